@@ -1,0 +1,38 @@
+"""The root of every error that enfold raises on purpose, and the one way to suggest a nearer spelling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+__all__ = ["EnfoldError", "MissingExtra", "nearest"]
+
+
+class EnfoldError(Exception):
+    """An error that enfold raises on purpose: its text says what is wrong and what was expected."""
+
+
+class MissingExtra(ImportError, EnfoldError):
+    """A feature needs packages of an optional extra.
+
+    Example:
+        >>> raise MissingExtra("the Hub server", "server")
+        Traceback (most recent call last):
+            ...
+        enfold.errors.MissingExtra: the Hub server needs an optional extra: pip install 'enfold[server]'
+    """
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f"{feature} needs an optional extra: pip install 'enfold[{extra}]'")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the closest of ``known``, or an empty string when nothing is close.
+
+    Example:
+        >>> nearest("bert-base-uncase", ["bert-base-uncased", "gpt2"])
+        "; did you mean 'bert-base-uncased'?"
+    """
+    from difflib import get_close_matches
+
+    found = get_close_matches(name, list(known), n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""

@@ -1,0 +1,7 @@
+"""Tokenizers over the C++ core: the surface of `tokenizers`."""
+
+from enfold.lazy import face
+
+__version__ = "0.23.3"
+
+__getattr__, __dir__, __all__ = face(__name__, {})

@@ -1,0 +1,1 @@
+"""What enfold's three servers share: running one in the background, event streams, queue lanes, file rules, limits."""

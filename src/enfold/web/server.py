@@ -1,0 +1,92 @@
+"""Run an ASGI application in a background thread of this process, on an address that is ready when the call returns."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from types import TracebackType
+from typing import Any
+
+from enfold.errors import EnfoldError, MissingExtra
+
+__all__ = ["BackgroundServer"]
+
+
+class BackgroundServer:
+    """Serve an ASGI application from a daemon thread until :meth:`stop`.
+
+    Args:
+        app: the ASGI application.
+        host: the address to bind; the loopback address by default.
+        port: the port, or 0 for any free one.
+        options: further options of ``uvicorn.Config``.
+
+    Raises:
+        EnfoldError: the port is taken, or the application failed while starting.
+        MissingExtra: uvicorn is not installed.
+
+    Example:
+        >>> async def app(scope, receive, send): ...
+        >>> with BackgroundServer(app) as server:  # doctest: +SKIP
+        ...     print(server.url)
+        http://127.0.0.1:41753
+    """
+
+    def __init__(self, app: Any, *, host: str = "127.0.0.1", port: int = 0, **options: Any) -> None:
+        try:
+            import uvicorn
+        except ImportError:
+            raise MissingExtra("serving over HTTP", "server") from None
+        self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self._socket.bind((host, port))
+        except OSError as error:
+            self._socket.close()
+            raise EnfoldError(f"cannot serve on {host}:{port}: {error.strerror}") from None
+        self.host, self.port = host, self._socket.getsockname()[1]
+        settings: dict[str, Any] = {"log_level": "warning", "access_log": False, "timeout_graceful_shutdown": 2, **options}
+        self._server = uvicorn.Server(uvicorn.Config(app, **settings))
+        self._server.install_signal_handlers = lambda: None  # type: ignore[method-assign]
+        self._thread = threading.Thread(target=self._run, name=f"enfold-server-{self.port}", daemon=True)
+        self._thread.start()
+        while not self._server.started:
+            if not self._thread.is_alive():
+                self._socket.close()
+                raise EnfoldError(f"the server on {host}:{self.port} stopped while starting; its log says why")
+            time.sleep(0.002)
+
+    @property
+    def url(self) -> str:
+        """The address clients use, without a trailing slash."""
+        host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
+    def running(self) -> bool:
+        """Whether the server still answers."""
+        return self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Finish the running requests (two seconds at most) and close the address; a second call does nothing."""
+        self._server.should_exit = True
+        self._thread.join(timeout=10)
+        self._socket.close()
+
+    def wait(self) -> None:
+        """Block until the server stops; Ctrl-C reaches the caller."""
+        while self._thread.is_alive():
+            self._thread.join(timeout=0.5)
+
+    def __enter__(self) -> BackgroundServer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def _run(self) -> None:
+        import asyncio
+
+        # Not Server.run: that one takes the process's signals, which belong to the program around us.
+        asyncio.run(self._server.serve(sockets=[self._socket]))
