@@ -68,7 +68,17 @@ def make(name: str, pins: list[str]) -> None:
         subprocess.run([sys.executable, "-m", "venv", home], check=True)
     requirements = home / "requirements.txt"
     requirements.write_text("\n".join(pins) + "\n")
-    command = [python, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-deps", "-r", requirements]
+    command: list[str | Path] = [
+        python,
+        "-m",
+        "pip",
+        "install",
+        "-qq",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "-r",
+        requirements,
+    ]
     if subprocess.run(command).returncode:
         raise SystemExit(f"the packages of .peers/{name} could not be installed; the lines above say which")
     folder = home / "lent"
