@@ -13,7 +13,9 @@ from enfold.errors import nearest
 __all__ = ["face"]
 
 
-def face(package: str, exports: Mapping[str, Iterable[str]]) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+def face(
+    package: str, exports: Mapping[str, Iterable[str]]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Build ``__getattr__``, ``__dir__`` and ``__all__`` for a package from a table of what it exports.
 
     Args:
@@ -56,4 +58,3 @@ def face(package: str, exports: Mapping[str, Iterable[str]]) -> tuple[Callable[[
         return sorted({*homes, *vars(sys.modules[package])})
 
     return __getattr__, __dir__, sorted(homes)
-

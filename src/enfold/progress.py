@@ -78,7 +78,9 @@ class Progress:
     def __enter__(self) -> Progress:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def _draw(self, end: str) -> None:
@@ -96,7 +98,9 @@ class Progress:
         parts.append(_clock(elapsed))
         if self.total and self.done < self.total and rate > 0:
             parts.append(f"{_clock((self.total - self.done) / rate)} left")
-        parts.extend(f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in self.values.items())
+        parts.extend(
+            f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in self.values.items()
+        )
         lead = "\r\x1b[2K" if self._terminal else ""
         sys.stderr.write(lead + "  ".join(parts) + end)
         sys.stderr.flush()
@@ -110,7 +114,9 @@ class track(Generic[T]):
         [1, 2]
     """
 
-    def __init__(self, items: Iterable[T], label: str = "", *, total: int | None = None, unit: str = "it", quiet: bool = False) -> None:
+    def __init__(
+        self, items: Iterable[T], label: str = "", *, total: int | None = None, unit: str = "it", quiet: bool = False
+    ) -> None:
         self._items = items
         count = total if total is not None else (len(items) if hasattr(items, "__len__") else None)
         self.bar = Progress(count, label, unit=unit, quiet=quiet)

@@ -46,7 +46,12 @@ class BackgroundServer:
             self._socket.close()
             raise EnfoldError(f"cannot serve on {host}:{port}: {error.strerror}") from None
         self.host, self.port = host, self._socket.getsockname()[1]
-        settings: dict[str, Any] = {"log_level": "warning", "access_log": False, "timeout_graceful_shutdown": 2, **options}
+        settings: dict[str, Any] = {
+            "log_level": "warning",
+            "access_log": False,
+            "timeout_graceful_shutdown": 2,
+            **options,
+        }
         self._server = uvicorn.Server(uvicorn.Config(app, **settings))
         self._server.install_signal_handlers = lambda: None  # type: ignore[method-assign]
         self._thread = threading.Thread(target=self._run, name=f"enfold-server-{self.port}", daemon=True)
@@ -82,7 +87,9 @@ class BackgroundServer:
     def __enter__(self) -> BackgroundServer:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     def _run(self) -> None:

@@ -1,0 +1,89 @@
+"""Where each module of the ecosystem lives here: data, read by the finder and by nothing else."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+
+__all__ = ["LIBRARIES", "locate"]
+
+# Import name → our package. The version each offers is the package's own ``__version__``.
+LIBRARIES: dict[str, str] = {
+    "accelerate": "enfold.accelerate",
+    "datasets": "enfold.datasets",
+    "diffusers": "enfold.diffusers",
+    "evaluate": "enfold.evaluate",
+    "gradio": "enfold.gradio",
+    "huggingface_hub": "enfold.hub",
+    "optimum": "enfold.optimum",
+    "peft": "enfold.peft",
+    "tokenizers": "enfold.tokenizers",
+    "transformers": "enfold.transformers",
+    "trl": "enfold.trl",
+}
+
+# Deep paths of the ecosystem that have no module of the same name here: (pattern, replacement), the first match wins.
+# A path whose module does exist under our package needs no row.
+_RULES: list[tuple[re.Pattern[str], str]] = [
+    (re.compile(pattern + r"\Z"), replacement)
+    for pattern, replacement in (
+        (r"transformers\.models\.auto", "enfold.transformers.auto"),
+        (r"transformers\.models\.auto\.modeling_auto", "enfold.transformers.auto"),
+        (r"transformers\.models\.auto\.auto_factory", "enfold.transformers.auto"),
+        (r"transformers\.models\.auto\.configuration_auto", "enfold.transformers.config"),
+        (r"transformers\.models\.auto\.tokenization_auto", "enfold.transformers.tokenization"),
+        (r"transformers\.models\.(\w+)\.(?:modeling|configuration)_\1", r"enfold.transformers.models.\1"),
+        (r"transformers\.models\.\w+\.tokenization_\w+", "enfold.transformers.tokenization"),
+        (r"transformers\.configuration_utils", "enfold.transformers.config"),
+        (r"transformers\.modeling_utils", "enfold.transformers.modeling"),
+        (r"transformers\.modeling_outputs", "enfold.transformers.outputs"),
+        (r"transformers\.tokenization_utils(?:_base|_fast|_tokenizers)?", "enfold.transformers.tokenization"),
+        (r"transformers\.cache_utils", "enfold.nn.cache"),
+        (r"transformers\.pytorch_utils", "enfold.nn"),
+        (
+            r"transformers\.(?:training_args|trainer_utils|trainer_callback|trainer_pt_utils)",
+            "enfold.transformers.trainer",
+        ),
+        (r"transformers\.optimization", "enfold.transformers.trainer"),
+        (r"transformers\.data(?:\.data_collator)?", "enfold.transformers.trainer"),
+        (r"transformers\.generation\.\w+", "enfold.transformers.generation"),
+        (r"transformers\.pipelines\.\w+", "enfold.transformers.pipelines"),
+        (r"peft\.(?:peft_model|mapping|config|tuners|utils)(?:\.\w+)*", "enfold.peft"),
+        (r"datasets\.(?:arrow_dataset|dataset_dict|load|combine|iterable_dataset|splits|info)", "enfold.datasets"),
+        (r"huggingface_hub\.(?:file_download|hf_api|repocard|repocard_data|_snapshot_download)", "enfold.hub"),
+        (r"evaluate\.(?:module|loading)", "enfold.evaluate"),
+        (r"gradio\.(?:interface|blocks|routes|components(?:\.\w+)?|layouts|events|helpers|themes)", "enfold.gradio"),
+        (r"accelerate\.(?:accelerator|state|utils(?:\.\w+)*)", "enfold.accelerate"),
+    )
+]
+
+
+def locate(name: str) -> str | None:
+    """Return the enfold module that stands for an ecosystem module, or None when there is none.
+
+    Example:
+        >>> locate("transformers.models.auto.modeling_auto")
+        'enfold.transformers.auto'
+        >>> locate("transformers.no_such_module") is None
+        True
+    """
+    root, _, rest = name.partition(".")
+    home = LIBRARIES[root]
+    if not rest:
+        return home
+    same = f"{home}.{rest}"
+    if _exists(same):
+        return same
+    for pattern, replacement in _RULES:
+        found = pattern.match(name)
+        if found:
+            target = found.expand(replacement)
+            return target if _exists(target) else None
+    return None
+
+
+def _exists(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False  # a parent is missing, or is a plain module
