@@ -18,6 +18,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -61,7 +62,7 @@ class Finder:
         return distributions(getattr(context, "name", None))
 
 
-class _Alias:
+class _Alias(Loader):
     """Loads a name of the ecosystem as the enfold module itself, not as a copy of it."""
 
     def __init__(self, home: str) -> None:

@@ -1,4 +1,4 @@
-"""Carries the drop-in into child processes, whose ``PYTHONPATH`` names this folder; the environment's own file runs after."""
+"""Carries the drop-in into child processes: ``PYTHONPATH`` names this folder. The environment's own file runs after."""
 
 import importlib.machinery
 import importlib.util
