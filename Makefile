@@ -1,0 +1,61 @@
+# Two commands matter: `make demo` and `make test`. Everything is set up in .venv (and .peers, for parity tests).
+PYTHON ?= python3
+BIN := .venv/bin
+NATIVE := CMakeLists.txt $(shell find native -type f)
+
+.PHONY: help demo test test-slow lint types floors format setup peers chromium wheel bench clean
+
+help: ## show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+demo: setup ## train, fine-tune, evaluate, share and deploy on real data; ARGS="--serve" keeps the pages up
+	@$(BIN)/enfold demo $(ARGS)
+
+test: setup peers chromium lint types floors ## set up, lint, check types and run every test
+	$(BIN)/pytest -m "not slow" $(ARGS)
+
+test-slow: setup peers chromium ## the tests that take minutes or need more peers
+	$(BIN)/pytest -m slow $(ARGS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+floors: setup ## no package imports one on a higher floor
+	$(BIN)/lint-imports
+
+format: setup ## format and sort imports
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+setup: .venv/.native ## make .venv with everything that development needs
+
+.venv/.packages: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python tools/requirements.py build all test > .venv/requirements.txt
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -r .venv/requirements.txt
+	touch $@
+
+.venv/.native: .venv/.packages $(NATIVE)
+	$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
+	touch $@
+
+peers: setup ## the ecosystem's own wheels, which tests compare with
+	$(BIN)/python tools/peers.py models
+
+chromium: ## Debian's Chromium for the browser tests, where we may install it
+	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+	  && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
+	  || echo "no Chromium: the browser tests will be skipped"
+
+wheel: setup ## build the wheel into dist/
+	$(BIN)/pip wheel -q --disable-pip-version-check --no-build-isolation --no-deps -w dist .
+
+bench: setup peers ## every benchmark, peers in the same run
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+clean: ## remove what was built (not .venv)
+	rm -rf build dist .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
