@@ -1,0 +1,116 @@
+"""What all tests share: an isolated home, one thread for torch, the peers' Python and the fixture Hub."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TESTS = Path(__file__).resolve().parent
+ROOT = TESTS.parent
+PEER_PYTHON = ROOT / ".peers" / "models" / "bin" / "python"
+sys.path.insert(0, str(TESTS))
+
+# Before anything imports a library: no test reads the developer's caches or token, and none is slowed by threads that
+# wait for each other. Fixtures wider than one test see this home; every test gets one of its own below.
+for _name in [name for name in os.environ if name.startswith(("HF_", "HUGGING", "TRANSFORMERS_", "ENFOLD_"))]:
+    del os.environ[_name]
+os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="enfold-test-home-")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+@pytest.fixture(autouse=True)
+def hf_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty HF_HOME for every test, so that no cache carries over."""
+    home = tmp_path / "hf_home"
+    monkeypatch.setenv("HF_HOME", str(home))
+    return home
+
+
+def pytest_unconfigure() -> None:
+    """Remove the session's home."""
+    import shutil
+
+    shutil.rmtree(os.environ["HF_HOME"], ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def peer_python() -> Path:
+    """The Python of the peers' environment; without it a developer's test is skipped and CI fails."""
+    if not PEER_PYTHON.exists():
+        message = "the peers' environment is missing: run `make peers`"
+        if os.environ.get("CI", "").lower() in ("1", "true", "yes"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return PEER_PYTHON
+
+
+@pytest.fixture(scope="session")
+def peer(peer_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """Run a script with the ecosystem's own wheels: ``peer(script, *arguments, timeout=300)``.
+
+    ``script`` is a path or source text. ``arguments`` become ``sys.argv[1:]``: paths and strings as they are, anything
+    else as JSON. The result is what the script prints as JSON on its last line. Arrays go into the file named by
+    ``os.environ["PEER_NPZ"]`` (``numpy.savez``): then the result is a dictionary of them, with the printed JSON object,
+    if there is one, merged in.
+    """
+
+    def run(script: str | Path, *arguments: Any, timeout: float = 300) -> Any:
+        folder = tmp_path_factory.mktemp("peer")
+        if isinstance(script, str) and "\n" in script:
+            (folder / "script.py").write_text(script, encoding="utf-8")
+            script = folder / "script.py"
+        arrays = folder / "arrays.npz"
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "HF_"))}
+        environment |= {
+            "HF_HOME": str(folder / "home"),
+            "HF_HUB_OFFLINE": "1",
+            "PEER_NPZ": str(arrays),
+            "PYTHONIOENCODING": "utf-8",
+            "TRANSFORMERS_VERBOSITY": "error",
+        }
+        texts = [str(item) if isinstance(item, (str, Path)) else json.dumps(item) for item in arguments]
+        command = [str(peer_python), str(script), *texts]
+        done = subprocess.run(
+            command, env=environment, cwd=folder, timeout=timeout, capture_output=True, stdin=subprocess.DEVNULL
+        )
+        out, errors = done.stdout.decode(), done.stderr.decode()
+        assert done.returncode == 0, f"the peer's script failed:\n{errors[-4000:]}\n{out[-1000:]}"
+        lines = out.strip().splitlines()
+        if not arrays.exists():
+            assert lines, f"the peer's script printed nothing\n{errors[-2000:]}"
+            return json.loads(lines[-1])
+        import numpy
+
+        with numpy.load(arrays) as loaded:
+            result: dict[str, Any] = dict(loaded)
+        if lines and lines[-1].startswith("{"):
+            result |= json.loads(lines[-1])
+        return result
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def fixture_repositories(peer_python: Path) -> Path:
+    """The folder of tiny repositories that the ecosystem's wheels wrote, ``models/OWNER/NAME`` and ``datasets/…``."""
+    from fixture_hub.serve import repositories
+
+    return repositories(peer_python)
+
+
+@pytest.fixture(scope="session")
+def fixture_hub(fixture_repositories: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A Hub that serves those repositories under their real ids: ``.endpoint``, ``.token``, ``.environment(home)``."""
+    from fixture_hub.serve import fixture_hub as serve
+
+    with serve(fixture_repositories, tmp_path_factory.mktemp("fixture_hub")) as hub:
+        yield hub

