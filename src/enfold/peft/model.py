@@ -1,0 +1,469 @@
+"""``PeftModel``: a model together with its adapters."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+from torch import nn
+
+from enfold.log import get_logger
+from enfold.peft.config import PEFT_VERSION, PeftConfig, PeftType, TaskType, split_source_arguments
+from enfold.peft.tuner import LoraModel
+from enfold.peft.weights import (
+    LoadResult,
+    get_peft_model_state_dict,
+    load_peft_weights,
+    save_adapter_file,
+    set_peft_model_state_dict,
+)
+
+__all__ = [
+    "PeftModel",
+    "PeftModelForCausalLM",
+    "PeftModelForFeatureExtraction",
+    "PeftModelForQuestionAnswering",
+    "PeftModelForSeq2SeqLM",
+    "PeftModelForSequenceClassification",
+    "PeftModelForTokenClassification",
+    "get_peft_model",
+]
+
+logger = get_logger(__name__)
+
+
+class PeftModel(nn.Module):
+    """A model with adapters: it computes, generates and shows attributes as the model does.
+
+    Args:
+        model: any module; its targeted layers are replaced in place and everything else is frozen.
+        peft_config: the first adapter's configuration.
+        adapter_name: its name.
+        autocast_adapter_dtype: keep adapters in float32 where the base is in half precision.
+        low_cpu_mem_usage: accepted.
+
+    Attributes:
+        base_model: the :class:`~enfold.peft.LoraModel` that holds the adapters.
+        peft_config: adapter name → configuration.
+
+    Example:
+        >>> from torch import nn
+        >>> from enfold.peft import LoraConfig, PeftModel
+        >>> model = PeftModel(nn.Sequential(nn.Linear(4, 4)), LoraConfig(r=2, target_modules=["0"]))
+        >>> model.print_trainable_parameters()
+        trainable params: 16 || all params: 36 || trainable%: 44.4444
+    """
+
+    _whole_modules: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        model: nn.Module,
+        peft_config: PeftConfig,
+        adapter_name: str = "default",
+        autocast_adapter_dtype: bool = True,
+        low_cpu_mem_usage: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__()
+        self._add_whole_modules(peft_config)
+        # A model that has been cast down keeps float32 adapters, unless the caller wants one dtype throughout.
+        self.base_model = LoraModel(model, {}, adapter_name)
+        self.base_model.add_adapter(adapter_name, peft_config, autocast_adapter_dtype)
+        self.modules_to_save = self._names_to_save(peft_config)
+
+    def _add_whole_modules(self, config: PeftConfig) -> None:
+        if self._whole_modules and hasattr(config, "modules_to_save"):
+            given = list(config.modules_to_save or ())
+            config.modules_to_save = given + [name for name in self._whole_modules if name not in given]
+
+    @staticmethod
+    def _names_to_save(config: PeftConfig) -> set[str] | None:
+        names = getattr(config, "modules_to_save", None)
+        return set(names) if names else None
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name == "base_model":
+                raise
+            return getattr(self.base_model, name)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self.base_model(*args, **kwargs)
+
+    def generate(self, *args: Any, **kwargs: Any) -> Any:
+        """Generate as the base model does, adapters included."""
+        return self.get_base_model().generate(*args, **kwargs)  # type: ignore[operator]
+
+    def get_base_model(self) -> nn.Module:
+        """Return the model inside, whose layers carry the adapters."""
+        return self.base_model.model
+
+    # --- adapters -------------------------------------------------------------------------------------------------
+
+    @property
+    def peft_config(self) -> dict[str, PeftConfig]:
+        """Adapter name → configuration."""
+        return self.base_model.peft_config
+
+    @property
+    def active_adapters(self) -> list[str]:
+        """The names of the adapters in use."""
+        return self.base_model.active_adapters
+
+    @property
+    def active_adapter(self) -> str | list[str]:
+        """The adapter in use, or the list when there are several."""
+        return self.base_model.active_adapter
+
+    @property
+    def active_peft_config(self) -> PeftConfig:
+        """The configuration of the (first) active adapter."""
+        return self.peft_config[self.active_adapters[0]]
+
+    @property
+    def peft_type(self) -> PeftType | str | None:
+        """The kind of the active adapter."""
+        return self.active_peft_config.peft_type
+
+    def add_adapter(
+        self,
+        adapter_name: str,
+        peft_config: PeftConfig,
+        low_cpu_mem_usage: bool = False,
+        autocast_adapter_dtype: bool = True,
+    ) -> None:
+        """Put another, freshly initialised adapter into the model; it becomes active with :meth:`set_adapter`."""
+        self._add_whole_modules(peft_config)
+        self.base_model.add_adapter(adapter_name, peft_config, autocast_adapter_dtype)
+        names = self._names_to_save(peft_config)
+        self.modules_to_save = (self.modules_to_save or set()) | names if names else self.modules_to_save
+
+    def set_adapter(self, adapter_name: str | list[str], inference_mode: bool = False) -> None:
+        """Use this adapter from now on."""
+        self.base_model.set_adapter(adapter_name, inference_mode=inference_mode)
+
+    def delete_adapter(self, adapter_name: str) -> None:
+        """Remove an adapter."""
+        self.base_model.delete_adapter(adapter_name)
+
+    @contextlib.contextmanager
+    def disable_adapter(self) -> Iterator[None]:
+        """Compute as the base model does, for the length of a ``with`` block."""
+        self.base_model.disable_adapter_layers()
+        try:
+            yield
+        finally:
+            self.base_model.enable_adapter_layers()
+
+    def load_adapter(
+        self,
+        model_id: str | os.PathLike[str],
+        adapter_name: str,
+        is_trainable: bool = False,
+        torch_device: str | None = None,
+        autocast_adapter_dtype: bool = True,
+        ephemeral_gpu_offload: bool = False,
+        low_cpu_mem_usage: bool = False,
+        key_mapping: dict[str, str] | None = None,
+        **kwargs: Any,
+    ) -> LoadResult:
+        """Read an adapter from a folder or a repository and put it beside those there are.
+
+        Args:
+            model_id: folder or repository id.
+            adapter_name: name to give it here.
+            is_trainable: go on training it; frozen otherwise.
+            torch_device: where its weights go; by default beside the layers.
+            autocast_adapter_dtype: keep it in float32.
+            ephemeral_gpu_offload, low_cpu_mem_usage: accepted.
+            key_mapping: regular expression → replacement for the keys of the file.
+            kwargs: ``subfolder``, ``revision``, ``token``, ``cache_dir``, ``local_files_only``, ``force_download``.
+
+        Returns:
+            The keys that were missing and those that fit nothing (also warned about).
+        """
+        where, rest = split_source_arguments(kwargs)
+        subfolder = rest.pop("subfolder", None)
+        if adapter_name not in self.peft_config:
+            config = PeftConfig.from_pretrained(model_id, subfolder=subfolder, **where)
+            config.inference_mode = not is_trainable
+            self.add_adapter(adapter_name, config, autocast_adapter_dtype=autocast_adapter_dtype)
+        tensors = load_peft_weights(model_id, torch_device, subfolder, key_mapping, **where)
+        result = set_peft_model_state_dict(self, tensors, adapter_name)
+        if result.missing_keys:
+            logger.warning("adapter %r: the file has no weights for %s", adapter_name, ", ".join(result.missing_keys))
+        if result.unexpected_keys:
+            logger.warning(
+                "adapter %r: unused weights in the file: %s", adapter_name, ", ".join(result.unexpected_keys)
+            )
+        return result
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: nn.Module,
+        model_id: str | os.PathLike[str],
+        adapter_name: str = "default",
+        is_trainable: bool = False,
+        config: PeftConfig | None = None,
+        autocast_adapter_dtype: bool = True,
+        ephemeral_gpu_offload: bool = False,
+        low_cpu_mem_usage: bool = False,
+        key_mapping: dict[str, str] | None = None,
+        **kwargs: Any,
+    ) -> PeftModel:
+        """Put a saved adapter on ``model``.
+
+        Args:
+            model: the base model.
+            model_id: folder or repository of the adapter.
+            adapter_name: name to give it here.
+            is_trainable: go on training it; frozen otherwise.
+            config: configuration to use instead of the file's.
+            autocast_adapter_dtype: keep the adapter in float32.
+            ephemeral_gpu_offload, low_cpu_mem_usage: accepted.
+            key_mapping: regular expression → replacement for the keys of the file.
+            kwargs: where to find the files, as in :meth:`load_adapter`.
+
+        Returns:
+            The class that fits the adapter's task type, in evaluation mode unless it is to be trained.
+        """
+        if config is None:
+            where, rest = split_source_arguments(kwargs)
+            config = PeftConfig.from_pretrained(model_id, subfolder=rest.get("subfolder"), **where)
+        config.inference_mode = not is_trainable
+        kind = _CLASSES.get(config.task_type, PeftModel) if cls is PeftModel else cls
+        wrapped = kind(model, config, adapter_name, autocast_adapter_dtype=autocast_adapter_dtype)
+        wrapped.load_adapter(model_id, adapter_name, is_trainable=is_trainable, key_mapping=key_mapping, **kwargs)
+        return wrapped if is_trainable else wrapped.eval()
+
+    # --- counting -------------------------------------------------------------------------------------------------
+
+    def get_nb_trainable_parameters(self) -> tuple[int, int]:
+        """Return the number of trainable parameters and of all parameters."""
+        trainable = total = 0
+        for parameter in self.parameters():
+            count = parameter.numel()
+            total += count
+            trainable += count if parameter.requires_grad else 0
+        return trainable, total
+
+    def print_trainable_parameters(self) -> None:
+        """Print how many parameters train, out of how many."""
+        trainable, total = self.get_nb_trainable_parameters()
+        print(
+            f"trainable params: {trainable:,d} || all params: {total:,d} || trainable%: {100 * trainable / total:.4f}"
+        )
+
+    # --- files ----------------------------------------------------------------------------------------------------
+
+    def save_pretrained(
+        self,
+        save_directory: str | os.PathLike[str],
+        safe_serialization: bool = True,
+        selected_adapters: list[str] | None = None,
+        save_embedding_layers: bool | str = "auto",
+        is_main_process: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        """Write adapters: configuration, weights and a card; the one named "default" at the root.
+
+        Args:
+            save_directory: folder; any other adapter goes into a folder of its own name inside it.
+            safe_serialization: safetensors, or a ``.bin`` file otherwise.
+            selected_adapters: which adapters; None for all.
+            save_embedding_layers: as in :func:`get_peft_model_state_dict`.
+            is_main_process: only the main process of several writes.
+            kwargs: ``state_dict`` to take the values from; ``push_to_hub``, ``repo_id``, ``token`` and ``private``.
+        """
+        root = os.fspath(save_directory)
+        if os.path.isfile(root):
+            raise ValueError(f"{root} is a file; a folder was expected")
+        names = list(self.peft_config) if selected_adapters is None else selected_adapters
+        self.base_model._check_names(names)
+        if not is_main_process:
+            return
+        for name in names:
+            folder = root if name == "default" else os.path.join(root, name)
+            os.makedirs(folder, exist_ok=True)
+            tensors = get_peft_model_state_dict(
+                self, kwargs.get("state_dict"), name, save_embedding_layers=save_embedding_layers
+            )
+            save_adapter_file(tensors, folder, safe_serialization)
+            config = self.peft_config[name]
+            base = config.base_model_name_or_path or self._base_name()
+            mapping = config.auto_mapping
+            if config.task_type is None:
+                kind = type(self.get_base_model())
+                mapping = {"base_model_class": kind.__name__, "parent_library": kind.__module__}
+            config.save_pretrained(
+                folder,
+                inference_mode=True,
+                base_model_name_or_path=base,
+                auto_mapping=mapping,
+                peft_version=PEFT_VERSION,
+            )
+        _write_card(root, self.peft_config[names[0]] if names else None, self._base_name())
+        if kwargs.get("push_to_hub"):
+            repo = kwargs.get("repo_id") or os.path.basename(os.path.normpath(root))
+            _upload(root, repo, kwargs.get("token"), kwargs.get("private"), None, "Upload adapter", None)
+
+    def _base_name(self) -> str | None:
+        model = self.get_base_model()
+        name = vars(model).get("name_or_path") or getattr(getattr(model, "config", None), "_name_or_path", None)
+        return name or None
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        commit_message: str | None = None,
+        private: bool | None = None,
+        token: str | bool | None = None,
+        revision: str | None = None,
+        commit_description: str | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Save into a temporary folder and upload it to the repository ``repo_id``, made if need be.
+
+        Returns:
+            What the Hub answers about the commit.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(folder, **kwargs)
+            return _upload(
+                folder, repo_id, token, private, revision, commit_message or "Upload adapter", commit_description
+            )
+
+
+def _upload(
+    folder: str,
+    repo_id: str,
+    token: str | bool | None,
+    private: bool | None,
+    revision: str | None,
+    message: str,
+    description: str | None,
+) -> Any:
+    from enfold.hub import HfApi
+
+    api = HfApi(token=token)
+    made = api.create_repo(repo_id, private=private, exist_ok=True)
+    return api.upload_folder(
+        repo_id=getattr(made, "repo_id", None) or repo_id,
+        folder_path=folder,
+        revision=revision,
+        commit_message=message,
+        commit_description=description,
+    )
+
+
+def _write_card(folder: str, config: PeftConfig | None, base: str | None) -> None:
+    """Write README.md beside the adapter unless there is one."""
+    path = os.path.join(folder, "README.md")
+    if os.path.exists(path):
+        return
+    base = (config.base_model_name_or_path if config is not None else None) or base
+    tags = ["lora"] + ([f"base_model:adapter:{base}"] if base else [])
+    head = [
+        "---",
+        *([f"base_model: {base}"] if base else []),
+        "library_name: peft",
+        "tags:",
+        *(f"- {tag}" for tag in tags),
+        "---",
+    ]
+    of = f" for `{base}`" if base else ""
+    body = ["", "# Low-rank adapter", "", f"Weights of an adapter{of}; load them with `PeftModel.from_pretrained`.", ""]
+    with open(path + ".tmp", "w", encoding="utf-8") as file:
+        file.write("\n".join(head + body))
+    os.replace(path + ".tmp", path)
+
+
+class PeftModelForSequenceClassification(PeftModel):
+    """A classifier with adapters; its head trains whole and is saved with them."""
+
+    _whole_modules = ("classifier", "score")
+
+
+class PeftModelForTokenClassification(PeftModel):
+    """A token classifier with adapters; its head trains whole and is saved with them."""
+
+    _whole_modules = ("classifier", "score")
+
+
+class PeftModelForQuestionAnswering(PeftModel):
+    """A model that answers from a passage, with adapters; its head trains whole and is saved with them."""
+
+    _whole_modules = ("qa_outputs",)
+
+
+class PeftModelForCausalLM(PeftModel):
+    """A language model with adapters."""
+
+
+class PeftModelForSeq2SeqLM(PeftModel):
+    """An encoder-decoder with adapters."""
+
+
+class PeftModelForFeatureExtraction(PeftModel):
+    """An encoder with adapters."""
+
+
+_CLASSES: dict[Any, type[PeftModel]] = {
+    TaskType.SEQ_CLS: PeftModelForSequenceClassification,
+    TaskType.TOKEN_CLS: PeftModelForTokenClassification,
+    TaskType.QUESTION_ANS: PeftModelForQuestionAnswering,
+    TaskType.CAUSAL_LM: PeftModelForCausalLM,
+    TaskType.SEQ_2_SEQ_LM: PeftModelForSeq2SeqLM,
+    TaskType.FEATURE_EXTRACTION: PeftModelForFeatureExtraction,
+}
+
+
+def get_peft_model(
+    model: nn.Module,
+    peft_config: PeftConfig,
+    adapter_name: str = "default",
+    mixed: bool = False,
+    autocast_adapter_dtype: bool = True,
+    revision: str | None = None,
+    low_cpu_mem_usage: bool = False,
+) -> PeftModel:
+    """Put a new adapter on ``model`` and freeze everything else.
+
+    Args:
+        model: the base model, changed in place.
+        peft_config: the adapter's configuration.
+        adapter_name: name of the adapter.
+        mixed: several kinds of adapters at once; only one kind exists here, so it must be False.
+        autocast_adapter_dtype: keep the adapter in float32 where the base is in half precision.
+        revision: revision of the base model, noted in the configuration.
+        low_cpu_mem_usage: accepted.
+
+    Returns:
+        The :class:`PeftModel` class that fits the configuration's task type.
+
+    Example:
+        >>> from torch import nn
+        >>> from enfold.peft import LoraConfig, get_peft_model
+        >>> model = get_peft_model(nn.Sequential(nn.Linear(4, 4)), LoraConfig(r=2, target_modules=["0"]))
+        >>> model.active_adapter
+        'default'
+    """
+    if mixed:
+        raise ValueError("mixed=True needs several kinds of adapters; only LoRA exists here")
+    if peft_config.base_model_name_or_path is None:
+        settings = getattr(model, "config", None)
+        peft_config.base_model_name_or_path = (
+            vars(model).get("name_or_path") or getattr(settings, "_name_or_path", None) or None
+        )
+    if revision is not None:
+        peft_config.revision = revision
+    kind = _CLASSES.get(peft_config.task_type, PeftModel)
+    return kind(model, peft_config, adapter_name, autocast_adapter_dtype=autocast_adapter_dtype)
