@@ -44,7 +44,7 @@ def _application(arguments: list[str]) -> typer.Typer:
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
-        help="Train, fine-tune, evaluate, deploy and share: the Hugging Face ecosystem and its Hub as one distribution.",
+        help="Train, fine-tune, evaluate, deploy and share: the Hugging Face ecosystem and Hub in one distribution.",
         epilog="Start with `enfold demo`, or run a program you have: `enfold run script.py`.",
     )
 

