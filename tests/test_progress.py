@@ -4,7 +4,6 @@ import pytest
 
 from enfold import progress
 
-
 Screen = pytest.CaptureFixture[str]
 
 
