@@ -1,0 +1,364 @@
+"""Data loaders that every process reads its own share of, in an order that a seed and an epoch decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler, Sampler
+
+from enfold.accelerate.operations import find_batch_size, send_to_device
+from enfold.accelerate.state import GradientState, PartialState
+
+__all__ = [
+    "BatchSamplerShard",
+    "DataLoaderShard",
+    "IterableDatasetShard",
+    "SeedableRandomSampler",
+    "SkipBatchSampler",
+    "prepare_data_loader",
+    "skip_first_batches",
+]
+
+
+class SeedableRandomSampler(RandomSampler):
+    """A random order that depends on a seed and the epoch alone, so that any epoch can be repeated.
+
+    Args:
+        data_source: what is sampled.
+        data_seed: the seed; by default torch's initial one.
+
+    Example:
+        >>> sampler = SeedableRandomSampler(range(4), data_seed=0)
+        >>> first = list(sampler)
+        >>> sampler.set_epoch(0)
+        >>> first == list(sampler)
+        True
+    """
+
+    def __init__(self, *args: Any, data_seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial_seed = data_seed if data_seed is not None else torch.random.initial_seed()
+        self.epoch = 0
+
+    def __iter__(self) -> Iterator[int]:
+        if self.generator is None:
+            self.generator = torch.Generator()
+        self.generator.manual_seed(self.epoch + self.initial_seed)
+        yield from super().__iter__()
+        self.epoch += 1
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch the next order is for."""
+        self.epoch = epoch
+
+
+class BatchSamplerShard(BatchSampler):
+    """The batches of a sampler that one of several processes works on.
+
+    Args:
+        batch_sampler: yields batches of indices.
+        num_processes, process_index: how many processes, and which this is.
+        split_batches: each batch is cut into shares; otherwise the batches are dealt out in turn.
+        even_batches: begin again at the start until every process has equally many batches of equal size.
+    """
+
+    def __init__(
+        self,
+        batch_sampler: BatchSampler,
+        num_processes: int = 1,
+        process_index: int = 0,
+        split_batches: bool = False,
+        even_batches: bool = True,
+    ) -> None:
+        self.batch_sampler = batch_sampler
+        self.num_processes, self.process_index = num_processes, process_index
+        self.split_batches, self.even_batches = split_batches, even_batches
+        self.batch_size = getattr(batch_sampler, "batch_size", None)  # type: ignore[assignment]
+        self.drop_last = getattr(batch_sampler, "drop_last", False)
+        if split_batches and self.batch_size is not None and self.batch_size % num_processes:
+            raise ValueError(f"a batch of {self.batch_size} cannot be split between {num_processes} processes")
+
+    def __len__(self) -> int:
+        whole = len(self.batch_sampler)
+        if self.split_batches:
+            return whole
+        rounds, extra = divmod(whole, self.num_processes)
+        if not extra or self.drop_last:
+            return rounds
+        return rounds + 1 if self.even_batches or self.process_index < extra else rounds
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return self._split() if self.split_batches else self._deal()
+
+    def _split(self) -> Iterator[list[int]]:
+        first: list[int] = []
+        for batch in self.batch_sampler:
+            batch = list(batch)
+            if not first:
+                first = batch
+            size = self.batch_size or len(batch)
+            if len(batch) < size and self.even_batches:
+                while len(batch) < size:
+                    batch += first[: size - len(batch)]
+            share = size // self.num_processes
+            mine = batch[self.process_index * share : (self.process_index + 1) * share]
+            if mine:
+                yield mine
+
+    def _deal(self) -> Iterator[list[int]]:
+        start: list[int] = []  # the first round, which fills up the last one
+        group: list[list[int]] = []
+        for count, batch in enumerate(self.batch_sampler):
+            if count < self.num_processes:
+                start += batch
+            group.append(list(batch))
+            if len(group) == self.num_processes and (self.batch_size is None or len(batch) == self.batch_size):
+                yield group[self.process_index]
+                group = []
+        if not group or self.drop_last:
+            return
+        if not self.even_batches:
+            if self.process_index < len(group):
+                yield group[self.process_index]
+            return
+        size = self.batch_size or len(start)
+        pool = [index for batch in group for index in batch]
+        wanted = size * self.num_processes
+        while len(pool) < wanted:
+            pool += start[: wanted - len(pool)]
+        yield pool[self.process_index * size : (self.process_index + 1) * size]
+
+
+class IterableDatasetShard(IterableDataset):  # type: ignore[type-arg]
+    """The examples of a stream that one of several processes works on: every process reads all, keeps its own."""
+
+    def __init__(
+        self,
+        dataset: Any,
+        batch_size: int = 1,
+        drop_last: bool = False,
+        num_processes: int = 1,
+        process_index: int = 0,
+        split_batches: bool = False,
+    ) -> None:
+        self.dataset, self.batch_size, self.drop_last = dataset, batch_size, drop_last
+        self.num_processes, self.process_index, self.split_batches = num_processes, process_index, split_batches
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch the stream's next pass is."""
+        if hasattr(self.dataset, "set_epoch"):
+            self.dataset.set_epoch(epoch)
+
+    def __iter__(self) -> Iterator[Any]:
+        whole = self.batch_size if self.split_batches else self.batch_size * self.num_processes
+        share = whole // self.num_processes
+        mine = slice(self.process_index * share, (self.process_index + 1) * share)
+        first: list[Any] | None = None
+        pool: list[Any] = []
+        for example in self.dataset:
+            pool.append(example)
+            if len(pool) == whole:
+                yield from pool[mine]
+                first = first if first is not None else list(pool)
+                pool = []
+        if pool and not self.drop_last:
+            first = first if first is not None else list(pool)
+            while len(pool) < whole:
+                pool += first[: whole - len(pool)]
+            yield from pool[mine]
+
+
+class SkipBatchSampler(BatchSampler):
+    """A batch sampler without its first ``skip_batches`` batches."""
+
+    def __init__(self, batch_sampler: Any, skip_batches: int = 0) -> None:
+        self.batch_sampler, self.skip_batches = batch_sampler, skip_batches
+        self.batch_size = getattr(batch_sampler, "batch_size", None)  # type: ignore[assignment]
+        self.drop_last = getattr(batch_sampler, "drop_last", False)
+
+    def __iter__(self) -> Iterator[Any]:
+        for index, batch in enumerate(self.batch_sampler):
+            if index >= self.skip_batches:
+                yield batch
+
+    def __len__(self) -> int:
+        return max(len(self.batch_sampler) - self.skip_batches, 0)
+
+
+class DataLoaderShard(DataLoader):  # type: ignore[type-arg]
+    """A ``DataLoader`` that moves its batches to a device and tells when the last one is out.
+
+    Attributes:
+        end_of_dataloader: whether the last batch has been given out.
+        remainder: examples in the last global batch that are not repeats; -1 when unknown.
+    """
+
+    def __init__(
+        self, dataset: Any, device: torch.device | None = None, non_blocking: bool = False, skip: int = 0, **kwargs: Any
+    ) -> None:
+        super().__init__(dataset, **kwargs)
+        self.device, self.non_blocking, self.skip_batches = device, non_blocking, skip
+        self.end_of_dataloader = False
+        self.remainder = -1
+        self.gradient_state = GradientState()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch the next pass is, to the sampler and the data set."""
+        inner: Any = self.batch_sampler
+        while inner is not None:
+            if hasattr(inner, "set_epoch"):
+                inner.set_epoch(epoch)
+            inner = getattr(inner, "batch_sampler", None) or getattr(inner, "sampler", None)
+        if hasattr(self.dataset, "set_epoch"):
+            self.dataset.set_epoch(epoch)
+
+    @property
+    def total_batch_size(self) -> int:
+        """Examples of one step over all processes."""
+        sampler: Any = self.batch_sampler
+        size = getattr(sampler, "batch_size", None) or self.batch_size or 1
+        split = getattr(sampler, "split_batches", False)
+        return size if split else size * getattr(sampler, "num_processes", 1)
+
+    @property
+    def total_dataset_length(self) -> int:
+        """Examples in the data set."""
+        return len(self.dataset)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        outer = self.gradient_state.active_dataloader
+        self.gradient_state.active_dataloader = self
+        self.end_of_dataloader = False
+        total = len(self.dataset) if hasattr(self.dataset, "__len__") else None
+        self.remainder = -1 if total is None else total % self.total_batch_size
+        try:
+            source = super().__iter__()
+            for _ in range(self.skip_batches):
+                next(source, None)
+            try:
+                batch = next(source)
+            except StopIteration:
+                return
+            while True:
+                # One batch ahead, because only the loader's end says which batch is the last.
+                try:
+                    following = next(source)
+                except StopIteration:
+                    self.end_of_dataloader = True
+                    if total is None:
+                        self.remainder = find_batch_size(batch) or -1
+                    yield self._move(batch)
+                    return
+                yield self._move(batch)
+                batch = following
+        finally:
+            self.gradient_state.active_dataloader = outer
+
+    def _move(self, batch: Any) -> Any:
+        return batch if self.device is None else send_to_device(batch, self.device, non_blocking=self.non_blocking)
+
+
+_KEPT = (
+    "num_workers",
+    "collate_fn",
+    "pin_memory",
+    "timeout",
+    "worker_init_fn",
+    "prefetch_factor",
+    "persistent_workers",
+)
+
+
+def prepare_data_loader(
+    dataloader: DataLoader,  # type: ignore[type-arg]
+    device: torch.device | None = None,
+    num_processes: int | None = None,
+    process_index: int | None = None,
+    split_batches: bool = False,
+    put_on_device: bool = False,
+    even_batches: bool = True,
+    use_seedable_sampler: bool = True,
+    data_seed: int | None = None,
+    non_blocking: bool = False,
+    skip: int = 0,
+) -> DataLoaderShard:
+    """Return a loader that gives this process its share of ``dataloader``'s batches.
+
+    Args:
+        dataloader: any ``DataLoader``.
+        device: where batches go when ``put_on_device``.
+        num_processes, process_index: by default those of :class:`PartialState`.
+        split_batches: the loader's batch size is that of all processes together.
+        even_batches: repeat from the start so that every process gets equally many full batches.
+        use_seedable_sampler: let a random order depend on seed and epoch alone.
+        data_seed: the seed of that order; by default torch's initial one.
+        non_blocking: do not wait for copies to the device.
+        skip: batches to leave out at the beginning.
+    """
+    state = PartialState()
+    count = state.num_processes if num_processes is None else num_processes
+    index = state.process_index if process_index is None else process_index
+    kept: dict[str, Any] = {name: getattr(dataloader, name) for name in _KEPT}
+    kept["generator"] = dataloader.generator
+    if dataloader.num_workers:
+        kept["multiprocessing_context"] = dataloader.multiprocessing_context
+        kept["in_order"] = getattr(dataloader, "in_order", True)
+    dataset = dataloader.dataset
+    where = device if put_on_device else None
+    if isinstance(dataset, IterableDataset):
+        if count > 1:
+            dataset = IterableDatasetShard(
+                dataset, dataloader.batch_size or 1, dataloader.drop_last, count, index, split_batches
+            )
+        size = dataloader.batch_size or 1
+        kept.update(batch_size=size // count if split_batches else size, drop_last=dataloader.drop_last)
+        return DataLoaderShard(dataset, where, non_blocking, skip, **kept)
+    batches: Any = dataloader.batch_sampler
+    sampler = getattr(batches, "sampler", None)
+    if isinstance(sampler, RandomSampler) and not isinstance(sampler, SeedableRandomSampler) and use_seedable_sampler:
+        seeded = SeedableRandomSampler(
+            sampler.data_source,
+            replacement=sampler.replacement,
+            num_samples=sampler._num_samples,
+            generator=sampler.generator,
+            data_seed=data_seed,
+        )
+        batches = BatchSampler(seeded, batches.batch_size, batches.drop_last)
+    if count > 1 and not isinstance(batches, BatchSamplerShard):
+        batches = BatchSamplerShard(batches, count, index, split_batches, even_batches)
+    if skip:
+        batches = SkipBatchSampler(batches, skip)
+    return DataLoaderShard(dataset, where, non_blocking, batch_sampler=batches, **kept)
+
+
+def skip_first_batches(dataloader: DataLoader, num_batches: int = 0) -> DataLoader:  # type: ignore[type-arg]
+    """Return the same loader without its first ``num_batches`` batches; map-style data is not even read for them.
+
+    Example:
+        >>> loader = DataLoader([1, 2, 3], batch_size=1)
+        >>> [int(batch) for batch in skip_first_batches(loader, 1)]
+        [2, 3]
+    """
+    if num_batches == 0:
+        return dataloader
+    kept: dict[str, Any] = {name: getattr(dataloader, name) for name in _KEPT}
+    kept["generator"] = dataloader.generator
+    where = dataloader.device if isinstance(dataloader, DataLoaderShard) else None
+    non_blocking = dataloader.non_blocking if isinstance(dataloader, DataLoaderShard) else False
+    if isinstance(dataloader.dataset, IterableDataset):
+        kept.update(batch_size=dataloader.batch_size, drop_last=dataloader.drop_last)
+        return DataLoaderShard(dataloader.dataset, where, non_blocking, num_batches, **kept)
+    batches = SkipBatchSampler(dataloader.batch_sampler, num_batches)
+    if isinstance(dataloader, DataLoaderShard):
+        return DataLoaderShard(dataloader.dataset, where, non_blocking, batch_sampler=batches, **kept)
+    return DataLoader(dataloader.dataset, batch_sampler=batches, **kept)
+
+
+def get_sampler(dataloader: DataLoader) -> Sampler[Any] | None:  # type: ignore[type-arg]
+    """Return the sampler of single examples behind a loader's batches."""
+    inner: Any = dataloader.batch_sampler
+    while getattr(inner, "batch_sampler", None) is not None:
+        inner = inner.batch_sampler
+    return getattr(inner, "sampler", None)

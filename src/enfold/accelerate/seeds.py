@@ -1,0 +1,52 @@
+"""One seed for every source of randomness."""
+
+from __future__ import annotations
+
+import os
+import random
+
+__all__ = ["enable_full_determinism", "set_seed"]
+
+
+def set_seed(seed: int, device_specific: bool = False, deterministic: bool = False) -> None:
+    """Seed Python's, numpy's and torch's generators.
+
+    Args:
+        seed: the seed.
+        device_specific: add the index of the process, so that processes differ.
+        deterministic: also have torch use only algorithms that give the same bits each time.
+
+    Example:
+        >>> import torch
+        >>> set_seed(0); first = torch.rand(1)
+        >>> set_seed(0); bool(first == torch.rand(1))
+        True
+    """
+    import numpy
+    import torch
+
+    if device_specific:
+        from enfold.accelerate.state import PartialState
+
+        seed += PartialState().process_index
+    random.seed(seed)
+    numpy.random.seed(seed)
+    torch.manual_seed(seed)  # every CUDA device too
+    if deterministic:
+        torch.use_deterministic_algorithms(True)
+
+
+def enable_full_determinism(seed: int, warn_only: bool = False) -> None:
+    """Seed everything and let torch, cuBLAS and cuDNN use only deterministic algorithms; slower on a GPU.
+
+    Args:
+        seed: the seed.
+        warn_only: warn instead of raising where an operation has no deterministic form.
+    """
+    import torch
+
+    set_seed(seed)
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":16:8"
+    torch.use_deterministic_algorithms(True, warn_only=warn_only)
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False

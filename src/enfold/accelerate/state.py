@@ -1,0 +1,234 @@
+"""What is true of this process and its siblings: device, rank, precision, and where gradient accumulation stands."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import functools
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import torch
+
+from enfold.errors import EnfoldError
+
+__all__ = ["AcceleratorState", "DistributedType", "GradientState", "PartialState"]
+
+T = TypeVar("T")
+
+
+class DistributedType(str, enum.Enum):
+    """How the processes work together."""
+
+    NO = "NO"
+    MULTI_CPU = "MULTI_CPU"
+    MULTI_GPU = "MULTI_GPU"
+
+
+class PartialState:
+    """Facts about this process, the same object's worth of them wherever it is asked for.
+
+    The variables of ``torchrun`` (``RANK``, ``WORLD_SIZE``, ``LOCAL_RANK``) say whether there are several processes;
+    the process group is then joined, over gloo on processors and nccl on GPUs.
+
+    Args:
+        cpu: stay on the processor although there is a GPU.
+        backend: of ``torch.distributed``; by default what fits the device.
+
+    Attributes:
+        device: where this process computes.
+        num_processes, process_index, local_process_index: count and ranks.
+
+    Example:
+        >>> PartialState(cpu=True).device.type
+        'cpu'
+    """
+
+    _shared: dict[str, Any] = {}
+
+    def __init__(self, cpu: bool = False, *, backend: str | None = None, **kwargs: Any) -> None:
+        self.__dict__ = self._shared
+        if self.initialized:
+            return
+        cpu = cpu or os.environ.get("ACCELERATE_USE_CPU", "").lower() in {"1", "true", "yes"}
+        self._cpu = cpu
+        cuda = torch.cuda.is_available() and not cpu
+        self.num_processes = int(os.environ.get("WORLD_SIZE", "1"))
+        self.process_index = int(os.environ.get("RANK", "0"))
+        self.local_process_index = int(os.environ.get("LOCAL_RANK", "0"))
+        self.device = torch.device("cuda", self.local_process_index) if cuda else torch.device("cpu")
+        self.backend: str | None = None
+        self.distributed_type = DistributedType.NO
+        if self.num_processes > 1:
+            self.backend = backend or ("nccl" if cuda else "gloo")
+            if not torch.distributed.is_initialized():
+                torch.distributed.init_process_group(self.backend)
+            self.distributed_type = DistributedType.MULTI_GPU if cuda else DistributedType.MULTI_CPU
+            if cuda:
+                torch.cuda.set_device(self.device)
+
+    @property
+    def initialized(self) -> bool:
+        """Whether the facts have been gathered."""
+        return "device" in self.__dict__
+
+    @classmethod
+    def _reset_state(cls) -> None:
+        cls._shared.clear()
+
+    @property
+    def use_distributed(self) -> bool:
+        """Whether there are several processes."""
+        return self.num_processes > 1
+
+    @property
+    def is_main_process(self) -> bool:
+        """Whether this is the first of all processes."""
+        return self.process_index == 0
+
+    @property
+    def is_local_main_process(self) -> bool:
+        """Whether this is the first process of its machine."""
+        return self.local_process_index == 0
+
+    @property
+    def is_last_process(self) -> bool:
+        """Whether this is the last of all processes."""
+        return self.process_index == self.num_processes - 1
+
+    def wait_for_everyone(self) -> None:
+        """Wait until every process has come here."""
+        if self.use_distributed:
+            torch.distributed.barrier()
+
+    def print(self, *args: Any, **kwargs: Any) -> None:
+        """Print on the first process of the machine only."""
+        if self.is_local_main_process:
+            print(*args, **kwargs)
+
+    @contextlib.contextmanager
+    def main_process_first(self) -> Iterator[None]:
+        """Let the main process run the block before the others do, so that they find its caches."""
+        if not self.is_main_process:
+            self.wait_for_everyone()
+        yield
+        if self.is_main_process:
+            self.wait_for_everyone()
+
+    @contextlib.contextmanager
+    def local_main_process_first(self) -> Iterator[None]:
+        """Let the first process of each machine run the block before its others do."""
+        if not self.is_local_main_process:
+            self.wait_for_everyone()
+        yield
+        if self.is_local_main_process:
+            self.wait_for_everyone()
+
+    def on_main_process(self, function: Callable[..., T]) -> Callable[..., T | None]:
+        """Make a function that does its work on the main process and nothing elsewhere."""
+
+        @functools.wraps(function)
+        def only(*args: Any, **kwargs: Any) -> T | None:
+            return function(*args, **kwargs) if self.is_main_process else None
+
+        return only
+
+    @contextlib.contextmanager
+    def split_between_processes(self, inputs: Any, apply_padding: bool = False) -> Iterator[Any]:
+        """Give each process its share of a list, tensor or dictionary of them.
+
+        Args:
+            inputs: what to split along its first axis; the first processes get one more when it does not divide.
+            apply_padding: repeat the last item so that all shares are equally long.
+        """
+        yield _share(inputs, self.num_processes, self.process_index, apply_padding)
+
+    def destroy_process_group(self) -> None:
+        """Leave the process group that was joined here."""
+        if self.use_distributed and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+
+def _share(inputs: Any, count: int, index: int, pad: bool) -> Any:
+    if isinstance(inputs, dict):
+        return {key: _share(value, count, index, pad) for key, value in inputs.items()}
+    if count == 1:
+        return inputs
+    size, extra = divmod(len(inputs), count)
+    start = index * size + min(index, extra)
+    stop = start + size + (1 if index < extra else 0)
+    part = inputs[start:stop]
+    if pad and extra and index >= extra:
+        last = inputs[-1:]
+        part = torch.cat([part, last]) if isinstance(part, torch.Tensor) else part + last
+    return part
+
+
+class AcceleratorState(PartialState):
+    """The facts of :class:`PartialState` plus the precision that the first :class:`Accelerator` chose."""
+
+    _shared: dict[str, Any] = {}
+
+    def __init__(self, mixed_precision: str | None = None, cpu: bool = False, **kwargs: Any) -> None:
+        self.__dict__ = self._shared
+        if not self.initialized:
+            PartialState(cpu, **kwargs)
+            self.__dict__.update(PartialState._shared)
+            self.mixed_precision = mixed_precision or os.environ.get("ACCELERATE_MIXED_PRECISION", "no").lower()
+        elif mixed_precision is not None and mixed_precision != self.mixed_precision:
+            raise PrecisionConflict(
+                f"this process already trains with mixed_precision={self.mixed_precision!r}; {mixed_precision!r} was "
+                "asked for as well. Make the Accelerator with the wanted precision first."
+            )
+
+    @classmethod
+    def _reset_state(cls, reset_partial_state: bool = False) -> None:
+        cls._shared.clear()
+        if reset_partial_state:
+            PartialState._reset_state()
+
+
+class PrecisionConflict(ValueError, EnfoldError):
+    """Two precisions were asked for in one process."""
+
+
+class GradientState:
+    """Where gradient accumulation stands, shared by the optimizer, the scheduler and the data loaders.
+
+    Attributes:
+        sync_gradients: whether this step ends a window and the optimizer acts.
+        num_steps: batches per window.
+        end_of_dataloader: whether the batch at hand is the last of its loader.
+        remainder: examples of the last batch that are not repeats; -1 when unknown.
+    """
+
+    _shared: dict[str, Any] = {}
+
+    def __init__(self, num_steps: int | None = None) -> None:
+        self.__dict__ = self._shared
+        if "sync_gradients" not in self.__dict__:
+            self.sync_gradients = True
+            self.num_steps = 1
+            self.active_dataloader: Any = None
+        if num_steps is not None:
+            self.num_steps = num_steps
+
+    @property
+    def in_dataloader(self) -> bool:
+        """Whether a prepared loader is being read."""
+        return self.active_dataloader is not None
+
+    @property
+    def end_of_dataloader(self) -> bool:
+        """Whether the batch at hand is the last one of the loader being read."""
+        return self.in_dataloader and self.active_dataloader.end_of_dataloader
+
+    @property
+    def remainder(self) -> int:
+        """Examples of the last global batch that were not repeated to fill it, or -1."""
+        return self.active_dataloader.remainder if self.in_dataloader else -1
+
+    @classmethod
+    def _reset_state(cls) -> None:
+        cls._shared.clear()
