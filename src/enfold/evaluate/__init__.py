@@ -4,4 +4,14 @@ from enfold.lazy import face
 
 __version__ = "0.4.6"
 
-__getattr__, __dir__, __all__ = face(__name__, {})
+__getattr__, __dir__, __all__ = face(
+    __name__,
+    {
+        ".combined": ["CombinedEvaluations", "combine"],
+        ".errors": ["EvaluationError", "UnknownModuleError"],
+        ".info": ["ComparisonInfo", "EvaluationModuleInfo", "MeasurementInfo", "MetricInfo"],
+        ".loading": ["list_evaluation_modules", "load"],
+        ".module": ["Comparison", "EvaluationModule", "Measurement", "Metric"],
+        ".saving": ["save"],
+    },
+)

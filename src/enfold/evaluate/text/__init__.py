@@ -1,0 +1,1 @@
+"""What the metrics on texts share: tokens, n-gram counts, common subsequences, the Porter stemmer."""
