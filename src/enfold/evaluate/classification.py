@@ -130,8 +130,9 @@ def counts(
     # a label that was asked for but never occurs has no hits and no rows
     place = np.searchsorted(present, chosen)
     known = present[np.minimum(place, size - 1)] == chosen
-    picked = [np.where(known, array[np.minimum(place, size - 1)], 0.0) for array in (hits, predicted, actual)]
-    return Counts(*picked, None)
+    place = np.minimum(place, size - 1)
+    hits, predicted, actual = (np.where(known, array[place], 0.0) for array in (hits, predicted, actual))
+    return Counts(hits, predicted, actual, None)
 
 
 def score(

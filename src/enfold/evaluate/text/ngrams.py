@@ -36,11 +36,11 @@ def shared_ngrams(
     flat: list[int] = []
     lengths: list[int] = []
     owners: list[int] = []  # the candidate that a text belongs to
-    texts = [(pair, text) for pair, text in enumerate(candidates)]
-    texts += [(pair, text) for pair, group in enumerate(references) for text in group]
-    for pair, text in texts:
-        flat += [numbers.setdefault(token, len(numbers)) for token in text]
-        lengths.append(len(text))
+    texts = [(pair, words) for pair, words in enumerate(candidates)]
+    texts += [(pair, words) for pair, group in enumerate(references) for words in group]
+    for pair, words in texts:
+        flat += [numbers.setdefault(token, len(numbers)) for token in words]
+        lengths.append(len(words))
         owners.append(pair)
     tokens = np.asarray(flat, np.int64)
     text_of = np.repeat(np.arange(len(lengths)), lengths)
@@ -61,9 +61,9 @@ def shared_ngrams(
         text, gram = keys // kinds, keys % kinds
         place = owner[text] * kinds + gram  # the same n-gram of the same pair, whichever text has it
         mine = text < pairs
-        best, group = np.unique(place[~mine], return_inverse=True)
+        best, slot = np.unique(place[~mine], return_inverse=True)
         most = np.zeros(len(best), np.int64)
-        np.maximum.at(most, group, counts[~mine])
+        np.maximum.at(most, slot, counts[~mine])
         _, here, there = np.intersect1d(place[mine], best, assume_unique=True, return_indices=True)
         overlap = np.minimum(counts[mine][here], most[there])
         shared[order - 1] = np.bincount(owner[text[mine][here]], overlap, pairs)
