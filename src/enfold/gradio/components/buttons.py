@@ -1,0 +1,96 @@
+"""Buttons."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from enfold.gradio.block import Block, as_list, current_root
+from enfold.gradio.components.base import Common, Component
+from enfold.gradio.events import Event, on
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["Button", "ClearButton"]
+
+
+class Button(Component):
+    """A button; as an input it gives its text.
+
+    Args:
+        value: its text, or a function that gives it.
+        variant: "primary", "secondary", "stop" or "huggingface".
+        size: "sm", "md" or "lg".
+        link, link_target: an address it opens, and where.
+        interactive: whether it can be pressed.
+        common: see :class:`~enfold.gradio.components.base.Common`.
+    """
+
+    type_name = "button"
+    change = Event("always_last")
+    click = Event()
+    COMMON: ClassVar[Mapping[str, Any]] = {
+        name: Component.COMMON[name]
+        for name in ("scale", "visible", "elem_id", "elem_classes", "render", "key", "preserved_by_key")
+    } | {"min_width": None}
+
+    def __init__(
+        self,
+        value: str | Callable[[], str] = "Run",
+        *,
+        variant: Literal["primary", "secondary", "stop", "huggingface"] = "secondary",
+        size: Literal["sm", "md", "lg"] = "lg",
+        link: str | None = None,
+        link_target: Literal["_self", "_blank", "_parent", "_top"] = "_self",
+        interactive: bool = True,
+        **common: Unpack[Common],
+    ) -> None:
+        self._settle()
+
+    @property
+    def skip_api(self) -> bool:
+        return True
+
+
+class ClearButton(Button):
+    """A button that empties components, in the browser, without asking the server.
+
+    Args:
+        components: what it empties; more can be added with :meth:`add`.
+        value: its text.
+        variant, size, link, link_target, interactive: as for :class:`Button`.
+        common: see :class:`~enfold.gradio.components.base.Common`.
+    """
+
+    HIDDEN: ClassVar[frozenset[str]] = Button.HIDDEN | {"components"}
+
+    def __init__(
+        self,
+        components: Sequence[Block] | Block | None = None,
+        *,
+        value: str = "Clear",
+        variant: Literal["primary", "secondary", "stop", "huggingface"] = "secondary",
+        size: Literal["sm", "md", "lg"] = "lg",
+        link: str | None = None,
+        link_target: Literal["_self", "_blank", "_parent", "_top"] = "_self",
+        interactive: bool = True,
+        **common: Unpack[Common],
+    ) -> None:
+        self._settle()
+        if current_root() is not None:
+            self.add(components)
+
+    def add(self, components: Sequence[Block] | Block | None) -> ClearButton:
+        """Have the button empty further components; returns the button."""
+        cleared = as_list(components)
+        if cleared:
+            empty = json.dumps([empty_payload(block) for block in cleared])
+            on([self.click], None, [], cleared, js=f"() => {empty}", queue=False, api_visibility="undocumented")
+        return self
+
+
+def empty_payload(block: Block) -> Any:
+    """What a component holds when it holds nothing."""
+    return block.postprocess(None) if isinstance(block, Component) else None

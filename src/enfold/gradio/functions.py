@@ -1,0 +1,191 @@
+"""A function attached to a page: what it takes, what it fills, and how it is called."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from enfold.gradio.block import Block
+from enfold.gradio.errors import GradioError
+from enfold.gradio.events import EventData
+from enfold.gradio.request import Progress, Request
+
+__all__ = ["BlockFunction", "function_name"]
+
+
+def function_name(fn: Callable[..., Any]) -> str:
+    """The name a function goes by, with only letters, digits and underscores.
+
+    Example:
+        >>> function_name(lambda: None), function_name(len)
+        ('lambda', 'len')
+    """
+    if isinstance(fn, functools.partial):
+        fn = fn.func
+    name = getattr(fn, "__name__", None) or type(fn).__name__
+    return re.sub(r"\W+", "_", name).strip("_") or "unnamed"
+
+
+@dataclass(eq=False)
+class BlockFunction:
+    """An attached function with every option of :func:`enfold.gradio.on`."""
+
+    id: int
+    fn: Callable[..., Any] | None
+    inputs: list[Block]
+    outputs: list[Block]
+    targets: list[tuple[int | None, str]] = field(default_factory=list)
+    api_name: str = ""
+    api_visibility: str = "public"
+    api_description: str | bool | None = None
+    inputs_as_dict: bool = False
+    js: str | None = None
+    queue: bool = True
+    scroll_to_output: bool = False
+    show_progress: str = "full"
+    show_progress_on: list[Block] | None = None
+    batch: bool = False
+    max_batch_size: int = 4
+    preprocess: bool = True
+    postprocess: bool = True
+    cancels: list[int] = field(default_factory=list)
+    trigger_mode: str = "once"
+    trigger_after: int | None = None
+    trigger_only_on_success: bool = False
+    trigger_only_on_failure: bool = False
+    concurrency_limit: int | str | None = "default"
+    concurrency_id: str | None = None
+
+    def __post_init__(self) -> None:
+        self.special, self.count = _special_parameters(self.fn) if self.fn else ({}, (0, None))
+        call = self.fn if inspect.isroutine(self.fn) else getattr(self.fn, "__call__", None)
+        inner = self.fn.func if isinstance(self.fn, functools.partial) else call
+        self.is_async_generator = inspect.isasyncgenfunction(inner)
+        self.is_async = inspect.iscoroutinefunction(inner) or self.is_async_generator
+        self.is_generator = inspect.isgeneratorfunction(inner) or self.is_async_generator
+        self.total_time, self.calls = 0.0, 0
+        if self.batch and self.is_generator:
+            raise GradioError(f"{self.api_name or 'a generator'}: a generator cannot run in batches")
+
+    @property
+    def lane(self) -> str:
+        """The queue lane it runs in: its own, unless it shares a ``concurrency_id``."""
+        return self.concurrency_id or f"function {id(self.fn)}"
+
+    @property
+    def average(self) -> float | None:
+        """Seconds a call has taken on average; None before the first."""
+        return self.total_time / self.calls if self.calls else None
+
+    def record(self, seconds: float) -> None:
+        """Note how long a call took."""
+        self.calls += 1
+        self.total_time += seconds
+
+    def arguments(self, values: list[Any], request: Request | None, target: Block | None, event_data: Any) -> list[Any]:
+        """Lay the inputs' values out as positional arguments, with what the signature asks for beside them."""
+        rest = iter([dict(zip(self.inputs, values, strict=True))] if self.inputs_as_dict else values)
+        made: list[Any] = []
+        for position in range(max(self.special, default=-1) + 1):
+            kind = self.special.get(position)
+            if kind is None:
+                value = next(rest, inspect.Parameter.empty)
+                if value is inspect.Parameter.empty:
+                    break
+                made.append(value)
+            elif isinstance(kind, Progress):
+                made.append(kind)
+            elif issubclass(kind, Request):
+                made.append(request)
+            else:
+                made.append(kind(target, event_data))
+        return [*made, *rest]
+
+    def check_inputs(self) -> str | None:
+        """Return what is wrong with the number of inputs, or None: told when the page is made, not when it is used."""
+        low, high = self.count
+        given = 1 if self.inputs_as_dict else len(self.inputs)
+        name = function_name(self.fn) if self.fn else "the function"
+        if given < low:
+            return f"{name} needs at least {low} argument{'s' * (low != 1)} and gets {given} input{'s' * (given != 1)}"
+        if high is not None and given > high:
+            return f"{name} takes at most {high} argument{'s' * (high != 1)} and gets {given} input{'s' * (given != 1)}"
+        return None
+
+    def config(self) -> dict[str, Any]:
+        """This function's entry under ``dependencies`` in ``/config``."""
+        shown = None if self.show_progress_on is None else [block._id for block in self.show_progress_on]
+        return {
+            "id": self.id,
+            "targets": [list(target) for target in self.targets],
+            "inputs": [block._id for block in self.inputs],
+            "outputs": [block._id for block in self.outputs],
+            "backend_fn": self.fn is not None,
+            "js": self.js,
+            "queue": self.queue,
+            "api_name": self.api_name,
+            "api_description": self.api_description,
+            "scroll_to_output": self.scroll_to_output,
+            "show_progress": self.show_progress,
+            "show_progress_on": shown,
+            "batch": self.batch,
+            "max_batch_size": self.max_batch_size,
+            "cancels": list(self.cancels),
+            "types": {"generator": self.is_generator, "cancel": bool(self.cancels)},
+            "collects_event_data": any(
+                not isinstance(kind, Progress) and issubclass(kind, EventData) for kind in self.special.values()
+            ),
+            "trigger_after": self.trigger_after,
+            "trigger_only_on_success": self.trigger_only_on_success,
+            "trigger_only_on_failure": self.trigger_only_on_failure,
+            "trigger_mode": self.trigger_mode,
+            "api_visibility": self.api_visibility,
+            "rendered_in": None,
+            "render_id": None,
+            "connection": "sse",
+            "time_limit": None,
+            "stream_every": 0.5,
+            "event_specific_args": None,
+            "component_prop_inputs": [],
+            "js_implementation": None,
+        }
+
+
+def _special_parameters(fn: Callable[..., Any]) -> tuple[dict[int, Any], tuple[int, int | None]]:
+    """Positions that are filled from the event and not from inputs, and how many inputs the rest takes."""
+    try:
+        signature = inspect.signature(fn)
+    except (TypeError, ValueError):  # some builtins tell nothing
+        return {}, (0, None)
+    try:
+        import typing
+
+        # functools.partial and callable objects carry their annotations one level down.
+        source = fn.func if isinstance(fn, functools.partial) else fn
+        hints = typing.get_type_hints(source if inspect.isroutine(source) else type(source).__call__)
+    except Exception:  # annotations may name things that only a type checker sees
+        hints = {}
+    special: dict[int, Any] = {}
+    low, high = 0, 0
+    unbounded = False
+    for position, parameter in enumerate(signature.parameters.values()):
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            unbounded = True
+        if parameter.kind not in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            continue
+        hint = hints.get(parameter.name)
+        for part in getattr(hint, "__args__", ()) if not isinstance(hint, type) else ():  # Request | None
+            if isinstance(part, type) and issubclass(part, (Request, EventData)):
+                hint = part
+        if isinstance(parameter.default, Progress):
+            special[position] = parameter.default
+        elif isinstance(hint, type) and issubclass(hint, (Request, EventData)):
+            special[position] = hint
+        else:
+            high += 1
+            low += parameter.default is parameter.empty
+    return special, (low, None if unbounded else high)

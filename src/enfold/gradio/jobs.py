@@ -1,0 +1,152 @@
+"""One call of a function, from the moment a visitor asks for it until its result is on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from enfold.gradio.edits import difference
+from enfold.gradio.encoding import encode, plain
+
+if TYPE_CHECKING:
+    from enfold.gradio.functions import BlockFunction
+    from enfold.gradio.request import Request
+    from enfold.gradio.sessions import Session
+    from enfold.web.sse import Mailbox
+
+__all__ = ["Cancelled", "Job", "current_job"]
+
+current_job: contextvars.ContextVar[Job | None] = contextvars.ContextVar("current_job", default=None)
+FRAME = 0.016  # a page cannot show values that come faster
+
+
+class Cancelled(BaseException):
+    """Ends a function whose event was stopped; not an Exception, so that functions do not swallow it."""
+
+
+class Job:
+    """A call and what it has said so far. Its methods belong to the event loop, unless they say otherwise.
+
+    Args:
+        fn: the attached function.
+        data: the payloads of its inputs.
+        session: the visitor's session.
+        request: the HTTP request.
+        sink: where its messages go.
+        event_data: what the event carried.
+        trigger_id: the block it happened on.
+        edits: whether values after the first travel as edits.
+        every_value: whether each value of a generator is sent, or the newest when the page can show one.
+    """
+
+    def __init__(
+        self,
+        fn: BlockFunction,
+        data: list[Any],
+        session: Session,
+        request: Request,
+        sink: Mailbox,
+        *,
+        event_data: Any = None,
+        trigger_id: int | None = None,
+        edits: bool = True,
+        every_value: bool = True,
+    ) -> None:
+        self.id = uuid.uuid4().hex
+        self.fn, self.data, self.session, self.request, self.sink = fn, data, session, request, sink
+        self.event_data, self.trigger_id = event_data, trigger_id
+        self.edits, self.every_value = edits, every_value
+        self.loop = asyncio.get_running_loop()
+        self.cancelled = threading.Event()
+        self.finished = False
+        self.running = False
+        self.task: asyncio.Task[Any] | None = None
+        self.started = time.perf_counter()
+        self.reported = 0.0
+        self.last: list[Any] | None = None
+        self.result: dict[str, Any] | None = None
+        self._waiting: list[Any] | None = None
+        self._shown = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self.changed_states: list[int] = []
+
+    def post(self, message: dict[str, Any]) -> None:
+        """Send a message about this call."""
+        if not self.finished:
+            self.sink.post(encode({**message, "event_id": self.id}))
+
+    def post_soon(self, message: dict[str, Any]) -> None:
+        """Send a message from any thread."""
+        self.loop.call_soon_threadsafe(self.post, message)
+
+    def offer(self, values: list[Any]) -> None:
+        """Show a value of a generator that goes on: now, or when the page can take one."""
+        if self.finished:
+            return
+        self._waiting = values
+        wait = 0.0 if self.every_value else self._shown + FRAME - time.perf_counter()
+        if wait <= 0:
+            self._show()
+        elif self._timer is None:
+            self._timer = self.loop.call_later(wait, self._show)
+
+    def _show(self) -> None:
+        self._timer = None
+        values, self._waiting = self._waiting, None
+        if values is None or self.finished:
+            return
+        self._shown = time.perf_counter()
+        values = plain(values)
+        data: list[Any] = values
+        if self.last is not None and self.edits:
+            data = [difference(old, new) for old, new in zip(self.last, values, strict=True)]
+        self.last = values
+        output = {**self.output(data), "is_generating": True}
+        self.post({"msg": "process_generating", "output": output, "success": True, "time_limit": None})
+
+    def output(self, data: list[Any]) -> dict[str, Any]:
+        """The ``output`` of a message: values, how long it took, and which states changed."""
+        changed, self.changed_states = sorted(set(self.changed_states)), []
+        return {
+            "data": data,
+            "is_generating": False,
+            "duration": time.perf_counter() - self.started,
+            "average_duration": self.fn.average,
+            "render_config": None,
+            "changed_state_ids": changed,
+        }
+
+    def complete(self, data: list[Any]) -> None:
+        """End with a result."""
+        self._end({"success": True, "output": self.output(data), "title": None})
+
+    def fail(self, output: dict[str, Any]) -> None:
+        """End with an error; ``output`` holds exactly what clients know: error, and at most duration, visible, title."""
+        self._end({"success": False, "output": output, "title": output.get("title")})
+
+    def stop(self) -> None:
+        """End without a result, because the visitor asked for it."""
+        self.cancelled.set()
+        if self.task is not None and self.fn.is_async:
+            self.task.cancel()
+        self._end({"success": True, "output": {}, "title": None})
+
+    def _end(self, message: dict[str, Any]) -> None:
+        if self.finished:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self.result = message
+        seconds = time.perf_counter() - self.started
+        try:
+            self.post({"msg": "process_completed", **message, "avg_time": self.fn.average or seconds})
+        except TypeError as error:  # a value that cannot travel
+            self.result = {"success": False, "output": {"error": str(error)}, "title": None}
+            self.post({"msg": "process_completed", **self.result})
+        self.finished = True
+        self.session.pending.pop(self.id, None)
+        self.sink.wake()

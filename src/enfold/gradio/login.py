@@ -1,0 +1,127 @@
+"""Login: names and passwords before a page, and the cookie that remembers."""
+
+from __future__ import annotations
+
+import hmac
+import html
+import inspect
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+
+__all__ = ["Login"]
+
+_OPEN = ("/login", "/robots.txt", "/favicon.ico", "/gradio_api/ui/", "/gradio_api/startup-events")
+_TRIES, _MINUTE = 20, 60.0
+
+
+class Login:
+    """Let only those in who know a name and its password; without ``auth``, everyone.
+
+    Args:
+        auth: ``(name, password)``, a list of them, or a function that judges the two.
+        message: text above the form.
+    """
+
+    def __init__(
+        self,
+        auth: Callable[[str, str], Any] | tuple[str, str] | list[tuple[str, str]] | None,
+        message: str | None = None,
+    ) -> None:
+        self._judge = auth if callable(auth) else None
+        pairs = [auth] if isinstance(auth, tuple) else auth if isinstance(auth, list) else []
+        self._passwords = {str(name): str(password) for name, password in pairs}
+        self.required = auth is not None
+        self.message = message
+        self._users: OrderedDict[str, str] = OrderedDict()
+        self._failures: OrderedDict[str, list[float]] = OrderedDict()
+        self._cookie = f"access-token-{secrets.token_hex(8)}"
+
+    def user(self, request: Request) -> str | None:
+        """Who is logged in."""
+        return self._users.get(request.cookies.get(self._cookie, ""))
+
+    def allows(self, request: Request) -> bool:
+        """Whether this visitor may go on."""
+        return not self.required or self.user(request) is not None
+
+    def guard(self, app: Any) -> Any:
+        """Middleware that answers 401 to those who are not logged in, except for the page, which shows the form."""
+        if not self.required:
+            return app
+
+        async def guarded(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "http":
+                path = scope["path"][len(scope.get("root_path", "")) :] or "/"
+                if path != "/" and not path.startswith(_OPEN) and not self.allows(Request(scope)):
+                    await JSONResponse({"detail": "Not authenticated"}, status_code=401)(scope, receive, send)
+                    return
+            await app(scope, receive, send)
+
+        return guarded
+
+    async def enter(self, request: Request) -> Response:
+        """Answer a submitted form."""
+        if not self.required:
+            return JSONResponse({"success": True})
+        address = request.client.host if request.client else ""
+        now = time.monotonic()
+        recent = [moment for moment in self._failures.get(address, []) if now - moment < _MINUTE]
+        if len(recent) >= _TRIES:
+            return JSONResponse({"detail": "Too many attempts; wait a minute."}, status_code=429)
+        async with request.form(max_files=0, max_fields=8) as form:
+            name, password = str(form.get("username", "")), str(form.get("password", ""))
+        if not await self._known(name, password):
+            self._failures[address] = [*recent, now]
+            while len(self._failures) > 1000:
+                self._failures.popitem(last=False)
+            return JSONResponse({"detail": "Incorrect credentials."}, status_code=400)
+        token = secrets.token_urlsafe(32)
+        self._users[token] = name
+        while len(self._users) > 10_000:
+            self._users.popitem(last=False)
+        wants_page = "text/html" in request.headers.get("accept", "")
+        answer: Response = RedirectResponse("./", status_code=303) if wants_page else JSONResponse({"success": True})
+        secure = request.url.scheme == "https"
+        answer.set_cookie(self._cookie, token, httponly=True, samesite="lax", secure=secure, path="/")
+        return answer
+
+    async def leave(self, request: Request) -> Response:
+        """Forget a visitor."""
+        self._users.pop(request.cookies.get(self._cookie, ""), None)
+        answer = RedirectResponse("./", status_code=303)
+        answer.delete_cookie(self._cookie, path="/")
+        return answer
+
+    def form(self, title: str) -> Response:
+        """The page with the form."""
+        note = f"<p>{html.escape(self.message)}</p>" if self.message else ""
+        from enfold.gradio.page import assets
+
+        body = (
+            '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            f'<title>{html.escape(title)}</title><link rel="stylesheet" href="gradio_api/ui/{assets()[0]}/base.css"></head>'
+            '<body class="g-login"><main><form method="post" action="login">'
+            f"<h1>{html.escape(title)}</h1>{note}"
+            '<label>Name<input name="username" autocomplete="username" required autofocus></label>'
+            '<label>Password<input name="password" type="password" autocomplete="current-password" required></label>'
+            '<button class="g-button primary lg">Log in</button></form></main></body></html>'
+        )
+        policy = "default-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+        headers = {"Content-Security-Policy": policy, "Cache-Control": "no-store"}
+        return HTMLResponse(body, headers=headers)
+
+    async def _known(self, name: str, password: str) -> bool:
+        if self._judge is not None:
+            verdict = self._judge(name, password)
+            return bool(await verdict if inspect.isawaitable(verdict) else verdict)
+        stored = self._passwords.get(name)
+        # The comparison takes the same time for a name that does not exist.
+        equal = hmac.compare_digest((stored or secrets.token_hex(8)).encode(), password.encode())
+        return equal and stored is not None

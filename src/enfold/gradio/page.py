@@ -1,0 +1,170 @@
+"""The page a browser receives: a shell with the configuration inside, and the files of the front end."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import hashlib
+import html
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from enfold.gradio.blocks import Blocks
+
+__all__ = ["Asset", "assets", "body_css", "page"]
+
+UI = Path(__file__).parent / "ui"
+_TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
+# The module of the front end that each component type needs beyond core.js.
+MODULES = {"markdown": "markdown.js", "html": "markdown.js", "json": "json.js", "dataset": "dataset.js"}
+
+
+class Asset:
+    """A file of the front end, held in memory with its compressed form."""
+
+    def __init__(self, name: str, body: bytes) -> None:
+        self.body, self.kind = body, _TYPES[Path(name).suffix]
+        self.packed = gzip.compress(body, 9, mtime=0)
+
+
+@functools.lru_cache(maxsize=1)
+def assets() -> tuple[str, Mapping[str, Asset]]:
+    """The files of the front end by name, and a hash of them all, which is part of their address."""
+    files = {path.name: path.read_bytes() for path in sorted(UI.iterdir()) if path.suffix in _TYPES}
+    digest = hashlib.sha256(b"\0".join(name.encode() + b"\0" + body for name, body in files.items())).hexdigest()[:16]
+    return digest, {name: Asset(name, body) for name, body in files.items()}
+
+
+def body_css() -> dict[str, str]:
+    """Colours of the page before its style sheet is there; pages that embed it read them."""
+    return {
+        "body_background_fill": "#ffffff",
+        "body_text_color": "#1b1f27",
+        "body_background_fill_dark": "#0e1116",
+        "body_text_color_dark": "#e8eaee",
+    }
+
+
+def page(blocks: Blocks, config: Mapping[str, Any], *, favicon: str | None = None) -> tuple[str, dict[str, str]]:
+    """Write the HTML of a page.
+
+    Args:
+        blocks: the page.
+        config: what ``/config`` says for this visitor.
+        favicon: address of the tab's image; a built-in one when None.
+
+    Returns:
+        The HTML, and the headers that go with it: scripts run only from this server, or with this answer's nonce.
+    """
+    nonce = secrets.token_urlsafe(16)
+    digest, files = assets()
+    base = f"gradio_api/ui/{digest}"
+    types = {entry["type"] for entry in config["components"]}
+    wanted = [
+        name for name in ("core.js", *sorted({MODULES[kind] for kind in types if kind in MODULES})) if name in files
+    ]
+    looks = blocks.looks
+    css = "\n".join([_theme_css(looks.get("theme")), looks.get("css") or "", *_read(looks.get("css_paths"))])
+    scripts = [
+        f'<script nonce="{nonce}">(window.__g_js??={{}})[{entry["id"]}]=({_script_safe(entry["js"])});</script>'
+        for entry in config["dependencies"]
+        if entry["js"]
+    ]
+    if isinstance(looks.get("js"), str):
+        scripts.append(f'<script nonce="{nonce}">window.__g_load=({_script_safe(looks["js"])});</script>')
+    head = "\n".join([looks.get("head") or "", *_read(looks.get("head_paths"))])
+    head = re.sub(r"<(script|style)\b", rf'<\1 nonce="{nonce}"', head, flags=re.IGNORECASE)
+    shown = {**config, "dependencies": [{**entry, "js": bool(entry["js"])} for entry in config["dependencies"]]}
+    shown.pop("page", None)
+    icon = html.escape(favicon) if favicon else _ICON
+    lines = [
+        "<!doctype html>",
+        '<html lang="en">',
+        "<head>",
+        '<meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1, viewport-fit=cover">',
+        '<meta name="color-scheme" content="light dark">',
+        f"<title>{html.escape(str(config['title']))}</title>",
+        f'<link rel="icon" href="{icon}">',
+        f'<link rel="stylesheet" href="{base}/base.css">',
+        *(f'<link rel="modulepreload" href="{base}/{name}">' for name in wanted),
+        f'<style nonce="{nonce}">{_style_safe(css)}</style>' if css.strip() else "",
+        head,
+        "</head>",
+        "<body>",
+        # Before the first paint, so that a dark page never flashes white.
+        f'<script nonce="{nonce}">{_FIRST}</script>',
+        '<div class="gradio-container" id="app"><noscript>This page needs JavaScript.</noscript></div>',
+        f'<script type="application/json" id="g-config">{_json_safe(shown)}</script>',
+        *scripts,
+        f'<script type="module" src="{base}/core.js"></script>',
+        "</body>",
+        "</html>",
+    ]
+    policy = (
+        f"default-src 'self'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'nonce-{nonce}'; "
+        "img-src 'self' data: blob: https:; media-src 'self' data: blob: https:; font-src 'self' data:; "
+        "connect-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'"
+    )
+    headers = {
+        "Content-Security-Policy": policy,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "same-origin",
+        "Cache-Control": "no-store",
+    }
+    return "\n".join(line for line in lines if line), headers
+
+
+_ICON = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E"
+    "%3Crect width='32' height='32' rx='8' fill='%234f46e5'/%3E"
+    "%3Cpath d='M8 21V11l8 5 8-5v10l-8-5z' fill='white'/%3E%3C/svg%3E"
+)
+
+_FIRST = (
+    "(()=>{let t=new URLSearchParams(location.search).get('__theme');"
+    "let d=t==='dark'||(t!=='light'&&matchMedia('(prefers-color-scheme: dark)').matches);"
+    "document.body.classList.toggle('dark',d);document.documentElement.style.colorScheme=d?'dark':'light'})()"
+)
+
+
+def _json_safe(value: Any) -> str:
+    from enfold.gradio.encoding import encode
+
+    text = encode(value).decode()
+    for character, escape in (
+        ("<", "\\u003c"),
+        (">", "\\u003e"),
+        ("&", "\\u0026"),
+        ("\u2028", "\\u2028"),
+        ("\u2029", "\\u2029"),
+    ):
+        text = text.replace(character, escape)
+    return text
+
+
+def _script_safe(code: str) -> str:
+    # The page's author wrote it; it only must not end the element it stands in.
+    return re.sub(r"</(script)", r"<\\/\1", code, flags=re.IGNORECASE)
+
+
+def _style_safe(css: str) -> str:
+    return re.sub(r"</(style)", r"<\\/\1", css, flags=re.IGNORECASE)
+
+
+def _read(paths: str | Path | Sequence[str | Path] | None) -> list[str]:
+    if paths is None:
+        return []
+    return [Path(path).read_text("utf-8") for path in ([paths] if isinstance(paths, (str, Path)) else paths)]
+
+
+def _theme_css(theme: Any) -> str:
+    if theme is None:
+        return ""
+    from enfold.gradio import themes
+
+    return themes.resolve(theme).css()

@@ -1,0 +1,124 @@
+"""Visitors: what the server remembers of each, and for how long."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from enfold.gradio.components.base import Component
+from enfold.gradio.components.state import State
+from enfold.web.sse import Mailbox
+
+if TYPE_CHECKING:
+    from enfold.gradio.block import Block
+    from enfold.gradio.jobs import Job
+
+__all__ = ["Session", "Sessions"]
+
+
+class Session:
+    """One page or client: its states, the properties its events changed, and its messages.
+
+    Nothing is copied for what did not change: a session begins as a few empty containers.
+    """
+
+    __slots__ = ("connections", "hash", "mailbox", "overlay", "pending", "reader", "seen", "state")
+
+    def __init__(self, hash: str) -> None:
+        self.hash = hash
+        self.state: dict[int, tuple[State, Any]] = {}
+        self.overlay: dict[int, Component] = {}
+        self.mailbox = Mailbox()
+        self.pending: dict[str, Job] = {}
+        self.reader = 0  # number of the stream that reads the mailbox; a newer one takes over
+        self.connections = 0
+        self.seen = time.monotonic()
+
+    def component(self, block: Block) -> Any:
+        """The block as this visitor sees it."""
+        return self.overlay.get(block._id, block)
+
+    def change(self, block: Block, properties: Mapping[str, Any]) -> None:
+        """Remember properties that an event changed for this visitor, as far as values are read by them."""
+        if isinstance(block, Component):
+            kept = {name: value for name, value in properties.items() if name not in {"value", "__type__", "visible"}}
+            if kept:
+                self.overlay[block._id] = self.component(block).changed(kept)
+
+    def read_state(self, state: State) -> Any:
+        """The visitor's value of a state, made at first use."""
+        if state._id not in self.state:
+            self.state[state._id] = (state, state.fresh())
+        return self.state[state._id][1]
+
+    def write_state(self, state: State, value: Any) -> bool:
+        """Set a state; whether that changed it."""
+        old = self.read_state(state)
+        self.state[state._id] = (state, value)
+        try:
+            return old is not value or bool(old != value)
+        except Exception:  # values whose comparison is not a truth value, such as arrays
+            return True
+
+    def close(self) -> None:
+        """Forget the states, telling those that asked for it."""
+        states, self.state = self.state, {}
+        for state, value in states.values():
+            if state.delete_callback is not None:
+                state.delete_callback(value)
+
+
+class Sessions:
+    """Every visitor's session, the least recently seen dropped first.
+
+    Args:
+        capacity: sessions remembered at most.
+        idle: seconds a session without connection and work is kept; 60 minutes, and a minute without states.
+    """
+
+    def __init__(self, capacity: int = 10_000, idle: float = 3600.0) -> None:
+        self.capacity, self.idle = capacity, idle
+        self._all: OrderedDict[str, Session] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def get(self, hash: str) -> Session | None:
+        """The session with this hash, if the server knows it."""
+        session = self._all.get(hash)
+        if session is not None:
+            self._touch(session)
+        return session
+
+    def open(self, hash: str) -> Session:
+        """The session with this hash, made when it is new."""
+        session = self._all.get(hash)
+        if session is None:
+            self._sweep()
+            session = self._all[hash] = Session(hash)
+        self._touch(session)
+        return session
+
+    def close(self) -> None:
+        """Forget everyone."""
+        while self._all:
+            self._all.popitem()[1].close()
+
+    def __iter__(self) -> Any:
+        return iter(list(self._all.values()))
+
+    def _touch(self, session: Session) -> None:
+        session.seen = time.monotonic()
+        self._all.move_to_end(session.hash)
+
+    def _sweep(self) -> None:
+        # Done when someone arrives, a few at a time: an idle server has no timer.
+        now = time.monotonic()
+        for session in list(self._all.values())[:8]:
+            limit = self.idle if session.state else min(60.0, self.idle)
+            busy = session.pending or session.connections
+            if not busy and (now - session.seen > limit or len(self._all) >= self.capacity):
+                del self._all[session.hash]
+                session.close()
