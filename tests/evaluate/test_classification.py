@@ -94,6 +94,12 @@ def test_accuracy_equals_scikit_learn(rows: tuple, normalize: bool) -> None:
     np.testing.assert_allclose(ours["accuracy"], expected, atol=1e-12)
 
 
+def test_labels_may_be_any_whole_numbers() -> None:
+    said, right = [-5, 10**12, 7, 7], [-5, 10**12, 10**12, 7]
+    got = load("f1").compute(predictions=said, references=right, average=None)["f1"]
+    assert got.tolist() == [1.0, 2 / 3, 2 / 3]  # in the order -5, 7, 10**12
+
+
 def test_accuracy_of_several_labels_counts_rows_that_are_right_in_all() -> None:
     metric = load("accuracy", "multilabel")
     score = metric.compute(predictions=[[0, 1], [1, 1], [1, 0]], references=[[0, 1], [0, 1], [1, 0]])

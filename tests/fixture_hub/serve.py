@@ -20,13 +20,17 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache"
 
-# one-segment ids of the old Hub; both spellings reach the one repository
-ALIASES = {
-    "bert-base-uncased": "google-bert/bert-base-uncased",
-    "distilbert-base-uncased-finetuned-sst-2-english": "distilbert/distilbert-base-uncased-finetuned-sst-2-english",
-    "gpt2": "openai-community/gpt2",
-    "imdb": "stanfordnlp/imdb",
-}
+# One-segment ids of the old Hub: both spellings reach the one repository.
+ALIASES = (
+    ("model", "bert-base-uncased", "google-bert/bert-base-uncased"),
+    (
+        "model",
+        "distilbert-base-uncased-finetuned-sst-2-english",
+        "distilbert/distilbert-base-uncased-finetuned-sst-2-english",
+    ),
+    ("model", "gpt2", "openai-community/gpt2"),
+    ("dataset", "imdb", "stanfordnlp/imdb"),
+)
 
 
 @dataclass(frozen=True)
@@ -77,13 +81,13 @@ def fixture_hub(files: Path, folder: Path) -> Iterator[FixtureHub]:
     from enfold.hub import HfApi
     from enfold.hubserver import EmbeddedHub
 
-    with EmbeddedHub(folder) as server:
+    with EmbeddedHub(folder, durable=False) as server:
         api = HfApi(endpoint=server.endpoint, token=server.token)
         for kind in ("model", "dataset"):
             for path in sorted((files / f"{kind}s").glob("*/*")):
                 repo_id = f"{path.parent.name}/{path.name}"
                 api.create_repo(repo_id, repo_type=kind)
                 api.upload_folder(repo_id=repo_id, repo_type=kind, folder_path=path, commit_message="Fill the fixture")
-        for old, new in ALIASES.items():
-            server.add_alias(old, new)
+        for kind, old, new in ALIASES:
+            server.add_alias(old, new, repo_type=kind)
         yield FixtureHub(server.endpoint, server.token, server)

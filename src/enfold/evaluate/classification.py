@@ -116,7 +116,7 @@ def counts(
     if average == "samples":
         raise EvaluationError("average='samples' is for several labels per example: load the configuration multilabel")
 
-    present, numbers = np.unique(np.concatenate([references, predictions]), return_inverse=True)
+    present, numbers = _numbered(np.concatenate([references, predictions]))
     right, said = numbers[: len(references)], numbers[len(references) :]
     if average == "binary":
         chosen = _positive(present, pos_label)
@@ -174,6 +174,19 @@ def score(
     if weights is None or not weights[defined].sum():
         return float(values[defined].mean())
     return float(np.average(values[defined], weights=weights[defined]))
+
+
+def _numbered(values: Any) -> tuple[Any, Any]:
+    """Return the sorted distinct values, and each value's place among them."""
+    import numpy as np
+
+    low = int(values.min())
+    span = int(values.max()) - low + 1
+    if span > 2 * len(values) + 1024:
+        return np.unique(values, return_inverse=True)
+    # labels lie close together as a rule: counting them is faster than sorting
+    occurs = np.bincount(values - low, minlength=span) > 0
+    return np.flatnonzero(occurs) + low, (np.cumsum(occurs) - 1)[values - low]
 
 
 def _is_indicator(values: Any) -> bool:

@@ -1,0 +1,213 @@
+"""The programs that the project was created from run unchanged, on our libraries and against the fixture Hub.
+
+Where the ecosystem's wheels can still run a program's deterministic part, its numbers are compared with theirs on the
+same checkpoints.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+HERE = Path(__file__).resolve().parent
+PROGRAMS = HERE / "seed_programs"
+PACKAGE = HERE.parent / "src" / "enfold"
+SIBLINGS = (
+    "accelerate", "datasets", "diffusers", "evaluate", "gradio", "huggingface_hub", "optimum", "peft", "tokenizers",
+    "transformers", "trl",
+)  # fmt: skip
+
+# `python -m enfold.dropin PROGRAM` with a look at what is left behind: where every module of the ecosystem came from,
+# and the values of some expressions in the program's own names.
+WRAPPER = """
+import json, sys
+program, report, expressions, siblings = sys.argv[1], sys.argv[2], *map(json.loads, sys.argv[3:5])
+from enfold.dropin.__main__ import main
+main([program])
+names = vars(sys.modules["__main__"])
+found = {name: getattr(module, "__file__", None) for name, module in list(sys.modules.items())
+         if name.partition(".")[0] in siblings}
+values = {key: eval(text, names) for key, text in expressions.items()}
+with open(report, "w") as file:
+    json.dump({"modules": found, "values": values}, file)
+"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a program printed, the values asked for, and the folder it ran in."""
+
+    output: str
+    values: dict[str, Any]
+    folder: Path
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., Run]:
+    """Run a seed program: ``run("01_auto_classes.py", environment, imports, **expressions)``."""
+
+    def start(name: str, environment: dict[str, str], imports: set[str], **expressions: str) -> Run:
+        folder, report = tmp_path / "empty", tmp_path / "report.json"
+        folder.mkdir()
+        arguments = [str(PROGRAMS / name), str(report), json.dumps(expressions), json.dumps(SIBLINGS)]
+        done = subprocess.run(
+            [sys.executable, "-c", WRAPPER, *arguments],
+            env=environment,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, (
+            f"{name} ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-6000:]}"
+        )
+        content = json.loads(report.read_text())
+        assert imports <= set(content["modules"])
+        for module, file in content["modules"].items():
+            assert file is not None and Path(file).is_relative_to(PACKAGE), f"{module} is not ours: {file}"
+        return Run(done.stdout, content["values"], folder)
+
+    return start
+
+
+@pytest.fixture
+def environment(fixture_hub: Any, tmp_path: Path) -> dict[str, str]:
+    """A process environment with the fixture Hub, a token that may write and an empty HF_HOME."""
+    return fixture_hub.environment(tmp_path / "hf_home", CUDA_VISIBLE_DEVICES="")
+
+
+@pytest.fixture
+def offline(tmp_path: Path) -> dict[str, str]:
+    """A process environment for programs that need no Hub: any request would fail."""
+    return {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "HF_TOKEN": "none", "HF_HOME": str(tmp_path / "hf_home")}
+
+
+PEER_MODELS = """
+import json, sys, os
+from pathlib import Path
+import numpy, torch
+from transformers import AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer, pipeline
+
+models = Path(sys.argv[1]) / "models"
+bert, gpt2 = models / "google-bert/bert-base-uncased", models / "openai-community/gpt2"
+llama = models / "meta-llama/Llama-2-7b-hf"
+sst2 = models / "distilbert/distilbert-base-uncased-finetuned-sst-2-english"
+with torch.no_grad():
+    tokenizer = AutoTokenizer.from_pretrained(bert)
+    inputs = tokenizer("Hello, how are you?", return_tensors="pt")
+    out = AutoModel.from_pretrained(bert)(**inputs)
+    arrays = {"input_ids": inputs["input_ids"], "hidden": out.last_hidden_state, "pooled": out.pooler_output}
+    arrays["masked"] = AutoModelForMaskedLM.from_pretrained(bert)(**inputs).logits[..., :500]
+    arrays["causal"] = AutoModelForCausalLM.from_pretrained(gpt2)(input_ids=inputs["input_ids"]).logits[..., :500]
+    prompt = AutoTokenizer.from_pretrained(llama)("Explain quantum computing in simple terms", return_tensors="pt")
+    arrays["prompt"] = prompt["input_ids"]
+    arrays["merged"] = AutoModelForCausalLM.from_pretrained(llama, dtype=torch.float32)(**prompt).logits[..., :500]
+numpy.savez(os.environ["PEER_NPZ"], **{name: array.numpy() for name, array in arrays.items()})
+texts = ["I've been waiting for a HuggingFace course my whole life.", "I hate this so much!"]
+classifier = pipeline("sentiment-analysis", model=str(sst2))
+print(json.dumps({
+    "ids": AutoTokenizer.from_pretrained(sst2)(texts, padding=True)["input_ids"],
+    "sentiment": classifier(["I love this", "I hate this"]),
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def theirs(peer: Callable[..., Any], fixture_repositories: Path) -> dict[str, Any]:
+    """What the ecosystem's own wheels say on the same checkpoints."""
+    return peer(PEER_MODELS, fixture_repositories)
+
+
+def assert_close(ours: dict[str, Any], theirs: dict[str, Any], **tolerances: float) -> None:
+    for name, tolerance in tolerances.items():
+        np.testing.assert_allclose(ours[name], theirs[name], atol=tolerance, rtol=tolerance, err_msg=name)
+
+
+def test_01_auto_classes(run: Any, environment: dict[str, str], theirs: dict[str, Any]) -> None:
+    cut = ".logits[..., :500].tolist()"
+    result = run(
+        "01_auto_classes.py",
+        environment,
+        {"transformers"},
+        input_ids="inputs['input_ids'].tolist()",
+        hidden="outputs.last_hidden_state.tolist()",
+        pooled="outputs.pooler_output.tolist()",
+        masked="mlm_model.eval()(**inputs)" + cut,
+        causal="generator.eval()(input_ids=inputs['input_ids'])" + cut,
+    )
+    assert_close(result.values, theirs, input_ids=0, hidden=1e-5, pooled=1e-5, masked=1e-5, causal=1e-5)
+    assert "Last hidden state: torch.Size([1, 8, 32])" in result.output
+
+
+def test_04_csv_json(run: Any, offline: dict[str, str]) -> None:
+    run("04_csv_json.py", offline, {"datasets"})
+
+
+def test_08_trainer(run: Any, environment: dict[str, str]) -> None:
+    result = run("08_trainer.py", environment, {"transformers", "datasets"}, results="results")
+    assert 0 <= result.values["results"]["eval_accuracy"] <= 1 and result.values["results"]["epoch"] == 3
+    assert (result.folder / "my_fine_tuned_model" / "model.safetensors").exists()
+    assert len(list((result.folder / "results").glob("checkpoint-*"))) == 3
+
+
+def test_11_evaluate(run: Any, offline: dict[str, str]) -> None:
+    run("11_evaluate.py", offline, {"evaluate"})
+
+
+def test_12_peft_lora(run: Any, environment: dict[str, str], theirs: dict[str, Any]) -> None:
+    result = run(
+        "12_peft_lora.py",
+        environment,
+        {"transformers", "peft"},
+        prompt="inputs['input_ids'].tolist()",
+        merged="merged.eval().float()(**inputs).logits[..., :500].tolist()",
+    )
+    # fresh adapters change nothing, so that the merged model is still the base model
+    assert_close(result.values, theirs, prompt=0, merged=1e-4)
+    assert "trainable params: 2,048" in result.output
+
+
+def test_16_fastapi(run: Any, environment: dict[str, str]) -> None:
+    run("16_fastapi.py", environment, {"transformers"})
+
+
+def test_20_token_ids(run: Any, environment: dict[str, str], theirs: dict[str, Any]) -> None:
+    result = run("20_token_ids.py", environment, {"transformers"}, ids="inputs['input_ids'].tolist()")
+    assert result.values["ids"] == theirs["ids"]
+
+
+def test_21_service_and_story(run: Any, environment: dict[str, str], theirs: dict[str, Any]) -> None:
+    result = run("21_service_and_story.py", environment, {"transformers"}, story="story")
+    expected = theirs["sentiment"]
+    assert [row["label"] for row in expected] == ["POSITIVE", "NEGATIVE"]
+    for line, row in zip(result.output.splitlines()[:2], expected, strict=True):
+        label, score = line.split(", ")
+        assert label == row["label"] and float(score) == pytest.approx(row["score"], abs=1e-4)
+    assert len(result.values["story"]) > len("In a magical forest, there lived a")
+
+
+def test_the_command_itself_runs_a_program(offline: dict[str, str], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "enfold.dropin", str(PROGRAMS / "11_evaluate.py")]
+    done = subprocess.run(command, env=offline, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_program_is_the_original() -> None:
+    originals = HERE.parent.parent / "shared" / "acceptance" / "seed_programs"
+    copies = sorted(PROGRAMS.glob("*.py"))
+    tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
+    assert copies and {path.stem for path in copies} <= tested
+    if not originals.is_dir():
+        pytest.skip("the originals are not here")
+    for path in copies:
+        assert path.read_bytes() == (originals / path.name).read_bytes(), f"{path.name} differs from the original"
