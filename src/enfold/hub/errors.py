@@ -1,0 +1,126 @@
+"""The errors of the Hub client; those about files are ``OSError`` as well, which is what callers of loaders catch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from enfold.errors import EnfoldError
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = [
+    "BadRequestError",
+    "CacheNotFound",
+    "CorruptedCacheException",
+    "DisabledRepoError",
+    "EntryNotFoundError",
+    "FileMetadataError",
+    "FileNotFoundInSource",
+    "GatedRepoError",
+    "HFValidationError",
+    "HfHubHTTPError",
+    "LocalEntryNotFoundError",
+    "LocalTokenNotFoundError",
+    "OfflineModeIsEnabled",
+    "RemoteEntryNotFoundError",
+    "RepositoryNotFoundError",
+    "RevisionNotFoundError",
+]
+
+
+class HfHubHTTPError(EnfoldError, OSError):
+    """The Hub answered a request with an error.
+
+    Args:
+        message: what went wrong.
+        response: the Hub's response, if there was one.
+        server_message: the Hub's own words.
+    """
+
+    def __init__(
+        self, message: str, response: httpx.Response | None = None, *, server_message: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.response = response
+        self.server_message = server_message
+        #: the number by which the Hub's log knows the request
+        self.request_id: str | None = response.headers.get("x-request-id") if response is not None else None
+        self.request: Any = getattr(response, "_request", None)
+
+    def append_to_message(self, text: str) -> None:
+        """Add ``text`` to the error's message."""
+        self.args = (str(self) + text, *self.args[1:])
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class BadRequestError(HfHubHTTPError, ValueError):
+    """The Hub could not make sense of a request (400)."""
+
+
+class RepositoryNotFoundError(HfHubHTTPError):
+    """The repository does not exist, or is private and the token does not open it."""
+
+
+class GatedRepoError(RepositoryNotFoundError):
+    """The repository's terms have to be accepted on its page first."""
+
+
+class DisabledRepoError(HfHubHTTPError):
+    """The repository was disabled by the Hub."""
+
+
+class RevisionNotFoundError(HfHubHTTPError):
+    """The repository has no such branch, tag or commit."""
+
+
+class EntryNotFoundError(HfHubHTTPError):
+    """The repository has no such file at this revision."""
+
+
+class RemoteEntryNotFoundError(EntryNotFoundError):
+    """The Hub says that the repository has no such file."""
+
+
+class LocalEntryNotFoundError(EntryNotFoundError, FileNotFoundError, ValueError):
+    """The file is not in the cache, and the Hub was not (or could not be) asked."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+
+class FileNotFoundInSource(EnfoldError, FileNotFoundError):
+    """A local folder, or a repository, has no such file."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class FileMetadataError(EnfoldError, OSError):
+    """The Hub's answer lacks what is needed to cache a file (its commit, ETag or size)."""
+
+
+class OfflineModeIsEnabled(EnfoldError, ConnectionError):
+    """A request was about to be made although ``HF_HUB_OFFLINE`` forbids it."""
+
+
+class LocalTokenNotFoundError(EnfoldError, OSError):
+    """A token is needed and none is known."""
+
+
+class HFValidationError(EnfoldError, ValueError):
+    """An argument is not written as the Hub needs it, such as a repository id."""
+
+
+class CacheNotFound(EnfoldError):
+    """The cache folder does not exist."""
+
+    def __init__(self, message: str, cache_dir: str) -> None:
+        super().__init__(message)
+        self.cache_dir = cache_dir
+
+
+class CorruptedCacheException(EnfoldError):
+    """A folder of the cache is not laid out as it should be."""

@@ -1,0 +1,205 @@
+"""Whole repositories: every file that matches, several at a time, into the shared cache or a folder."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from enfold.hub import constants, http
+from enfold.hub.cache import RepoCache, is_commit_hash
+from enfold.hub.download import _agent, _fetch, _reason, hf_hub_url, place_in_cache, place_in_folder
+from enfold.hub.errors import (
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from enfold.hub.types import RepoFile
+from enfold.hub.validation import check_filename, check_repo_type, validate_repo_id
+from enfold.progress import Progress
+
+__all__ = ["filter_repo_objects", "snapshot_download"]
+
+T = TypeVar("T")
+Patterns = Sequence[str] | str | None
+
+
+def filter_repo_objects(
+    items: Iterable[T],
+    *,
+    allow_patterns: Patterns = None,
+    ignore_patterns: Patterns = None,
+    key: Any = None,
+) -> list[T]:
+    """Return the items whose path matches an allowed pattern (if any is given) and no ignored one.
+
+    Args:
+        items: paths, or objects that ``key`` turns into paths.
+        allow_patterns: shell patterns; one that ends with a slash stands for everything below the folder.
+        ignore_patterns: likewise.
+        key: item → path.
+
+    Example:
+        >>> filter_repo_objects(["a.txt", "b/c.bin"], allow_patterns="*.bin")
+        ['b/c.bin']
+    """
+    allowed, ignored = _patterns(allow_patterns), _patterns(ignore_patterns)
+    kept = []
+    for item in items:
+        path = str(key(item) if key else item)
+        if allowed is not None and not any(fnmatch.fnmatch(path, pattern) for pattern in allowed):
+            continue
+        if ignored is not None and any(fnmatch.fnmatch(path, pattern) for pattern in ignored):
+            continue
+        kept.append(item)
+    return kept
+
+
+def _patterns(patterns: Patterns) -> list[str] | None:
+    if patterns is None:
+        return None
+    given = [patterns] if isinstance(patterns, str) else patterns
+    return [f"{pattern}*" if pattern.endswith("/") else pattern for pattern in given]
+
+
+def snapshot_download(
+    repo_id: str,
+    *,
+    repo_type: str | None = None,
+    revision: str | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    local_dir: str | os.PathLike[str] | None = None,
+    library_name: str | None = None,
+    library_version: str | None = None,
+    user_agent: Any = None,
+    etag_timeout: float | None = None,
+    force_download: bool = False,
+    token: bool | str | None = None,
+    local_files_only: bool = False,
+    allow_patterns: Patterns = None,
+    ignore_patterns: Patterns = None,
+    max_workers: int = 8,
+    headers: Mapping[str, str] | None = None,
+    endpoint: str | None = None,
+    **ignored: Any,
+) -> str:
+    """Download a repository's files and return the folder that holds them.
+
+    Args:
+        repo_id: the repository.
+        repo_type: "model" (the default), "dataset" or "space".
+        revision: a branch, tag or commit; "main" by default.
+        cache_dir: the cache; ``HF_HUB_CACHE`` by default.
+        local_dir: put the files into this folder instead of the cache.
+        library_name: who asks, for the Hub's log.
+        library_version: its version.
+        user_agent: more for the Hub's log.
+        etag_timeout: seconds to wait for the Hub's answer before the cache is used.
+        force_download: download even what is there.
+        token: a token; True requires the saved one, False sends none.
+        local_files_only: do not ask the Hub.
+        allow_patterns: shell patterns; only files that match one are downloaded.
+        ignore_patterns: files that match one are not.
+        max_workers: how many files are downloaded at once (8).
+        headers: further headers of the requests.
+        endpoint: the Hub's address; ``HF_ENDPOINT`` by default.
+        ignored: retired arguments such as ``resume_download``.
+
+    Raises:
+        RepositoryNotFoundError, RevisionNotFoundError: the Hub has no such thing.
+        LocalEntryNotFoundError: nothing is cached, and the Hub could not be (or was not to be) asked.
+
+    Example:
+        >>> snapshot_download("openai-community/gpt2", allow_patterns="*.json")  # doctest: +SKIP
+        '…/models--openai-community--gpt2/snapshots/607a30d7…'
+    """
+    validate_repo_id(repo_id)
+    kind = check_repo_type(repo_type)
+    revision = revision or constants.DEFAULT_REVISION
+    cache = RepoCache(repo_id, kind, cache_dir)
+    folder = Path(local_dir) if local_dir is not None else None
+    if local_files_only or constants.is_offline():
+        why = "local_files_only=True" if local_files_only else "offline mode is enabled (HF_HUB_OFFLINE)"
+        return _from_disk(cache, folder, revision, f"{repo_id!r} is not in the cache, and {why}")
+    extra = _agent(library_name, library_version, user_agent) | dict(headers or {})
+    try:
+        commit, files = _listing(repo_id, kind, revision, token, endpoint)
+    except (RepositoryNotFoundError, RevisionNotFoundError):
+        raise
+    except Exception as error:
+        if not (http.transient(error) or isinstance(error, OfflineModeIsEnabled)):
+            raise
+        base = endpoint or constants.endpoint()
+        return _from_disk(
+            cache,
+            folder,
+            revision,
+            f"{repo_id!r} is not in the cache, and {base} cannot be reached ({_reason(error)})",
+            error,
+        )
+    wanted = filter_repo_objects(
+        files, allow_patterns=allow_patterns, ignore_patterns=ignore_patterns, key=lambda file: file.path
+    )
+    total = sum(file.size for file in wanted)
+    with Progress(total, f"download {repo_id}", unit="B", quiet=total < 1_000_000) as bar:
+
+        def one(file: RepoFile) -> None:
+            # The listing tells every file's id and size, so that no file needs a question of its own.
+            path = check_filename(file.path)
+            etag = file.lfs.sha256 if file.lfs else file.blob_id
+            url = hf_hub_url(repo_id, path, repo_type=kind, revision=commit, endpoint=endpoint)
+            before = bar.done
+
+            def fetch(place: Path) -> None:
+                _fetch(
+                    url, place, etag, file.size, token=token, headers=extra, label=path, force=force_download, bar=bar
+                )
+
+            if folder is not None:
+                place_in_folder(folder, path, commit, etag, fetch, force=force_download)
+            else:
+                place_in_cache(cache, path, commit, commit, etag, fetch, force=force_download)
+            if bar.done == before:
+                bar.advance(file.size)
+
+        pool = ThreadPoolExecutor(max(1, min(max_workers, len(wanted) or 1)))
+        try:
+            for future in [pool.submit(one, file) for file in wanted]:
+                future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        return str(folder.resolve())
+    cache.prepare()
+    cache.snapshot(commit).mkdir(parents=True, exist_ok=True)
+    cache.remember(revision, commit)
+    return str(cache.snapshot(commit))
+
+
+def _listing(
+    repo_id: str, kind: str, revision: str, token: bool | str | None, endpoint: str | None
+) -> tuple[str, list[RepoFile]]:
+    from enfold.hub.api import HfApi
+
+    api = HfApi(endpoint=endpoint, token=token)
+    commit = revision
+    if not is_commit_hash(revision):
+        commit = str(api.repo_info(repo_id, repo_type=kind, revision=revision).sha)
+    entries = api.list_repo_tree(repo_id, repo_type=kind, revision=commit, recursive=True)
+    return commit, [entry for entry in entries if isinstance(entry, RepoFile)]
+
+
+def _from_disk(
+    cache: RepoCache, folder: Path | None, revision: str, reason: str, cause: BaseException | None = None
+) -> str:
+    if folder is not None and folder.is_dir() and any(folder.iterdir()):
+        return str(folder.resolve())
+    commit = cache.commit_of(revision)
+    if commit is None or not cache.snapshot(commit).is_dir():
+        raise LocalEntryNotFoundError(reason) from cause
+    return str(cache.snapshot(commit))

@@ -1,0 +1,220 @@
+"""The ASGI application: finds the function for an address, and puts what every response needs around it."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import secrets
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import cast
+from urllib.parse import quote, unquote
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from enfold.hubserver.errors import HubServerError
+from enfold.hubserver.hub import Hub
+from enfold.hubserver.names import KINDS, RESERVED
+from enfold.hubserver.repositories import Redirected
+from enfold.hubserver.routes import accounts, content, refs, repos, uploads
+from enfold.hubserver.routes.call import Call, Handler, Routes
+from enfold.hubserver.settings import Settings
+from enfold.hubserver.web import pages
+from enfold.log import get_logger
+
+__all__ = ["create_app"]
+
+_log = get_logger(__name__)
+
+
+def _join(*tables: Routes) -> Routes:
+    joined = Routes()
+    for table in tables:
+        joined.table.update(table.table)
+    return joined
+
+
+_FIXED = _join(accounts.fixed, repos.fixed, uploads.fixed)
+_API = _join(repos.repository, refs.repository, content.repository, uploads.repository)
+_PAGES = _join(content.pages, pages.repository)
+
+
+def create_app(hub: Hub | Settings | str | os.PathLike[str]) -> ASGIApp:
+    """Return the ASGI application of a Hub.
+
+    Args:
+        hub: a :class:`~enfold.hubserver.hub.Hub`, settings to open one with, or just its data folder.
+
+    Example:
+        >>> app = create_app("hub-data")  # doctest: +SKIP
+    """
+    if isinstance(hub, Hub):
+        return _App(hub)
+    return _App(Hub(hub if isinstance(hub, Settings) else Settings(Path(hub).absolute())))
+
+
+class _App:
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
+        if scope["type"] != "http":
+            raise RuntimeError(f"a Hub does not speak {scope['type']}")
+        request = Request(scope, receive)
+        request_id = f"Root={secrets.token_hex(12)}"
+        started = False
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = [
+                    *message["headers"],
+                    (b"x-request-id", request_id.encode()),
+                    (b"x-content-type-options", b"nosniff"),
+                    (b"referrer-policy", b"same-origin"),
+                ]
+            await send(message)
+
+        try:
+            response = await self._answer(request)
+            await response(scope, receive, send_with_headers)
+        except ClientDisconnect:
+            return
+        except Exception:
+            _log.exception("%s %s failed (request id %s)", request.method, request.url.path, request_id)
+            if started:
+                raise
+            message = f"Internal error of the Hub. Request id: {request_id}"
+            await JSONResponse({"error": message}, 500)(scope, receive, send_with_headers)
+
+    async def _answer(self, request: Request) -> Response:
+        wants_page = "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/")
+        try:
+            call = Call(request, self.hub, None)
+            call.viewer = await run_in_threadpool(self.hub.accounts.viewer, _bearer(request))
+            handler = _find(call)
+            if inspect.iscoroutinefunction(handler):
+                return cast(Response, await cast(Awaitable[Response], handler(call)))
+            call.body = await _read(request, self.hub.settings.limits.json_body)
+            return cast(Response, await run_in_threadpool(handler, call))
+        except Redirected as other:
+            return RedirectResponse(_moved(request, call.name, other.target), 307)
+        except HubServerError as error:
+            if wants_page:
+                return pages.error_page(error)
+            return _error(error)
+
+
+def _error(error: HubServerError) -> Response:
+    headers = dict(error.headers)
+    if error.code:
+        headers["X-Error-Code"] = error.code
+    headers.setdefault("X-Error-Message", error.message.encode("ascii", "replace").decode().replace("\n", " "))
+    return JSONResponse({**error.body, "error": error.message}, error.status, headers)
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+async def _read(request: Request, limit: int) -> bytes:
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > limit:
+            raise HubServerError(413, f"the body is larger than the {limit} bytes that are accepted here")
+    return bytes(body)
+
+
+def _bearer(request: Request) -> str | None:
+    kind, _, secret = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer":
+        return secret.strip()
+    if kind.lower() == "basic":  # git and git-lfs send the token as the password
+        import base64
+
+        try:
+            return base64.b64decode(secret).decode().partition(":")[2]
+        except ValueError:
+            raise HubServerError(401, "Invalid credentials in Authorization header") from None
+    return None
+
+
+def _segments(request: Request) -> list[str]:
+    """Return the decoded segments of the address; an encoded slash stays inside its segment."""
+    raw = request.scope.get("raw_path")
+    path = (raw.split(b"?")[0].decode("latin-1")) if raw else quote(request.scope["path"])
+    try:
+        return [unquote(segment, errors="strict") for segment in path.split("/")[1:]]
+    except UnicodeDecodeError:
+        raise HubServerError(400, "the address is not UTF-8") from None
+
+
+def _find(call: Call) -> Handler:
+    segments = [*_segments(call.request)]
+    while len(segments) > 1 and not segments[-1]:
+        segments.pop()
+    method = call.request.method
+    if segments[0] == "api":
+        return _find_api(call, method, segments[1:])
+    if segments[0] == "lfs-objects" and len(segments) == 3:
+        call.rest = tuple(segments[1:])
+        return _FIXED.get(method, "lfs-objects")
+    if segments == [""]:
+        return pages.top.get(method, "")
+    if segments[0] == "static":
+        call.rest = tuple(segments[1:])
+        return pages.top.get(method, "static")
+    call.kind = "models"
+    if segments[0] in KINDS:
+        call.kind, segments = segments[0], segments[1:]
+        if not segments:
+            return pages.top.get(method, "")
+    action, rest = _split_repo(call, segments)
+    if call.name.endswith(".git") and [action, *rest[:1]] == ["info", "lfs"]:
+        call.name = call.name.removesuffix(".git")
+        return uploads.lfs.get(method, "/".join(rest[1:]))
+    call.rest = tuple(rest)
+    return _PAGES.get(method, action)
+
+
+def _find_api(call: Call, method: str, segments: list[str]) -> Handler:
+    if not segments or segments[0] not in KINDS:
+        action = "/".join(segments[:2])
+        if segments[:1] == ["telemetry"]:
+            action = "telemetry"
+        return _FIXED.get(method, action)
+    call.kind = segments[0]
+    if len(segments) == 1:
+        return repos.lists.get(method, "")
+    action, rest = _split_repo(call, segments[1:])
+    call.rest = tuple(rest)
+    return _API.get(method, action)
+
+
+def _split_repo(call: Call, segments: list[str]) -> tuple[str, list[str]]:
+    """Set the repository that an address names (legacy ids have one segment) and return its action and the rest."""
+    length = 1 if len(segments) == 1 or segments[1] in RESERVED else 2
+    call.name = "/".join(segments[:length])
+    rest = segments[length:]
+    return (rest[0], rest[1:]) if rest else ("", [])
+
+
+def _moved(request: Request, name: str, target: str) -> str:
+    """Return the present address, as a path, with the repository's id exchanged."""
+    raw = request.scope.get("raw_path")
+    path = raw.split(b"?")[0].decode("latin-1") if raw else quote(request.scope["path"])
+    written = next((text for text in (f"/{name}", f"/{quote(name, safe='')}") if text in path), f"/{name}")
+    query = request.scope.get("query_string", b"").decode("latin-1")
+    return path.replace(written, f"/{target}", 1) + (f"?{query}" if query else "")

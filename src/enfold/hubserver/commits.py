@@ -1,0 +1,360 @@
+"""Commits: everything a commit changes happens in one transaction, so that a crash at any point leaves the old head."""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from enfold.hubserver import database as db
+from enfold.hubserver import trees
+from enfold.hubserver.accounts import Viewer
+from enfold.hubserver.errors import HubServerError, entry_not_found
+from enfold.hubserver.gitobjects import EMPTY_TREE, blob_oid, commit_bytes, object_oid, pointer
+from enfold.hubserver.metadata import CardError, facts_of_config, read_card, tags_of
+from enfold.hubserver.names import check_branch, check_path
+from enfold.hubserver.repositories import MAIN, Repositories
+from enfold.hubserver.settings import Limits
+from enfold.hubserver.store.blobs import BlobStore, StoredBlob
+
+__all__ = ["AddFile", "AddLfs", "Commits", "Copy", "Delete", "Header", "attributes", "wants_lfs"]
+
+STALE = "The branch was updated since you opened this page. Please refresh and try again."
+#: a repeated request that made the present head less than this many seconds ago is answered with that head
+_REPEAT = 60
+
+# What a new repository keeps outside git's own objects; every name is a format of weights, data, media or archives.
+_LARGE = """
+*.7z *.arrow *.avro *.bin *.bz2 *.ckpt *.ftz *.gguf *.gz *.h5 *.joblib *.lz4 *.mlmodel *.model *.msgpack *.npy *.npz
+*.onnx *.ot *.parquet *.pb *.pickle *.pkl *.pt *.pth *.rar *.safetensors saved_model/**/* *.tar *.tar.* *.tflite *.tgz
+*.wasm *.xz *.zip *.zst *tfevents*
+""".split()
+_LARGE_DATA = "*.mds *.flac *.mp3 *.ogg *.wav *.mp4 *.webm *.tiff".split()
+
+
+def default_attributes(kind: str) -> bytes:
+    """Return the ``.gitattributes`` of a new repository."""
+    patterns = _LARGE + (_LARGE_DATA if kind == "datasets" else [])
+    return "".join(f"{pattern} filter=lfs diff=lfs merge=lfs -text\n" for pattern in patterns).encode()
+
+
+def attributes(text: str) -> list[tuple[str, bool]]:
+    """Return the ``(pattern, is LFS)`` lines of a ``.gitattributes``."""
+    rules = []
+    for line in text.splitlines():
+        pattern, *words = line.split()[:20] or [""]
+        if pattern and not pattern.startswith("#"):
+            if "filter=lfs" in words:
+                rules.append((pattern, True))
+            elif {"-filter", "!filter"} & set(words):
+                rules.append((pattern, False))
+    return rules
+
+
+def wants_lfs(rules: Sequence[tuple[str, bool]], limits: Limits, path: str, size: int, sample: bytes) -> bool:
+    """Say whether a file belongs into LFS: by the repository's attributes (the last match decides), its size, its look."""
+    for pattern, lfs in reversed(rules):
+        if fnmatch.fnmatchcase(path if "/" in pattern else path.rsplit("/", 1)[-1], pattern.lstrip("/")):
+            return lfs or size > limits.regular_file
+    return size > limits.regular_file or (b"\0" in sample and size > limits.binary_regular_file)
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """The first line of a commit: its title, description and the head it was made for."""
+
+    summary: str = ""
+    description: str = ""
+    parent: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class AddFile:
+    """Content that came in the commit's body and is in the store."""
+
+    path: str
+    stored: StoredBlob
+    sample: bytes
+
+
+@dataclasses.dataclass(frozen=True)
+class AddLfs:
+    """Content uploaded before, named by its SHA-256."""
+
+    path: str
+    sha256: str
+    size: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Delete:
+    """A file or a folder to delete."""
+
+    path: str
+    folder: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Copy:
+    """A file to copy inside the repository."""
+
+    path: str
+    source: str
+    revision: str | None
+
+
+Operation = AddFile | AddLfs | Delete | Copy
+
+
+class Commits:
+    """Makes commits and reads history.
+
+    Args:
+        database: where commits and trees are kept.
+        blobs: where contents are kept.
+        repositories: finds repositories with the caller's rights.
+        limits: sizes.
+    """
+
+    def __init__(self, database: db.Database, blobs: BlobStore, repositories: Repositories, limits: Limits) -> None:
+        self._database, self._blobs, self._repositories, self._limits = database, blobs, repositories, limits
+
+    def create_repository(
+        self, kind: str, name: str, viewer: Viewer | None, *, private: bool = False, sdk: str | None = None
+    ) -> Row[Any]:
+        """Make a repository with its first commit, which holds the ``.gitattributes`` (and a Space's card)."""
+        files = {".gitattributes": default_attributes(kind)}
+        if kind == "spaces":
+            title = name.rsplit("/", 1)[-1]
+            files["README.md"] = f"---\ntitle: {title}\nsdk: {sdk or 'static'}\n---\n".encode()
+        operations = [AddFile(path, self._blobs.put(data), data) for path, data in files.items()]
+        with self._database.write() as connection:
+            row = self._repositories.insert(connection, kind, name, viewer, private=private, sdk=sdk)
+            assert viewer is not None
+            self._apply(connection, row, viewer, "main", None, Header("initial commit"), operations)
+        return row
+
+    def commit(
+        self,
+        kind: str,
+        name: str,
+        viewer: Viewer | None,
+        revision: str,
+        header: Header,
+        operations: Sequence[Operation],
+    ) -> tuple[str, str]:
+        """Apply operations to a branch; return the repository's id and the new head.
+
+        Raises:
+            HubServerError: 412 when ``header.parent`` is no longer the head; 400, 403, 404 and 422 otherwise. Nothing
+                has changed then.
+        """
+        with self._database.write() as connection:
+            row = self._repositories.follow(connection, kind, name, viewer, write=True)
+            assert viewer is not None
+            head = self._repositories.revision(connection, row.id, revision)
+            return row.name, self._apply(connection, row, viewer, revision, head, header, operations)
+
+    def _apply(
+        self,
+        connection: Connection,
+        repo: Row[Any],
+        viewer: Viewer,
+        revision: str,
+        head: Row[Any] | None,
+        header: Header,
+        operations: Sequence[Operation],
+    ) -> str:
+        ref = revision if revision.startswith("refs/heads/") else f"refs/heads/{check_branch(revision)}"
+        if head is not None and not self._is_branch(connection, repo.id, ref):
+            raise HubServerError(400, f"{revision!r} is not a branch; a commit goes to a branch")
+        parent = head.oid if head else None
+        base = head.tree if head else EMPTY_TREE
+        stale = header.parent is not None and head is not None and header.parent != parent
+        if stale and header.parent != head.parent:  # type: ignore[union-attr]
+            raise HubServerError(412, STALE)
+        if stale:  # maybe the same request again, after its answer was lost
+            base = self._repositories.revision(connection, repo.id, str(header.parent)).tree
+        root = trees.change(connection, base, self._changes(connection, repo, base, operations))
+        repeated = (
+            head is not None
+            and root == head.tree
+            and (not stale or (head.title == (header.summary or "Update") and time.time() - head.created < _REPEAT))
+        )
+        if repeated:  # nothing to do: an empty commit says nothing, and a request sent twice was done once
+            assert parent is not None
+            return str(parent)
+        if stale:
+            raise HubServerError(412, STALE)
+        self._check_card(connection, root, operations)
+        now = int(time.time())
+        title = header.summary.strip() or "Update"
+        message = f"{title}\n\n{header.description}" if header.description else title
+        email = viewer.email or f"{viewer.name}@users.noreply"
+        data = commit_bytes(root, parent, viewer.name, email, now, message)
+        oid = object_oid("commit", data)
+        connection.execute(
+            insert(db.commit).values(
+                repo_id=repo.id,
+                oid=oid,
+                parent=parent,
+                tree=root,
+                title=title,
+                description=header.description,
+                author=viewer.name,
+                created=now,
+                generation=head.generation + 1 if head else 0,
+                data=data,
+            )
+        )
+        if head is None:
+            connection.execute(insert(db.ref).values(repo_id=repo.id, name=ref, commit=oid))
+        else:
+            connection.execute(
+                update(db.ref).where(db.ref.c.repo_id == repo.id, db.ref.c.name == ref).values(commit=oid)
+            )
+        if ref == MAIN:
+            card, facts = self._describe(connection, root)
+            self._repositories.describe(connection, repo.id, card, facts, tags_of(repo.kind, card, facts))
+        return oid
+
+    def _is_branch(self, connection: Connection, repo_id: int, ref: str) -> bool:
+        query = select(db.ref.c.name).where(db.ref.c.repo_id == repo_id, db.ref.c.name == ref)
+        return connection.scalar(query) is not None
+
+    def _changes(
+        self, connection: Connection, repo: Row[Any], base: str, operations: Iterable[Operation]
+    ) -> dict[str, str | None]:
+        rules = self.rules(connection, base)
+        changes: dict[str, str | None] = {}
+        for operation in operations:
+            path = check_path(operation.path.rstrip("/") if isinstance(operation, Delete) else operation.path)
+            if isinstance(operation, AddFile):
+                changes[path] = self._add_file(connection, repo, rules, operation)
+            elif isinstance(operation, AddLfs):
+                changes[path] = self._add_lfs(connection, repo, operation)
+            elif isinstance(operation, Delete):
+                found = trees.find(connection, base, path)
+                if found is None or found.folder != operation.folder:
+                    what = "folder" if operation.folder else "file"
+                    raise HubServerError(404, f"A {what} with the name {path!r} does not exist", code="EntryNotFound")
+                changes[path] = None
+            else:
+                source = (
+                    self._repositories.revision(connection, repo.id, operation.revision) if operation.revision else None
+                )
+                found = trees.find(connection, source.tree if source else base, check_path(operation.source))
+                if found is None or found.folder:
+                    raise entry_not_found(operation.source, source.oid if source else base)
+                changes[path] = found.oid
+        return changes
+
+    def _add_file(self, connection: Connection, repo: Row[Any], rules: Sequence[tuple[str, bool]], add: AddFile) -> str:
+        stored = add.stored
+        if wants_lfs(rules, self._limits, add.path, stored.size, add.sample):
+            # A client that cannot upload by LFS sent it in the commit; what the repository holds is the same.
+            self.grant(connection, repo.id, stored)
+            return self._register(connection, pointer(stored.sha256, stored.size), stored, lfs=True)
+        return self._register(connection, self._blobs.read(stored.sha256), stored, lfs=False)
+
+    def _add_lfs(self, connection: Connection, repo: Row[Any], add: AddLfs) -> str:
+        size = connection.scalar(
+            select(db.repo_lfs.c.size).where(db.repo_lfs.c.repo_id == repo.id, db.repo_lfs.c.sha256 == add.sha256)
+        )
+        if size is None or (add.size is not None and add.size != size):
+            raise HubServerError(
+                422,
+                f"The content of {add.path!r} (SHA-256 {add.sha256}) was not uploaded to this repository before the commit",
+            )
+        stored = StoredBlob(add.sha256, int(size))
+        return self._register(connection, pointer(*stored), stored, lfs=True)
+
+    def _register(self, connection: Connection, in_git: bytes, stored: StoredBlob, *, lfs: bool) -> str:
+        oid = blob_oid(in_git)
+        if connection.scalar(select(db.blob.c.oid).where(db.blob.c.oid == oid)) is None:
+            connection.execute(insert(db.blob).values(oid=oid, sha256=stored.sha256, size=stored.size, lfs=lfs))
+        return oid
+
+    def grant(self, connection: Connection, repo_id: int, stored: StoredBlob) -> None:
+        """Note that a repository was given an LFS object."""
+        keys = (db.repo_lfs.c.repo_id == repo_id) & (db.repo_lfs.c.sha256 == stored.sha256)
+        connection.execute(delete(db.repo_lfs).where(keys))
+        connection.execute(insert(db.repo_lfs).values(repo_id=repo_id, sha256=stored.sha256, size=stored.size))
+
+    def _check_card(self, connection: Connection, root: str, operations: Iterable[Operation]) -> None:
+        if any(isinstance(operation, AddFile) and operation.path == "README.md" for operation in operations):
+            text = self.small_file(connection, root, "README.md")
+            try:
+                read_card((text or b"").decode("utf-8", "replace"))
+            except CardError as error:
+                raise HubServerError(422, f"Invalid metadata in README.md: {error}") from None
+
+    def _describe(self, connection: Connection, root: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        readme, config = (self.small_file(connection, root, name) for name in ("README.md", "config.json"))
+        try:
+            card = read_card((readme or b"").decode("utf-8", "replace"))
+        except CardError:
+            card = {}
+        return card, facts_of_config(config) if config else {}
+
+    # ------------------------------------------------------------------ reading
+
+    def rules(self, connection: Connection, root: str) -> list[tuple[str, bool]]:
+        """Return the LFS rules of a tree's ``.gitattributes``."""
+        return attributes((self.small_file(connection, root, ".gitattributes") or b"").decode("utf-8", "replace"))
+
+    def small_file(self, connection: Connection, root: str, path: str, limit: int = 1_000_000) -> bytes | None:
+        """Return the content of a file of at most ``limit`` bytes; None when there is none or it is larger."""
+        entry = trees.find(connection, root, path)
+        row = self.blob(connection, entry.oid) if entry and not entry.folder else None
+        return self._blobs.read(row.sha256) if row is not None and row.size <= limit else None
+
+    def blob(self, connection: Connection, oid: str) -> Row[Any]:
+        """Return the row of a file's content."""
+        return connection.execute(select(db.blob).where(db.blob.c.oid == oid)).one()
+
+    def blobs(self, connection: Connection, oids: Sequence[str]) -> dict[str, Row[Any]]:
+        """Return the rows of several contents by their ids."""
+        found: dict[str, Row[Any]] = {}
+        for start in range(0, len(oids), 500):
+            part = oids[start : start + 500]
+            found.update((row.oid, row) for row in connection.execute(select(db.blob).where(db.blob.c.oid.in_(part))))
+        return found
+
+    def history(self, connection: Connection, repo_id: int, oid: str | None, limit: int) -> list[Row[Any]]:
+        """Return up to ``limit`` commits from ``oid`` back."""
+        rows: list[Row[Any]] = []
+        while oid is not None and len(rows) < limit:
+            row = connection.execute(
+                select(db.commit).where(db.commit.c.repo_id == repo_id, db.commit.c.oid == oid)
+            ).one()
+            rows.append(row)
+            oid = row.parent
+        return rows
+
+    def last_changes(
+        self, connection: Connection, repo_id: int, head: Row[Any], paths: Sequence[str]
+    ) -> dict[str, Row[Any]]:
+        """Return for each path the commit that gave it its present content, looking back from ``head``."""
+        found: dict[str, Row[Any]] = {}
+        open_paths = {path: trees.find(connection, head.tree, path) for path in paths}
+        current = head
+        while open_paths:
+            parent = None
+            if current.parent is not None:
+                parent = connection.execute(
+                    select(db.commit).where(db.commit.c.repo_id == repo_id, db.commit.c.oid == current.parent)
+                ).one()
+            for path, entry in list(open_paths.items()):
+                before = trees.find(connection, parent.tree, path) if parent is not None else None
+                if before != entry:
+                    found[path] = current
+                    del open_paths[path]
+            if parent is None:
+                break
+            current = parent
+        return found

@@ -1,0 +1,240 @@
+"""The schema, and how transactions are opened: SQLite in one file by default, any SQLAlchemy database by URL."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    create_engine,
+    event,
+    insert,
+    select,
+)
+
+__all__ = [
+    "Database",
+    "account",
+    "alias",
+    "blob",
+    "commit",
+    "membership",
+    "ref",
+    "repo",
+    "repo_lfs",
+    "repo_tag",
+    "token",
+    "tree",
+]
+
+SCHEMA = "1"
+_metadata = MetaData()
+
+meta = Table("meta", _metadata, Column("key", String, primary_key=True), Column("value", Text, nullable=False))
+
+#: people and organisations: one namespace
+account = Table(
+    "account",
+    _metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("key", String, nullable=False, unique=True),  # the name in lower case
+    Column("organisation", Boolean, nullable=False, default=False),
+    Column("admin", Boolean, nullable=False, default=False),
+    Column("fullname", String, nullable=False, default=""),
+    Column("email", String, nullable=False, default=""),
+    Column("created", Float, nullable=False, default=time.time),
+)
+
+membership = Table(
+    "membership",
+    _metadata,
+    Column("organisation_id", ForeignKey("account.id", ondelete="CASCADE"), primary_key=True),
+    Column("user_id", ForeignKey("account.id", ondelete="CASCADE"), primary_key=True),
+    Column("role", String, nullable=False, default="write"),
+)
+
+#: A token is 256 random bits, so its plain SHA-256 cannot be guessed; the token itself is never stored.
+token = Table(
+    "token",
+    _metadata,
+    Column("id", Integer, primary_key=True),
+    Column("account_id", ForeignKey("account.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("digest", String, nullable=False, unique=True),
+    Column("name", String, nullable=False),
+    Column("role", String, nullable=False),
+    Column("created", Float, nullable=False, default=time.time),
+)
+
+repo = Table(
+    "repo",
+    _metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("name", String, nullable=False),  # "namespace/name"
+    Column("key", String, nullable=False),  # the same in lower case
+    Column("namespace", String, nullable=False),  # lower case
+    Column("private", Boolean, nullable=False, default=False),
+    Column("gated", String, nullable=False, default="false"),
+    Column("sdk", String),
+    Column("created", Float, nullable=False, default=time.time),
+    Column("modified", Float, nullable=False, default=time.time),
+    Column("downloads", Integer, nullable=False, default=0),
+    Column("likes", Integer, nullable=False, default=0),
+    Column("card", Text, nullable=False, default="{}"),  # the model card's metadata, JSON
+    Column("facts", Text, nullable=False, default="{}"),  # what other files say (architecture, library), JSON
+    UniqueConstraint("kind", "key"),
+    Index("repo_by_modified", "kind", "modified", "id"),
+    Index("repo_by_downloads", "kind", "downloads", "id"),
+    Index("repo_by_namespace", "kind", "namespace"),
+)
+
+repo_tag = Table(
+    "repo_tag",
+    _metadata,
+    Column("repo_id", ForeignKey("repo.id", ondelete="CASCADE"), primary_key=True),
+    Column("tag", String, primary_key=True),
+    Column("position", Integer, nullable=False),
+    Index("repo_tag_by_tag", "tag", "repo_id"),
+)
+
+#: other ids of a repository: old names after a move, and legacy ids of one segment
+alias = Table(
+    "alias",
+    _metadata,
+    Column("kind", String, primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("target", String, nullable=False),
+    Column("target_key", String, nullable=False, index=True),
+    Column("name", String, nullable=False),
+)
+
+ref = Table(
+    "ref",
+    _metadata,
+    Column("repo_id", ForeignKey("repo.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", String, primary_key=True),  # "refs/heads/main"
+    Column("commit", String, nullable=False),
+)
+
+commit = Table(
+    "commit",
+    _metadata,
+    Column("repo_id", ForeignKey("repo.id", ondelete="CASCADE"), primary_key=True),
+    Column("oid", String, primary_key=True),
+    Column("parent", String),
+    Column("tree", String, nullable=False),
+    Column("title", String, nullable=False),
+    Column("description", Text, nullable=False, default=""),
+    Column("author", String, nullable=False),
+    Column("created", Integer, nullable=False),
+    Column("generation", Integer, nullable=False),  # distance from the first commit
+    Column("data", LargeBinary, nullable=False),  # the git object
+)
+
+tree = Table("tree", _metadata, Column("oid", String, primary_key=True), Column("data", LargeBinary, nullable=False))
+
+#: A file's content by its id in trees: the git id of the content, or of the pointer for an LFS file.
+blob = Table(
+    "blob",
+    _metadata,
+    Column("oid", String, primary_key=True),
+    Column("sha256", String, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("lfs", Boolean, nullable=False),
+)
+
+#: Which LFS objects a repository was given: knowing a hash is not a right to read the object.
+repo_lfs = Table(
+    "repo_lfs",
+    _metadata,
+    Column("repo_id", ForeignKey("repo.id", ondelete="CASCADE"), primary_key=True),
+    Column("sha256", String, primary_key=True),
+    Column("size", Integer, nullable=False),
+    Column("created", Float, nullable=False, default=time.time),
+)
+
+
+class Database:
+    """The database of a server, and its two kinds of transaction.
+
+    Args:
+        url: a SQLAlchemy URL.
+        durable: whether a commit waits for the disk (SQLite's ``synchronous=FULL``).
+    """
+
+    def __init__(self, url: str, *, durable: bool = True) -> None:
+        self.engine = create_engine(url, pool_size=16, max_overflow=64)
+        self._sqlite = self.engine.dialect.name == "sqlite"
+        # SQLite has one writer at a time: waiting here is fair and costs nothing, waiting in SQLite polls.
+        self._turn = threading.Lock() if self._sqlite else contextlib.nullcontext()
+        if self._sqlite:
+            self._prepare_sqlite(durable)
+        _metadata.create_all(self.engine)
+        with self.write() as connection:
+            found = connection.scalar(select(meta.c.value).where(meta.c.key == "schema"))
+            if found is None:
+                connection.execute(insert(meta).values(key="schema", value=SCHEMA))
+                connection.execute(insert(meta).values(key="secret", value=secrets.token_hex(32)))
+            elif found != SCHEMA:
+                raise ValueError(f"the Hub's data has schema {found}, this version reads schema {SCHEMA}")
+
+    def _prepare_sqlite(self, durable: bool) -> None:
+        @event.listens_for(self.engine, "connect")
+        def connect(connection: Any, record: Any) -> None:
+            connection.isolation_level = None  # transactions are begun below, not by the driver's guess
+            for pragma in (
+                "journal_mode=WAL",
+                f"synchronous={'FULL' if durable else 'OFF'}",
+                "foreign_keys=ON",
+                "busy_timeout=30000",
+            ):
+                connection.execute(f"PRAGMA {pragma}")
+
+        @event.listens_for(self.engine, "begin")
+        def begin(connection: Connection) -> None:
+            writing = connection.get_execution_options().get("enfold_write")
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open a transaction that sees one state of the database throughout."""
+        with self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Open a transaction that may write: all of it happens at the end of the block, or none of it."""
+        with (
+            self._turn,
+            self.engine.connect().execution_options(enfold_write=True) as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    @property
+    def secret(self) -> bytes:
+        """The server's own key, by which it signs addresses."""
+        with self.read() as connection:
+            return bytes.fromhex(str(connection.scalar(select(meta.c.value).where(meta.c.key == "secret"))))
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()

@@ -1,0 +1,98 @@
+"""A whole Hub inside this process: for demos, tests, and work on a machine without a network."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from types import TracebackType
+
+from enfold.hubserver.app import create_app
+from enfold.hubserver.hub import Hub
+from enfold.hubserver.settings import Settings
+from enfold.web.server import BackgroundServer
+
+__all__ = ["EmbeddedHub"]
+
+_SESSION = "embedded session"
+
+
+class EmbeddedHub:
+    """Serve a Hub from a background thread until :meth:`stop`.
+
+    Args:
+        folder: where the Hub keeps its data; what an earlier run left there is served again.
+        host: the address to bind; the loopback address by default.
+        port: the port, or 0 for any free one.
+        owner: the name of the user that :attr:`token` belongs to, who may write in every namespace.
+        durable: whether a commit waits for the disk; turn off for throw-away data only.
+
+    Example:
+        >>> with EmbeddedHub("hub-data") as hub:  # doctest: +SKIP
+        ...     print(hub.endpoint)
+        http://127.0.0.1:39211
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        owner: str = "owner",
+        durable: bool = True,
+    ) -> None:
+        self.hub = Hub(Settings(Path(folder).absolute(), durable=durable))
+        self.owner = owner
+        try:
+            self.hub.accounts.create_user(owner, admin=True)
+            self.hub.accounts.drop_old_tokens(_SESSION, 30 * 86_400)
+            #: a write token of the owner, valid until :meth:`stop`
+            self.token = self.hub.accounts.create_token(owner, name=_SESSION)
+            self._server = BackgroundServer(create_app(self.hub), host=host, port=port)
+        except BaseException:
+            self.hub.close()
+            raise
+        self._stopped = False
+
+    @property
+    def endpoint(self) -> str:
+        """The Hub's address, as ``HF_ENDPOINT`` takes it."""
+        return self._server.url
+
+    def create_user(self, name: str, *, role: str = "write", fullname: str = "", email: str = "") -> str:
+        """Make a user (or find the one of that name) and return a new token for it with ``role`` "read" or "write"."""
+        self.hub.accounts.create_user(name, fullname=fullname, email=email)
+        return self.hub.accounts.create_token(name, role=role)
+
+    def create_organisation(self, name: str, members: dict[str, str] | None = None) -> None:
+        """Make an organisation; ``members`` maps user names to "read", "write" or "admin"."""
+        self.hub.accounts.create_organisation(name, members)
+
+    def add_alias(self, name: str, target: str, *, repo_type: str = "model") -> None:
+        """Pair two ids, such as ``gpt2`` and ``openai-community/gpt2``: whichever exists answers for the other."""
+        self.hub.repositories.add_alias(f"{repo_type}s", name, target)
+
+    def wait(self) -> None:
+        """Block until the server stops; Ctrl-C reaches the caller."""
+        self._server.wait()
+
+    def stop(self) -> None:
+        """Finish the running requests, forget the session's token and close the data; a second call does nothing."""
+        if self._stopped:
+            return
+        self._stopped = True
+        self._server.stop()
+        deadline = time.monotonic() + 5
+        while self._server.running and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self.hub.accounts.drop_token(self.token)
+        self.hub.close()
+
+    def __enter__(self) -> EmbeddedHub:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()

@@ -1,0 +1,85 @@
+"""Sending a file: whole, in part, or only its headers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from enfold.hubserver.errors import HubServerError
+
+__all__ = ["FileContent", "byte_range"]
+
+_CHUNK = 1 << 20
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+
+
+def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
+    """Return the half-open range that a Range header asks for, or None when the whole content is to be sent.
+
+    A header with several ranges, or one that cannot be read, is ignored, as RFC 9110 (section 14.2) allows.
+
+    Raises:
+        HubServerError: 416, the range begins behind the end.
+
+    Example:
+        >>> byte_range("bytes=2-5", 100), byte_range("bytes=-10", 100), byte_range("bytes=90-", 100)
+        ((2, 6), (90, 100), (90, 100))
+    """
+    found = _RANGE.fullmatch((header or "").replace(" ", ""))
+    if found is None or found.group(0) == "bytes=-":
+        return None
+    first, last = found.groups()
+    if first:
+        start, stop = int(first), min(int(last) + 1 if last else size, size)
+        if last and int(last) < start:
+            return None
+    else:
+        start, stop = max(size - int(last), 0), size
+        if int(last) == 0:
+            start = size
+    if start >= size:
+        raise HubServerError(
+            416,
+            f"the range begins behind the end of the file ({size} bytes)",
+            headers={"Content-Range": f"bytes */{size}"},
+        )
+    return start, stop
+
+
+class FileContent(Response):
+    """A response that sends a file, or the half-open ``span`` of it, a megabyte at a time."""
+
+    def __init__(
+        self, path: Path, size: int, *, span: tuple[int, int] | None, headers: Mapping[str, str], media_type: str
+    ) -> None:
+        start, stop = span or (0, size)
+        all_headers = {**headers, "Content-Length": str(stop - start)}
+        if span is not None:
+            all_headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+        super().__init__(None, 206 if span is not None else 200, all_headers, media_type)
+        self._path, self._start, self._stop = path, start, stop
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the file."""
+        head = scope["method"] == "HEAD"
+        file = None if head else await run_in_threadpool(self._path.open, "rb")
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        if file is None:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
+        with file:
+            file.seek(self._start)
+            left = self._stop - self._start
+            while left > 0:
+                piece = await run_in_threadpool(file.read, min(_CHUNK, left))
+                if not piece:
+                    raise OSError(f"{self._path} is shorter than the database says")
+                left -= len(piece)
+                await send({"type": "http.response.body", "body": piece, "more_body": left > 0})
+            if self._stop == self._start:
+                await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -1,0 +1,327 @@
+"""Repositories: made, found with the caller's rights, moved, deleted, listed; and their references."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, or_, select, update
+
+from enfold.hubserver import database as db
+from enfold.hubserver.accounts import Accounts, Viewer
+from enfold.hubserver.errors import HubServerError, repo_not_found, revision_not_found
+from enfold.hubserver.names import KINDS, check_branch, check_name, is_commit
+
+__all__ = ["Redirected", "Repositories"]
+
+MAIN = "refs/heads/main"
+
+
+class Redirected(Exception):
+    """The id asked for is another name of the repository ``target``."""
+
+    def __init__(self, target: str) -> None:
+        super().__init__(target)
+        self.target = target
+
+
+class Repositories:
+    """The repositories of a server, and who may do what with them.
+
+    Args:
+        database: where they are kept.
+        accounts: the accounts that own them.
+    """
+
+    def __init__(self, database: db.Database, accounts: Accounts) -> None:
+        self._database, self._accounts = database, accounts
+        self._counts: dict[int, int] = {}
+        self._counts_lock = threading.Lock()
+
+    # ------------------------------------------------------------------ finding
+
+    def find(
+        self, connection: Connection, kind: str, name: str, viewer: Viewer | None, *, write: bool = False
+    ) -> Row[Any]:
+        """Return the repository ``name`` for a viewer who may read it (or, with ``write``, change it).
+
+        Raises:
+            Redirected: ``name`` is an alias of a repository that exists.
+            HubServerError: 401 or 404 when there is none that the viewer may see, 403 when it may not be changed.
+        """
+        row = self._by_name(connection, kind, name)
+        if row is None:
+            target = self._alias_of(connection, kind, name)
+            if target is None:
+                raise repo_not_found(viewer is None)
+            raise Redirected(target)
+        if row.private and (viewer is None or not viewer.member_of(row.namespace)):
+            raise repo_not_found(viewer is None)
+        if write:
+            self._require_write(viewer, row.namespace)
+        return row
+
+    def follow(
+        self, connection: Connection, kind: str, name: str, viewer: Viewer | None, *, write: bool = False
+    ) -> Row[Any]:
+        """Like :meth:`find`, but an alias is resolved in place."""
+        try:
+            return self.find(connection, kind, name, viewer, write=write)
+        except Redirected as other:
+            return self.find(connection, kind, other.target, viewer, write=write)
+
+    def _by_name(self, connection: Connection, kind: str, name: str) -> Row[Any] | None:
+        return connection.execute(
+            select(db.repo).where(db.repo.c.kind == kind, db.repo.c.key == name.lower())
+        ).one_or_none()
+
+    def _alias_of(self, connection: Connection, kind: str, name: str) -> str | None:
+        """Return the existing repository that ``name`` is paired with: aliases lead both ways."""
+        key = name.lower()
+        rows = connection.execute(
+            select(db.alias).where(db.alias.c.kind == kind, or_(db.alias.c.key == key, db.alias.c.target_key == key))
+        ).all()
+        for row in rows:
+            other = row.target if row.key == key else row.name
+            found = self._by_name(connection, kind, other)
+            if found is not None:
+                return str(found.name)
+        return None
+
+    def _require_write(self, viewer: Viewer | None, namespace: str) -> None:
+        if viewer is None:
+            raise HubServerError(401, "Invalid username or password.")
+        if not viewer.may_write(namespace):
+            raise HubServerError(403, f"You don't have the rights to write in the namespace {namespace!r}")
+        if viewer.role != "write":
+            raise HubServerError(
+                403, f"The token {viewer.token_name!r} may only read; this needs a token with the role 'write'"
+            )
+
+    def revision(self, connection: Connection, repo_id: int, revision: str) -> Row[Any]:
+        """Return the commit that a branch, tag, reference or commit id stands for, else raise a 404."""
+        names = [revision] if revision.startswith("refs/") else [f"refs/heads/{revision}", f"refs/tags/{revision}"]
+        oid = connection.scalar(
+            select(db.ref.c.commit)
+            .where(db.ref.c.repo_id == repo_id, db.ref.c.name.in_(names))
+            .order_by(db.ref.c.name)
+            .limit(1)
+        )
+        if oid is None and is_commit(revision):
+            oid = revision
+        row = connection.execute(
+            select(db.commit).where(db.commit.c.repo_id == repo_id, db.commit.c.oid == oid)
+        ).one_or_none()
+        if row is None:
+            raise revision_not_found(revision)
+        return row
+
+    # ------------------------------------------------------------------ making and changing
+
+    def insert(
+        self, connection: Connection, kind: str, name: str, viewer: Viewer | None, *, private: bool, sdk: str | None
+    ) -> Row[Any]:
+        """Insert a repository without any commit; 409 when it exists, 403 outside the viewer's namespaces."""
+        namespace, _, short = name.partition("/")
+        check_name(namespace, "account")
+        check_name(short)
+        if viewer is not None and viewer.admin:
+            self._accounts.ensure_namespace(connection, namespace)
+        self._require_write(viewer, namespace)
+        if self._by_name(connection, kind, name) is not None:
+            raise HubServerError(409, f"You already created this {KINDS[kind]} repo: {name}")
+        # A new repository takes its name back from a redirect that an earlier move left.
+        connection.execute(delete(db.alias).where(db.alias.c.kind == kind, db.alias.c.key == name.lower()))
+        values = {"key": name.lower(), "namespace": namespace.lower(), "private": private, "sdk": sdk}
+        connection.execute(insert(db.repo).values(kind=kind, name=name, **values))
+        row = self._by_name(connection, kind, name)
+        assert row is not None
+        return row
+
+    def delete(self, kind: str, name: str, viewer: Viewer | None) -> None:
+        """Delete a repository, its history and its aliases."""
+        with self._database.write() as connection:
+            row = self.find(connection, kind, name, viewer, write=True)
+            connection.execute(delete(db.repo).where(db.repo.c.id == row.id))
+            connection.execute(delete(db.alias).where(db.alias.c.kind == kind, db.alias.c.target_key == row.key))
+
+    def move(self, kind: str, source: str, target: str, viewer: Viewer | None) -> None:
+        """Rename a repository; its old id leads to the new one from then on."""
+        with self._database.write() as connection:
+            row = self.find(connection, kind, source, viewer, write=True)
+            namespace, _, short = target.partition("/")
+            check_name(namespace, "account")
+            check_name(short)
+            if viewer is not None and viewer.admin:
+                self._accounts.ensure_namespace(connection, namespace)
+            self._require_write(viewer, namespace)
+            other = self._by_name(connection, kind, target)
+            if other is not None and other.id != row.id:
+                raise HubServerError(409, f"There is already a {KINDS[kind]} repo called {target}")
+            connection.execute(
+                update(db.repo)
+                .where(db.repo.c.id == row.id)
+                .values(name=target, key=target.lower(), namespace=namespace.lower())
+            )
+            connection.execute(
+                update(db.alias)
+                .where(db.alias.c.kind == kind, db.alias.c.target_key == row.key)
+                .values(target=target, target_key=target.lower())
+            )
+            connection.execute(delete(db.alias).where(db.alias.c.kind == kind, db.alias.c.key == target.lower()))
+            if row.key != target.lower():
+                self._insert_alias(connection, kind, row.name, target)
+
+    def add_alias(self, kind: str, name: str, target: str) -> None:
+        """Pair two ids: whichever of them is a repository answers for the other."""
+        for part in (*name.split("/"), *target.split("/")):
+            check_name(part)
+        with self._database.write() as connection:
+            connection.execute(delete(db.alias).where(db.alias.c.kind == kind, db.alias.c.key == name.lower()))
+            self._insert_alias(connection, kind, name, target)
+
+    def _insert_alias(self, connection: Connection, kind: str, name: str, target: str) -> None:
+        connection.execute(
+            insert(db.alias).values(kind=kind, key=name.lower(), name=name, target=target, target_key=target.lower())
+        )
+
+    def change_settings(self, kind: str, name: str, viewer: Viewer | None, values: dict[str, Any]) -> None:
+        """Set ``private`` (bool) or ``gated`` ("auto", "manual", "false")."""
+        with self._database.write() as connection:
+            row = self.find(connection, kind, name, viewer, write=True)
+            if values:
+                connection.execute(update(db.repo).where(db.repo.c.id == row.id).values(**values))
+
+    # ------------------------------------------------------------------ references
+
+    def refs(self, connection: Connection, repo_id: int) -> Sequence[Row[Any]]:
+        """Return every reference of a repository, by name."""
+        return connection.execute(select(db.ref).where(db.ref.c.repo_id == repo_id).order_by(db.ref.c.name)).all()
+
+    def create_ref(self, kind: str, name: str, viewer: Viewer | None, prefix: str, ref: str, start: str | None) -> None:
+        """Make the branch or tag ``ref`` (``prefix`` is "refs/heads/" or "refs/tags/") at ``start`` (main)."""
+        with self._database.write() as connection:
+            row = self.follow(connection, kind, name, viewer, write=True)
+            full = prefix + check_branch(ref)
+            commit = self.revision(connection, row.id, start or "main")
+            if connection.scalar(select(db.ref.c.name).where(db.ref.c.repo_id == row.id, db.ref.c.name == full)):
+                raise HubServerError(409, f"Reference {full} already exists")
+            connection.execute(insert(db.ref).values(repo_id=row.id, name=full, commit=commit.oid))
+
+    def delete_ref(self, kind: str, name: str, viewer: Viewer | None, prefix: str, ref: str) -> None:
+        """Delete a branch or a tag; 404 when there is none."""
+        full = prefix + ref
+        if full == MAIN:
+            raise HubServerError(400, f"Cannot delete {MAIN}")
+        with self._database.write() as connection:
+            row = self.follow(connection, kind, name, viewer, write=True)
+            keys = (db.ref.c.repo_id == row.id) & (db.ref.c.name == full)
+            if connection.execute(delete(db.ref).where(keys)).rowcount == 0:
+                raise revision_not_found(ref)
+
+    # ------------------------------------------------------------------ lists
+
+    def list(
+        self,
+        connection: Connection,
+        kind: str,
+        viewer: Viewer | None,
+        *,
+        search: Iterable[str] = (),
+        author: str | None = None,
+        tags: Iterable[str] = (),
+        sort: str = "lastModified",
+        limit: int,
+        after: tuple[float, int] | None = None,
+    ) -> Sequence[Row[Any]]:
+        """Return repositories that the viewer may see, in descending order.
+
+        Args:
+            connection: a transaction.
+            kind: "models", "datasets" or "spaces".
+            viewer: who asks.
+            search: words that the id must contain.
+            author: the namespace.
+            tags: tags that the repository must all have.
+            sort: "lastModified", "createdAt", "downloads", "likes" or "trendingScore".
+            limit: how many at most.
+            after: the sort value and the key of the last repository of the page before.
+        """
+        if sort not in SORTS:
+            raise HubServerError(400, f"Invalid sort {sort!r}: expected one of {', '.join(SORTS)}")
+        self.flush_counts()
+        column = db.repo.c[SORTS[sort]]
+        query = select(db.repo).where(db.repo.c.kind == kind)
+        if viewer is None:
+            query = query.where(db.repo.c.private.is_(False))
+        elif not viewer.admin:
+            mine = [viewer.name.lower(), *(name.lower() for name in viewer.organisations)]
+            query = query.where(or_(db.repo.c.private.is_(False), db.repo.c.namespace.in_(mine)))
+        for word in search:
+            query = query.where(db.repo.c.key.contains(word.lower(), autoescape=True))
+        if author:
+            query = query.where(db.repo.c.namespace == author.lower())
+        for tag in tags:
+            query = query.where(db.repo.c.id.in_(select(db.repo_tag.c.repo_id).where(db.repo_tag.c.tag == tag)))
+        if after is not None:
+            value, key = after
+            query = query.where(or_(column < value, (column == value) & (db.repo.c.id < key)))
+        return connection.execute(query.order_by(column.desc(), db.repo.c.id.desc()).limit(limit)).all()
+
+    def tags(self, connection: Connection, ids: Sequence[int]) -> dict[int, list[str]]:
+        """Return the tags of several repositories."""
+        found: dict[int, list[str]] = {key: [] for key in ids}
+        rows = connection.execute(
+            select(db.repo_tag)
+            .where(db.repo_tag.c.repo_id.in_(ids))
+            .order_by(db.repo_tag.c.repo_id, db.repo_tag.c.position)
+        )
+        for row in rows:
+            found[row.repo_id].append(row.tag)
+        return found
+
+    def describe(
+        self, connection: Connection, repo_id: int, card: dict[str, Any], facts: dict[str, Any], tags: list[str]
+    ) -> None:
+        """Remember what a repository's head says about it."""
+        connection.execute(
+            update(db.repo)
+            .where(db.repo.c.id == repo_id)
+            .values(card=json.dumps(card), facts=json.dumps(facts), modified=time.time())
+        )
+        connection.execute(delete(db.repo_tag).where(db.repo_tag.c.repo_id == repo_id))
+        if tags:
+            rows = [{"repo_id": repo_id, "tag": tag, "position": position} for position, tag in enumerate(tags)]
+            connection.execute(insert(db.repo_tag), rows)
+
+    def count_download(self, repo_id: int) -> None:
+        """Count a download; counts reach the database in batches."""
+        with self._counts_lock:
+            self._counts[repo_id] = self._counts.get(repo_id, 0) + 1
+
+    def flush_counts(self) -> None:
+        """Write the downloads counted so far."""
+        with self._counts_lock:
+            counts, self._counts = self._counts, {}
+        if counts:
+            with self._database.write() as connection:
+                for key, count in counts.items():
+                    connection.execute(
+                        update(db.repo).where(db.repo.c.id == key).values(downloads=db.repo.c.downloads + count)
+                    )
+
+
+#: the API's names of sort orders → columns; there is no trend to compute yet beyond downloads
+SORTS = {
+    "lastModified": "modified",
+    "last_modified": "modified",
+    "createdAt": "created",
+    "created_at": "created",
+    "downloads": "downloads",
+    "likes": "likes",
+    "trendingScore": "downloads",
+    "trending_score": "downloads",
+}

@@ -1,0 +1,1 @@
+"""The Hub's HTTP API, one module per subject."""

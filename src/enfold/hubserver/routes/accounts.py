@@ -1,0 +1,62 @@
+"""Who is asking."""
+
+from __future__ import annotations
+
+from starlette.responses import JSONResponse, Response
+
+from enfold.hubserver.errors import HubServerError
+from enfold.hubserver.metadata import CardError, read_card
+from enfold.hubserver.routes.call import Call, Routes
+
+__all__ = ["fixed"]
+
+fixed = Routes()
+
+
+@fixed.add("GET", "whoami-v2")
+def whoami(call: Call) -> Response:
+    """Say who holds the token."""
+    viewer = call.viewer
+    if viewer is None:
+        raise HubServerError(401, "Invalid username or password.")
+    organisations = [
+        {"type": "org", "id": name, "name": name, "fullname": name, "roleInOrg": role, "isEnterprise": False}
+        for name, role in viewer.organisations.items()
+    ]
+    return JSONResponse(
+        {
+            "type": "user",
+            "id": str(viewer.account_id),
+            "name": viewer.name,
+            "fullname": viewer.fullname,
+            "email": viewer.email or None,
+            "emailVerified": bool(viewer.email),
+            "canPay": False,
+            "isPro": False,
+            "orgs": organisations,
+            "auth": {
+                "type": "access_token",
+                "accessToken": {"displayName": viewer.token_name, "role": viewer.role},
+            },
+        }
+    )
+
+
+@fixed.add("POST", "validate-yaml")
+def validate_yaml(call: Call) -> Response:
+    """Say what is wrong with a card's metadata."""
+    content = call.json().get("content")
+    if not isinstance(content, str):
+        raise HubServerError(400, '"content" must be a string: the text of a README.md')
+    try:
+        card = read_card(content)
+    except CardError as error:
+        return JSONResponse({"errors": [{"message": str(error)}], "warnings": []}, 400)
+    warnings = [] if card else [{"message": "empty or missing yaml metadata in repo card"}]
+    return JSONResponse({"errors": [], "warnings": warnings})
+
+
+@fixed.add("GET HEAD POST", "telemetry")
+def telemetry(call: Call) -> Response:
+    """Take nothing, keep nothing: clients that count their calls get their answer."""
+    return Response(status_code=200)

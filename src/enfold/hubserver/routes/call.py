@@ -1,0 +1,122 @@
+"""One request on its way through the server, and the table that says which function answers it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+from urllib.parse import parse_qs
+
+from sqlalchemy import Connection, Row
+from starlette.requests import Request
+from starlette.responses import Response
+
+from enfold.hubserver.accounts import Viewer
+from enfold.hubserver.errors import HubServerError
+from enfold.hubserver.hub import Hub
+
+__all__ = ["Call", "Handler", "Routes"]
+
+Handler = Callable[["Call"], "Response | Awaitable[Response]"]
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclasses.dataclass
+class Call:
+    """A request, its caller and the repository that its address names.
+
+    Args:
+        request: the HTTP request.
+        hub: the Hub that answers.
+        viewer: who asks; None without a token.
+        kind: "models", "datasets" or "spaces".
+        name: the repository's id as the address has it, or an empty string.
+        rest: the decoded segments of the address after the action.
+        body: the request's body, for functions that do not read it themselves.
+    """
+
+    request: Request
+    hub: Hub
+    viewer: Viewer | None
+    kind: str = "models"
+    name: str = ""
+    rest: tuple[str, ...] = ()
+    body: bytes = b""
+
+    def repo(self, connection: Connection, *, write: bool = False) -> Row[Any]:
+        """Return the repository; reading an alias raises ``Redirected``, writing follows it in place."""
+        find = (
+            self.hub.repositories.follow if self.request.method not in {"GET", "HEAD"} else self.hub.repositories.find
+        )
+        return find(connection, self.kind, self.name, self.viewer, write=write)
+
+    @property
+    def base(self) -> str:
+        """The address of this Hub as the caller wrote it."""
+        if self.hub.settings.public_url:
+            return self.hub.settings.public_url.rstrip("/")
+        return f"{self.request.url.scheme}://{self.request.headers.get('host', self.request.url.netloc)}"
+
+    def repo_url(self, name: str) -> str:
+        """Return the address of a repository's page."""
+        return f"{self.base}/{'' if self.kind == 'models' else self.kind + '/'}{name}"
+
+    def query(self, name: str, default: str | None = None) -> str | None:
+        """Return a query parameter."""
+        return self.request.query_params.get(name, default)
+
+    def flag(self, name: str) -> bool:
+        """Return a query parameter as yes or no."""
+        return (self.query(name) or "").lower() in {"1", "true", "yes"}
+
+    def json(self) -> dict[str, Any]:
+        """Return the body, a JSON object."""
+        try:
+            value = json.loads(self.body or b"{}")
+        except ValueError as error:
+            raise HubServerError(400, f"the body is not JSON: {error}") from None
+        if not isinstance(value, dict):
+            raise HubServerError(400, "the body must be a JSON object")
+        return value
+
+    def form(self) -> dict[str, list[str]]:
+        """Return the body as name → values, whether it is a form or JSON."""
+        if self.request.headers.get("content-type", "").startswith("application/json"):
+            return {
+                name: [str(item) for item in (value if isinstance(value, list) else [value])]
+                for name, value in self.json().items()
+            }
+        try:
+            return parse_qs(self.body.decode(), keep_blank_values=True)
+        except UnicodeDecodeError:
+            raise HubServerError(400, "the body is not a form") from None
+
+
+class Routes:
+    """A table from method and action to functions.
+
+    Functions that are not coroutines run in a worker thread and find the body in ``call.body``.
+    """
+
+    def __init__(self) -> None:
+        self.table: dict[tuple[str, str], Handler] = {}
+
+    def add(self, methods: str, action: str) -> Callable[[F], F]:
+        """Register the decorated function for ``action`` and the methods named, separated by spaces."""
+
+        def register(function: F) -> F:
+            for method in methods.split():
+                self.table[method, action] = function
+            return function
+
+        return register
+
+    def get(self, method: str, action: str) -> Handler:
+        """Return the function for an address, or raise a 404 or 405."""
+        if (method, action) in self.table:
+            return self.table[method, action]
+        allowed = sorted(known for known, name in self.table if name == action)
+        if allowed:
+            raise HubServerError(405, f"use {' or '.join(allowed)} here", headers={"Allow": ", ".join(allowed)})
+        raise HubServerError(404, f"this Hub has no address {action!r}")

@@ -1,0 +1,160 @@
+"""Files of a repository: listed, described, and sent."""
+
+from __future__ import annotations
+
+import mimetypes
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from sqlalchemy import Connection, Row
+from starlette.responses import JSONResponse, Response
+
+from enfold.hubserver import trees
+from enfold.hubserver.errors import HubServerError, entry_not_found, revision_not_found
+from enfold.hubserver.files import FileContent, byte_range
+from enfold.hubserver.routes.call import Call, Routes
+from enfold.hubserver.views import commit_view, entry_view
+
+__all__ = ["pages", "repository", "split_revision"]
+
+repository, pages = Routes(), Routes()
+
+#: opened by a browser these could run scripts under the Hub's address, so they are sent as plain text or downloads
+_ACTIVE = ("html", "xml", "svg", "javascript", "pdf")
+
+
+def split_revision(call: Call, connection: Connection, repo_id: int) -> tuple[Row[Any], str]:
+    """Return the commit and the path of an address whose revision may itself hold slashes (``refs/pr/1``).
+
+    Clients encode a revision's slashes; people and other tools do not, so longer readings are tried as well.
+    """
+    rest = call.rest
+    for length in range(1, min(len(rest), 6) + 1):
+        try:
+            commit = call.hub.repositories.revision(connection, repo_id, "/".join(rest[:length]))
+        except HubServerError:
+            continue
+        return commit, "/".join(rest[length:])
+    raise revision_not_found(rest[0] if rest else "")
+
+
+@repository.add("GET", "tree")
+def tree(call: Call) -> Response:
+    """List a folder, a thousand entries to a page."""
+    limits = call.hub.settings.limits
+    recursive, expand = call.flag("recursive"), call.flag("expand")
+    page = min(int(call.query("limit") or limits.tree_page), limits.tree_page)
+    with call.hub.database.read() as connection:
+        row = call.repo(connection)
+        commit, path = split_revision(call, connection, row.id)
+        root = trees.find(connection, commit.tree, path.strip("/"))
+        if root is None:
+            raise entry_not_found(path, commit.oid)
+        if not root.folder:
+            found = [(path, root)]
+        else:
+            found = list(trees.walk(connection, root.oid, path.strip("/"), recursive=recursive))
+        start = int(call.query("cursor") or 0)
+        part = found[start : start + page]
+        views = _views(call, connection, row.id, commit, part, expand)
+    headers = {"X-Repo-Commit": commit.oid}
+    if start + page < len(found):
+        query = [(name, value) for name, value in call.request.query_params.multi_items() if name != "cursor"]
+        # The commit, not the branch: the next page belongs to the same listing.
+        address = f"/api/{call.kind}/{row.name}/tree/{commit.oid}" + (f"/{quote(path)}" if path else "")
+        headers["Link"] = f'<{call.base}{address}?{urlencode([*query, ("cursor", str(start + page))])}>; rel="next"'
+    return JSONResponse(views, headers=headers)
+
+
+def _views(
+    call: Call,
+    connection: Connection,
+    repo_id: int,
+    commit: Row[Any],
+    found: list[tuple[str, trees.Entry]],
+    expand: bool,
+) -> list[dict[str, Any]]:
+    blobs = call.hub.commits.blobs(connection, [entry.oid for _, entry in found if not entry.folder])
+    views = [entry_view(path, entry, blobs.get(entry.oid)) for path, entry in found]
+    if expand:
+        last = call.hub.commits.last_changes(connection, repo_id, commit, [path for path, _ in found])
+        for view in views:
+            row = last[view["path"]]
+            view["lastCommit"] = {name: commit_view(row)[name] for name in ("id", "title", "date")}
+            view["securityFileStatus"] = None
+    return views
+
+
+@repository.add("POST", "paths-info")
+def paths_info(call: Call) -> Response:
+    """Describe the paths named; those that do not exist are left out."""
+    form = call.form()
+    with call.hub.database.read() as connection:
+        row = call.repo(connection)
+        commit, _ = split_revision(call, connection, row.id)
+        found = []
+        for path in form.get("paths", []):
+            entry = trees.find(connection, commit.tree, path.strip("/"))
+            if entry is not None and path.strip("/"):
+                found.append((path.strip("/"), entry))
+        expand = form.get("expand", ["false"])[0].lower() in {"1", "true"}
+        return JSONResponse(_views(call, connection, row.id, commit, found, expand))
+
+
+@pages.add("GET HEAD", "resolve")
+def resolve(call: Call) -> Response:
+    """Send a file."""
+    return send_file(call, attachment=True)
+
+
+@pages.add("GET HEAD", "raw")
+def raw(call: Call) -> Response:
+    """Send a file as git holds it: an LFS file's content is sent as well, since this Hub has no pointers to show."""
+    return send_file(call, attachment=False)
+
+
+def send_file(call: Call, *, attachment: bool) -> Response:
+    """Return the response for a file: 200, 206, 304 or an error."""
+    with call.hub.database.read() as connection:
+        row = call.repo(connection)
+        commit, path = split_revision(call, connection, row.id)
+        entry = trees.find(connection, commit.tree, path)
+        if entry is None or entry.folder:
+            raise entry_not_found(path, commit.oid)
+        blob = call.hub.commits.blob(connection, entry.oid)
+    etag = f'"{blob.sha256 if blob.lfs else blob.oid}"'
+    headers = {
+        "ETag": etag,
+        "X-Repo-Commit": commit.oid,
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "no-cache" if not row.private else "private, no-cache",
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+        "Content-Disposition": _disposition(path, attachment),
+    }
+    if blob.lfs:
+        headers |= {"X-Linked-ETag": etag, "X-Linked-Size": str(blob.size)}
+    if etag in (call.request.headers.get("if-none-match") or "").replace("W/", "").split(", "):
+        return Response(status_code=304, headers={**headers, "Content-Length": "0"})
+    unchanged = call.request.headers.get("if-range") in {None, etag}
+    span = byte_range(call.request.headers.get("range"), blob.size) if unchanged else None
+    if call.request.method == "GET" and (span is None or span[0] == 0):
+        call.hub.repositories.count_download(row.id)
+    return FileContent(
+        call.hub.blobs.path(blob.sha256), blob.size, span=span, headers=headers, media_type=_media_type(path)
+    )
+
+
+def _media_type(path: str) -> str:
+    found, encoding = mimetypes.guess_type(path)
+    if encoding:
+        return f"application/{encoding}"
+    if found is None:
+        return "application/octet-stream"
+    return "text/plain" if any(word in found for word in _ACTIVE) else found
+
+
+def _disposition(path: str, attachment: bool) -> str:
+    name = path.rsplit("/", 1)[-1]
+    plain = name.encode("ascii", "replace").decode().replace('"', "_").replace("\\", "_")
+    kind = "attachment" if attachment else "inline"
+    return f"{kind}; filename*=UTF-8''{quote(name, safe='')}; filename=\"{plain}\""

@@ -1,0 +1,67 @@
+"""What a Hub server is told when it starts: where it keeps things and how much it accepts."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+__all__ = ["Limits", "Settings"]
+
+_MB = 1_000_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """Sizes a server accepts, in bytes unless said otherwise.
+
+    Args:
+        json_body: the largest JSON or form body (1 MB).
+        regular_file: files above this are stored as LFS objects (10 MB).
+        binary_regular_file: files that look binary and are above this are stored as LFS objects (1 MB).
+        degraded_file: the largest file accepted inside a commit body, from clients that cannot upload by LFS (100 MB).
+        commit_body: the largest commit body (2 GB).
+        commit_operations: how many operations one commit may hold (25,000).
+        lfs_file: the largest LFS object (50 GB).
+        preupload_files: how many files one preupload request may name (256).
+        tree_page: entries in one page of a file listing (1,000).
+        list_page: repositories in one page of a list (100).
+    """
+
+    json_body: int = _MB
+    regular_file: int = 10 * _MB
+    binary_regular_file: int = _MB
+    degraded_file: int = 100 * _MB
+    commit_body: int = 2_000 * _MB
+    commit_operations: int = 25_000
+    lfs_file: int = 50_000 * _MB
+    preupload_files: int = 256
+    tree_page: int = 1_000
+    list_page: int = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Where a server keeps its data and how it behaves.
+
+    Args:
+        folder: the data folder; it is made when it does not exist.
+        database: a SQLAlchemy URL; SQLite inside ``folder`` by default.
+        public_url: the address clients use, when a proxy hides it; by default what each request's Host header says.
+        durable: flush every file to the disk before a commit is acknowledged. Turn off only for throw-away data.
+        limits: sizes the server accepts.
+
+    Example:
+        >>> Settings(Path("hub")).database_url
+        'sqlite:///hub/hub.sqlite'
+    """
+
+    folder: Path
+    database: str | None = None
+    public_url: str | None = None
+    durable: bool = True
+    limits: Limits = Limits()
+
+    @property
+    def database_url(self) -> str:
+        """The SQLAlchemy URL of the database."""
+        return self.database or f"sqlite:///{self.folder / 'hub.sqlite'}"

@@ -1,0 +1,97 @@
+"""Folders of a repository as git trees: found, walked and changed at a cost that follows the change, not the size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+
+from sqlalchemy import Connection, insert, select
+from sqlalchemy.exc import NoResultFound
+
+from enfold.hubserver import database
+from enfold.hubserver.errors import HubServerError
+from enfold.hubserver.gitobjects import EMPTY_TREE, Entry, decode_tree, encode_tree, object_oid
+
+__all__ = ["change", "find", "read", "walk"]
+
+_decode = lru_cache(maxsize=256)(decode_tree)
+
+
+def read(connection: Connection, oid: str) -> Mapping[str, Entry]:
+    """Return the entries of the tree ``oid`` (not to be changed)."""
+    if oid == EMPTY_TREE:
+        return {}
+    data = connection.scalar(select(database.tree.c.data).where(database.tree.c.oid == oid))
+    if data is None:
+        raise NoResultFound(f"tree {oid} is missing")
+    return _decode(bytes(data))
+
+
+def find(connection: Connection, root: str, path: str) -> Entry | None:
+    """Return what is at ``path`` below the tree ``root``, or None; the empty path is the root itself."""
+    entry = Entry(root, True)
+    for segment in path.split("/") if path else []:
+        if not entry.folder:
+            return None
+        found = read(connection, entry.oid).get(segment)
+        if found is None:
+            return None
+        entry = found
+    return entry
+
+
+def walk(connection: Connection, oid: str, prefix: str = "", *, recursive: bool = True) -> Iterator[tuple[str, Entry]]:
+    """Yield ``(path, entry)`` below a tree, folders before what they hold."""
+    for name, entry in read(connection, oid).items():
+        path = f"{prefix}/{name}" if prefix else name
+        yield path, entry
+        if recursive and entry.folder:
+            yield from walk(connection, entry.oid, path)
+
+
+def change(connection: Connection, root: str, changes: Mapping[str, str | None]) -> str:
+    """Apply changes to the tree ``root``, store the new trees and return the new root.
+
+    Args:
+        connection: a write transaction.
+        root: the id of the present tree.
+        changes: path → id of the new blob, or None to delete the file or folder there.
+
+    Raises:
+        HubServerError: a path would be both a file and a folder.
+    """
+    nested: dict[str, dict[str, str | None]] = {}
+    entries = dict(read(connection, root))
+    for path, oid in changes.items():
+        name, slash, rest = path.partition("/")
+        if slash:
+            nested.setdefault(name, {})[rest] = oid
+        elif oid is None:
+            entries.pop(name, None)
+        else:
+            if name in entries and entries[name].folder:
+                raise HubServerError(400, f"{path!r} is a folder in the repository; a file cannot take its place")
+            entries[name] = Entry(oid, False)
+    for name, below in nested.items():
+        present = entries.get(name)
+        if present is not None and not present.folder:
+            if all(oid is None for oid in below.values()):
+                continue
+            raise HubServerError(400, f"{name!r} is a file in the repository; it cannot hold {next(iter(below))!r}")
+        new = change(connection, present.oid if present else EMPTY_TREE, below)
+        if new == EMPTY_TREE:
+            entries.pop(name, None)
+        else:
+            entries[name] = Entry(new, True)
+    data = encode_tree(entries)
+    oid = object_oid("tree", data)
+    if oid not in {root, EMPTY_TREE}:
+        store(connection, oid, data)
+    return oid
+
+
+def store(connection: Connection, oid: str, data: bytes) -> None:
+    """Store a tree object unless it is known."""
+    known = connection.scalar(select(database.tree.c.oid).where(database.tree.c.oid == oid))
+    if known is None:
+        connection.execute(insert(database.tree).values(oid=oid, data=data))
