@@ -55,15 +55,18 @@ def peer_python() -> Path:
 
 @pytest.fixture(scope="session")
 def peer(peer_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
-    """Run a script with the ecosystem's own wheels: ``peer(script, *arguments, timeout=300)``.
+    """Run a script with the ecosystem's own wheels: ``peer(script, *arguments, timeout=300, variables=None)``.
 
     ``script`` is a path or source text. ``arguments`` become ``sys.argv[1:]``: paths and strings as they are, anything
-    else as JSON. The result is what the script prints as JSON on its last line. Arrays go into the file named by
-    ``os.environ["PEER_NPZ"]`` (``numpy.savez``): then the result is a dictionary of them, with the printed JSON object,
-    if there is one, merged in.
+    else as JSON. The peers are offline unless ``variables`` say otherwise (``HF_HUB_OFFLINE="0"`` and an endpoint);
+    these are added to the environment.
+
+    The result is what the script prints as JSON on its last line. Arrays go into the file that the variable PEER_NPZ
+    names (``numpy.savez``): then the result is a dictionary of them, with the printed JSON object, if there is one,
+    merged in.
     """
 
-    def run(script: str | Path, *arguments: Any, timeout: float = 300) -> Any:
+    def run(script: str | Path, *arguments: Any, timeout: float = 300, variables: dict[str, str] | None = None) -> Any:
         folder = tmp_path_factory.mktemp("peer")
         if isinstance(script, str) and "\n" in script:
             (folder / "script.py").write_text(script, encoding="utf-8")
@@ -76,6 +79,7 @@ def peer(peer_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Callabl
             "PEER_NPZ": str(arrays),
             "PYTHONIOENCODING": "utf-8",
             "TRANSFORMERS_VERBOSITY": "error",
+            **(variables or {}),
         }
         texts = [str(item) if isinstance(item, (str, Path)) else json.dumps(item) for item in arguments]
         command = [str(peer_python), str(script), *texts]
