@@ -1,7 +1,8 @@
-"""Everything the Hub does by a call: `HfApi`, and its methods as functions that use the environment's address and token."""
+"""Everything the Hub does by a call: `HfApi`, and its methods as functions that use the environment's Hub and token."""
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, BinaryIO, Literal, overload
@@ -357,7 +358,7 @@ class HfApi:
         raw = self._send("GET", url, token, params=params, timeout=timeout, follow=True).json()
         return {"model": ModelInfo, "dataset": DatasetInfo, "space": SpaceInfo}[kind](**raw)
 
-    def model_info(self, repo_id: str, *, securityStatus: bool | None = None, **options: Any) -> ModelInfo:  # noqa: N803
+    def model_info(self, repo_id: str, *, securityStatus: bool | None = None, **options: Any) -> ModelInfo:
         """Return what the Hub says about a model; takes the options of :meth:`repo_info`."""
         return self.repo_info(repo_id, **{**options, "repo_type": "model"})  # type: ignore[no-any-return]
 
@@ -418,11 +419,8 @@ class HfApi:
                     query.append((name, "true" if item is True else str(item)))
         if limit is not None:
             query.append(("limit", str(limit)))
-        count = 0
-        for raw in http.pages(f"{self.endpoint}/api/{kind}", token=self._token(token), params=query):
-            if limit is not None and count >= limit:
-                return
-            count += 1
+        found = http.pages(f"{self.endpoint}/api/{kind}", token=self._token(token), params=query)
+        for raw in itertools.islice(found, limit):
             yield make(**raw)
 
     def list_models(
@@ -435,7 +433,7 @@ class HfApi:
         direction: int | None = None,
         limit: int | None = None,
         full: bool | None = None,
-        cardData: bool = False,  # noqa: N803 - the ecosystem's spelling
+        cardData: bool = False,
         expand: Sequence[str] | None = None,
         pipeline_tag: str | None = None,
         gated: bool | None = None,

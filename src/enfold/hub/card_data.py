@@ -100,7 +100,7 @@ class CardData:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the members that are set, as a card holds them."""
-        data = copy.deepcopy({name: value for name, value in self.__dict__.items()})
+        data = copy.deepcopy(self.__dict__)
         self._to_dict(data)
         return {name: value for name, value in data.items() if value is not None}
 

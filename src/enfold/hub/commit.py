@@ -22,10 +22,10 @@ from enfold.log import get_logger
 from enfold.progress import Progress
 
 __all__ = [
+    "LFS_HEADERS",
     "CommitOperationAdd",
     "CommitOperationCopy",
     "CommitOperationDelete",
-    "LFS_HEADERS",
     "commit_lines",
     "preupload",
     "upload_large",
@@ -143,7 +143,7 @@ class CommitOperationAdd:
     def chunks(self, size: int = _CHUNK) -> Iterator[bytes]:
         """Yield the content piece by piece."""
         with self.as_file() as file:
-            while piece := file.read(size):
+            while piece := _read_full(file, size):
                 yield piece
 
     def sha256(self) -> str:
@@ -171,6 +171,14 @@ class CommitOperationAdd:
         if self._remote_oid is None:
             return False
         return self._remote_oid == (self.sha256() if self._upload_mode == "lfs" else self.git_oid())
+
+
+def _read_full(file: BinaryIO, size: int) -> bytes:
+    """Read ``size`` bytes unless the end comes first; a raw file may give less in one go."""
+    piece = file.read(size)
+    while piece and len(piece) < size and (more := file.read(size - len(piece))):
+        piece += more
+    return piece
 
 
 Operation = CommitOperationAdd | CommitOperationCopy | CommitOperationDelete
@@ -346,9 +354,9 @@ def commit_lines(
 
 
 def files_below(folder: str | os.PathLike[str]) -> list[tuple[str, Path]]:
-    """Return ``(path with slashes, file)`` for what is in a folder, sorted; git's and the cache's own files are left out."""
+    """Return ``(path with slashes, file)`` for what is in a folder, sorted, without git's and the cache's own files."""
     root = Path(folder).expanduser().resolve()
-    found = []
+    found: list[tuple[str, Path]] = []
     for base, folders, names in os.walk(root):
         relative = Path(base).relative_to(root)
         folders[:] = sorted(

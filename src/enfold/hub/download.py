@@ -1,4 +1,4 @@
-"""Downloads: one file into the shared cache or a folder, resumed where it stopped, checked before it is put in place."""
+"""Downloads: one file into the shared cache or a folder, resumed where it stopped, checked before it is put there."""
 
 from __future__ import annotations
 
@@ -341,7 +341,7 @@ def _fetch(
     force: bool,
     bar: Progress | None = None,
 ) -> None:
-    """Download ``url`` to ``place`` through ``place.incomplete``, continuing an earlier attempt; the caller holds a lock."""
+    """Download ``url`` to ``place``, continuing an earlier attempt in ``place.incomplete``; the caller holds a lock."""
     _check_space(place.parent, size)
     partial = place.with_name(f"{place.name}.incomplete")
     if force:

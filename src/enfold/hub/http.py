@@ -102,7 +102,7 @@ def _wait(attempt: int, response: httpx.Response | None) -> float:
 def _before_request(url: str) -> None:
     if constants.is_offline():
         raise errors.OfflineModeIsEnabled(
-            f"Cannot reach {url}: offline mode is enabled. To disable it, unset the environment variable HF_HUB_OFFLINE."
+            f"cannot reach {url}: offline mode is enabled; to disable it, unset the environment variable HF_HUB_OFFLINE"
         )
 
 

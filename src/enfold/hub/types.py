@@ -132,7 +132,7 @@ class _Described:
 
 
 class RepoSibling(_Described):
-    """A file in a repository's description: ``rfilename``, and with ``files_metadata`` ``size``, ``blob_id``, ``lfs``."""
+    """A file in a repository's description: ``rfilename``; with ``files_metadata``, ``size``, ``blob_id`` and ``lfs``."""
 
     rfilename: str
     size: int | None
@@ -247,12 +247,12 @@ class RepoInfo(_Described):
         return raw
 
     @property
-    def lastModified(self) -> datetime.datetime | None:  # noqa: N802 - the older spelling
+    def lastModified(self) -> datetime.datetime | None:
         """The time of the last change; the older spelling of ``last_modified``."""
         return self.last_modified
 
     @property
-    def cardData(self) -> Any:  # noqa: N802 - the older spelling
+    def cardData(self) -> Any:
         """The card's metadata; the older spelling of ``card_data``."""
         return self.card_data
 
@@ -274,7 +274,7 @@ class ModelInfo(RepoInfo):
     pipeline_tag: str | None
 
     @property
-    def modelId(self) -> str:  # noqa: N802 - the older spelling
+    def modelId(self) -> str:
         """The id; the older spelling."""
         return self.id
 

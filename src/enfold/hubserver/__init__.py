@@ -1,4 +1,4 @@
-"""The self-hosted Hub: one process, SQLite and files, speaking the Hub's HTTP API to our client and the official one."""
+"""The self-hosted Hub: one process, SQLite and files, speaking the Hub's API to our client and the official one."""
 
 from enfold.lazy import face
 

@@ -86,7 +86,7 @@ class Accounts:
                 connection.execute(account.update().where(account.c.id == found.id).values(admin=True))
 
     def create_organisation(self, name: str, members: dict[str, str] | None = None) -> None:
-        """Make an organisation, unless there is one, and give ``members`` (user name → "read", "write", "admin") a place."""
+        """Make an organisation, unless there is one; ``members`` maps user names to "read", "write" or "admin"."""
         check_name(name, "organisation")
         with self._database.write() as connection:
             organisation_id = self.ensure_namespace(connection, name)
@@ -106,7 +106,8 @@ class Accounts:
         if found is not None:
             return int(found)
         values = {"name": name, "key": name.lower(), "organisation": True, "fullname": name}
-        return int(connection.execute(insert(account).values(**values)).inserted_primary_key[0])
+        connection.execute(insert(account).values(**values))
+        return int(connection.execute(select(account.c.id).where(account.c.key == name.lower())).scalar_one())
 
     def create_token(self, user: str, *, name: str = "token", role: str = "write") -> str:
         """Make a token for a user and return it: the only time that it can be read.
@@ -170,5 +171,5 @@ class Accounts:
             admin=row.admin,
             role=row.role,
             token_name=row.token_name,
-            organisations={name: role for name, role in organisations},
+            organisations={found.name: found.role for found in organisations},
         )

@@ -56,7 +56,7 @@ def attributes(text: str) -> list[tuple[str, bool]]:
 
 
 def wants_lfs(rules: Sequence[tuple[str, bool]], limits: Limits, path: str, size: int, sample: bytes) -> bool:
-    """Say whether a file belongs into LFS: by the repository's attributes (the last match decides), its size, its look."""
+    """Say whether a file belongs into LFS: by the repository's attributes (the last match decides), size, look."""
     for pattern, lfs in reversed(rules):
         if fnmatch.fnmatchcase(path if "/" in pattern else path.rsplit("/", 1)[-1], pattern.lstrip("/")):
             return lfs or size > limits.regular_file
@@ -268,7 +268,7 @@ class Commits:
         if size is None or (add.size is not None and add.size != size):
             raise HubServerError(
                 422,
-                f"The content of {add.path!r} (SHA-256 {add.sha256}) was not uploaded to this repository before the commit",
+                f"The content of {add.path!r} (SHA-256 {add.sha256}) was not uploaded to this repository first",
             )
         stored = StoredBlob(add.sha256, int(size))
         return self._register(connection, pointer(*stored), stored, lfs=True)

@@ -224,7 +224,7 @@ class Repositories:
 
     # ------------------------------------------------------------------ lists
 
-    def list(
+    def page(
         self,
         connection: Connection,
         kind: str,

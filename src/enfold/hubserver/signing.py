@@ -30,7 +30,7 @@ class Signer:
         return hmac.new(self._secret, text, hashlib.sha256).hexdigest()
 
     def query(self, method: str, path: str, *, size: int, seconds: int = 6 * _HOUR) -> str:
-        """Return the query that lets ``method`` be used on ``path`` for some seconds, for a content of ``size`` bytes."""
+        """Return the query that lets ``method`` be used on ``path`` for some time, for a content of ``size`` bytes."""
         expires = str(int(time.time()) + seconds)
         signature = self._signature(method, path, expires, str(size))
         return urlencode({"expires": expires, "size": size, "signature": signature})

@@ -76,7 +76,7 @@ def sibling_view(path: str, blob: Row[Any]) -> dict[str, Any]:
 
 def commit_view(row: Row[Any] | Mapping[str, Any], *, formatted: bool = False) -> dict[str, Any]:
     """Return a commit as histories show it."""
-    values: Mapping[str, Any] = row if isinstance(row, Mapping) else row._mapping
+    values: Any = row if isinstance(row, Mapping) else row._mapping
     view = {
         "id": values["oid"],
         "authors": [{"user": values["author"]}],

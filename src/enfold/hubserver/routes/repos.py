@@ -188,7 +188,7 @@ def listing(call: Call) -> Response:
     tags = [tag for value in parameters.getlist("filter") for tag in value.split(",") if tag]
     tags += [value for name in ("pipeline_tag", "library") for value in parameters.getlist(name)]
     with call.hub.database.read() as connection:
-        rows = call.hub.repositories.list(
+        rows = call.hub.repositories.page(
             connection,
             call.kind,
             call.viewer,
