@@ -140,6 +140,40 @@ def test_combined_modules_share_inputs_and_prefix_what_collides() -> None:
     assert list(twice) == ["f1_0_f1", "f1_1_f1"]
 
 
+def test_options_reach_the_modules_that_have_them() -> None:
+    both = evaluate.combine(["accuracy", "f1"])
+    inputs = {"predictions": [0, 1, 2], "references": [0, 1, 1]}
+    got = both.compute(**inputs, average="macro", normalize=False)
+    assert got["accuracy"] == 2.0 and got["f1"] == pytest.approx((1 + 2 / 3 + 0) / 3)
+    with pytest.raises(TypeError, match="did you mean 'average'"):
+        both.compute(**inputs, averge="macro")
+    with pytest.raises(evaluate.OptionError, match="accuracy has no option 'normalise'; did you mean 'normalize'"):
+        evaluate.load("accuracy").compute(**inputs, normalise=False)
+
+
+def test_declared_inputs_are_features_of_datasets() -> None:
+    from enfold.datasets import Features, Sequence, Value
+
+    assert evaluate.load("f1").features == Features({"predictions": Value("int32"), "references": Value("int32")})
+    several, single = evaluate.load("bleu").features
+    assert several == Features({"predictions": Value("string"), "references": Sequence(Value("string"))})
+    assert single == Features({"predictions": Value("string"), "references": Value("string")})
+
+
+def test_a_module_may_ask_for_arrays() -> None:
+    class Largest(evaluate.Measurement):
+        def _info(self) -> evaluate.MeasurementInfo:
+            return evaluate.MeasurementInfo("largest", "", {"data": "float64"}, format="numpy")
+
+        def _compute(self, *, data: Any) -> dict[str, float]:
+            assert isinstance(data, np.ndarray)
+            return {"largest": float(data.max())}
+
+    metric = Largest()
+    assert metric.module_type == "measurement" and metric.name == "largest"
+    assert metric.compute(data=[1, 2.5]) == {"largest": 2.5}
+
+
 def test_information_survives_a_folder(tmp_path: Path) -> None:
     info = evaluate.load("bleu").info
     info.write_to_directory(tmp_path)

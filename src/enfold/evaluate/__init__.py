@@ -8,7 +8,7 @@ __getattr__, __dir__, __all__ = face(
     __name__,
     {
         ".combined": ["CombinedEvaluations", "combine"],
-        ".errors": ["EvaluationError", "UnknownModuleError"],
+        ".errors": ["EvaluationError", "OptionError", "UnknownModuleError"],
         ".info": ["ComparisonInfo", "EvaluationModuleInfo", "MeasurementInfo", "MetricInfo"],
         ".loading": ["list_evaluation_modules", "load"],
         ".module": ["Comparison", "EvaluationModule", "Measurement", "Metric"],

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from enfold.errors import nearest
+from enfold.evaluate.errors import OptionError
 from enfold.evaluate.loading import load
 from enfold.evaluate.module import EvaluationModule
 
@@ -46,15 +48,31 @@ class CombinedEvaluations:
         Args:
             predictions: as for `EvaluationModule.compute`.
             references: as for `EvaluationModule.compute`.
-            **kwargs: further inputs and options; each module gets all of them.
+            **kwargs: further inputs and options; each module gets those that it has.
 
         Returns:
             One dictionary. Scores of the same name get their module's name in front, and modules of the same name a
             number as well. None in all processes but the first.
+
+        Raises:
+            OptionError: no module has an option of this name.
         """
+        taken: list[set[str]] = []
+        for module in self.evaluation_modules:
+            options = module._option_names()
+            taken.append(set(kwargs) if options is None else options | set(module._feature_names()))
+        known = set().union(*taken)
+        for name in kwargs:
+            if name not in known:
+                everyone = ", ".join(self.evaluation_module_names)
+                raise OptionError(f"none of {everyone} has an option {name!r}{nearest(name, known)}")
         results = [
-            module.compute(predictions=predictions, references=references, **kwargs)
-            for module in self.evaluation_modules
+            module.compute(
+                predictions=predictions,
+                references=references,
+                **{name: value for name, value in kwargs.items() if name in names},
+            )
+            for module, names in zip(self.evaluation_modules, taken, strict=True)
         ]
         if any(result is None for result in results):
             return None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from enfold.errors import nearest
 from enfold.evaluate import inputs
-from enfold.evaluate.errors import EvaluationError
+from enfold.evaluate.errors import EvaluationError, OptionError
 from enfold.evaluate.info import EvaluationModuleInfo
 
 if TYPE_CHECKING:
@@ -215,11 +217,16 @@ class EvaluationModule:
 
         Raises:
             EvaluationError: inputs or options do not fit.
+            OptionError: there is no such option; the nearest name is suggested.
         """
         names = self._feature_names()
         given = {"predictions": predictions, "references": references, **kwargs}
         batch = {name: given.get(name) for name in names}
         options = {name: value for name, value in kwargs.items() if name not in names}
+        known = self._option_names()
+        for name in options:
+            if known is not None and name not in known:
+                raise OptionError(f"{self.name} has no option {name!r}{nearest(name, known)}")
         try:
             if any(value is not None for value in batch.values()):
                 self.add_batch(**batch)
@@ -233,6 +240,13 @@ class EvaluationModule:
 
     def _feature_names(self) -> list[str]:
         return list(self._schemas[0])
+
+    def _option_names(self) -> set[str] | None:
+        """Return the options of ``_compute``, or None when it takes any."""
+        parameters = inspect.signature(self._compute).parameters.values()
+        if any(item.kind is item.VAR_KEYWORD for item in parameters):
+            return None
+        return {item.name for item in parameters} - set(self._feature_names())
 
     def _chosen(self, given: dict[str, Any], named: dict[str, Any]) -> dict[str, Any]:
         names = self._feature_names()
