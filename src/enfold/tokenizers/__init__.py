@@ -4,4 +4,26 @@ from enfold.lazy import face
 
 __version__ = "0.23.3"
 
-__getattr__, __dir__, __all__ = face(__name__, {})
+__getattr__, __dir__, __all__ = face(
+    __name__,
+    {
+        ".tokenizer": ["Tokenizer", "TokenizerError"],
+        ".added": ["AddedToken"],
+        ".component": ["Regex"],
+        ".models": ["Token"],
+        ".encoding": [
+            "Encoding",
+            "TokenColumn",
+            "TextInputSequence",
+            "PreTokenizedInputSequence",
+            "TextEncodeInput",
+            "PreTokenizedEncodeInput",
+            "InputSequence",
+            "EncodeInput",
+            "OffsetReferential",
+            "OffsetType",
+            "SplitDelimiterBehavior",
+            "Offsets",
+        ],
+    },
+)

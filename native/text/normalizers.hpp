@@ -1,0 +1,52 @@
+// What happens to a text before it is cut into words.
+#pragma once
+
+#include <memory>
+
+#include "text/json.hpp"
+#include "text/text.hpp"
+
+namespace enfold {
+
+struct Normalizer {
+  virtual ~Normalizer() = default;
+  virtual void run(Text& text) const = 0;
+};
+using NormalizerPtr = std::shared_ptr<const Normalizer>;
+
+// From the "normalizer" member of tokenizer.json; null for null. Throws std::invalid_argument for what is unknown.
+NormalizerPtr make_normalizer(const Json& spec);
+
+struct BertNormalizer final : Normalizer {
+  bool clean_text, chinese, strip_accents, lowercase;
+  void run(Text& text) const override;
+};
+
+// Replaces every occurrence of one string by another.
+struct ReplaceNormalizer final : Normalizer {
+  std::string pattern, content;
+  void run(Text& text) const override;
+};
+
+struct PrependNormalizer final : Normalizer {
+  std::string prefix;
+  void run(Text& text) const override { text.prepend(prefix); }
+};
+
+struct NormalizerSequence final : Normalizer {
+  std::vector<NormalizerPtr> steps;
+  void run(Text& text) const override {
+    for (const auto& step : steps) step->run(text);
+  }
+};
+
+// The visible character that byte-level tokenizers write for a byte (GPT-2's table), and the way back (-1: none).
+char32_t byte_char(unsigned char byte);
+int char_byte(char32_t code);
+// Replaces every byte by its visible character.
+void bytes_to_chars(Text& text);
+
+// The text of a pattern: {"String": "…"}, or a string. Throws for {"Regex": …}, naming `owner`.
+std::string literal_pattern(const Json& pattern, const char* owner);
+
+}  // namespace enfold

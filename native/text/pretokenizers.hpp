@@ -1,0 +1,60 @@
+// Cutting a text into the words that a model sees one at a time.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "text/json.hpp"
+#include "text/scanners.hpp"
+#include "text/text.hpp"
+
+namespace enfold {
+
+// A piece of the input: an added token (`added` is its id) or a text still to be cut and tokenized.
+struct Split {
+  Text text;
+  int32_t added = -1;
+};
+
+struct PreTokenizer {
+  virtual ~PreTokenizer() = default;
+  // Cuts every split that is not an added token. With `map_bytes` false the byte-level step leaves the bytes as they
+  // are: a model that knows them needs no visible characters.
+  virtual void run(std::vector<Split>& splits, bool map_bytes) const = 0;
+};
+using PreTokenizerPtr = std::shared_ptr<const PreTokenizer>;
+
+// From the "pre_tokenizer" member of tokenizer.json; null for null. Throws std::invalid_argument for what is unknown.
+PreTokenizerPtr make_pre_tokenizer(const Json& spec);
+
+struct ByteLevelPreTokenizer final : PreTokenizer {
+  bool add_prefix_space, use_regex;
+  void run(std::vector<Split>& splits, bool map_bytes) const override;
+};
+
+struct BertPreTokenizer final : PreTokenizer {
+  void run(std::vector<Split>& splits, bool map_bytes) const override;
+};
+
+struct MetaspacePreTokenizer final : PreTokenizer {
+  enum Scheme { First, Never, Always };
+  std::string replacement;
+  Scheme scheme;
+  bool split;
+  void run(std::vector<Split>& splits, bool map_bytes) const override;
+};
+
+struct PreTokenizerSequence final : PreTokenizer {
+  std::vector<PreTokenizerPtr> steps;
+  void run(std::vector<Split>& splits, bool map_bytes) const override {
+    for (const auto& step : steps) step->run(splits, map_bytes);
+  }
+};
+
+// A scanner split with behaviour Isolated: what GPT-2's successors have before ByteLevel.
+struct ScannerPreTokenizer final : PreTokenizer {
+  Scanner scan;
+  void run(std::vector<Split>& splits, bool map_bytes) const override;
+};
+
+}  // namespace enfold

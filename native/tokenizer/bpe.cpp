@@ -1,0 +1,270 @@
+// Byte-pair encoding, exact in the order of merges: lowest rank first, leftmost among equals.
+// Sennrich, Haddow and Birch (2016), https://arxiv.org/abs/1508.07909.
+#include <algorithm>
+#include <queue>
+#include <random>
+#include <stdexcept>
+
+#include "text/normalizers.hpp"
+#include "text/utf8.hpp"
+#include "tokenizer/model.hpp"
+
+namespace enfold {
+namespace {
+
+// Above this many symbols a heap is faster than looking for the best pair again after each merge.
+constexpr size_t kFew = 24;
+
+std::string byte_token(int byte) {
+  static const char* hex = "0123456789ABCDEF";
+  return std::string("<0x") + hex[byte >> 4] + hex[byte & 15] + ">";
+}
+
+// Whether a token is written in visible characters for bytes; its bytes are then put into `raw`.
+bool unmap(std::string_view token, std::string& raw) {
+  raw.clear();
+  for (size_t at = 0; at < token.size();) {
+    int byte = char_byte(utf8_next(token, at));
+    if (byte < 0) return false;
+    raw.push_back(char(byte));
+  }
+  return true;
+}
+
+}  // namespace
+
+void add_merge(Bpe& model, std::string_view left, std::string_view right) {
+  int32_t a = model.vocab.find(left), b = model.vocab.find(right);
+  if (a < 0 || b < 0) throw std::invalid_argument("Token `" + std::string(a < 0 ? left : right) + "` out of vocabulary");
+  model.merges.emplace_back(uint32_t(a), uint32_t(b));
+}
+
+void Bpe::prepare() {
+  table_ = MergeTable();
+  table_.reserve(merges.size());
+  size_t cut = prefix ? prefix->size() : 0;
+  std::string joined;
+  for (uint32_t rank = 0; rank < merges.size(); ++rank) {
+    auto [left, right] = merges[rank];
+    std::string_view tail = vocab.token(right);
+    joined.assign(vocab.token(left)).append(tail.substr(std::min(cut, tail.size())));
+    int32_t id = vocab.find(joined);
+    if (id < 0) throw std::invalid_argument("Token `" + joined + "` out of vocabulary");
+    table_.add(left, right, {rank, uint32_t(id)});
+  }
+  byte_level_ = !prefix && !suffix && deterministic();
+  for (int byte = 0; byte < 256; ++byte) {
+    fallback_[byte] = vocab.find(byte_token(byte));
+    std::string visible;
+    utf8_append(byte_char((unsigned char)byte), visible);
+    byte_tokens_[byte] = vocab.find(visible);
+    if (byte_tokens_[byte] < 0) byte_level_ = false;
+  }
+  raw_ = Vocab();
+  if (byte_level_ && ignore_merges) {
+    std::string raw;
+    vocab.each([&](std::string_view token, uint32_t id) {
+      if (unmap(token, raw)) raw_.add(raw, id);
+    });
+  }
+}
+
+bool Bpe::cuts_before(std::string_view mark) const {
+  if (mark.empty() || prefix || suffix || !deterministic() || ignore_merges) return false;
+  if (vocab.find(mark) < 0) return false;
+  bool clean = true;
+  vocab.each([&](std::string_view token, uint32_t) {
+    // The mark at any place but inside the leading run of marks.
+    size_t lead = 0;
+    while (token.substr(lead, mark.size()) == mark) lead += mark.size();
+    if (token.find(mark, lead) != std::string_view::npos) clean = false;
+  });
+  return clean;
+}
+
+void Bpe::tokenize(std::string_view word, std::vector<Piece>& out) const {
+  if (word.empty()) return;
+  if (ignore_merges && deterministic()) {
+    int32_t id = vocab.find(word);
+    if (id >= 0) return out.push_back({id, 0, uint32_t(word.size())});
+  }
+  thread_local std::vector<Symbol> symbols;
+  symbols.clear();
+  auto add = [&](int32_t id, size_t length) { symbols.push_back({id, uint32_t(length), int32_t(symbols.size()) - 1, int32_t(symbols.size()) + 1}); };
+  int32_t unk = unk_token ? vocab.find(*unk_token) : -1;
+  size_t unk_length = 0;
+  std::string buffer;
+  for (size_t at = 0; at < word.size();) {
+    size_t from = at;
+    utf8_next(word, at);
+    std::string_view symbol = word.substr(from, at - from);
+    if ((prefix && from > 0) || (suffix && at == word.size())) {
+      buffer.clear();
+      if (prefix && from > 0) buffer += *prefix;
+      buffer += symbol;
+      if (suffix && at == word.size()) buffer += *suffix;
+      symbol = buffer;
+    }
+    int32_t id = vocab.find(symbol);
+    if (id >= 0) {
+      if (unk_length) add(unk, std::exchange(unk_length, 0));
+      add(id, symbol.size());
+      continue;
+    }
+    if (byte_fallback && std::all_of(symbol.begin(), symbol.end(), [&](char c) { return fallback_[(unsigned char)c] >= 0; })) {
+      for (char c : symbol) add(fallback_[(unsigned char)c], 1);
+      continue;
+    }
+    if (!unk_token) continue;
+    if (unk < 0) throw std::runtime_error("The BPE's unk_token `" + *unk_token + "` is not in its vocabulary");
+    if (unk_length && !fuse_unk) add(unk, std::exchange(unk_length, 0));
+    unk_length += symbol.size();
+  }
+  if (unk_length) add(unk, unk_length);
+  if (symbols.empty()) return;
+  symbols.back().next = -1;
+  merge_all(symbols);
+  uint32_t at = 0;
+  for (int32_t i = 0; i >= 0; i = symbols[i].next) {
+    out.push_back({symbols[i].id, at, at + symbols[i].length});
+    at += symbols[i].length;
+  }
+}
+
+void Bpe::tokenize_bytes(std::string_view word, std::vector<int32_t>& out) const {
+  if (word.empty()) return;
+  if (word.size() == 1) return out.push_back(byte_tokens_[(unsigned char)word[0]]);
+  if (ignore_merges) {
+    int32_t id = raw_.find(word);
+    if (id >= 0) return out.push_back(id);
+  }
+  thread_local std::vector<Symbol> symbols;
+  symbols.resize(word.size());
+  for (size_t i = 0; i < word.size(); ++i) symbols[i] = {byte_tokens_[(unsigned char)word[i]], 1, int32_t(i) - 1, int32_t(i) + 1};
+  symbols.back().next = -1;
+  merge_all(symbols);
+  for (int32_t i = 0; i >= 0; i = symbols[i].next) out.push_back(symbols[i].id);
+}
+
+void Bpe::merge_all(std::vector<Symbol>& symbols) const {
+  if (symbols.size() < 2) return;
+  if (symbols.size() <= kFew && deterministic()) merge_few(symbols);
+  else merge_many(symbols);
+}
+
+// The ranks of all neighbours in an array, scanned for the lowest after each merge.
+void Bpe::merge_few(std::vector<Symbol>& symbols) const {
+  constexpr uint32_t kNone = ~uint32_t(0);
+  uint32_t ranks[kFew], ids[kFew];
+  size_t count = symbols.size();
+  auto look = [&](size_t i) {
+    const MergeTable::Merge* merge = i + 1 < count ? table_.find(uint32_t(symbols[i].id), uint32_t(symbols[i + 1].id)) : nullptr;
+    ranks[i] = merge ? merge->rank : kNone;
+    ids[i] = merge ? merge->id : 0;
+  };
+  for (size_t i = 0; i < count; ++i) look(i);
+  for (;;) {
+    size_t best = 0;
+    for (size_t i = 1; i < count; ++i)
+      if (ranks[i] < ranks[best]) best = i;
+    if (ranks[best] == kNone) break;
+    symbols[best].id = int32_t(ids[best]);
+    symbols[best].length += symbols[best + 1].length;
+    --count;
+    for (size_t i = best + 1; i < count; ++i) {
+      symbols[i].id = symbols[i + 1].id;
+      symbols[i].length = symbols[i + 1].length;
+      ranks[i] = ranks[i + 1];
+      ids[i] = ids[i + 1];
+    }
+    look(best);
+    if (best) look(best - 1);
+    if (count < 2) break;
+  }
+  symbols.resize(count);
+  symbols.back().next = -1;
+}
+
+void Bpe::merge_many(std::vector<Symbol>& symbols) const {
+  struct Candidate {
+    uint32_t rank;
+    int32_t at;
+    uint32_t id;
+    bool operator<(const Candidate& other) const { return rank != other.rank ? rank > other.rank : at > other.at; }
+  };
+  thread_local std::vector<Candidate> heap;
+  thread_local std::mt19937_64 random{std::random_device{}()};
+  heap.clear();
+  auto push = [&](int32_t at) {
+    int32_t next = symbols[at].next;
+    if (next < 0) return;
+    if (const MergeTable::Merge* merge = table_.find(uint32_t(symbols[at].id), uint32_t(symbols[next].id))) {
+      heap.push_back({merge->rank, at, merge->id});
+      std::push_heap(heap.begin(), heap.end());
+    }
+  };
+  for (int32_t i = 0; i + 1 < int32_t(symbols.size()); ++i) push(i);
+  std::vector<Candidate> skipped;
+  while (!heap.empty()) {
+    Candidate top = heap.front();
+    std::pop_heap(heap.begin(), heap.end());
+    heap.pop_back();
+    if (!deterministic() && std::uniform_real_distribution<double>(0, 1)(random) < *dropout) {
+      skipped.push_back(top);
+      continue;
+    }
+    // Merges that were skipped may be tried again once another one has happened.
+    for (const Candidate& candidate : skipped) {
+      heap.push_back(candidate);
+      std::push_heap(heap.begin(), heap.end());
+    }
+    skipped.clear();
+    Symbol& left = symbols[top.at];
+    if (left.length == 0 || left.next < 0) continue;  // swallowed meanwhile, or the last one
+    const MergeTable::Merge* merge = table_.find(uint32_t(left.id), uint32_t(symbols[left.next].id));
+    if (!merge || merge->id != top.id) continue;  // the pair at this place is another one now
+    Symbol& right = symbols[left.next];
+    left.id = int32_t(top.id);
+    left.length += right.length;
+    right.length = 0;
+    left.next = right.next;
+    if (right.next >= 0) symbols[right.next].previous = top.at;
+    if (left.previous >= 0) push(left.previous);
+    push(top.at);
+  }
+}
+
+std::string Bpe::to_json(bool options_only) const {
+  std::string out = "{\"type\":\"BPE\",\"dropout\":";
+  auto text = [&](const char* key, const std::optional<std::string>& value) {
+    out += std::string(",\"") + key + "\":";
+    if (value) json_quote(*value, out);
+    else out += "null";
+  };
+  if (dropout) {
+    char digits[32];
+    std::snprintf(digits, sizeof digits, "%.9g", *dropout);
+    out += digits;
+    if (out.find_first_of(".e", out.size() - std::char_traits<char>::length(digits)) == std::string::npos) out += ".0";
+  } else {
+    out += "null";
+  }
+  text("unk_token", unk_token);
+  text("continuing_subword_prefix", prefix);
+  text("end_of_word_suffix", suffix);
+  out += std::string(",\"fuse_unk\":") + (fuse_unk ? "true" : "false");
+  out += std::string(",\"byte_fallback\":") + (byte_fallback ? "true" : "false");
+  out += std::string(",\"ignore_merges\":") + (ignore_merges ? "true," : "false,");
+  vocab_json(out, options_only);
+  out += ",\"merges\":[";
+  for (size_t i = 0; i < (options_only ? 0 : merges.size()); ++i) {
+    out += i ? ",[" : "[";
+    json_quote(vocab.token(merges[i].first), out);
+    out.push_back(',');
+    json_quote(vocab.token(merges[i].second), out);
+    out.push_back(']');
+  }
+  return out + "]}";
+}
+
+}  // namespace enfold

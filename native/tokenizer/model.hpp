@@ -1,0 +1,92 @@
+// Models turn one word into tokens.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "text/json.hpp"
+#include "tokenizer/vocab.hpp"
+
+namespace enfold {
+
+// A token and the bytes of the word that it covers.
+struct Piece {
+  int32_t id;
+  uint32_t begin, end;
+};
+
+struct Model {
+  Vocab vocab;
+
+  virtual ~Model() = default;
+  // Appends the tokens of `word`. Throws std::runtime_error when the model cannot tokenize it.
+  virtual void tokenize(std::string_view word, std::vector<Piece>& out) const = 0;
+  // The "model" member of tokenizer.json; with `options_only` without the vocabulary and the merges.
+  virtual std::string to_json(bool options_only = false) const = 0;
+  // Whether the same word always gives the same tokens.
+  virtual bool deterministic() const { return true; }
+
+ protected:
+  void vocab_json(std::string& out, bool empty) const;
+};
+using ModelPtr = std::shared_ptr<Model>;
+
+// From the "model" member of tokenizer.json. Throws std::invalid_argument.
+ModelPtr make_model(const Json& spec);
+
+struct WordPiece final : Model {
+  std::string unk_token = "[UNK]", prefix = "##";
+  size_t max_chars = 100;
+  void tokenize(std::string_view word, std::vector<Piece>& out) const override;
+  std::string to_json(bool options_only) const override;
+};
+
+struct WordLevel final : Model {
+  std::string unk_token = "<unk>";
+  void tokenize(std::string_view word, std::vector<Piece>& out) const override;
+  std::string to_json(bool options_only) const override;
+};
+
+struct Bpe final : Model {
+  std::optional<double> dropout;
+  std::optional<std::string> unk_token, prefix, suffix;
+  bool fuse_unk = false, byte_fallback = false, ignore_merges = false;
+  std::vector<std::pair<uint32_t, uint32_t>> merges;  // in the order of their rank
+
+  // Builds what tokenizing needs from the vocabulary, the merges and the options; call it after changing any.
+  void prepare();
+  void tokenize(std::string_view word, std::vector<Piece>& out) const override;
+  // As tokenize, for a word of raw bytes that a byte-level pre-tokenizer would have written as visible characters.
+  // Only where byte_level() holds.
+  void tokenize_bytes(std::string_view word, std::vector<int32_t>& out) const;
+  // Whether every byte's visible character is a token, and no option stands in the way.
+  bool byte_level() const { return byte_level_; }
+  // Whether no token has `mark` after another character: then a text may be cut before every run of it.
+  bool cuts_before(std::string_view mark) const;
+  std::string to_json(bool options_only) const override;
+  bool deterministic() const override { return !dropout || *dropout <= 0; }
+
+ private:
+  struct Symbol {
+    int32_t id;
+    uint32_t length;
+    int32_t previous, next;
+  };
+  void merge_all(std::vector<Symbol>& symbols) const;
+  void merge_few(std::vector<Symbol>& symbols) const;
+  void merge_many(std::vector<Symbol>& symbols) const;
+  MergeTable table_;
+  std::array<int32_t, 256> fallback_{};    // <0xNN>
+  std::array<int32_t, 256> byte_tokens_{};  // the token of a byte's visible character
+  Vocab raw_;                               // with ignore_merges: tokens as raw bytes
+  bool byte_level_ = false;
+};
+
+// Adds a merge table from pairs of token strings; throws std::invalid_argument for tokens that are not in the vocabulary.
+void add_merge(Bpe& model, std::string_view left, std::string_view right);
+
+}  // namespace enfold

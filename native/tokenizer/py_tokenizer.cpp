@@ -1,0 +1,411 @@
+// Models and the tokenizer's core, as Python sees them. Components arrive as the JSON of their settings.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <stdexcept>
+
+#include "arrow/strings.hpp"
+#include "tokenizer/flat.hpp"
+#include "tokenizer/py_columns.hpp"
+#include "tokenizer/threads.hpp"
+#include "tokenizer/tokenizer.hpp"
+
+using namespace nb::literals;
+using namespace enfold;
+
+namespace {
+
+std::string_view utf8(nb::handle text) {
+  Py_ssize_t size;
+  const char* data = PyUnicode_AsUTF8AndSize(text.ptr(), &size);
+  if (!data) nb::raise_python_error();
+  return {data, size_t(size)};
+}
+
+// A Python str out of text that is UTF-8 by construction.
+nb::str to_str(std::string_view text) {
+  PyObject* made = PyUnicode_DecodeUTF8(text.data(), Py_ssize_t(text.size()), "replace");
+  if (!made) nb::raise_python_error();
+  return nb::steal<nb::str>(made);
+}
+
+// The strings of a list, a tuple or an array of them, and the objects that hold them.
+void read_words(nb::handle words, std::vector<std::string_view>& out, std::vector<nb::object>& keep) {
+  for (nb::handle word : words) {
+    if (!PyUnicode_Check(word.ptr())) throw nb::type_error("PreTokenizedInputSequence must be Union[List[str], Tuple[str]]");
+    keep.push_back(nb::borrow(word));
+    out.push_back(utf8(word));
+  }
+}
+
+void read_sequence(nb::handle sequence, bool words, std::vector<std::string_view>& out, std::vector<nb::object>& keep) {
+  if (words) {
+    if (PyUnicode_Check(sequence.ptr()) || !nb::hasattr(sequence, "__iter__"))
+      throw nb::type_error("PreTokenizedInputSequence must be Union[List[str], Tuple[str]]");
+    return read_words(sequence, out, keep);
+  }
+  if (!PyUnicode_Check(sequence.ptr())) throw nb::type_error("TextInputSequence must be str");
+  keep.push_back(nb::borrow(sequence));
+  out.push_back(utf8(sequence));
+}
+
+Input read_input(nb::handle sequence, nb::handle pair, bool words, std::vector<nb::object>& keep) {
+  Input input;
+  input.first_words = input.second_words = words;
+  read_sequence(sequence, words, input.first, keep);
+  if (!pair.is_none()) {
+    input.has_second = true;
+    read_sequence(pair, words, input.second, keep);
+  }
+  return input;
+}
+
+// One element of a batch: a sequence, or two of them in a tuple or list.
+Input read_item(nb::handle item, bool words, std::vector<nb::object>& keep) {
+  bool two = (PyTuple_Check(item.ptr()) || PyList_Check(item.ptr())) && nb::len(item) == 2;
+  if (two && words) two = !PyUnicode_Check(nb::object(item[0]).ptr());
+  if (two) return read_input(item[0], item[1], words, keep);
+  if (!words && !PyUnicode_Check(item.ptr()))
+    throw nb::type_error("TextEncodeInput must be Union[TextInputSequence, Tuple[InputSequence, InputSequence]]");
+  return read_input(item, nb::none(), words, keep);
+}
+
+// The strings of a column and what keeps them alive while they are used.
+struct Column {
+  ArrowStrings arrow;
+  std::vector<nb::object> objects;
+  std::vector<std::string_view> views;
+};
+
+void read_column(nb::handle column, Column& out) {
+  if (nb::hasattr(column, "__arrow_c_array__")) {
+    nb::object capsules = column.attr("__arrow_c_array__")();
+    auto* schema = static_cast<ArrowSchema*>(PyCapsule_GetPointer(nb::object(capsules[0]).ptr(), "arrow_schema"));
+    auto* array = static_cast<ArrowArray*>(PyCapsule_GetPointer(nb::object(capsules[1]).ptr(), "arrow_array"));
+    if (!schema || !array) nb::raise_python_error();
+    ArrowArray moved = *array;
+    array->release = nullptr;  // ours now
+    out.arrow.add(*schema, std::move(moved));
+    out.views = out.arrow.views();
+  } else if (nb::hasattr(column, "__arrow_c_stream__")) {
+    nb::object capsule = column.attr("__arrow_c_stream__")();
+    auto* stream = static_cast<ArrowArrayStream*>(PyCapsule_GetPointer(capsule.ptr(), "arrow_array_stream"));
+    if (!stream) nb::raise_python_error();
+    out.arrow.add(*stream);
+    out.views = out.arrow.views();
+  } else {
+    if (PyUnicode_Check(column.ptr())) throw nb::type_error("encode_arrow takes a column of strings, not one string");
+    nb::object items = nb::steal(PySequence_Fast(column.ptr(), "expected a list of strings or an Arrow column"));
+    if (!items.is_valid()) nb::raise_python_error();
+    size_t count = nb::len(items);
+    out.views.reserve(count);
+    size_t row = 0;
+    for (nb::handle item : items) {
+      if (!PyUnicode_Check(item.ptr()))
+        throw nb::type_error(("row " + std::to_string(row) + " is not a string but " + nb::cast<std::string>(nb::str(item.type().attr("__name__")))).c_str());
+      out.views.push_back(utf8(item));
+      ++row;
+    }
+    // The list may be changed by another thread meanwhile: hold the strings themselves through a copy of it.
+    out.objects.push_back(nb::steal(PySequence_Tuple(items.ptr())));
+  }
+}
+
+// The mutable face of an immutable pipeline.
+struct Core {
+  PipelinePtr pipeline;
+
+  Core() {
+    auto made = std::make_shared<Pipeline>();
+    made->scratch = std::make_shared<ScratchPool>();
+    pipeline = made;
+  }
+  // Makes a changed copy the current one.
+  template <class Change>
+  void change(Change apply) {
+    auto made = std::make_shared<Pipeline>(*pipeline);
+    made->scratch = std::make_shared<ScratchPool>();
+    apply(*made);
+    pipeline = made;
+  }
+};
+
+void refresh_added(Pipeline& pipeline) {
+  auto added = std::make_shared<AddedVocabulary>(*pipeline.added);
+  added->refresh(pipeline.normalizer.get());
+  pipeline.added = added;
+}
+
+size_t add_tokens(Pipeline& pipeline, const std::vector<AddedToken>& tokens) {
+  static const WordLevel nothing;
+  auto added = std::make_shared<AddedVocabulary>(*pipeline.added);
+  size_t count = added->add(tokens, pipeline.model ? *pipeline.model : static_cast<const Model&>(nothing), pipeline.normalizer.get());
+  pipeline.added = added;
+  return count;
+}
+
+// Reads a whole tokenizer.json; returns the JSON of each component as it stands in the file.
+nb::dict load(Core& core, std::string_view source) {
+  nb::dict parts;
+  std::vector<std::pair<const char*, std::string>> texts;
+  {
+    nb::gil_scoped_release release;
+    JsonDocument document(source);
+    const Json& root = document.root;
+    if (root.kind != Json::Object) throw std::invalid_argument("expected a JSON object");
+    core.change([&](Pipeline& pipeline) {
+      pipeline.model = make_model(root["model"]);
+      pipeline.normalizer = make_normalizer(root["normalizer"]);
+      pipeline.pre_tokenizer = make_pre_tokenizer(root["pre_tokenizer"]);
+      pipeline.post_processor = make_post_processor(root["post_processor"]);
+      pipeline.decoder = make_decoder(root["decoder"]);
+      pipeline.truncation = make_truncation(root["truncation"]);
+      pipeline.padding = make_padding(root["padding"]);
+      pipeline.added = std::make_shared<AddedVocabulary>();
+      add_tokens(pipeline, make_added_tokens(root["added_tokens"]));
+    });
+    for (const char* key : {"normalizer", "pre_tokenizer", "post_processor", "decoder"}) texts.emplace_back(key, std::string(root[key].source));
+  }
+  for (auto& [key, text] : texts) parts[key] = text.empty() || text == "null" ? nb::object(nb::none()) : nb::object(to_str(text));
+  return parts;
+}
+
+template <class Value>
+Value from_json(const std::string& text, Value (*make)(const Json&)) {
+  JsonDocument document(text);
+  return make(document.root);
+}
+
+nb::tuple token_tuple(const AddedToken& token) {
+  return nb::make_tuple(to_str(token.content), token.single_word, token.lstrip, token.rstrip, token.normalized, token.special);
+}
+
+using TokenTuple = std::tuple<std::string, bool, bool, bool, bool, bool>;
+
+nb::dict encode_arrow(const Core& core, nb::handle column, nb::handle pair, bool add_special_tokens, std::optional<size_t> max_length,
+                      const std::vector<std::string>& fields) {
+  PipelinePtr pipeline = core.pipeline;
+  Column first, second;
+  FlatRequest request;
+  read_column(column, first);
+  request.first = std::move(first.views);
+  if (!pair.is_none()) {
+    request.pair = true;
+    read_column(pair, second);
+    request.second = std::move(second.views);
+    if (request.second.size() != request.first.size())
+      throw nb::value_error(("the columns differ in length: " + std::to_string(request.first.size()) + " and " + std::to_string(request.second.size())).c_str());
+  }
+  request.add_special_tokens = add_special_tokens;
+  if (max_length) request.max_length = *max_length;
+  request.want_type_ids = request.want_attention = false;
+  for (const std::string& field : fields) {
+    if (field == "token_type_ids") request.want_type_ids = true;
+    else if (field == "attention_mask") request.want_attention = true;
+    else if (field == "special_tokens_mask") request.want_special = true;
+    else if (field != "input_ids")
+      throw nb::value_error(("unknown field \"" + field + "\"; known are input_ids, token_type_ids, attention_mask, special_tokens_mask").c_str());
+  }
+  std::shared_ptr<FlatBatch> batch;
+  {
+    nb::gil_scoped_release release;
+    batch = encode_flat(*pipeline, request);
+  }
+  nb::dict made;
+  for (const std::string& field : fields) {
+    const int32_t* data = field == "input_ids" ? batch->ids.get() : field == "token_type_ids" ? batch->type_ids.get()
+                          : field == "attention_mask" ? batch->attention.get() : batch->special.get();
+    made[field.c_str()] = nb::cast(TokenColumn{batch, data, 0, request.first.size()});
+  }
+  return made;
+}
+
+nb::list encode_batch(const Core& core, nb::handle inputs, bool words, bool add_special_tokens) {
+  PipelinePtr pipeline = core.pipeline;
+  std::vector<nb::object> keep;
+  std::vector<Input> items;
+  for (nb::handle item : inputs) items.push_back(read_item(item, words, keep));
+  std::vector<Encoding> made(items.size());
+  {
+    nb::gil_scoped_release release;
+    size_t step = std::max<size_t>(1, std::min<size_t>(64, items.size() / 16));
+    parallel((items.size() + step - 1) / step, thread_count(), [&](size_t chunk) {
+      for (size_t i = chunk * step; i < std::min(items.size(), (chunk + 1) * step); ++i)
+        made[i] = encode(*pipeline, items[i], add_special_tokens);
+    });
+    if (pipeline->padding) {
+      std::vector<Encoding*> all;
+      for (Encoding& encoding : made) all.push_back(&encoding);
+      pad(all, *pipeline->padding);
+    }
+  }
+  nb::list out;
+  for (Encoding& encoding : made) out.append(nb::cast(std::move(encoding)));
+  return out;
+}
+
+std::vector<std::tuple<std::string, std::pair<uint32_t, uint32_t>>> pre_tokenize(const std::string& spec, nb::handle text) {
+  PreTokenizerPtr pre_tokenizer = from_json(spec, make_pre_tokenizer);
+  std::vector<Split> splits(1);
+  splits[0].text = Text::from(utf8(text), true);
+  if (splits[0].text.empty()) splits.clear();
+  pre_tokenizer->run(splits, true);
+  std::vector<std::tuple<std::string, std::pair<uint32_t, uint32_t>>> made;
+  for (const Split& split : splits) {
+    Span span = split.text.span(0, split.text.bytes.size());
+    made.emplace_back(split.text.bytes, std::pair(span.begin, span.end));
+  }
+  return made;
+}
+
+}  // namespace
+
+void register_tokenizer(nb::module_& module) {
+  nb::class_<Model>(module, "Model", nb::is_weak_referenceable())
+      .def_static("from_json", [](const std::string& text) { return from_json(text, make_model); }, "text"_a)
+      .def("to_json", [](const Model& self, bool options_only) { return to_str(self.to_json(options_only)); }, "options_only"_a = false)
+      .def("token_to_id", [](const Model& self, const std::string& token) -> std::optional<int32_t> {
+        int32_t id = self.vocab.find(token);
+        return id < 0 ? std::nullopt : std::optional(id);
+      })
+      .def("id_to_token", [](const Model& self, int64_t id) -> nb::object {
+        return self.vocab.has_id(id) ? nb::object(to_str(self.vocab.token(id))) : nb::object(nb::none());
+      })
+      .def("size", [](const Model& self) { return self.vocab.size(); })
+      .def("get_vocab", [](const Model& self) {
+        nb::dict made;
+        self.vocab.each([&](std::string_view token, uint32_t id) { made[to_str(token)] = id; });
+        return made;
+      })
+      .def("tokenize", [](const Model& self, const std::string& text) {
+        std::vector<Piece> pieces;
+        self.tokenize(text, pieces);
+        nb::list made;
+        for (const Piece& piece : pieces) made.append(nb::make_tuple(piece.id, to_str(self.vocab.token(piece.id)), nb::make_tuple(piece.begin, piece.end)));
+        return made;
+      })
+      .def("merges", [](const Model& self) {
+        nb::list made;
+        if (const auto* bpe = dynamic_cast<const Bpe*>(&self))
+          for (auto [left, right] : bpe->merges) made.append(nb::make_tuple(to_str(bpe->vocab.token(left)), to_str(bpe->vocab.token(right))));
+        return made;
+      });
+
+  nb::class_<Core>(module, "Tokenizer", nb::is_weak_referenceable())
+      .def(nb::init<>())
+      .def("load", [](Core& self, nb::bytes source) { return load(self, {source.c_str(), source.size()}); }, "source"_a)
+      .def("copy", [](const Core& self) { return Core(self); })
+      .def_prop_ro("model", [](const Core& self) { return self.pipeline->model; })
+      .def("set_model", [](Core& self, std::shared_ptr<Model> model) { self.change([&](Pipeline& p) { p.model = model; }); })
+      .def("set_normalizer", [](Core& self, const std::string& spec) {
+        self.change([&](Pipeline& p) { p.normalizer = from_json(spec, make_normalizer), refresh_added(p); });
+      })
+      .def("set_pre_tokenizer", [](Core& self, const std::string& spec) { self.change([&](Pipeline& p) { p.pre_tokenizer = from_json(spec, make_pre_tokenizer); }); })
+      .def("set_post_processor", [](Core& self, const std::string& spec) { self.change([&](Pipeline& p) { p.post_processor = from_json(spec, make_post_processor); }); })
+      .def("set_decoder", [](Core& self, const std::string& spec) { self.change([&](Pipeline& p) { p.decoder = from_json(spec, make_decoder); }); })
+      .def("set_truncation", [](Core& self, const std::string& spec) { self.change([&](Pipeline& p) { p.truncation = from_json(spec, make_truncation); }); })
+      .def("set_padding", [](Core& self, const std::string& spec) { self.change([&](Pipeline& p) { p.padding = from_json(spec, make_padding); }); })
+      .def_prop_rw("encode_special_tokens", [](const Core& self) { return self.pipeline->encode_special_tokens; },
+                   [](Core& self, bool value) { self.change([&](Pipeline& p) { p.encode_special_tokens = value; }); })
+      .def_prop_ro("truncation", [](const Core& self) -> nb::object {
+        if (!self.pipeline->truncation) return nb::none();
+        const Truncation& t = *self.pipeline->truncation;
+        const char* names[] = {"longest_first", "only_first", "only_second"};
+        return nb::make_tuple(t.max_length, t.stride, names[t.strategy], t.left ? "left" : "right");
+      })
+      .def_prop_ro("padding", [](const Core& self) -> nb::object {
+        if (!self.pipeline->padding) return nb::none();
+        const Padding& p = *self.pipeline->padding;
+        return nb::make_tuple(p.length, p.multiple, p.id, p.token, p.type_id, p.left ? "left" : "right");
+      })
+      .def("added", [](const Core& self) {
+        nb::dict made;
+        for (const auto& [id, token] : self.pipeline->added->by_id()) made[nb::int_(id)] = token_tuple(token);
+        return made;
+      })
+      .def("add_tokens", [](Core& self, const std::vector<TokenTuple>& tokens) {
+        std::vector<AddedToken> made;
+        for (const auto& [content, single_word, lstrip, rstrip, normalized, special] : tokens)
+          made.push_back({content, single_word, lstrip, rstrip, normalized, special});
+        size_t count = 0;
+        self.change([&](Pipeline& p) { count = add_tokens(p, made); });
+        return count;
+      })
+      .def("vocab_size", [](const Core& self, bool with_added) {
+        const Pipeline& p = *self.pipeline;
+        if (!p.model) return with_added ? p.added->by_id().size() : size_t(0);
+        return p.model->vocab.size() + (with_added ? p.added->count_outside(*p.model) : 0);
+      })
+      .def("token_to_id", [](const Core& self, const std::string& token) -> std::optional<int32_t> {
+        int32_t id = self.pipeline->token_to_id(token);
+        return id < 0 ? std::nullopt : std::optional(id);
+      })
+      .def("id_to_token", [](const Core& self, int64_t id) -> nb::object {
+        std::string token;
+        return self.pipeline->id_to_token(id, token) ? nb::object(to_str(token)) : nb::object(nb::none());
+      })
+      .def("num_special_tokens", [](const Core& self, bool pair) {
+        return self.pipeline->post_processor ? self.pipeline->post_processor->added(pair) : 0;
+      })
+      .def("encode", [](const Core& self, nb::handle sequence, nb::handle pair, bool words, bool add_special_tokens) {
+        std::vector<nb::object> keep;
+        Input input = read_input(sequence, pair, words, keep);
+        PipelinePtr pipeline = self.pipeline;
+        nb::gil_scoped_release release;
+        return encode(*pipeline, input, add_special_tokens);
+      }, "sequence"_a, "pair"_a.none(), "is_pretokenized"_a, "add_special_tokens"_a)
+      .def("encode_batch", &encode_batch)
+      .def("encode_arrow", &encode_arrow, "column"_a, "pair"_a.none(), "add_special_tokens"_a, "max_length"_a.none(), "fields"_a)
+      .def("post_process", [](const Core& self, const Encoding& first, const Encoding* second, bool add_special_tokens) {
+        return self.pipeline->finish(first, second ? std::optional(*second) : std::nullopt, add_special_tokens);
+      }, "first"_a, "second"_a.none(), "add_special_tokens"_a)
+      .def("decode", [](const Core& self, const std::vector<int64_t>& ids, bool skip_special_tokens) {
+        return to_str(self.pipeline->decode(ids, skip_special_tokens));
+      })
+      .def("decode_batch", [](const Core& self, const std::vector<std::vector<int64_t>>& batch, bool skip_special_tokens) {
+        PipelinePtr pipeline = self.pipeline;
+        std::vector<std::string> made(batch.size());
+        {
+          nb::gil_scoped_release release;
+          parallel(batch.size(), thread_count(), [&](size_t i) { made[i] = pipeline->decode(batch[i], skip_special_tokens); });
+        }
+        nb::list out;
+        for (const std::string& text : made) out.append(to_str(text));
+        return out;
+      });
+
+  module.def("normalize_str", [](const std::string& spec, nb::handle text) {
+    NormalizerPtr normalizer = from_json(spec, make_normalizer);
+    Text made = Text::from(utf8(text), true);
+    normalizer->run(made);
+    return to_str(made.bytes);
+  });
+  module.def("pre_tokenize_str", &pre_tokenize);
+  module.def("decode_tokens", [](const std::string& spec, std::vector<std::string> tokens) {
+    from_json(spec, make_decoder)->run(tokens);
+    std::string text;
+    for (const std::string& token : tokens) text += token;
+    return to_str(text);
+  });
+  module.def("process_encodings", [](const std::string& spec, const Encoding& first, const Encoding* second, bool add_special_tokens) {
+    Pipeline pipeline;
+    pipeline.post_processor = from_json(spec, make_post_processor);
+    return pipeline.finish(first, second ? std::optional(*second) : std::nullopt, add_special_tokens);
+  }, "spec"_a, "first"_a, "second"_a.none(), "add_special_tokens"_a);
+  module.def("num_special_tokens", [](const std::string& spec, bool pair) { return from_json(spec, make_post_processor)->added(pair); });
+  module.def("byte_alphabet", [] {
+    nb::list made;
+    for (int byte = 0; byte < 256; ++byte) {
+      std::string text;
+      utf8_append(byte_char((unsigned char)byte), text);
+      made.append(to_str(text));
+    }
+    return made;
+  });
+  module.def("thread_count", &thread_count);
+}

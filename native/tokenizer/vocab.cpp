@@ -1,0 +1,60 @@
+#include "tokenizer/vocab.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace enfold {
+
+void Vocab::grow(size_t slots) {
+  slots_.assign(slots, 0);
+  mask_ = slots - 1;
+  for (size_t i = 0; i < entries_.size(); ++i) {
+    size_t at = hash_bytes(view(uint32_t(i))) & mask_;
+    while (slots_[at]) at = (at + 1) & mask_;
+    slots_[at] = uint32_t(i + 1);
+  }
+}
+
+void Vocab::reserve(size_t count) {
+  entries_.reserve(count);
+  by_id_.reserve(count);
+  arena_.reserve(count * 8);
+  grow(std::bit_ceil(count * 2 + 16));
+}
+
+void Vocab::add(std::string_view token, uint32_t id) {
+  if (id >= 1u << 27) throw std::invalid_argument("token id " + std::to_string(id) + " is too large");
+  if (slots_.size() < (entries_.size() + 1) * 2) grow(std::bit_ceil((entries_.size() + 1) * 4));
+  if (by_id_.size() <= id) by_id_.resize(size_t(id) + 1);
+  size_t at = hash_bytes(token) & mask_;
+  for (; slots_[at]; at = (at + 1) & mask_) {
+    if (view(slots_[at] - 1) != token) continue;
+    entries_[slots_[at] - 1].id = id;
+    by_id_[id] = slots_[at];
+    return;
+  }
+  entries_.push_back({uint32_t(arena_.size()), uint32_t(token.size()), id});
+  arena_.append(token);
+  longest_ = std::max(longest_, token.size());
+  slots_[at] = by_id_[id] = uint32_t(entries_.size());
+}
+
+void MergeTable::reserve(size_t count) {
+  std::vector<Slot> old(std::bit_ceil(count * 2 + 2));
+  old.swap(slots_);
+  mask_ = slots_.size() - 1;
+  count_ = 0;
+  for (const Slot& slot : old)
+    if (slot.key != kEmpty) add(uint32_t(slot.key >> 32), uint32_t(slot.key), slot.merge);
+}
+
+void MergeTable::add(uint32_t left, uint32_t right, Merge merge) {
+  if ((count_ + 1) * 2 > slots_.size()) reserve(slots_.size());
+  uint64_t key = uint64_t(left) << 32 | right;
+  size_t at = mix(key, 0x9E3779B97F4A7C15) & mask_;
+  while (slots_[at].key != kEmpty && slots_[at].key != key) at = (at + 1) & mask_;
+  count_ += slots_[at].key == kEmpty;
+  slots_[at] = {key, merge};
+}
+
+}  // namespace enfold

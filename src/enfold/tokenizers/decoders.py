@@ -1,0 +1,244 @@
+"""Decoders: from tokens back to text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from enfold import _native
+from enfold.errors import EnfoldError
+from enfold.tokenizers.component import Component, Option, Regex, build, pattern_spec, spec_text
+
+if TYPE_CHECKING:
+    from enfold.tokenizers.tokenizer import Tokenizer
+
+__all__ = [
+    "CTC",
+    "BPEDecoder",
+    "ByteFallback",
+    "ByteLevel",
+    "DecodeStream",
+    "Decoder",
+    "Fuse",
+    "Metaspace",
+    "Replace",
+    "Sequence",
+    "Strip",
+    "WordPiece",
+]
+
+
+class Decoder(Component):
+    """The base of all decoders."""
+
+    def decode(self, tokens: list[str]) -> str:
+        """Return the text of ``tokens``.
+
+        Example:
+            >>> WordPiece().decode(["hel", "##lo", "you"])
+            'hello you'
+        """
+        return _native.decode_tokens(spec_text(self), list(tokens))
+
+
+class ByteLevel(Decoder):
+    """From GPT-2's visible characters back to bytes."""
+
+    _type = "ByteLevel"
+
+    def __init__(self) -> None:
+        # The format keeps the pre-tokenizer's settings here; they say nothing about decoding.
+        self._init(add_prefix_space=True, trim_offsets=True, use_regex=True)
+
+
+class ByteFallback(Decoder):
+    """From ``<0xNN>`` tokens back to bytes; what is not UTF-8 becomes U+FFFD."""
+
+    _type = "ByteFallback"
+
+    def __init__(self) -> None:
+        self._init()
+
+
+class Fuse(Decoder):
+    """Puts all tokens together into one."""
+
+    _type = "Fuse"
+
+    def __init__(self) -> None:
+        self._init()
+
+
+class WordPiece(Decoder):
+    """Joins continued words.
+
+    Args:
+        prefix: what marks a token that continues a word.
+        cleanup: take blanks out before English punctuation and contractions.
+    """
+
+    _type = "WordPiece"
+    prefix = Option()
+    cleanup = Option()
+
+    def __init__(self, prefix: str = "##", cleanup: bool = True) -> None:
+        self._init(prefix=prefix, cleanup=cleanup)
+
+
+class Metaspace(Decoder):
+    """From SentencePiece's mark back to blanks.
+
+    Args:
+        replacement: the mark.
+        prepend_scheme: "always" or "first" (the first token's mark was put there), or "never".
+        split: kept for the format.
+    """
+
+    _type = "Metaspace"
+    replacement = Option()
+    prepend_scheme = Option()
+    split = Option()
+
+    def __init__(self, replacement: str = "▁", prepend_scheme: str = "always", split: bool = True) -> None:
+        if prepend_scheme not in ("always", "first", "never"):
+            raise ValueError(f"{prepend_scheme} is an unknown variant, should be one of ['first', 'never', 'always']")
+        self._init(replacement=replacement, prepend_scheme=prepend_scheme, split=split)
+
+
+class BPEDecoder(Decoder):
+    """Makes the suffix that ends a word a blank.
+
+    Args:
+        suffix: what marks the end of a word.
+    """
+
+    _type = "BPEDecoder"
+    suffix = Option()
+
+    def __init__(self, suffix: str = "</w>") -> None:
+        self._init(suffix=suffix)
+
+
+class CTC(Decoder):
+    """Joins what a CTC model says: repeated tokens once, padding not at all.
+
+    Args:
+        pad_token: the blank of CTC.
+        word_delimiter_token: what stands between words.
+        cleanup: take blanks out before English punctuation.
+    """
+
+    _type = "CTC"
+    pad_token = Option()
+    word_delimiter_token = Option()
+    cleanup = Option()
+
+    def __init__(self, pad_token: str = "<pad>", word_delimiter_token: str = "|", cleanup: bool = True) -> None:
+        self._init(pad_token=pad_token, word_delimiter_token=word_delimiter_token, cleanup=cleanup)
+
+
+class Strip(Decoder):
+    """Takes a character off the ends of each token.
+
+    Args:
+        content: the character.
+        left: how many at most at the beginning.
+        right: how many at most at the end.
+    """
+
+    _type = "Strip"
+    content = Option()
+    start = Option()
+    stop = Option()
+
+    def __init__(self, content: str = " ", left: int = 0, right: int = 0) -> None:
+        self._init(content=content, start=left, stop=right)
+
+
+class Replace(Decoder):
+    """Replaces a pattern in each token.
+
+    Args:
+        pattern: a string, taken literally.
+        content: what is put in its place.
+    """
+
+    _type = "Replace"
+    pattern = Option()
+    content = Option()
+
+    def __init__(self, pattern: str | Regex, content: str) -> None:
+        self._init(pattern=pattern_spec(pattern), content=content)
+        _native.decode_tokens(spec_text(self), [])
+
+
+class Sequence(Decoder):
+    """Decoders one after the other.
+
+    Args:
+        decoders: in the order in which they run.
+    """
+
+    _type = "Sequence"
+
+    def __init__(self, decoders: list[Decoder]) -> None:
+        self._init(decoders=list(decoders))
+
+    @classmethod
+    def _restore(cls, spec: dict[str, Any]) -> Sequence:
+        return cls([build(Decoder, item) for item in spec["decoders"]])
+
+    def __getnewargs__(self) -> tuple[list[Decoder]]:
+        return ([],)
+
+    def __iter__(self) -> Iterator[Decoder]:
+        return iter(self._values["decoders"])
+
+
+class DecodeStream:
+    """Decodes token by token, holding back text until it is whole.
+
+    Args:
+        ids: tokens that came before, such as the prompt; their text is not given out.
+        skip_special_tokens: leave special tokens out.
+    """
+
+    def __init__(self, ids: list[int] | None = None, skip_special_tokens: bool | None = False) -> None:
+        self._ids = list(ids or [])
+        self._skip = bool(skip_special_tokens)
+        self._prefix = ""
+        self._prefix_index = 0
+
+    def step(self, tokenizer: Tokenizer, id: int | list[int]) -> str | None:
+        """Add one token or several, and return the text that is new, or None while there is none.
+
+        Raises:
+            EnfoldError: the text so far changed, so that what was given out would be wrong.
+        """
+        if not self._prefix and self._ids:
+            text = tokenizer.decode(self._ids, skip_special_tokens=self._skip)
+            if not text.endswith("\ufffd"):
+                self._prefix, self._prefix_index = text, len(self._ids)
+        self._ids.extend([id] if isinstance(id, int) else id)
+        text = tokenizer.decode(self._ids, skip_special_tokens=self._skip)
+        if len(text.encode()) <= len(self._prefix.encode()) or text.endswith("\ufffd"):
+            return None
+        if not text.startswith(self._prefix):
+            raise EnfoldError(
+                "Invalid prefix encountered while decoding stream: the text of the tokens so far has changed "
+                f"(expected prefix {self._prefix!r}, got {text!r})"
+            )
+        new = text[len(self._prefix) :]
+        kept = len(self._ids) - self._prefix_index
+        self._ids = self._ids[self._prefix_index :]
+        self._prefix = tokenizer.decode(self._ids, skip_special_tokens=self._skip)
+        self._prefix_index = kept
+        return new
+
+    def __copy__(self) -> DecodeStream:
+        made = DecodeStream(self._ids, self._skip)
+        made._prefix, made._prefix_index = self._prefix, self._prefix_index
+        return made
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> DecodeStream:
+        return self.__copy__()

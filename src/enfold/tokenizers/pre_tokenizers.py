@@ -1,0 +1,260 @@
+"""Pre-tokenizers: cutting a text into the words that a model sees one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from enfold import _native
+from enfold.tokenizers.component import Component, Option, Regex, build, pattern_spec, spec_text
+
+__all__ = [
+    "BertPreTokenizer",
+    "ByteLevel",
+    "CharDelimiterSplit",
+    "Digits",
+    "FixedLength",
+    "Metaspace",
+    "PreTokenizer",
+    "Punctuation",
+    "Sequence",
+    "Split",
+    "Whitespace",
+    "WhitespaceSplit",
+]
+
+_BEHAVIORS = {
+    "removed": "Removed",
+    "isolated": "Isolated",
+    "merged_with_previous": "MergedWithPrevious",
+    "merged_with_next": "MergedWithNext",
+    "contiguous": "Contiguous",
+}
+
+
+def _behavior(name: Any) -> str:
+    name = getattr(name, "value", name)
+    if name in _BEHAVIORS.values():
+        return name
+    if name not in _BEHAVIORS:
+        raise ValueError(f"Wrong value for SplitDelimiterBehavior, expected one of: `{', '.join(_BEHAVIORS)}`")
+    return _BEHAVIORS[name]
+
+
+class _Behavior(Option):
+    """The behavior: written in words of the format, spoken in lower case."""
+
+    def __get__(self, instance: Component | None, owner: type) -> Any:
+        if instance is None:
+            return self
+        return next(spoken for spoken, written in _BEHAVIORS.items() if written == instance._values["behavior"])
+
+    def __set__(self, instance: Component, value: Any) -> None:
+        instance._set("behavior", _behavior(value))
+
+
+class PreTokenizer(Component):
+    """The base of all pre-tokenizers."""
+
+    def pre_tokenize_str(self, s: str) -> list[tuple[str, tuple[int, int]]]:
+        """Return the words of ``s``, each with its (begin, end) in characters.
+
+        Example:
+            >>> Whitespace().pre_tokenize_str("Hey you!")
+            [('Hey', (0, 3)), ('you', (4, 7)), ('!', (7, 8))]
+        """
+        return _native.pre_tokenize_str(spec_text(self), s)
+
+
+class ByteLevel(PreTokenizer):
+    """GPT-2's: cuts by its regular expression and writes bytes as visible characters.
+
+    Args:
+        add_prefix_space: put a blank before a text that does not begin with one.
+        trim_offsets: leave white space out of offsets (done by the post-processor of the same name).
+        use_regex: cut; False only maps the bytes.
+    """
+
+    _type = "ByteLevel"
+    add_prefix_space = Option()
+    trim_offsets = Option()
+    use_regex = Option()
+
+    def __init__(
+        self, add_prefix_space: bool = True, trim_offsets: bool = True, use_regex: bool = True, **_kwargs: Any
+    ) -> None:
+        self._init(add_prefix_space=add_prefix_space, trim_offsets=trim_offsets, use_regex=use_regex)
+
+    @staticmethod
+    def alphabet() -> list[str]:
+        """The 256 visible characters, in the order of their bytes."""
+        return _native.byte_alphabet()
+
+
+class BertPreTokenizer(PreTokenizer):
+    """Cuts at white space, and punctuation into single characters."""
+
+    _type = "BertPreTokenizer"
+
+    def __init__(self) -> None:
+        self._init()
+
+
+class Whitespace(PreTokenizer):
+    r"""Cuts out ``\w+|[^\w\s]+``."""
+
+    _type = "Whitespace"
+
+    def __init__(self) -> None:
+        self._init()
+
+
+class WhitespaceSplit(PreTokenizer):
+    """Cuts at white space."""
+
+    _type = "WhitespaceSplit"
+
+    def __init__(self) -> None:
+        self._init()
+
+
+class CharDelimiterSplit(PreTokenizer):
+    """Cuts at one character, which is removed.
+
+    Args:
+        delimiter: the character.
+    """
+
+    _type = "CharDelimiterSplit"
+    delimiter = Option()
+
+    def __init__(self, delimiter: str) -> None:
+        if len(delimiter) != 1:
+            raise ValueError("delimiter must be a single character")
+        self._init(delimiter=delimiter)
+
+    def __getnewargs__(self) -> tuple[str]:
+        return (" ",)
+
+
+class Digits(PreTokenizer):
+    """Cuts digits from the rest.
+
+    Args:
+        individual_digits: each digit alone, rather than runs of them.
+    """
+
+    _type = "Digits"
+    individual_digits = Option()
+
+    def __init__(self, individual_digits: bool = False) -> None:
+        self._init(individual_digits=individual_digits)
+
+
+class Punctuation(PreTokenizer):
+    """Cuts at punctuation.
+
+    Args:
+        behavior: removed, isolated, merged_with_previous, merged_with_next or contiguous.
+    """
+
+    _type = "Punctuation"
+    behavior = _Behavior()
+
+    def __init__(self, behavior: Any = "isolated") -> None:
+        self._init(behavior=_behavior(behavior))
+
+
+class FixedLength(PreTokenizer):
+    """Cuts into pieces of equal length.
+
+    Args:
+        length: in characters.
+    """
+
+    _type = "FixedLength"
+    length = Option()
+
+    def __init__(self, length: int = 5) -> None:
+        self._init(length=length)
+
+
+class Metaspace(PreTokenizer):
+    """SentencePiece's: blanks become a visible mark.
+
+    Args:
+        replacement: the mark, one character.
+        prepend_scheme: put a mark before the text: "always", "first" (only where the input begins) or "never".
+        split: cut before each mark.
+    """
+
+    _type = "Metaspace"
+    replacement = Option()
+    prepend_scheme = Option()
+    split = Option()
+
+    def __init__(self, replacement: str = "▁", prepend_scheme: str = "always", split: bool = True) -> None:
+        if len(replacement) != 1:
+            raise ValueError("expected a string of length 1 for `replacement`")
+        if prepend_scheme not in ("always", "first", "never"):
+            raise ValueError(f"{prepend_scheme} is an unknown variant, should be one of ['first', 'never', 'always']")
+        self._init(replacement=replacement, prepend_scheme=prepend_scheme, split=split)
+
+
+class Split(PreTokenizer):
+    """Cuts at a pattern.
+
+    Args:
+        pattern: a string, taken literally, or a Regex.
+        behavior: what becomes of the matches: removed, isolated, merged_with_previous, merged_with_next, contiguous.
+        invert: take what lies between the matches for the matches.
+
+    Raises:
+        ValueError: the regular expression is not one of those that the core knows.
+    """
+
+    _type = "Split"
+    pattern = Option()
+    behavior = _Behavior()
+    invert = Option()
+
+    def __init__(self, pattern: str | Regex, behavior: Any, invert: bool = False) -> None:
+        self._init(pattern=pattern_spec(pattern), behavior=_behavior(behavior), invert=invert)
+        _native.pre_tokenize_str(spec_text(self), "")
+
+    def __getnewargs__(self) -> tuple[str, str]:
+        return (" ", "removed")
+
+
+class Sequence(PreTokenizer):
+    """Pre-tokenizers one after the other.
+
+    Args:
+        pre_tokenizers: in the order in which they run.
+    """
+
+    _type = "Sequence"
+
+    def __init__(self, pre_tokenizers: list[PreTokenizer]) -> None:
+        self._init(pretokenizers=list(pre_tokenizers))
+
+    @classmethod
+    def _restore(cls, spec: dict[str, Any]) -> Sequence:
+        return cls([build(PreTokenizer, item) for item in spec["pretokenizers"]])
+
+    def __getnewargs__(self) -> tuple[list[PreTokenizer]]:
+        return ([],)
+
+    def __len__(self) -> int:
+        return len(self._values["pretokenizers"])
+
+    def __iter__(self) -> Iterator[PreTokenizer]:
+        return iter(self._values["pretokenizers"])
+
+    def __getitem__(self, index: int) -> PreTokenizer:
+        return self._values["pretokenizers"][index]
+
+    def __setitem__(self, index: int, value: PreTokenizer) -> None:
+        items = list(self._values["pretokenizers"])
+        items[index] = value
+        self._set("pretokenizers", items)

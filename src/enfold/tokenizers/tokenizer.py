@@ -1,0 +1,583 @@
+"""Tokenizer: the whole pipeline, from text to ids and back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from enfold import _native
+from enfold.errors import EnfoldError
+from enfold.tokenizers.added import AddedToken
+from enfold.tokenizers.component import Component, build, changes, spec_text
+from enfold.tokenizers.encoding import Encoding, TokenColumn
+
+if TYPE_CHECKING:
+    from enfold.tokenizers.decoders import Decoder
+    from enfold.tokenizers.models import Model
+    from enfold.tokenizers.normalizers import Normalizer
+    from enfold.tokenizers.pre_tokenizers import PreTokenizer
+    from enfold.tokenizers.processors import PostProcessor
+
+__all__ = ["Tokenizer", "TokenizerError"]
+
+_STRATEGIES = {"longest_first": "LongestFirst", "only_first": "OnlyFirst", "only_second": "OnlySecond"}
+_DIRECTIONS = {"right": "Right", "left": "Left"}
+_COMPONENTS = {
+    "normalizer": ("normalizers", "Normalizer"),
+    "pre_tokenizer": ("pre_tokenizers", "PreTokenizer"),
+    "post_processor": ("processors", "PostProcessor"),
+    "decoder": ("decoders", "Decoder"),
+}
+
+
+class TokenizerError(EnfoldError, ValueError):
+    """A tokenizer.json that cannot be read."""
+
+
+class Tokenizer:
+    """A pipeline of normalizer, pre-tokenizer, model, post-processor and decoder.
+
+    Args:
+        model: the model; everything else is set through the attributes.
+
+    Example:
+        >>> from enfold.tokenizers.models import WordLevel
+        >>> from enfold.tokenizers.pre_tokenizers import Whitespace
+        >>> tokenizer = Tokenizer(WordLevel({"hello": 0, "world": 1, "?": 2}, unk_token="?"))
+        >>> tokenizer.pre_tokenizer = Whitespace()
+        >>> tokenizer.encode("hello there world").ids
+        [0, 2, 1]
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._start()
+        self.model = model
+
+    def _start(self) -> None:
+        self._core = _native.Tokenizer()
+        self._model: Model | None = None
+        # The components as they stand in the core, and the objects made for them so far.
+        self._texts: dict[str, str] = dict.fromkeys(_COMPONENTS, "null")
+        self._objects: dict[str, Component] = {}
+        self._seen = changes()
+
+    # Reading and writing
+
+    @staticmethod
+    def from_str(json: str) -> Tokenizer:
+        """Make a tokenizer from the text of a tokenizer.json.
+
+        Raises:
+            TokenizerError: the text is not one, or names something unknown.
+        """
+        return Tokenizer.from_buffer(json.encode())
+
+    @staticmethod
+    def from_buffer(buffer: bytes) -> Tokenizer:
+        """Make a tokenizer from the bytes of a tokenizer.json."""
+        made = Tokenizer.__new__(Tokenizer)
+        made._start()
+        made._load(bytes(buffer))
+        return made
+
+    def _load(self, buffer: bytes) -> None:
+        try:
+            parts = self._core.load(buffer)
+        except (ValueError, RuntimeError) as error:
+            raise TokenizerError(f"cannot read this tokenizer.json: {error}") from None
+        self._texts = {name: text or "null" for name, text in parts.items()}
+
+    @staticmethod
+    def from_file(path: str | os.PathLike[str]) -> Tokenizer:
+        """Make a tokenizer from a tokenizer.json.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            TokenizerError: it cannot be read.
+        """
+        with open(path, "rb") as file:
+            return Tokenizer.from_buffer(file.read())
+
+    @staticmethod
+    def from_pretrained(identifier: str, revision: str = "main", token: str | None = None) -> Tokenizer:
+        """Make a tokenizer from a repository of the Hub, or a local folder, that has a tokenizer.json.
+
+        Args:
+            identifier: the repository's id, or a folder.
+            revision: a branch, tag or commit.
+            token: who asks, for private repositories.
+        """
+        from enfold.hub.fetch import find_file
+
+        path = find_file(identifier, "tokenizer.json", revision=revision, token=token)
+        return Tokenizer.from_file(str(path))
+
+    def to_str(self, pretty: bool = False) -> str:
+        """Return the text of the tokenizer.json.
+
+        Args:
+            pretty: one item a line, indented by two blanks.
+        """
+        self._sync()
+        head = {
+            "version": "1.0",
+            "truncation": self._truncation_spec(),
+            "padding": self._padding_spec(),
+            "added_tokens": [
+                {
+                    "id": id,
+                    "content": token.content,
+                    "single_word": token.single_word,
+                    "lstrip": token.lstrip,
+                    "rstrip": token.rstrip,
+                    "normalized": token.normalized,
+                    "special": token.special,
+                }
+                for id, token in self.get_added_tokens_decoder().items()
+            ],
+        }
+        text = json.dumps(head, ensure_ascii=False, separators=(",", ":"))[:-1]
+        for name in _COMPONENTS:
+            component = getattr(self, name)
+            text += f',"{name}":{spec_text(component)}'
+        core = self._core.model
+        text += f',"model":{"null" if core is None else core.to_json()}}}'
+        return json.dumps(json.loads(text), ensure_ascii=False, indent=2) if pretty else text
+
+    def save(self, path: str | os.PathLike[str], pretty: bool = True) -> None:
+        """Write the tokenizer.json.
+
+        Args:
+            path: the file; it is written under another name first.
+            pretty: one item a line.
+        """
+        path = os.fspath(path)
+        with open(path + ".tmp", "w", encoding="utf-8", newline="") as file:
+            file.write(self.to_str(pretty))
+        os.replace(path + ".tmp", path)
+
+    def __getstate__(self) -> bytes:
+        return self.to_str().encode()
+
+    def __setstate__(self, state: bytes) -> None:
+        self._start()
+        self._load(state)
+
+    def __getnewargs__(self) -> tuple[()]:
+        return ()
+
+    def __fingerprint__(self) -> str:
+        """A hash of everything that encoding depends on."""
+        extra = str(self.encode_special_tokens)
+        return hashlib.sha256((self.to_str() + extra).encode()).hexdigest()[:32]
+
+    def __repr__(self) -> str:
+        self._sync()
+        added = ", ".join(
+            f'{{"id":{id}, "content":{json.dumps(token.content, ensure_ascii=False)}, "single_word":'
+            f'{token.single_word}, "lstrip":{token.lstrip}, "rstrip":{token.rstrip}, "normalized":'
+            f'{token.normalized}, "special":{token.special}}}'
+            for id, token in list(self.get_added_tokens_decoder().items())[:5]
+        )
+        return (
+            f'Tokenizer(version="1.0", truncation={self.truncation}, padding={self.padding}, added_tokens=[{added}], '
+            f"normalizer={self.normalizer}, pre_tokenizer={self.pre_tokenizer}, post_processor={self.post_processor}, "
+            f"decoder={self.decoder}, model={self.model})"
+        )
+
+    # The parts
+
+    def _sync(self) -> _native.Tokenizer:
+        """Bring the core up to date with components that were changed in place."""
+        if self._seen != changes():
+            self._seen = changes()
+            if self._model is not None and self._model._core is not self._core.model:
+                self._core.set_model(self._model._core)
+            for name, component in self._objects.items():
+                self._put(name, spec_text(component))
+        return self._core
+
+    def _put(self, name: str, text: str) -> None:
+        if text != self._texts[name]:
+            getattr(self._core, f"set_{name}")(text)
+            self._texts[name] = text
+
+    def _get(self, name: str) -> Any:
+        if name not in self._objects and self._texts[name] != "null":
+            from importlib import import_module
+
+            module, base = _COMPONENTS[name]
+            home = import_module(f"enfold.tokenizers.{module}")
+            component = build(getattr(home, base), json.loads(self._texts[name]))
+            self._objects[name] = component
+            self._texts[name] = spec_text(component)
+        return self._objects.get(name)
+
+    def _assign(self, name: str, component: Any) -> None:
+        if component is not None and not isinstance(component, Component):
+            raise TypeError(f"{name} must be a {_COMPONENTS[name][1]} or None, not {type(component).__name__}")
+        self._put(name, spec_text(component))
+        self._objects.pop(name, None)
+        if component is not None:
+            self._objects[name] = component
+
+    @property
+    def model(self) -> Any:
+        """The model."""
+        if self._model is None:
+            from enfold.tokenizers.models import Model
+
+            core = self._core.model
+            self._model = None if core is None else Model._wrap(core)
+        return self._model
+
+    @model.setter
+    def model(self, model: Model) -> None:
+        self._core.set_model(model._core)
+        self._model = model
+
+    @property
+    def normalizer(self) -> Any:
+        """The normalizer, or None."""
+        return self._get("normalizer")
+
+    @normalizer.setter
+    def normalizer(self, normalizer: Normalizer | None) -> None:
+        self._assign("normalizer", normalizer)
+
+    @property
+    def pre_tokenizer(self) -> Any:
+        """The pre-tokenizer, or None."""
+        return self._get("pre_tokenizer")
+
+    @pre_tokenizer.setter
+    def pre_tokenizer(self, pre_tokenizer: PreTokenizer | None) -> None:
+        self._assign("pre_tokenizer", pre_tokenizer)
+
+    @property
+    def post_processor(self) -> Any:
+        """The post-processor, or None."""
+        return self._get("post_processor")
+
+    @post_processor.setter
+    def post_processor(self, processor: PostProcessor | None) -> None:
+        self._assign("post_processor", processor)
+
+    @property
+    def decoder(self) -> Any:
+        """The decoder, or None."""
+        return self._get("decoder")
+
+    @decoder.setter
+    def decoder(self, decoder: Decoder | None) -> None:
+        self._assign("decoder", decoder)
+
+    @property
+    def encode_special_tokens(self) -> bool:
+        """Treat special tokens in the text as plain text."""
+        return self._core.encode_special_tokens
+
+    @encode_special_tokens.setter
+    def encode_special_tokens(self, value: bool) -> None:
+        self._core.encode_special_tokens = value
+
+    # Truncation and padding
+
+    def enable_truncation(
+        self, max_length: int, stride: int = 0, strategy: str = "longest_first", direction: str = "right"
+    ) -> None:
+        """Cut encodings from now on.
+
+        Args:
+            max_length: how many tokens remain, special ones included.
+            stride: how many tokens the parts that were cut off share with the one before.
+            strategy: of a pair cut "longest_first", "only_first" or "only_second".
+            direction: the end that is cut off, "right" or "left".
+
+        Raises:
+            ValueError: the stride leaves no room, or a name is unknown.
+        """
+        if strategy not in _STRATEGIES:
+            raise ValueError(
+                f"Unknown `strategy`: `{strategy}`. Use one of `longest_first`, `only_first`, or `only_second`"
+            )
+        if direction not in _DIRECTIONS:
+            raise ValueError(f"Unknown `direction`: `{direction}`. Use one of `left` or `right`")
+        added = self.num_special_tokens_to_add(False)
+        if stride and stride >= max_length - added:
+            raise ValueError(
+                f"tokenizer stride set to {stride}, which is greater than or equal to its effective max length of "
+                f"{max_length - added} (= {max_length} original max length - {added} added special tokens), "
+            )
+        spec = {
+            "direction": _DIRECTIONS[direction],
+            "max_length": max_length,
+            "strategy": _STRATEGIES[strategy],
+            "stride": stride,
+        }
+        self._core.set_truncation(json.dumps(spec))
+
+    def no_truncation(self) -> None:
+        """Cut nothing from now on."""
+        self._core.set_truncation("null")
+
+    @property
+    def truncation(self) -> dict[str, Any] | None:
+        """The settings of enable_truncation, or None."""
+        found = self._core.truncation
+        return (
+            None if found is None else dict(zip(("max_length", "stride", "strategy", "direction"), found, strict=True))
+        )
+
+    def _truncation_spec(self) -> dict[str, Any] | None:
+        found = self.truncation
+        if found is None:
+            return None
+        return {
+            "direction": _DIRECTIONS[found["direction"]],
+            "max_length": found["max_length"],
+            "strategy": _STRATEGIES[found["strategy"]],
+            "stride": found["stride"],
+        }
+
+    def enable_padding(
+        self,
+        direction: str = "right",
+        pad_id: int = 0,
+        pad_type_id: int = 0,
+        pad_token: str = "[PAD]",
+        length: int | None = None,
+        pad_to_multiple_of: int | None = None,
+    ) -> None:
+        """Fill encodings up from now on.
+
+        Args:
+            direction: the end that is filled, "right" or "left".
+            pad_id: the id to fill with.
+            pad_type_id: its type id.
+            pad_token: its text.
+            length: the length in tokens; None for the longest of the batch.
+            pad_to_multiple_of: round the length up to a multiple of this.
+        """
+        if direction not in _DIRECTIONS:
+            raise ValueError(f"Unknown `direction`: `{direction}`. Use one of `left` or `right`")
+        spec = {
+            "strategy": "BatchLongest" if length is None else {"Fixed": length},
+            "direction": _DIRECTIONS[direction],
+            "pad_to_multiple_of": pad_to_multiple_of,
+            "pad_id": pad_id,
+            "pad_type_id": pad_type_id,
+            "pad_token": pad_token,
+        }
+        self._core.set_padding(json.dumps(spec))
+
+    def no_padding(self) -> None:
+        """Fill nothing from now on."""
+        self._core.set_padding("null")
+
+    @property
+    def padding(self) -> dict[str, Any] | None:
+        """The settings of enable_padding, or None."""
+        found = self._core.padding
+        names = ("length", "pad_to_multiple_of", "pad_id", "pad_token", "pad_type_id", "direction")
+        return None if found is None else dict(zip(names, found, strict=True))
+
+    def _padding_spec(self) -> dict[str, Any] | None:
+        found = self.padding
+        if found is None:
+            return None
+        return {
+            "strategy": "BatchLongest" if found["length"] is None else {"Fixed": found["length"]},
+            "direction": _DIRECTIONS[found["direction"]],
+            "pad_to_multiple_of": found["pad_to_multiple_of"],
+            "pad_id": found["pad_id"],
+            "pad_type_id": found["pad_type_id"],
+            "pad_token": found["pad_token"],
+        }
+
+    # The vocabulary
+
+    def get_vocab(self, with_added_tokens: bool = True) -> dict[str, int]:
+        """Return all tokens and their ids.
+
+        Args:
+            with_added_tokens: those that were added, too.
+        """
+        core = self._core.model
+        vocab = {} if core is None else core.get_vocab()
+        if with_added_tokens:
+            vocab.update({token.content: id for id, token in self.get_added_tokens_decoder().items()})
+        return vocab
+
+    def get_vocab_size(self, with_added_tokens: bool = True) -> int:
+        """How many tokens there are."""
+        return self._core.vocab_size(with_added_tokens)
+
+    def get_added_tokens_decoder(self) -> dict[int, AddedToken]:
+        """The added tokens by id."""
+        return {id: AddedToken(*token) for id, token in self._core.added().items()}
+
+    def add_tokens(self, tokens: Sequence[str | AddedToken]) -> int:
+        """Add tokens that are found in the text before the model sees it.
+
+        Args:
+            tokens: texts, or AddedTokens.
+
+        Returns:
+            How many were new.
+        """
+        return self._add(tokens, special=False)
+
+    def add_special_tokens(self, tokens: Sequence[str | AddedToken]) -> int:
+        """Add tokens that ``decode(skip_special_tokens=True)`` leaves out; arguments as for add_tokens."""
+        return self._add(tokens, special=True)
+
+    def _add(self, tokens: Sequence[str | AddedToken], special: bool) -> int:
+        made = []
+        for token in tokens:
+            if isinstance(token, str):
+                token = AddedToken(token, special=special)
+            elif not isinstance(token, AddedToken):
+                raise TypeError("Input must be a List[Union[str, AddedToken]]")
+            elif special:
+                token.special = True
+            made.append(token._tuple())
+        self._sync()
+        return self._core.add_tokens(made)
+
+    def token_to_id(self, token: str) -> int | None:
+        """The id of a token, or None."""
+        return self._core.token_to_id(token)
+
+    def id_to_token(self, id: int) -> str | None:
+        """The token of an id, or None."""
+        return self._core.id_to_token(id)
+
+    def num_special_tokens_to_add(self, is_pair: bool) -> int:
+        """How many tokens are put around a single sequence, or a pair."""
+        return self._sync().num_special_tokens(is_pair)
+
+    # Encoding
+
+    def encode(
+        self,
+        sequence: Any,
+        pair: Any = None,
+        is_pretokenized: bool = False,
+        add_special_tokens: bool = True,
+    ) -> Encoding:
+        """Encode one sequence, or a pair.
+
+        Args:
+            sequence: a text; with is_pretokenized a list of words.
+            pair: a second sequence, of the same kind.
+            is_pretokenized: the sequences are cut into words already.
+            add_special_tokens: put the model's special tokens around.
+
+        Raises:
+            TypeError: the input is not of these kinds.
+        """
+        return self._sync().encode(sequence, pair, is_pretokenized, add_special_tokens)
+
+    def encode_batch(
+        self, input: Iterable[Any], is_pretokenized: bool = False, add_special_tokens: bool = True
+    ) -> list[Encoding]:
+        """Encode many inputs, on all threads.
+
+        Args:
+            input: sequences, or pairs of them in tuples.
+            is_pretokenized: the sequences are cut into words already.
+            add_special_tokens: put the model's special tokens around.
+        """
+        return self._sync().encode_batch(input, is_pretokenized, add_special_tokens)
+
+    def encode_batch_fast(
+        self, input: Iterable[Any], is_pretokenized: bool = False, add_special_tokens: bool = True
+    ) -> list[Encoding]:
+        """As encode_batch; offsets need not be right there, here they are."""
+        return self.encode_batch(input, is_pretokenized, add_special_tokens)
+
+    def encode_arrow(
+        self,
+        column: Any,
+        pair: Any = None,
+        *,
+        add_special_tokens: bool = True,
+        max_length: int | None = None,
+        fields: Sequence[str] = ("input_ids", "token_type_ids", "attention_mask"),
+    ) -> dict[str, TokenColumn]:
+        """Encode a column of texts into flat buffers, without a Python object per token.
+
+        Args:
+            column: a list of texts, or any object with ``__arrow_c_array__`` or ``__arrow_c_stream__`` of strings.
+            pair: a second column of the same length.
+            add_special_tokens: put the model's special tokens around.
+            max_length: cut rows to this many tokens, the longer sequence first; None cuts nothing. The settings of
+                enable_truncation and enable_padding are not looked at.
+            fields: of input_ids, token_type_ids, attention_mask, special_tokens_mask.
+
+        Returns:
+            Field → TokenColumn, one row a text.
+
+        Raises:
+            ValueError: a row is null, the columns differ in length, or a field is unknown.
+            TypeError: a row is not a string.
+
+        Example:
+            >>> from enfold.tokenizers.models import WordLevel
+            >>> Tokenizer(WordLevel({"a": 0, "b": 1}, unk_token="b")).encode_arrow(["a", "?"])["input_ids"].tolist()
+            [[0], [1]]
+        """
+        return self._sync().encode_arrow(column, pair, add_special_tokens, max_length, list(fields))
+
+    def post_process(
+        self, encoding: Encoding, pair: Encoding | None = None, add_special_tokens: bool = True
+    ) -> Encoding:
+        """Truncate, put special tokens around, and pad."""
+        return self._sync().post_process(encoding, pair, add_special_tokens)
+
+    # Decoding
+
+    def decode(self, ids: Sequence[int], skip_special_tokens: bool = True) -> str:
+        """Return the text of ids.
+
+        Args:
+            ids: the ids; unknown ones are passed over.
+            skip_special_tokens: leave special tokens out.
+        """
+        return self._sync().decode(ids if isinstance(ids, list) else list(ids), skip_special_tokens)
+
+    def decode_batch(self, sequences: Sequence[Sequence[int]], skip_special_tokens: bool = True) -> list[str]:
+        """As decode, for many sequences on all threads."""
+        return self._sync().decode_batch([list(ids) for ids in sequences], skip_special_tokens)
+
+    # The same without blocking the event loop
+
+    async def async_encode(
+        self, sequence: Any, pair: Any = None, is_pretokenized: bool = False, add_special_tokens: bool = True
+    ) -> Encoding:
+        """As encode, in a worker thread."""
+        import asyncio
+
+        return await asyncio.to_thread(self.encode, sequence, pair, is_pretokenized, add_special_tokens)
+
+    async def async_encode_batch(
+        self, input: Iterable[Any], is_pretokenized: bool = False, add_special_tokens: bool = True
+    ) -> list[Encoding]:
+        """As encode_batch, in a worker thread."""
+        import asyncio
+
+        return await asyncio.to_thread(self.encode_batch, input, is_pretokenized, add_special_tokens)
+
+    async_encode_batch_fast = async_encode_batch
+
+    async def async_decode_batch(
+        self, sequences: Sequence[Sequence[int]], skip_special_tokens: bool = True
+    ) -> list[str]:
+        """As decode_batch, in a worker thread."""
+        import asyncio
+
+        return await asyncio.to_thread(self.decode_batch, sequences, skip_special_tokens)
