@@ -1,1 +1,19 @@
-"""nn"""
+"""The tensor blocks that models share: functions first, a module only where there are weights to hold."""
+
+from enfold.lazy import face
+
+__getattr__, __dir__, __all__ = face(
+    __name__,
+    {
+        ".activations": ["ACT2FN", "activation"],
+        ".attention": ["attend", "merge_heads", "split_heads"],
+        ".cache": ["Cache", "CacheLayer", "DynamicCache"],
+        ".conv": ["Conv1D"],
+        ".embedding": ["resize_embedding", "resize_linear"],
+        ".losses": ["causal_lm_loss", "classification_loss", "span_loss", "token_loss"],
+        ".mask": ["causal_mask", "encoder_mask", "unpadded"],
+        ".norm": ["RMSNorm", "rms_norm"],
+        ".outputs": ["ModelOutput"],
+        ".rotary": ["Rotary", "rotate"],
+    },
+)

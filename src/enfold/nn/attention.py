@@ -1,0 +1,84 @@
+"""Scaled dot-product attention, once for every model."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["attend", "merge_heads", "split_heads"]
+
+
+def split_heads(x: Tensor, head_dim: int) -> Tensor:
+    """Return ``x`` of shape (B, T, H·D) as (B, H, T, D)."""
+    return x.view(x.shape[0], x.shape[1], -1, head_dim).transpose(1, 2)
+
+
+def merge_heads(x: Tensor) -> Tensor:
+    """Return ``x`` of shape (B, H, T, D) as (B, T, H·D)."""
+    return x.transpose(1, 2).flatten(2)
+
+
+def attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None = None,
+    *,
+    causal: bool = False,
+    scale: float | None = None,
+    dropout: float = 0.0,
+    weights: bool = False,
+) -> tuple[Tensor, Tensor | None]:
+    """Attend to ``key`` and ``value`` with ``query``.
+
+    Args:
+        query: (B, H, T, D).
+        key, value: (B, K, S, D), where K divides H: each of the K heads serves H / K queries (grouped queries).
+        mask: broadcastable to (B, H, T, S); a boolean mask is True where a query may look, another is added to the
+            scores. None looks everywhere.
+        causal: query i may look at keys up to i; only with ``mask=None`` and T = S.
+        scale: factor of the scores; 1 / √D by default.
+        dropout: probability with which an attention weight is dropped.
+        weights: return the attention weights too, by the explicit softmax, which needs (B, H, T, S) of memory.
+
+    Returns:
+        The attended values (B, H, T, D) and, when asked for, the weights (B, H, T, S), else None.
+
+    Source: Vaswani et al., 2017, "Attention Is All You Need"; grouped queries: Ainslie et al., 2023.
+
+    Example:
+        >>> q = torch.randn(1, 4, 3, 8)
+        >>> attend(q, q, q, causal=True)[0].shape
+        torch.Size([1, 4, 3, 8])
+    """
+    batch, heads, length, dim = query.shape
+    shared = heads // key.shape[1]
+    if shared > 1:
+        if length == 1 and not weights and (mask is None or mask.shape[1] == 1):
+            # One new token: the queries of a group become rows of one head, so that no key is copied.
+            grouped = query.reshape(batch, key.shape[1], shared, dim)
+            out = F.scaled_dot_product_attention(grouped, key, value, attn_mask=mask, dropout_p=dropout, scale=scale)
+            return out.reshape(batch, heads, 1, dim), None
+        key, value = _repeat(key, shared), _repeat(value, shared)
+    if not weights:
+        out = F.scaled_dot_product_attention(
+            query, key, value, attn_mask=mask, dropout_p=dropout, is_causal=causal and length > 1, scale=scale
+        )
+        return out, None
+    scores = (query @ key.transpose(2, 3)) * (dim**-0.5 if scale is None else scale)  # (B, H, T, S)
+    if causal and length > 1:
+        mask = torch.ones(length, key.shape[2], dtype=torch.bool, device=query.device).tril()
+    if mask is not None:
+        low = torch.finfo(scores.dtype).min
+        scores = scores.masked_fill(~mask, low) if mask.dtype == torch.bool else scores + mask
+    # Softmax in single precision: half precision loses the tail of a long row.
+    shares = torch.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
+    kept = F.dropout(shares, dropout) if dropout else shares
+    return kept @ value, kept
+
+
+def _repeat(x: Tensor, times: int) -> Tensor:
+    """Return (B, K, S, D) as (B, K·times, S, D), each head repeated in place."""
+    batch, heads, length, dim = x.shape
+    return x[:, :, None].expand(batch, heads, times, length, dim).reshape(batch, heads * times, length, dim)

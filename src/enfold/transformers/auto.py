@@ -1,0 +1,248 @@
+"""Auto classes: the model class that fits a checkpoint and a task. Torch is loaded with the first model, not before."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any
+
+from enfold.errors import EnfoldError
+from enfold.transformers.config import CONFIG_MAPPING, AutoConfig, PretrainedConfig
+from enfold.transformers.registry import MODELS, class_name
+from enfold.transformers.sharing import split_fetch_arguments
+
+__all__ = [
+    "MODEL_FOR_CAUSAL_LM_MAPPING",
+    "MODEL_FOR_MASKED_LM_MAPPING",
+    "MODEL_FOR_MULTIPLE_CHOICE_MAPPING",
+    "MODEL_FOR_NEXT_SENTENCE_PREDICTION_MAPPING",
+    "MODEL_FOR_PRETRAINING_MAPPING",
+    "MODEL_FOR_QUESTION_ANSWERING_MAPPING",
+    "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING",
+    "MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING",
+    "MODEL_MAPPING",
+    "AutoModel",
+    "AutoModelForCausalLM",
+    "AutoModelForMaskedLM",
+    "AutoModelForMultipleChoice",
+    "AutoModelForNextSentencePrediction",
+    "AutoModelForPreTraining",
+    "AutoModelForQuestionAnswering",
+    "AutoModelForSequenceClassification",
+    "AutoModelForTokenClassification",
+]
+
+
+class AutoModelError(EnfoldError, ValueError):
+    """No class does this task for this kind of model."""
+
+
+class ModelMapping(Mapping[type[PretrainedConfig], Any]):
+    """Configuration class → model class for one task; a model's file is imported when its class is asked for.
+
+    Args:
+        task: a key of ``registry.TASKS``.
+    """
+
+    def __init__(self, task: str) -> None:
+        self.task = task
+        self.extra: dict[type[PretrainedConfig], Any] = {}
+
+    def names(self) -> dict[str, str]:
+        """Return model type → class name, importing nothing."""
+        rows = {model_type: class_name(model_type, self.task) for model_type in MODELS}
+        return {model_type: name for model_type, name in rows.items() if name is not None}
+
+    def __getitem__(self, config: type[PretrainedConfig]) -> Any:
+        if config in self.extra:
+            return self.extra[config]
+        model_type = config.model_type
+        name = class_name(model_type, self.task) if model_type in MODELS else None
+        if name is None or CONFIG_MAPPING[model_type] is not config:
+            raise KeyError(config)
+        return getattr(import_module(f"enfold.transformers.models.{MODELS[model_type].module}"), name)
+
+    def __iter__(self) -> Iterator[type[PretrainedConfig]]:
+        yield from (CONFIG_MAPPING[model_type] for model_type in self.names())
+        yield from self.extra
+
+    def __len__(self) -> int:
+        return len(self.names()) + len(self.extra)
+
+    def __contains__(self, config: object) -> bool:
+        return any(config is known for known in self)
+
+    def register(self, config: type[PretrainedConfig], model: Any, exist_ok: bool = False) -> None:
+        """Add a model class for a configuration class."""
+        if config in self and not exist_ok:
+            raise ValueError(f"{config.__name__} has a class for {self.task} already; exist_ok=True replaces it")
+        self.extra[config] = model
+
+
+MODEL_MAPPING = ModelMapping("Model")
+MODEL_FOR_PRETRAINING_MAPPING = ModelMapping("PreTraining")
+MODEL_FOR_CAUSAL_LM_MAPPING = ModelMapping("CausalLM")
+MODEL_FOR_MASKED_LM_MAPPING = ModelMapping("MaskedLM")
+MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING = ModelMapping("SequenceClassification")
+MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING = ModelMapping("TokenClassification")
+MODEL_FOR_QUESTION_ANSWERING_MAPPING = ModelMapping("QuestionAnswering")
+MODEL_FOR_MULTIPLE_CHOICE_MAPPING = ModelMapping("MultipleChoice")
+MODEL_FOR_NEXT_SENTENCE_PREDICTION_MAPPING = ModelMapping("NextSentencePrediction")
+
+
+class _AutoModel:
+    """Base of auto classes; ``_model_mapping`` says which class does the task."""
+
+    _model_mapping: ModelMapping
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        name = type(self).__name__
+        raise OSError(f"{name} makes other classes: use {name}.from_pretrained(…) or {name}.from_config(…)")
+
+    @classmethod
+    def from_config(cls, config: PretrainedConfig, **kwargs: Any) -> Any:
+        """Return a blank model.
+
+        Args:
+            config: what to build.
+            kwargs: ``dtype``, ``attn_implementation``, and arguments of the class.
+
+        Raises:
+            AutoModelError: when no class does the task for this configuration.
+
+        Example:
+            >>> config = AutoConfig.for_model("bert", vocab_size=9, hidden_size=8, num_hidden_layers=1,
+            ...                               num_attention_heads=2, intermediate_size=8)
+            >>> type(AutoModelForMaskedLM.from_config(config)).__name__
+            'BertForMaskedLM'
+        """
+        kwargs.pop("trust_remote_code", None)
+        kwargs.pop("code_revision", None)
+        return cls._class(config)._from_config(config, **kwargs)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *model_args: Any, **kwargs: Any) -> Any:
+        """Return a model with the weights of a folder or repository.
+
+        Args:
+            pretrained_model_name_or_path: a folder or a repository's id. A folder that holds a PEFT adapter alone
+                gives its base model with the adapter on it.
+            model_args: passed to the class after the configuration.
+            kwargs: as ``PreTrainedModel.from_pretrained``.
+
+        Raises:
+            AutoModelError: when no class does the task for this model.
+        """
+        source = pretrained_model_name_or_path
+        for name in ("trust_remote_code", "code_revision", "_from_auto"):
+            kwargs.pop(name, None)
+        config = kwargs.pop("config", None)
+        where, rest = split_fetch_arguments(kwargs)
+        if config is None and _is_adapter(source):
+            return _with_adapter(cls, source, *model_args, **where, **rest)
+        if not isinstance(config, PretrainedConfig):
+            # Fields of the configuration go there; what is left are arguments of loading.
+            passed = {name: rest.pop(name) for name in ("dtype", "torch_dtype") if name in rest}
+            config, rest = AutoConfig.from_pretrained(
+                source if config is None else config, return_unused_kwargs=True, **where, **rest
+            )
+            rest.update(passed)
+        else:
+            config = copy.deepcopy(config)
+        return cls._class(config).from_pretrained(source, *model_args, config=config, **where, **rest)
+
+    @classmethod
+    def register(cls, config_class: type[PretrainedConfig], model_class: Any, exist_ok: bool = False) -> None:
+        """Make a class of your own known.
+
+        Args:
+            config_class: its configuration.
+            model_class: the class, whose ``config_class`` must be that one.
+            exist_ok: replace what is there.
+        """
+        own = getattr(model_class, "config_class", None)
+        if own is not None and own is not config_class:
+            raise ValueError(f"{model_class.__name__}.config_class is {own.__name__}, not {config_class.__name__}")
+        cls._model_mapping.register(config_class, model_class, exist_ok)
+
+    @classmethod
+    def _class(cls, config: PretrainedConfig) -> Any:
+        mapping = cls._model_mapping
+        kind = type(config)
+        if kind not in mapping:
+            names = ", ".join(sorted({*mapping.names(), *(known.model_type for known in mapping.extra)}))
+            raise AutoModelError(f"{cls.__name__} has no class for {kind.__name__}; it has one for: {names}")
+        return mapping[kind]
+
+
+def _is_adapter(source: Any) -> bool:
+    """Return whether a local folder holds an adapter and no model of its own."""
+    if not isinstance(source, str | os.PathLike) or not os.path.isdir(source):
+        return False
+    return os.path.isfile(os.path.join(source, "adapter_config.json")) and not os.path.isfile(
+        os.path.join(source, "config.json")
+    )
+
+
+def _with_adapter(cls: type[_AutoModel], source: Any, *model_args: Any, **kwargs: Any) -> Any:
+    from enfold.peft import PeftConfig, PeftModel
+
+    base = PeftConfig.from_pretrained(source).base_model_name_or_path
+    model = cls.from_pretrained(base, *model_args, **kwargs)
+    return PeftModel.from_pretrained(model, source)
+
+
+class AutoModel(_AutoModel):
+    """The model without a head."""
+
+    _model_mapping = MODEL_MAPPING
+
+
+class AutoModelForPreTraining(_AutoModel):
+    """The model with the heads it was trained with."""
+
+    _model_mapping = MODEL_FOR_PRETRAINING_MAPPING
+
+
+class AutoModelForCausalLM(_AutoModel):
+    """The model that continues a text."""
+
+    _model_mapping = MODEL_FOR_CAUSAL_LM_MAPPING
+
+
+class AutoModelForMaskedLM(_AutoModel):
+    """The model that fills masked words."""
+
+    _model_mapping = MODEL_FOR_MASKED_LM_MAPPING
+
+
+class AutoModelForSequenceClassification(_AutoModel):
+    """The model with one prediction a row."""
+
+    _model_mapping = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
+
+
+class AutoModelForTokenClassification(_AutoModel):
+    """The model with one prediction a token."""
+
+    _model_mapping = MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING
+
+
+class AutoModelForQuestionAnswering(_AutoModel):
+    """The model that marks an answer in a text."""
+
+    _model_mapping = MODEL_FOR_QUESTION_ANSWERING_MAPPING
+
+
+class AutoModelForMultipleChoice(_AutoModel):
+    """The model that chooses among texts."""
+
+    _model_mapping = MODEL_FOR_MULTIPLE_CHOICE_MAPPING
+
+
+class AutoModelForNextSentencePrediction(_AutoModel):
+    """The model that says whether a text follows another."""
+
+    _model_mapping = MODEL_FOR_NEXT_SENTENCE_PREDICTION_MAPPING

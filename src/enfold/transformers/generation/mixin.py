@@ -1,0 +1,356 @@
+"""``generate``: what is asked for, made definite once, then one tight loop."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from enfold.errors import nearest
+from enfold.log import get_logger
+from enfold.nn.cache import Cache, DynamicCache
+from enfold.transformers.generation import processors as shape
+from enfold.transformers.generation import stopping
+from enfold.transformers.generation.config import GenerationConfig, GenerationError
+from enfold.transformers.generation.loops import Run, beams, one_by_one
+
+if TYPE_CHECKING:
+    from enfold.transformers.modeling import PreTrainedModel
+
+    Base = PreTrainedModel
+else:
+    Base = object
+
+__all__ = ["GenerationMixin"]
+
+logger = get_logger(__name__)
+
+# Ways of decoding that are not here: said plainly rather than ignored.
+ABSENT = {
+    "assistant_model": "assisted decoding",
+    "prompt_lookup_num_tokens": "prompt lookup decoding",
+    "penalty_alpha": "contrastive search",
+    "constraints": "constrained beam search",
+    "force_words_ids": "constrained beam search",
+    "guidance_scale": "classifier-free guidance",
+    "watermarking_config": "watermarking",
+    "dola_layers": "DoLa",
+    "top_h": "top-h sampling",
+    "encoder_repetition_penalty": "the encoder's repetition penalty (an encoder-decoder feature)",
+    "encoder_no_repeat_ngram_size": "the encoder's n-gram rule (an encoder-decoder feature)",
+}
+
+
+class GenerationMixin(Base):
+    """Gives a model with next-token logits its ``generate``."""
+
+    def prepare_inputs_for_generation(
+        self,
+        input_ids: Tensor,
+        past_key_values: Cache | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """Return the arguments of the forward pass for the next step.
+
+        Args:
+            input_ids: (B, T), the tokens that are not in the cache yet.
+            past_key_values: the cache.
+            attention_mask: (B, S), or None when nothing is padding.
+            inputs_embeds: (B, T, D), for the first step instead of ``input_ids``.
+            position_ids: (B | 1, T).
+        """
+        first = inputs_embeds is not None and (past_key_values is None or past_key_values.get_seq_length() == 0)
+        inputs = {"inputs_embeds": inputs_embeds} if first else {"input_ids": input_ids}
+        return {
+            **inputs,
+            "past_key_values": past_key_values,
+            "attention_mask": attention_mask,
+            "position_ids": position_ids,
+            **kwargs,
+        }
+
+    @torch.no_grad()
+    def generate(
+        self,
+        inputs: Tensor | None = None,
+        generation_config: GenerationConfig | None = None,
+        logits_processor: Iterable[Any] | None = None,
+        stopping_criteria: Iterable[Any] | Any | None = None,
+        prefix_allowed_tokens_fn: Callable[[int, Tensor], list[int]] | None = None,
+        synced_gpus: bool | None = None,
+        assistant_model: Any = None,
+        streamer: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Write on.
+
+        Args:
+            inputs: ids (B, T), also as ``input_ids``; or ``inputs_embeds`` (B, T, D), and then only what is new is
+                returned. Without either, writing begins with ``bos_token_id``.
+            generation_config: how; None takes the model's. ``kwargs`` override single fields of it.
+            logits_processor: further processors, after those that the configuration asks for and before sampling's.
+            stopping_criteria: further criteria.
+            prefix_allowed_tokens_fn: (row, tokens (T,)) → the tokens that may follow.
+            synced_gpus: accepted; rows never wait for another process here.
+            streamer: receives the prompt and then each token.
+            kwargs: fields of ``GenerationConfig``; ``attention_mask`` (B, T), zeros on the left for padding;
+                ``tokenizer`` for ``stop_strings``; further arguments of the forward pass.
+
+        Returns:
+            Ids (B · num_return_sequences, T + new), shorter rows filled with ``pad_token_id``; with
+            ``return_dict_in_generate=True`` an output with scores and more.
+
+        Raises:
+            GenerationError: for arguments that do not fit together, or that nothing here takes.
+        """
+        tokenizer = kwargs.pop("tokenizer", None)
+        for name in ("use_model_defaults", "custom_generate", "trust_remote_code", "negative_prompt_ids"):
+            kwargs.pop(name, None)
+        default_length = self._length_is_open(generation_config, kwargs)
+        config, rest = (generation_config or GenerationConfig()).filled(self.generation_config, **kwargs)
+        self._refuse_absent(config, assistant_model, rest)
+        ids, embeds = self._prompt(inputs, config, rest)
+        prompt = ids.shape[1]
+        ends = None if config.eos_token_id is None else torch.as_tensor(config.eos_token_id, device=ids.device).view(-1)
+        pad = config.pad_token_id
+        if pad is None and ends is not None:
+            pad = int(ends[0])
+        mask = self._mask(rest.pop("attention_mask", None), ids, embeds, pad, ends)
+        self._set_lengths(config, prompt, 0 if embeds is None else embeds.shape[1], default_length)
+        count = config.num_beams if config.num_beams > 1 else config.num_return_sequences
+        if config.num_beams == 1 and config.num_return_sequences > 1 and not config.do_sample:
+            raise GenerationError(
+                "num_return_sequences > 1 needs do_sample=True or num_beams > 1: greedy has one answer"
+            )
+        if config.num_return_sequences > config.num_beams > 1:
+            raise GenerationError(
+                f"num_return_sequences={config.num_return_sequences} exceeds num_beams={config.num_beams}"
+            )
+
+        if streamer is not None:
+            if config.num_beams > 1:
+                raise GenerationError("a streamer needs num_beams=1: beams are decided at the end")
+            streamer.put(ids.cpu())
+        past = rest.pop("past_key_values", None)
+        if past is not None and not isinstance(past, Cache):
+            past = DynamicCache.from_legacy_cache(past)
+        position_ids = rest.pop("position_ids", None)
+        rest = {name: value for name, value in rest.items() if value is not None}
+        if count > 1:
+            ids, embeds, mask = (None if x is None else x.repeat_interleave(count, 0) for x in (ids, embeds, mask))
+            rest = {n: v.repeat_interleave(count, 0) if isinstance(v, Tensor) else v for n, v in rest.items()}
+            assert ids is not None
+        if past is None and config.use_cache:
+            past = DynamicCache(
+                reserve=min(config.max_length, prompt + 256) + (0 if embeds is None else embeds.shape[1])
+            )
+        run = Run(
+            model=self,
+            config=config,
+            ids=ids,
+            embeds=embeds,
+            mask=mask,
+            positions=position_ids,
+            cache=past if config.use_cache else None,
+            extra=rest,
+            processors=self._processors(config, prompt, ends, mask, prefix_allowed_tokens_fn, logits_processor),
+            criteria=self._criteria(config, ends, stopping_criteria, tokenizer),
+            ends=ends,
+            pad=pad,
+            streamer=streamer,
+        )
+        return beams(run) if config.num_beams > 1 else one_by_one(run)
+
+    # --- what is asked for, made definite
+
+    def _length_is_open(self, given: GenerationConfig | None, kwargs: dict[str, Any]) -> bool:
+        sources = (kwargs.get("max_length"), given and given.max_length, self.generation_config.max_length)
+        return all(value is None for value in sources)
+
+    def _refuse_absent(self, config: GenerationConfig, assistant_model: Any, rest: dict[str, Any]) -> None:
+        asked = {name: getattr(config, name, None) for name in ABSENT if hasattr(config, name)}
+        asked |= {"assistant_model": assistant_model} | {name: rest.pop(name) for name in set(rest) & set(ABSENT)}
+        neutral = {"guidance_scale": 1, "encoder_repetition_penalty": 1, "encoder_no_repeat_ngram_size": 0}
+        for name, value in asked.items():
+            if value is not None and value != neutral.get(name):
+                raise GenerationError(f"{name}: {ABSENT[name]} is not available; beams, sampling and greedy search are")
+        if (config.num_beam_groups or 1) > 1:
+            raise GenerationError("num_beam_groups: group beam search is not available; num_beams alone is")
+        known = set(inspect.signature(self.forward).parameters) | {"past_key_values", "position_ids", "attention_mask"}
+        known |= {"input_ids", "inputs_embeds", "output_attentions", "output_hidden_states"}
+        unknown = sorted(set(rest) - known)
+        if unknown:
+            hints = [f"{name!r}{nearest(name, [*GenerationConfig.FIELDS, *known])}" for name in unknown]
+            raise GenerationError(f"generate does not take {', '.join(hints)}")
+
+    def _prompt(
+        self, inputs: Tensor | None, config: GenerationConfig, rest: dict[str, Any]
+    ) -> tuple[Tensor, Tensor | None]:
+        named, embeds = rest.pop("input_ids", None), rest.pop("inputs_embeds", None)
+        if inputs is not None and named is not None:
+            raise GenerationError("both inputs and input_ids were given; they are the same thing")
+        ids = named if inputs is None else inputs
+        if ids is not None and ids.dim() != 2:
+            raise GenerationError(f"input_ids must be (rows, tokens), not {tuple(ids.shape)}; one row is ids[None]")
+        if embeds is not None and ids is None:
+            return torch.empty(embeds.shape[0], 0, dtype=torch.long, device=embeds.device), embeds
+        if ids is None:
+            if config.bos_token_id is None:
+                raise GenerationError("nothing to begin with: pass input_ids, or set bos_token_id")
+            ids = torch.tensor([[config.bos_token_id]], device=self.device)
+        if ids.shape[1] == 0 and embeds is None:
+            raise GenerationError("input_ids has no tokens; leave it out to begin with bos_token_id")
+        return ids, embeds
+
+    def _mask(
+        self, given: Tensor | None, ids: Tensor, embeds: Tensor | None, pad: int | None, ends: Tensor | None
+    ) -> Tensor | None:
+        """Return the mask (B, T) as numbers, or None when nothing is padding."""
+        if given is None:
+            # Padding shows only where its token means nothing else.
+            if embeds is not None or pad is None or (ends is not None and bool((ends == pad).any())):
+                return None
+            given = (ids != pad).long()
+        if given.dim() != 2:
+            raise GenerationError(f"attention_mask must be (rows, tokens), not {tuple(given.shape)}")
+        if bool(given.all()):
+            return None
+        if not bool(given[:, -1].all()):
+            logger.warning("rows end with padding; for writing on, pad on the left: tokenizer.padding_side = 'left'")
+        return given
+
+    def _set_lengths(self, config: GenerationConfig, prompt: int, embedded: int, default_length: bool) -> None:
+        if config.max_new_tokens is not None:
+            config.max_length = prompt + config.max_new_tokens
+        elif default_length:
+            config.max_length += prompt
+            limit = getattr(self.config, "max_position_embeddings", None)
+            if limit is not None:
+                config.max_length = min(config.max_length, limit)
+        elif embedded and prompt != embedded:
+            config.max_length -= embedded
+        if config.min_new_tokens is not None:
+            config.min_length = prompt + config.min_new_tokens
+        if prompt >= config.max_length:
+            raise GenerationError(
+                f"the prompt has {prompt} tokens and max_length is {config.max_length}: nothing can follow; "
+                "set max_new_tokens instead"
+            )
+
+    def _processors(
+        self,
+        config: GenerationConfig,
+        prompt: int,
+        ends: Tensor | None,
+        mask: Tensor | None,
+        allowed: Callable[[int, Tensor], list[int]] | None,
+        own: Iterable[Any] | None,
+    ) -> shape.LogitsProcessorList:
+        """Return the processors in the ecosystem's order, which decides what is drawn under a seed."""
+        steps = shape.LogitsProcessorList()
+        if config.sequence_bias is not None:
+            steps.append(shape.SequenceBiasLogitsProcessor(config.sequence_bias))
+        if config.repetition_penalty not in (None, 1.0):
+            padding = None if mask is None else (mask != 0).int().argmax(1)
+            steps.append(shape.RepetitionPenaltyLogitsProcessor(config.repetition_penalty, padding))
+        if config.no_repeat_ngram_size:
+            steps.append(shape.NoRepeatNGramLogitsProcessor(config.no_repeat_ngram_size))
+        if config.bad_words_ids is not None:
+            steps.append(shape.NoBadWordsLogitsProcessor(config.bad_words_ids, ends))
+        if config.min_length and ends is not None:
+            steps.append(shape.MinLengthLogitsProcessor(config.min_length, ends))
+        if config.min_new_tokens and ends is not None:
+            steps.append(shape.MinNewTokensLengthLogitsProcessor(prompt, config.min_new_tokens, ends))
+        if allowed is not None:
+            steps.append(shape.PrefixConstrainedLogitsProcessor(allowed, config.num_beams))
+        if config.forced_bos_token_id is not None:
+            steps.append(shape.ForcedBOSTokenLogitsProcessor(config.forced_bos_token_id))
+        if config.forced_eos_token_id is not None:
+            steps.append(shape.ForcedEOSTokenLogitsProcessor(config.max_length, config.forced_eos_token_id))
+        if config.remove_invalid_values:
+            steps.append(shape.InfNanRemoveLogitsProcessor())
+        if config.exponential_decay_length_penalty is not None and ends is not None:
+            decay = config.exponential_decay_length_penalty
+            steps.append(shape.ExponentialDecayLengthPenalty(decay, ends, prompt))
+        if config.suppress_tokens is not None:
+            steps.append(shape.SuppressTokensLogitsProcessor(config.suppress_tokens))
+        if config.begin_suppress_tokens is not None:
+            begin = prompt if prompt > 1 or config.forced_bos_token_id is None else prompt + 1
+            steps.append(shape.SuppressTokensAtBeginLogitsProcessor(config.begin_suppress_tokens, begin))
+        steps.extend(own or ())
+        if config.do_sample:
+            # Beams need one token beside the end tokens, to go on with.
+            keep = 1 if config.num_beams == 1 else 2 if ends is None else len(ends) + 1
+            if config.temperature not in (None, 1.0):
+                steps.append(shape.TemperatureLogitsWarper(config.temperature))
+            if config.top_k:
+                steps.append(shape.TopKLogitsWarper(config.top_k, min_tokens_to_keep=keep))
+            if config.top_p is not None and config.top_p < 1.0:
+                steps.append(shape.TopPLogitsWarper(config.top_p, min_tokens_to_keep=keep))
+            if config.min_p is not None:
+                steps.append(shape.MinPLogitsWarper(config.min_p, min_tokens_to_keep=keep))
+            if config.typical_p is not None and config.typical_p < 1.0:
+                steps.append(shape.TypicalLogitsWarper(config.typical_p, min_tokens_to_keep=keep))
+            if config.epsilon_cutoff:
+                steps.append(shape.EpsilonLogitsWarper(config.epsilon_cutoff, min_tokens_to_keep=keep))
+            if config.eta_cutoff:
+                steps.append(shape.EtaLogitsWarper(config.eta_cutoff, min_tokens_to_keep=keep))
+        if config.renormalize_logits:
+            steps.append(shape.LogitNormalization())
+        return steps
+
+    def _criteria(
+        self, config: GenerationConfig, ends: Tensor | None, own: Any, tokenizer: Any
+    ) -> stopping.StoppingCriteriaList:
+        """Return what ends a row besides the length, which the loop itself counts."""
+        criteria = stopping.StoppingCriteriaList()
+        if config.max_time is not None:
+            criteria.append(stopping.MaxTimeCriteria(config.max_time))
+        if config.stop_strings is not None:
+            if tokenizer is None:
+                raise GenerationError("stop_strings needs the tokenizer too: generate(…, tokenizer=tokenizer)")
+            criteria.append(stopping.StopStringCriteria(tokenizer, config.stop_strings))
+        if ends is not None:
+            criteria.append(stopping.EosTokenCriteria(ends))
+        if own is not None:
+            criteria.extend(own if isinstance(own, Iterable) else [own])
+        return criteria
+
+    def compute_transition_scores(
+        self,
+        sequences: Tensor,
+        scores: tuple[Tensor, ...],
+        beam_indices: Tensor | None = None,
+        normalize_logits: bool = False,
+    ) -> Tensor:
+        """Return the score of each token that was chosen.
+
+        Args:
+            sequences: (B, T) of ``generate``.
+            scores: one (B · beams, V) a step.
+            beam_indices: (B, steps), which beam each token came from; None without beams.
+            normalize_logits: turn scores into logarithms of probabilities first.
+
+        Returns:
+            (B, steps).
+        """
+        stacked = torch.stack(scores)  # (steps, B · beams, V)
+        if normalize_logits:
+            stacked = stacked.log_softmax(-1)
+        steps = stacked.shape[0]
+        if beam_indices is None:
+            chosen = sequences[:, -steps:]
+            return stacked.transpose(0, 1).gather(2, chosen[:, :, None]).squeeze(2)
+        width = int((beam_indices >= 0).sum(-1).max())
+        beam_indices = beam_indices[:, :width]
+        over = beam_indices < 0
+        chosen = sequences[:, sequences.shape[1] - width :]
+        place = torch.arange(width, device=sequences.device)[None]
+        result = stacked[place, beam_indices.clamp(min=0), chosen]
+        return result.masked_fill(over, 0.0)

@@ -1,0 +1,227 @@
+"""From a folder or repository to a model: built without memory, filled with mapped tensors, the rest drawn anew."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from enfold.checkpoints import LoadReport, find_weights, load_into
+from enfold.errors import EnfoldError
+from enfold.log import get_logger
+from enfold.transformers.config import PretrainedConfig
+from enfold.transformers.sharing import split_fetch_arguments
+
+if TYPE_CHECKING:
+    from enfold.transformers.modeling import PreTrainedModel
+
+__all__ = ["from_pretrained"]
+
+logger = get_logger("enfold.transformers.modeling")
+
+# Accepted and without effect: how other implementations spare memory that is not taken here, and where code came from.
+IGNORED = (
+    "_fast_init",
+    "adapter_kwargs",
+    "code_revision",
+    "low_cpu_mem_usage",
+    "max_memory",
+    "offload_buffers",
+    "offload_folder",
+    "offload_state_dict",
+    "tp_plan",
+    "trust_remote_code",
+    "use_kernels",
+    "weights_only",
+)
+# What needs a part that this class does not have: said plainly rather than ignored.
+REFUSED = {
+    "from_tf": "TensorFlow weights",
+    "from_flax": "Flax weights",
+    "gguf_file": "GGUF weights",
+    "quantization_config": "quantised weights",
+    "load_in_8bit": "quantised weights",
+    "load_in_4bit": "quantised weights",
+}
+
+
+def from_pretrained(cls: type[PreTrainedModel], source: Any, *model_args: Any, **kwargs: Any) -> Any:
+    """See ``PreTrainedModel.from_pretrained``."""
+    for name, what in REFUSED.items():
+        if kwargs.pop(name, None):
+            raise EnfoldError(f"from_pretrained({name}=…): {what} are not read here; convert them to safetensors first")
+    for name in IGNORED:
+        kwargs.pop(name, None)
+    state_dict = kwargs.pop("state_dict", None)
+    wanted = kwargs.pop("dtype", kwargs.pop("torch_dtype", None)) or "auto"
+    device_map = kwargs.pop("device_map", None)
+    variant, use_safetensors = kwargs.pop("variant", None), kwargs.pop("use_safetensors", None)
+    ignore_mismatched = kwargs.pop("ignore_mismatched_sizes", False)
+    with_info = kwargs.pop("output_loading_info", False)
+    key_mapping = kwargs.pop("key_mapping", None)
+    implementation = kwargs.pop("attn_implementation", None)
+    generation_config = kwargs.pop("generation_config", None)
+    config = kwargs.pop("config", None)
+    where, overrides = split_fetch_arguments(kwargs)
+
+    if isinstance(config, PretrainedConfig):
+        config = copy.deepcopy(config)
+        model_kwargs = {}
+        for name, value in overrides.items():
+            if hasattr(config, name):
+                setattr(config, name, value)
+            else:
+                model_kwargs[name] = value
+    else:
+        config, model_kwargs = cls.config_class.from_pretrained(
+            source if config is None else config, return_unused_kwargs=True, **where, **overrides
+        )
+    if source is not None:
+        config.name_or_path = str(source)
+    if implementation:
+        config._attn_implementation = implementation
+
+    files: Any = state_dict
+    if state_dict is None:
+        if isinstance(source, str | os.PathLike) and os.path.isfile(source):
+            files = [source]
+        else:
+            files = find_weights(source, variant=variant, use_safetensors=use_safetensors, **where)
+
+    dtype = _type(wanted, config)
+    device = _device(device_map)
+    with torch.device("meta"):
+        model = cls(config, *model_args, **model_kwargs)
+    report = load_into(
+        model,
+        files,
+        dtype=dtype,
+        device=device,
+        prefix=cls.base_model_prefix,
+        key_mapping=key_mapping,
+        ignore_unexpected=cls._keys_to_ignore_on_load_unexpected,
+        ignore_mismatched_sizes=ignore_mismatched,
+    )
+    model_dtype = dtype or report.dtype or torch.float32
+    missing = _complete(model, report, model_dtype, device)
+    if wanted != "auto" or config.dtype is None:
+        config.dtype = model_dtype
+    model.eval()
+    _report(cls, source, report, missing)
+    if model.can_generate():
+        _take_generation_config(model, source, generation_config, where)
+    if device_map is not None:
+        model.hf_device_map = {"": device or torch.device("cpu")}
+    if with_info:
+        info = {
+            "missing_keys": [name for name in missing if name not in {bad[0] for bad in report.mismatched}],
+            "unexpected_keys": report.unexpected,
+            "mismatched_keys": report.mismatched,
+            "error_msgs": [],
+        }
+        return model, info
+    return model
+
+
+def _type(wanted: Any, config: PretrainedConfig) -> torch.dtype | None:
+    """Return the type to convert to, or None to keep what the file has."""
+    if wanted == "auto":
+        return config.dtype
+    dtype = getattr(torch, wanted.removeprefix("torch."), None) if isinstance(wanted, str) else wanted
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise EnfoldError(f"dtype={wanted!r} is no floating-point type; expected 'auto', 'float32', 'bfloat16' …")
+    return dtype
+
+
+def _device(device_map: Any) -> torch.device | None:
+    if device_map is None:
+        return None
+    if isinstance(device_map, Mapping):
+        places = {str(place) for place in device_map.values()}
+        if len(places) != 1:
+            raise EnfoldError(f"device_map names several devices ({', '.join(sorted(places))}); one model sits on one")
+        device_map = next(iter(device_map.values()))
+    if device_map in ("auto", "balanced", "balanced_low_0", "sequential"):
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(device_map)
+
+
+def _complete(model: PreTrainedModel, report: LoadReport, dtype: torch.dtype, device: torch.device | None) -> list[str]:
+    """Tie what is shared, draw what no file holds, and return the names of the latter."""
+    tied = model.tied_names()
+    for target, source in tied.items():
+        # A file may hold either name of a shared tensor; the one it holds counts.
+        if target in report.loaded and source not in report.loaded:
+            owner, _, leaf = source.rpartition(".")
+            setattr(model.get_submodule(owner), leaf, model.get_parameter(target))
+            report.loaded.add(source)
+    missing = [name for name in report.missing if name not in report.loaded and name not in tied]
+    drawn: dict[nn.Module, set[str]] = {}
+    for name in missing:
+        owner, _, leaf = name.rpartition(".")
+        drawn.setdefault(model.get_submodule(owner), set()).add(leaf)
+    for module, leaves in drawn.items():
+        _draw(model, module, leaves, dtype, device)
+    model.tie_weights()
+    _rebuild_buffers(model, device)
+    return missing
+
+
+def _draw(
+    model: PreTrainedModel, module: nn.Module, leaves: set[str], dtype: torch.dtype, device: torch.device | None
+) -> None:
+    """Draw the named tensors of one module as the family publishes it, leaving its loaded ones as they are."""
+    kept = {name: value for name, value in module._parameters.items() if value is not None and name not in leaves}
+    for name, value in list(module._parameters.items()):
+        if value is not None:
+            fresh = torch.zeros(value.shape, dtype=torch.float32 if value.is_floating_point() else value.dtype)
+            module._parameters[name] = nn.Parameter(fresh, requires_grad=value.requires_grad)
+    for name in leaves & set(module._buffers):
+        old = module._buffers[name]
+        module._buffers[name] = None if old is None else torch.zeros(old.shape, dtype=old.dtype, device=device)
+    model._init_weights(module)
+    for name, value in module._parameters.items():
+        if value is not None and name in leaves:
+            value.data = value.data.to(dtype=dtype, device=device)
+    module._parameters.update(kept)
+
+
+def _rebuild_buffers(model: PreTrainedModel, device: torch.device | None) -> None:
+    """Compute buffers that no file holds (position tables of models outside this package) by building once for real."""
+    empty = [name for name, buffer in model.named_buffers() if buffer.is_meta]
+    if not empty:
+        return
+    real = dict(type(model)(model.config).named_buffers())
+    for name in empty:
+        owner, _, leaf = name.rpartition(".")
+        model.get_submodule(owner)._buffers[leaf] = real[name].to(device) if device is not None else real[name]
+
+
+def _report(cls: type, source: Any, report: LoadReport, missing: Iterable[str]) -> None:
+    missing = list(missing)
+    if report.unexpected:
+        logger.info("%s: %s has no place for %s", source, cls.__name__, report.unexpected)
+    fresh = missing + [name for name, _, _ in report.mismatched if name not in missing]
+    if fresh:
+        logger.warning(
+            "Some weights of %s were not in %s and are newly initialized: %s\n"
+            "Train the model on a task before you use its predictions.",
+            cls.__name__,
+            source,
+            fresh,
+        )
+
+
+def _take_generation_config(model: PreTrainedModel, source: Any, given: Any, where: dict[str, Any]) -> None:
+    from enfold.transformers.generation.config import GenerationConfig
+
+    if given is not None:
+        model.generation_config = given
+    elif isinstance(source, str | os.PathLike) and not os.path.isfile(source):
+        found = GenerationConfig.find(source, **where)
+        if found is not None:
+            model.generation_config = found

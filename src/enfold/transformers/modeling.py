@@ -1,0 +1,353 @@
+"""The base of every model: making, loading, saving, sharing weights, resizing, checkpointing."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from enfold.checkpoints import save
+from enfold.errors import EnfoldError
+from enfold.log import get_logger
+from enfold.nn.conv import Conv1D
+from enfold.nn.embedding import resize_embedding, resize_linear
+from enfold.nn.norm import RMSNorm
+from enfold.transformers.config import PretrainedConfig
+from enfold.transformers.loading import from_pretrained
+from enfold.transformers.sharing import PushToHubMixin
+
+__all__ = ["PreTrainedModel"]
+
+logger = get_logger(__name__)
+
+
+class PreTrainedModel(nn.Module, PushToHubMixin):
+    """Base of all models.
+
+    A family sets ``config_class`` and ``base_model_prefix`` and ends each ``__init__`` with ``self.post_init()``.
+
+    Args:
+        config: what to build.
+    """
+
+    config_class: ClassVar[Any] = None
+    base_model_prefix: ClassVar[str] = ""
+    main_input_name: ClassVar[str] = "input_ids"
+    framework: ClassVar[str] = "pt"
+    # name of a tied parameter → name of the one it shares; tied when config.tie_word_embeddings says so
+    _tied_weights_keys: ClassVar[dict[str, str]] = {}
+    # names in checkpoints that this family does not need, as regular expressions
+    _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = []
+    _keys_to_ignore_on_load_missing: ClassVar[list[str]] = []
+    _no_split_modules: ClassVar[list[str]] = []
+    supports_gradient_checkpointing: ClassVar[bool] = True
+
+    def __init__(self, config: PretrainedConfig, *_: Any, **__: Any) -> None:
+        super().__init__()
+        if not isinstance(config, PretrainedConfig):
+            raise TypeError(f"{type(self).__name__} is built from a configuration, not from {type(config).__name__}")
+        self.config = config
+        self.name_or_path = config.name_or_path
+        self.warnings_issued: dict[str, bool] = {}
+        self.gradient_checkpointing = False
+        self._checkpoint_options: dict[str, Any] = {"use_reentrant": False}
+        self.generation_config: Any = None
+        if self.can_generate():
+            from enfold.transformers.generation.config import GenerationConfig
+
+            self.generation_config = GenerationConfig.from_model_config(config)
+
+    # --- making
+
+    @classmethod
+    def _from_config(cls, config: PretrainedConfig, **kwargs: Any) -> Any:
+        """Return a blank model with freshly drawn weights."""
+        dtype = kwargs.pop("dtype", kwargs.pop("torch_dtype", None))
+        kwargs.pop("trust_remote_code", None)
+        implementation = kwargs.pop("attn_implementation", None)
+        config = copy.deepcopy(config)
+        if implementation:
+            config._attn_implementation = implementation
+        model = cls(config, **kwargs)
+        return (
+            model if dtype in (None, "auto") else model.to(getattr(torch, dtype) if isinstance(dtype, str) else dtype)
+        )
+
+    from_config = _from_config
+
+    def post_init(self) -> None:
+        """Draw the weights, once for each part, and tie those that are shared; a family's ``__init__`` ends with it."""
+        if not any(parameter.is_meta for parameter in self.parameters()):
+            self.init_weights()
+        self.tie_weights()
+
+    def init_weights(self) -> None:
+        """Draw the weights of the parts that have not been drawn yet."""
+        for module in self.modules():
+            if not module.__dict__.get("_drawn"):
+                self._init_weights(module)
+                module.__dict__["_drawn"] = True
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        """Draw the weights of one part as published: normal with ``initializer_range``, biases zero, norms one."""
+        std = getattr(self.config, "initializer_range", 0.02)
+        if isinstance(module, nn.Linear | Conv1D):
+            module.weight.normal_(0.0, std)
+            if module.bias is not None:
+                module.bias.zero_()
+        elif isinstance(module, nn.Embedding):
+            module.weight.normal_(0.0, std)
+            if module.padding_idx is not None:
+                module.weight[module.padding_idx].zero_()
+        elif isinstance(module, nn.LayerNorm | RMSNorm):
+            module.weight.fill_(1.0)
+            if isinstance(module, nn.LayerNorm) and module.bias is not None:
+                module.bias.zero_()
+
+    # --- parts
+
+    @property
+    def base_model(self) -> nn.Module:
+        """The model without its head."""
+        return getattr(self, self.base_model_prefix, self)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(_tensors(self)).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the floating-point weights."""
+        return next((t.dtype for t in _tensors(self) if t.is_floating_point()), torch.float32)
+
+    @property
+    def dummy_inputs(self) -> dict[str, Tensor]:
+        """A small batch that the model accepts."""
+        return {"input_ids": torch.tensor([[1, 2, 3], [3, 2, 1]], device=self.device)}
+
+    @classmethod
+    def can_generate(cls) -> bool:
+        """Return whether the class has ``generate``."""
+        return hasattr(cls, "generate")
+
+    def get_input_embeddings(self) -> nn.Module:
+        """Return the embedding of tokens."""
+        base = self.base_model
+        if base is self or not isinstance(base, PreTrainedModel):
+            raise EnfoldError(f"{type(self).__name__} does not say where its embeddings are")
+        return base.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the embedding of tokens."""
+        base = self.base_model
+        if base is self or not isinstance(base, PreTrainedModel):
+            raise EnfoldError(f"{type(self).__name__} does not say where its embeddings are")
+        base.set_input_embeddings(value)
+
+    def get_output_embeddings(self) -> nn.Module | None:
+        """Return the layer that predicts tokens, or None."""
+        return getattr(self, "lm_head", None)
+
+    def set_output_embeddings(self, value: nn.Module) -> None:
+        """Replace the layer that predicts tokens."""
+        self.lm_head = value
+
+    def num_parameters(self, only_trainable: bool = False, exclude_embeddings: bool = False) -> int:
+        """Return the number of weights, each shared one counted once."""
+        skipped: set[int] = set()
+        if exclude_embeddings:
+            skipped = {id(part.weight) for part in self.modules() if isinstance(part, nn.Embedding)}
+        return sum(
+            parameter.numel()
+            for parameter in self.parameters()
+            if id(parameter) not in skipped and (parameter.requires_grad or not only_trainable)
+        )
+
+    def get_memory_footprint(self, return_buffers: bool = True) -> int:
+        """Return the bytes that the weights (and buffers) take."""
+        tensors = [*self.parameters(), *(self.buffers() if return_buffers else ())]
+        return sum(tensor.nbytes for tensor in tensors)
+
+    # --- sharing weights
+
+    def tied_names(self) -> dict[str, str]:
+        """Return name → the name whose parameter it shares, as the configuration asks."""
+        return dict(self._tied_weights_keys) if self.config.tie_word_embeddings else {}
+
+    def tie_weights(self, **_: Any) -> None:
+        """Make tied names one parameter."""
+        for target, source in self.tied_names().items():
+            owner, _, leaf = target.rpartition(".")
+            setattr(self.get_submodule(owner), leaf, self.get_parameter(source))
+
+    def resize_token_embeddings(
+        self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None, mean_resizing: bool = True
+    ) -> nn.Embedding:
+        """Give the model as many tokens as the tokenizer has.
+
+        Args:
+            new_num_tokens: rows of the embedding; None keeps them.
+            pad_to_multiple_of: round up to a multiple of this.
+            mean_resizing: draw new rows around the mean of the old ones.
+
+        Returns:
+            The embedding, a new one when its size changed.
+        """
+        old = self.get_input_embeddings()
+        assert isinstance(old, nn.Embedding)
+        rows = old.num_embeddings if new_num_tokens is None else new_num_tokens
+        if pad_to_multiple_of:
+            rows = -(-rows // pad_to_multiple_of) * pad_to_multiple_of
+        if rows == old.num_embeddings:
+            return old
+        std = getattr(self.config, "initializer_range", 0.02)
+        new = resize_embedding(old, rows, mean_resizing=mean_resizing, std=std)
+        self.set_input_embeddings(new)
+        head = self.get_output_embeddings()
+        if isinstance(head, nn.Linear):
+            self.set_output_embeddings(resize_linear(head, rows, mean_resizing=mean_resizing, std=std))
+            for target, source in self._tied_weights_keys.items():
+                grown, kept = self.get_parameter(target), self.get_parameter(source)
+                if grown.shape != kept.shape:  # a bias that the head keeps beside its linear layer
+                    owner, _, leaf = source.rpartition(".")
+                    setattr(self.get_submodule(owner), leaf, grown)
+        self.config.vocab_size = rows
+        self.tie_weights()
+        return new
+
+    # --- training with less memory
+
+    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: Mapping[str, Any] | None = None) -> None:
+        """Keep no activations inside layers: they are computed again in the backward pass.
+
+        Args:
+            gradient_checkpointing_kwargs: passed to ``torch.utils.checkpoint.checkpoint``.
+        """
+        options = {"use_reentrant": False, **(gradient_checkpointing_kwargs or {})}
+        for part in self._models():
+            part.gradient_checkpointing, part._checkpoint_options = True, options
+
+    def gradient_checkpointing_disable(self) -> None:
+        """Keep activations again."""
+        for part in self._models():
+            part.gradient_checkpointing = False
+
+    @property
+    def is_gradient_checkpointing(self) -> bool:
+        """Whether any part computes its activations again."""
+        return any(part.gradient_checkpointing for part in self._models())
+
+    def _models(self) -> Iterator[PreTrainedModel]:
+        return (part for part in self.modules() if isinstance(part, PreTrainedModel))
+
+    def through(self, layer: Callable[..., Any], *inputs: Any) -> Any:
+        """Run one layer, forgetting its activations where gradient checkpointing is on."""
+        if self.gradient_checkpointing and self.training:
+            return checkpoint(layer, *inputs, **self._checkpoint_options)
+        return layer(*inputs)
+
+    def enable_input_require_grads(self) -> None:
+        """Let gradients reach the embeddings' output, which frozen models with adapters need for checkpointing."""
+
+        def require(module: nn.Module, inputs: Any, output: Tensor) -> None:
+            output.requires_grad_(True)
+
+        self._require_grads_hook = self.get_input_embeddings().register_forward_hook(require)
+
+    def disable_input_require_grads(self) -> None:
+        """Undo ``enable_input_require_grads``."""
+        self._require_grads_hook.remove()
+
+    def set_attn_implementation(self, attn_implementation: str) -> None:
+        """Choose ``"sdpa"``, torch's fused attention, or ``"eager"``, the explicit softmax."""
+        for part in self._models():
+            part.config._attn_implementation = attn_implementation
+
+    # --- files
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *model_args: Any, **kwargs: Any) -> Any:
+        """Return a model with the weights of a folder or repository, in evaluation mode.
+
+        Args:
+            pretrained_model_name_or_path: a local folder, a repository's id, or None with ``config`` and
+                ``state_dict``.
+            model_args: passed to the class after the configuration.
+            kwargs: ``config``; ``state_dict``; ``dtype`` (or ``torch_dtype``: a type, its name, or ``"auto"``, the
+                default: as in the file); ``device_map`` (``"cpu"``, ``"auto"``, a device, ``{"": device}``);
+                ``variant``; ``use_safetensors``; ``ignore_mismatched_sizes``; ``output_loading_info``;
+                ``key_mapping``; ``attn_implementation``; where to look (cache_dir, revision, token, subfolder,
+                local_files_only, force_download); and any value of the configuration, such as ``num_labels=2``.
+
+        Returns:
+            The model, or ``(model, information)`` with ``output_loading_info=True``.
+
+        Example:
+            >>> from enfold.transformers import BertConfig, BertModel
+            >>> import tempfile
+            >>> tiny = BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2,
+            ...                   intermediate_size=8)
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     BertModel(tiny).save_pretrained(folder)
+            ...     BertModel.from_pretrained(folder).num_parameters() == BertModel(tiny).num_parameters()
+            True
+        """
+        return from_pretrained(cls, pretrained_model_name_or_path, *model_args, **kwargs)
+
+    def save_pretrained(
+        self,
+        save_directory: str | os.PathLike[str],
+        is_main_process: bool = True,
+        state_dict: Mapping[str, Tensor] | None = None,
+        push_to_hub: bool = False,
+        max_shard_size: int | str = "5GB",
+        safe_serialization: bool = True,
+        variant: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Write configuration and weights into a folder that ``from_pretrained`` reads.
+
+        Args:
+            save_directory: made when it does not exist.
+            is_main_process: write nothing but weights where this is False.
+            state_dict: name → tensor to write instead of the model's own.
+            push_to_hub: upload the folder too; ``kwargs`` are those of ``push_to_hub``.
+            max_shard_size: bytes, or ``"5GB"``.
+            safe_serialization: False writes ``pytorch_model.bin`` for very old readers.
+            variant: an infix for the weights, such as ``"fp16"``.
+        """
+        if is_main_process:
+            config = copy.deepcopy(self.config)
+            config.architectures = [type(self).__name__]
+            config.dtype = self.dtype
+            config.save_pretrained(save_directory)
+            if self.generation_config is not None:
+                self.generation_config.save_pretrained(save_directory)
+        save(
+            self.state_dict() if state_dict is None else state_dict,
+            save_directory,
+            max_shard_size=max_shard_size,
+            variant=variant,
+            tied=self._tied_weights_keys,
+            safe_serialization=safe_serialization,
+        )
+        if push_to_hub:
+            name = os.path.basename(os.path.abspath(save_directory))
+            self.push_to_hub(kwargs.pop("repo_id", name), max_shard_size=max_shard_size, **kwargs)
+
+    @classmethod
+    def register_for_auto_class(cls, auto_class: str = "AutoModel") -> None:
+        """Accepted for the ecosystem's spelling: enfold reads registered classes from ``AutoModel.register``."""
+
+
+def _tensors(module: nn.Module) -> Iterator[Tensor]:
+    yield from module.parameters()
+    yield from module.buffers()
+    yield torch.empty(0)  # a model without weights is on the CPU

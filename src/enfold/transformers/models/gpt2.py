@@ -1,0 +1,318 @@
+"""GPT-2 (Radford et al., 2019, "Language Models are Unsupervised Multitask Learners").
+
+Shapes: B rows, T tokens, S tokens with the past, H heads, D width, V words.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from enfold.errors import EnfoldError
+from enfold.nn.activations import activation
+from enfold.nn.attention import attend, merge_heads, split_heads
+from enfold.nn.cache import Cache, CacheLayer, DynamicCache
+from enfold.nn.conv import Conv1D
+from enfold.nn.losses import causal_lm_loss
+from enfold.nn.mask import causal_mask
+from enfold.transformers.configs.gpt2 import GPT2Config
+from enfold.transformers.generation.mixin import GenerationMixin
+from enfold.transformers.heads import (
+    LastTokenClassificationHead,
+    QuestionAnsweringHead,
+    TokenClassificationHead,
+    as_asked,
+)
+from enfold.transformers.modeling import PreTrainedModel
+from enfold.transformers.outputs import BaseModelOutputWithPastAndCrossAttentions, CausalLMOutputWithCrossAttentions
+
+__all__ = [
+    "GPT2Config",
+    "GPT2ForQuestionAnswering",
+    "GPT2ForSequenceClassification",
+    "GPT2ForTokenClassification",
+    "GPT2LMHeadModel",
+    "GPT2Model",
+    "GPT2PreTrainedModel",
+]
+
+
+class GPT2Attention(nn.Module):
+    """Causal attention; one projection makes queries, keys and values."""
+
+    def __init__(self, config: GPT2Config, index: int) -> None:
+        super().__init__()
+        width, heads = config.n_embd, config.n_head
+        if width % heads:
+            raise EnfoldError(f"n_embd {width} is no multiple of n_head {heads}")
+        self.c_attn = Conv1D(3 * width, width)
+        self.c_proj = Conv1D(width, width)
+        self.resid_dropout = nn.Dropout(config.resid_pdrop)
+        self.head_dim = width // heads
+        self.drop = config.attn_pdrop
+        self.scale = self.head_dim**-0.5 if config.scale_attn_weights else 1.0
+        if config.scale_attn_by_inverse_layer_idx:
+            self.scale /= index + 1
+
+    def forward(
+        self, x: Tensor, mask: Tensor | None, causal: bool, cache: CacheLayer | None, weights: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return (B, T, D) and, with ``weights``, (B, H, T, S)."""
+        q, k, v = (split_heads(part, self.head_dim) for part in self.c_attn(x).chunk(3, dim=-1))  # (B, H, T, d)
+        if cache is not None:
+            k, v = cache.update_and_fetch(k, v)  # (B, H, S, d)
+        dropout = self.drop if self.training else 0.0
+        out, shares = attend(q, k, v, mask, causal=causal, scale=self.scale, dropout=dropout, weights=weights)
+        return self.resid_dropout(self.c_proj(merge_heads(out))), shares
+
+
+class GPT2MLP(nn.Module):
+    """The feed-forward."""
+
+    def __init__(self, config: GPT2Config) -> None:
+        super().__init__()
+        inner = config.n_inner or 4 * config.n_embd
+        self.c_fc = Conv1D(inner, config.n_embd)
+        self.c_proj = Conv1D(config.n_embd, inner)
+        self.act = activation(config.activation_function)
+        self.dropout = nn.Dropout(config.resid_pdrop)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, T, D) for (B, T, D)."""
+        return self.dropout(self.c_proj(self.act(self.c_fc(x))))
+
+
+class GPT2Block(nn.Module):
+    """One layer: attention, then feed-forward, each normalised before."""
+
+    def __init__(self, config: GPT2Config, index: int) -> None:
+        super().__init__()
+        self.ln_1 = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
+        self.attn = GPT2Attention(config, index)
+        self.ln_2 = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
+        self.mlp = GPT2MLP(config)
+
+    def forward(
+        self, x: Tensor, mask: Tensor | None, causal: bool, cache: CacheLayer | None, weights: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return (B, T, D) and, with ``weights``, the attention weights."""
+        attended, shares = self.attn(self.ln_1(x), mask, causal, cache, weights)
+        x = x + attended
+        return x + self.mlp(self.ln_2(x)), shares
+
+
+class GPT2PreTrainedModel(PreTrainedModel):
+    """What all GPT-2 models share."""
+
+    config_class = GPT2Config
+    base_model_prefix = "transformer"
+    _no_split_modules = ["GPT2Block"]
+    # causal triangles that old checkpoints stored as buffers
+    _keys_to_ignore_on_load_unexpected = [r"attn\.bias$", r"attn\.masked_bias$"]
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, GPT2Attention | GPT2MLP):
+            # Projections into the residual stream are drawn smaller, by the root of their number (paper, section 2.3).
+            module.c_proj.weight.normal_(0.0, self.config.initializer_range / (2 * self.config.n_layer) ** 0.5)
+            module.c_proj.__dict__["_drawn"] = True
+
+
+class GPT2Model(GPT2PreTrainedModel):
+    """GPT-2 without a head."""
+
+    def __init__(self, config: GPT2Config) -> None:
+        super().__init__(config)
+        if config.add_cross_attention:
+            raise EnfoldError("GPT-2 with cross-attention (config.add_cross_attention) is not available")
+        self.wte = nn.Embedding(config.vocab_size, config.n_embd)
+        self.wpe = nn.Embedding(config.n_positions, config.n_embd)
+        self.drop = nn.Dropout(config.embd_pdrop)
+        self.h = nn.ModuleList(GPT2Block(config, index) for index in range(config.n_layer))
+        self.ln_f = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        """Return the embedding of tokens."""
+        return self.wte
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the embedding of tokens."""
+        self.wte = value
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        past_key_values: Cache | Any | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        use_cache: bool | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        **_: Any,
+    ) -> Any:
+        """Return the states of every token.
+
+        Args:
+            input_ids: (B, T).
+            past_key_values: keys and values of the tokens before.
+            attention_mask: (B, S), 1 for a token, 0 for padding; the past included.
+            token_type_ids: (B, T), tokens whose embeddings are added.
+            position_ids: (B | 1, T); counted on from the past by default.
+            inputs_embeds: (B, T, D), instead of ``input_ids``.
+            use_cache: return the cache; ``config.use_cache`` by default.
+            output_attentions: return the attention weights.
+            output_hidden_states: return the states between the layers.
+            return_dict: False returns a tuple.
+        """
+        config = self.config
+        x = self.wte(input_ids) if inputs_embeds is None else inputs_embeds
+        length = x.shape[1]
+        cache = decoder_cache(self, past_key_values, use_cache)
+        past = 0 if cache is None else cache.get_seq_length()
+        if position_ids is None:
+            position_ids = torch.arange(past, past + length, device=x.device)[None]
+        mask, causal = causal_mask(attention_mask, length, past, device=x.device)
+        want_weights = config.output_attentions if output_attentions is None else output_attentions
+        want_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        explicit = want_weights or config._attn_implementation == "eager"
+
+        x = x + self.wpe(position_ids)
+        if token_type_ids is not None:
+            x = x + self.wte(token_type_ids)
+        x = self.drop(x)
+        states, shares = [], []
+        for index, block in enumerate(self.h):
+            if want_states:
+                states.append(x)
+            kept = None if cache is None else cache.layer(index)
+            x, weights = self.through(block, x, mask, causal, kept, explicit)
+            if want_weights:
+                shares.append(weights)
+        x = self.ln_f(x)
+        output = BaseModelOutputWithPastAndCrossAttentions(
+            last_hidden_state=x,
+            past_key_values=cache,
+            hidden_states=(*states, x) if want_states else None,
+            attentions=tuple(shares) if want_weights else None,
+        )
+        return as_asked(output, return_dict, config.return_dict)
+
+
+def decoder_cache(model: PreTrainedModel, past: Cache | Any | None, use_cache: bool | None) -> Cache | None:
+    """Return the cache a decoder writes to: the given one, a new one, or None when none is wanted.
+
+    Recomputing activations would write keys twice, so gradient checkpointing goes without.
+    """
+    if past is not None:
+        return past if isinstance(past, Cache) else DynamicCache.from_legacy_cache(past)
+    if model.gradient_checkpointing and model.training:
+        return None
+    return DynamicCache() if (model.config.use_cache if use_cache is None else use_cache) else None
+
+
+class GPT2LMHeadModel(GPT2PreTrainedModel, GenerationMixin):
+    """GPT-2 that continues a text.
+
+    Example:
+        >>> model = GPT2LMHeadModel(GPT2Config(vocab_size=9, n_embd=8, n_layer=1, n_head=2)).eval()
+        >>> model.generate(torch.tensor([[1, 2]]), max_new_tokens=3, do_sample=False).shape
+        torch.Size([1, 5])
+    """
+
+    _tied_weights_keys = {"lm_head.weight": "transformer.wte.weight"}
+
+    def __init__(self, config: GPT2Config) -> None:
+        super().__init__(config)
+        self.transformer = GPT2Model(config)
+        self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        past_key_values: Any = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        use_cache: bool | None = None,
+        logits_to_keep: int | Tensor = 0,
+        num_items_in_batch: Tensor | int | None = None,
+        return_dict: bool | None = None,
+        **extra: Any,
+    ) -> Any:
+        """Return next-token logits (B, T, V); ``labels`` (B, T) are the input ids, or -100."""
+        states = self.transformer(
+            input_ids,
+            past_key_values=past_key_values,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            position_ids=position_ids,
+            inputs_embeds=inputs_embeds,
+            use_cache=use_cache,
+            return_dict=True,
+            **extra,
+        )
+        kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
+        logits = self.lm_head(states.last_hidden_state[:, kept])
+        loss = None if labels is None else causal_lm_loss(logits, labels, num_items_in_batch)
+        output = CausalLMOutputWithCrossAttentions(
+            loss, logits, states.past_key_values, states.hidden_states, states.attentions
+        )
+        return as_asked(output, return_dict, self.config.return_dict)
+
+
+class GPT2ForSequenceClassification(LastTokenClassificationHead, GPT2PreTrainedModel):
+    """GPT-2 with one prediction a row, at its last token."""
+
+    def __init__(self, config: GPT2Config) -> None:
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.transformer = GPT2Model(config)
+        self.score = nn.Linear(config.n_embd, config.num_labels, bias=False)
+        self.post_init()
+
+    def read(self, output: Any) -> Tensor:
+        """Return logits (B, T, C)."""
+        return self.score(output.last_hidden_state)
+
+
+class GPT2ForTokenClassification(TokenClassificationHead, GPT2PreTrainedModel):
+    """GPT-2 with one prediction a token."""
+
+    def __init__(self, config: GPT2Config) -> None:
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        drop = getattr(config, "classifier_dropout", None)
+        drop = getattr(config, "hidden_dropout", None) if drop is None else drop
+        self.transformer = GPT2Model(config)
+        self.dropout = nn.Dropout(0.1 if drop is None else drop)
+        self.classifier = nn.Linear(config.n_embd, config.num_labels)
+        self.post_init()
+
+    def read(self, output: Any) -> Tensor:
+        """Return logits (B, T, C)."""
+        return self.classifier(self.dropout(output.last_hidden_state))
+
+
+class GPT2ForQuestionAnswering(QuestionAnsweringHead, GPT2PreTrainedModel):
+    """GPT-2 that marks an answer in a text."""
+
+    def __init__(self, config: GPT2Config) -> None:
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.transformer = GPT2Model(config)
+        self.qa_outputs = nn.Linear(config.n_embd, 2)
+        self.post_init()
+
+    def read(self, output: Any) -> Tensor:
+        """Return logits (B, T, 2)."""
+        return self.qa_outputs(output.last_hidden_state)
