@@ -39,6 +39,7 @@ class Progress:
         label: what is being done.
         unit: what one step is; ``"B"`` prints sizes in bytes.
         quiet: draw nothing.
+        initial: steps that were done before, and say nothing about the rate.
 
     Example:
         >>> with Progress(3, "steps", quiet=True) as bar:
@@ -48,9 +49,11 @@ class Progress:
         3
     """
 
-    def __init__(self, total: int | None = None, label: str = "", *, unit: str = "it", quiet: bool = False) -> None:
+    def __init__(
+        self, total: int | None = None, label: str = "", *, unit: str = "it", quiet: bool = False, initial: int = 0
+    ) -> None:
         self.total, self.label, self.unit = total, label, unit
-        self.done = 0
+        self.done = self._initial = initial
         self.values: dict[str, Any] = {}
         self._quiet = quiet or not _enabled
         self._terminal = sys.stderr.isatty()
@@ -66,6 +69,16 @@ class Progress:
         if not self._quiet and now - self._drawn >= (0.1 if self._terminal else 10.0):
             self._drawn = now
             self._draw(end="" if self._terminal else "\n")
+
+    def report(self, **values: Any) -> None:
+        """Show ``values`` now: behind the bar on a terminal, as a line of its own elsewhere."""
+        if self._terminal:
+            self.advance(0, **values)
+            return
+        self.values.update(values)
+        if not self._quiet:
+            self._drawn = time.monotonic()
+            self._draw(end="\n")
 
     def close(self) -> None:
         """Draw the final state; a second call does nothing."""
@@ -85,7 +98,7 @@ class Progress:
 
     def _draw(self, end: str) -> None:
         elapsed = max(time.monotonic() - self._start, 1e-9)
-        rate = self.done / elapsed
+        rate = (self.done - self._initial) / elapsed
         parts = [self.label] if self.label else []
         if self.total:
             share = min(self.done / self.total, 1.0)

@@ -3,7 +3,7 @@
 from enfold.lazy import face
 
 __getattr__, __dir__, __all__ = face(
-    "enfold.accelerate.utils",
+    __name__,
     {
         "enfold.accelerate.accelerator": ["extract_model_from_parallel"],
         "enfold.accelerate.operations": [

@@ -1,0 +1,461 @@
+"""``TrainingArguments``: every argument of the ecosystem's versions 4 and 5, under one set of names."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import functools
+import json
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from enfold.errors import EnfoldError, nearest
+from enfold.log import get_logger
+from enfold.transformers.trainer.outcomes import HubStrategy, IntervalStrategy, SaveStrategy
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["OptimizerNames", "TrainingArguments", "UnsupportedArgument"]
+
+logger = get_logger(__name__)
+
+
+class UnsupportedArgument(ValueError, EnfoldError):
+    """An argument asks for something that this version does not do."""
+
+
+class OptimizerNames(str, enum.Enum):
+    """The names that ``optim`` takes."""
+
+    ADAMW_TORCH = "adamw_torch"
+    ADAMW_TORCH_FUSED = "adamw_torch_fused"
+    ADAFACTOR = "adafactor"
+    SGD = "sgd"
+    ADAGRAD = "adagrad"
+    RMSPROP = "rmsprop"
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+# Older and newer spellings: old → (field, how the value is turned; None leaves the field alone).
+ALIASES: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "evaluation_strategy": ("eval_strategy", _same),
+    "no_cuda": ("use_cpu", _same),
+    "per_gpu_train_batch_size": ("per_device_train_batch_size", _same),
+    "per_gpu_eval_batch_size": ("per_device_eval_batch_size", _same),
+    "group_by_length": ("train_sampling_strategy", lambda on: "group_by_length" if on else None),
+    "adafactor": ("optim", lambda on: "adafactor" if on else None),
+    "push_to_hub_token": ("hub_token", _same),
+    "push_to_hub_model_id": ("hub_model_id", _same),
+    "include_inputs_for_metrics": ("include_for_metrics", lambda on: ["inputs"] if on else None),
+    "include_tokens_per_second": ("include_num_input_tokens_seen", lambda on: "all" if on else None),
+    "activation_checkpointing": ("gradient_checkpointing", _same),
+    "activation_checkpointing_kwargs": ("gradient_checkpointing_kwargs", _same),
+    "torchdynamo": ("torch_compile_backend", _same),
+    "lr_scheduler": ("lr_scheduler_type", _same),
+}
+
+# Accepted without effect: they choose among back ends that do not exist here, or tune what needs no tuning.
+IGNORED = frozenset(
+    {
+        "overwrite_output_dir",
+        "half_precision_backend",
+        "fp16_backend",
+        "fp16_opt_level",
+        "use_mps_device",
+        "past_index",
+        "tpu_num_cores",
+        "tpu_metrics_debug",
+        "mp_parameters",
+        "ray_scope",
+        "jit_mode_eval",
+        "use_ipex",
+        "xpu_backend",
+        "sharded_ddp",
+        "dispatch_batches",
+        "split_batches",
+        "push_to_hub_organization",
+        "fsdp_min_num_params",
+        "fsdp_transformer_layer_cls_to_wrap",
+    }
+)
+
+# Fields whose feature is absent: any other value than the default is refused when a Trainer is made.
+ABSENT = (
+    "optim_target_modules",
+    "use_liger_kernel",
+    "liger_kernel_config",
+    "neftune_noise_alpha",
+    "auto_find_batch_size",
+    "parallelism_config",
+    "fsdp",
+    "fsdp_config",
+    "deepspeed",
+    "debug",
+    "batch_eval_metrics",
+    "enable_jit_checkpoint",
+)
+
+
+def _spelled(cls: type[Any]) -> type[Any]:
+    """Let the arguments be given, read and set under their other spellings."""
+    plain = cls.__init__
+
+    @functools.wraps(plain)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        known = {item.name for item in dataclasses.fields(self)}
+        for old in [name for name in kwargs if name not in known]:
+            value = kwargs.pop(old)
+            if old in ALIASES:
+                name, turn = ALIASES[old]
+                turned = None if value is None else turn(value)
+                if turned is not None:
+                    kwargs.setdefault(name, turned)
+            elif old not in IGNORED:
+                names = [*known, *ALIASES, *IGNORED]
+                raise TypeError(f"{cls.__name__} has no argument {old!r}{nearest(old, names)}")
+        plain(self, *args, **kwargs)
+
+    cls.__init__ = __init__
+    for old, (name, turn) in ALIASES.items():
+        if turn is _same:
+            setattr(cls, old, _renamed(name))
+    return cls
+
+
+def _renamed(name: str) -> property:
+    return property(lambda self: getattr(self, name), lambda self, value: setattr(self, name, value))
+
+
+@_spelled
+@dataclass
+class TrainingArguments:
+    """How a :class:`Trainer` trains, evaluates, logs and saves.
+
+    All arguments of the ecosystem's versions 4 and 5 are accepted: ``evaluation_strategy``, ``logging_dir``,
+    ``warmup_ratio``, ``no_cuda``, ``group_by_length`` and others are further spellings.
+
+    Args:
+        output_dir: folder for checkpoints; ``trainer_output`` by default.
+        per_device_train_batch_size, per_device_eval_batch_size: rows per batch and process (8).
+        num_train_epochs, max_steps: length of the training; ``max_steps`` wins when it is positive.
+        learning_rate, weight_decay, adam_beta1, adam_beta2, adam_epsilon, max_grad_norm: of the optimizer.
+        lr_scheduler_type, lr_scheduler_kwargs, warmup_steps, warmup_ratio: the rate over the steps; ``warmup_steps``
+            below 1 is a share of all steps.
+        optim: ``adamw_torch_fused`` (default), ``adamw_torch``, ``sgd``, ``adafactor``, ``adagrad`` or ``rmsprop``.
+        gradient_accumulation_steps: batches per update; the loss is normalised over the whole window.
+        bf16, fp16: compute in half precision, weights in float32 (fp16 needs a CUDA device); bf16_full_eval and
+            fp16_full_eval evaluate with half-precision weights.
+        logging_strategy, logging_steps, eval_strategy, eval_steps, save_strategy, save_steps: when; a number of steps
+            below 1 is a share of all steps.
+        save_total_limit, load_best_model_at_end, metric_for_best_model, greater_is_better: which checkpoints stay.
+        seed, data_seed: of weights, dropout and the order of rows.
+        train_sampling_strategy: ``random``, ``sequential`` or ``group_by_length``.
+        report_to: ``none``, or ``jsonl`` for one JSON object per log in ``logging_dir``/log.jsonl.
+        logging_dir: folder of that log; giving it turns the log on.
+
+    Example:
+        >>> TrainingArguments("out", evaluation_strategy="epoch").eval_strategy.value
+        'epoch'
+    """
+
+    output_dir: str | None = None
+    per_device_train_batch_size: int = 8
+    num_train_epochs: float = 3.0
+    max_steps: int = -1
+    learning_rate: float = 5e-5
+    lr_scheduler_type: str = "linear"
+    lr_scheduler_kwargs: dict[str, Any] | str | None = None
+    warmup_steps: float = 0
+    warmup_ratio: float | None = None
+    optim: str = "adamw_torch_fused"
+    optim_args: str | None = None
+    weight_decay: float = 0.0
+    adam_beta1: float = 0.9
+    adam_beta2: float = 0.999
+    adam_epsilon: float = 1e-8
+    optim_target_modules: str | list[str] | None = None
+    gradient_accumulation_steps: int = 1
+    average_tokens_across_devices: bool = True
+    max_grad_norm: float = 1.0
+    label_smoothing_factor: float = 0.0
+    bf16: bool = False
+    fp16: bool = False
+    bf16_full_eval: bool = False
+    fp16_full_eval: bool = False
+    tf32: bool | None = None
+    gradient_checkpointing: bool | None = None
+    gradient_checkpointing_kwargs: dict[str, Any] | str | None = None
+    torch_compile: bool = False
+    torch_compile_backend: str | None = None
+    torch_compile_mode: str | None = None
+    use_liger_kernel: bool = False
+    liger_kernel_config: dict[str, bool] | None = None
+    use_cache: bool = False
+    neftune_noise_alpha: float | None = None
+    torch_empty_cache_steps: int | None = None
+    auto_find_batch_size: bool = False
+    logging_strategy: str = "steps"
+    logging_steps: float = 500
+    logging_first_step: bool = False
+    logging_dir: str | None = None
+    log_on_each_node: bool = True
+    logging_nan_inf_filter: bool = True
+    include_num_input_tokens_seen: str | bool = "no"
+    log_level: str = "passive"
+    log_level_replica: str = "warning"
+    disable_tqdm: bool | None = None
+    report_to: str | list[str] | None = "none"
+    run_name: str | None = None
+    project: str = "huggingface"
+    trackio_space_id: str | None = None
+    trackio_bucket_id: str | None = None
+    trackio_static_space_id: str | bool | None = None
+    eval_strategy: str = "no"
+    eval_steps: float | None = None
+    eval_delay: float = 0
+    per_device_eval_batch_size: int = 8
+    prediction_loss_only: bool = False
+    eval_on_start: bool = False
+    eval_do_concat_batches: bool = True
+    eval_use_gather_object: bool = False
+    eval_accumulation_steps: int | None = None
+    include_for_metrics: list[str] = field(default_factory=list)
+    batch_eval_metrics: bool = False
+    save_only_model: bool = False
+    save_strategy: str = "steps"
+    save_steps: float = 500
+    save_on_each_node: bool = False
+    save_total_limit: int | None = None
+    save_safetensors: bool = True
+    enable_jit_checkpoint: bool = False
+    push_to_hub: bool = False
+    hub_token: str | None = None
+    hub_private_repo: bool | None = None
+    hub_model_id: str | None = None
+    hub_strategy: str = "every_save"
+    hub_always_push: bool = False
+    hub_revision: str | None = None
+    load_best_model_at_end: bool = False
+    metric_for_best_model: str | None = None
+    greater_is_better: bool | None = None
+    ignore_data_skip: bool = False
+    restore_callback_states_from_checkpoint: bool = False
+    full_determinism: bool = False
+    seed: int = 42
+    data_seed: int | None = None
+    use_cpu: bool = False
+    accelerator_config: dict[str, Any] | str | None = None
+    parallelism_config: Any = None
+    dataloader_drop_last: bool = False
+    dataloader_num_workers: int = 0
+    dataloader_pin_memory: bool = True
+    dataloader_persistent_workers: bool = False
+    dataloader_prefetch_factor: int | None = None
+    dataloader_multiprocessing_context: str | None = None
+    dataloader_in_order: bool = True
+    remove_unused_columns: bool = True
+    label_names: list[str] | None = None
+    train_sampling_strategy: str = "random"
+    length_column_name: str = "length"
+    ddp_find_unused_parameters: bool | None = None
+    ddp_bucket_cap_mb: int | None = None
+    ddp_broadcast_buffers: bool | None = None
+    ddp_static_graph: bool | None = None
+    ddp_backend: str | None = None
+    ddp_timeout: int = 1800
+    fsdp: str | list[Any] | None = None
+    fsdp_config: dict[str, Any] | str | None = None
+    deepspeed: dict[str, Any] | str | None = None
+    debug: str | list[Any] = ""
+    skip_memory_metrics: bool = True
+    do_train: bool = False
+    do_eval: bool = False
+    do_predict: bool = False
+    resume_from_checkpoint: str | None = None
+    local_rank: int = -1
+
+    def __post_init__(self) -> None:
+        self.output_dir = os.path.expanduser(os.fspath(self.output_dir or "trainer_output"))
+        if self.logging_dir is not None:
+            self.logging_dir = os.path.expanduser(os.fspath(self.logging_dir))
+        for name, kind in _CHOICES.items():
+            setattr(self, name, _choice(name, getattr(self, name), kind))
+        self.optim = _choice("optim", self.optim, OptimizerNames).value
+        if self.train_sampling_strategy not in _SAMPLING:
+            hint = nearest(str(self.train_sampling_strategy), _SAMPLING)
+            raise ValueError(f"train_sampling_strategy must be one of {', '.join(_SAMPLING)}{hint}")
+        for name in ("lr_scheduler_kwargs", "gradient_checkpointing_kwargs", "accelerator_config"):
+            value = getattr(self, name)
+            if isinstance(value, str) and value.lstrip().startswith("{"):
+                setattr(self, name, json.loads(value))
+        self.gradient_checkpointing = bool(self.gradient_checkpointing)
+        self.do_eval = self.do_eval or self.eval_strategy != IntervalStrategy.NO
+        if self.eval_strategy == IntervalStrategy.STEPS and not self.eval_steps:
+            self.eval_steps = self.logging_steps
+        for what in ("logging", "eval", "save"):
+            steps = getattr(self, f"{what}_steps")
+            if getattr(self, f"{what}_strategy") == IntervalStrategy.STEPS and not (steps and steps > 0):
+                raise ValueError(f"{what}_steps must be positive when {what}_strategy is 'steps', got {steps!r}")
+        self._check_best()
+        if self.bf16 and self.fp16:
+            raise ValueError("choose one of bf16 and fp16")
+        if self.gradient_accumulation_steps < 1:
+            raise ValueError("gradient_accumulation_steps must be at least 1")
+        if self.warmup_steps < 0 or (self.warmup_ratio is not None and not 0 <= self.warmup_ratio <= 1):
+            raise ValueError("warmup_steps may not be negative, and warmup_ratio lies between 0 and 1")
+        if self.disable_tqdm is None:
+            self.disable_tqdm = False
+        reports = [] if self.report_to is None else self.report_to
+        self.report_to = [reports] if isinstance(reports, str) else list(reports)
+        self.report_to = [name for name in self.report_to if name not in ("none", "all")]
+        if isinstance(self.include_num_input_tokens_seen, bool):
+            self.include_num_input_tokens_seen = "all" if self.include_num_input_tokens_seen else "no"
+
+    def _check_best(self) -> None:
+        wants_best = self.load_best_model_at_end or self.save_strategy == SaveStrategy.BEST
+        if wants_best and self.metric_for_best_model is None:
+            self.metric_for_best_model = "loss"
+        if self.greater_is_better is None and self.metric_for_best_model is not None:
+            self.greater_is_better = not self.metric_for_best_model.endswith("loss")
+        if not self.load_best_model_at_end:
+            return
+        if self.eval_strategy == IntervalStrategy.NO:
+            raise ValueError("load_best_model_at_end needs evaluation during training: set eval_strategy")
+        if self.save_strategy == SaveStrategy.BEST:
+            return
+        if str(self.save_strategy.value) != str(self.eval_strategy.value):  # type: ignore[attr-defined]
+            raise ValueError(
+                "load_best_model_at_end needs save_strategy equal to eval_strategy; they are "
+                f"{self.save_strategy.value!r} and {self.eval_strategy.value!r}"  # type: ignore[attr-defined]
+            )
+        whole = self.save_steps >= 1 and (self.eval_steps or 0) >= 1
+        if self.eval_strategy == IntervalStrategy.STEPS and whole and self.save_steps % (self.eval_steps or 1):
+            raise ValueError(
+                f"load_best_model_at_end needs save_steps ({self.save_steps}) to be a multiple of eval_steps "
+                f"({self.eval_steps})"
+            )
+
+    def check_supported(self) -> None:
+        """Raise :class:`UnsupportedArgument` when an argument asks for something that is not implemented."""
+        defaults = {item.name: _default(item) for item in dataclasses.fields(self)}
+        for name in ABSENT:
+            value = getattr(self, name)
+            if value != defaults[name] and value not in (None, False, "", [], {}):
+                raise UnsupportedArgument(f"TrainingArguments.{name} is not supported; leave it at {defaults[name]!r}")
+        if self.train_sampling_strategy == "batch_rebalance":
+            raise UnsupportedArgument("train_sampling_strategy='batch_rebalance' is not supported; use group_by_length")
+        if self.fp16 and self.device.type != "cuda":
+            raise UnsupportedArgument("fp16 needs a CUDA device; use bf16=True on a processor")
+
+    # --- where ----------------------------------------------------------------------------------------------------
+
+    @property
+    def device(self) -> torch.device:
+        """Where this process computes."""
+        return self._state.device
+
+    @property
+    def _state(self) -> Any:
+        from enfold.accelerate.state import PartialState
+
+        return PartialState(cpu=self.use_cpu, backend=self.ddp_backend)
+
+    @property
+    def world_size(self) -> int:
+        """How many processes train together."""
+        return self._state.num_processes
+
+    @property
+    def process_index(self) -> int:
+        """Which of them this is."""
+        return self._state.process_index
+
+    @property
+    def local_process_index(self) -> int:
+        """Which of this machine's processes this is."""
+        return self._state.local_process_index
+
+    @property
+    def n_gpu(self) -> int:
+        """GPUs that this process uses: 0 or 1."""
+        return int(self.device.type == "cuda")
+
+    @property
+    def should_log(self) -> bool:
+        """Whether this process shows logs."""
+        return self.local_process_index == 0 if self.log_on_each_node else self.process_index == 0
+
+    @property
+    def should_save(self) -> bool:
+        """Whether this process writes checkpoints."""
+        return self.local_process_index == 0 if self.save_on_each_node else self.process_index == 0
+
+    @property
+    def train_batch_size(self) -> int:
+        """Rows of a training batch of this process."""
+        return self.per_device_train_batch_size
+
+    @property
+    def eval_batch_size(self) -> int:
+        """Rows of an evaluation batch of this process."""
+        return self.per_device_eval_batch_size
+
+    @property
+    def mixed_precision(self) -> str:
+        """``"bf16"``, ``"fp16"`` or ``"no"``."""
+        return "bf16" if self.bf16 else "fp16" if self.fp16 else "no"
+
+    def get_warmup_steps(self, num_training_steps: int) -> int:
+        """Return how many steps the learning rate rises."""
+        if self.warmup_steps >= 1:
+            return int(self.warmup_steps)
+        return math.ceil(num_training_steps * (self.warmup_steps or self.warmup_ratio or 0.0))
+
+    # --- as text --------------------------------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the arguments as plain values, tokens left out."""
+        values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
+        plain = {name: value.value if isinstance(value, enum.Enum) else value for name, value in values.items()}
+        return {
+            name: f"<{name.upper()}>" if name.endswith("_token") and value else value for name, value in plain.items()
+        }
+
+    def to_json_string(self) -> str:
+        """Return the arguments as JSON, tokens left out."""
+        return json.dumps(self.to_dict(), indent=2, default=str)
+
+    def to_sanitized_dict(self) -> dict[str, Any]:
+        """Return the arguments as numbers, booleans and text only, for a tracker."""
+        simple = (bool, int, float, str)
+        return {name: value if isinstance(value, simple) else str(value) for name, value in self.to_dict().items()}
+
+
+_CHOICES: dict[str, type[enum.Enum]] = {
+    "logging_strategy": IntervalStrategy,
+    "eval_strategy": IntervalStrategy,
+    "save_strategy": SaveStrategy,
+    "hub_strategy": HubStrategy,
+}
+_SAMPLING = ("random", "sequential", "group_by_length", "batch_rebalance")
+
+
+def _choice(name: str, value: Any, kind: type[enum.Enum]) -> Any:
+    if isinstance(value, bool):  # very old programs switched evaluation on with True
+        value = "steps" if value else "no"
+    known = [item.value for item in kind]
+    plain = value.value if isinstance(value, enum.Enum) else value
+    if plain not in known:
+        raise ValueError(f"{name} must be one of {', '.join(known)}, got {plain!r}{nearest(str(plain), known)}")
+    return kind(plain)
+
+
+def _default(item: dataclasses.Field[Any]) -> Any:
+    return item.default_factory() if item.default_factory is not dataclasses.MISSING else item.default
