@@ -42,10 +42,10 @@ def assets() -> tuple[str, Mapping[str, Asset]]:
 def body_css() -> dict[str, str]:
     """Colours of the page before its style sheet is there; pages that embed it read them."""
     return {
-        "body_background_fill": "#ffffff",
-        "body_text_color": "#1b1f27",
-        "body_background_fill_dark": "#0e1116",
-        "body_text_color_dark": "#e8eaee",
+        "body_background_fill": "#f7f8fb",
+        "body_text_color": "#1a1f2b",
+        "body_background_fill_dark": "#0d1017",
+        "body_text_color_dark": "#e7eaf0",
     }
 
 
