@@ -87,6 +87,14 @@ __getattr__, __dir__, __all__ = face(
         ".download": ["HfFileMetadata", "get_hf_file_metadata", "hf_hub_download", "hf_hub_url"],
         ".fetch": ["find_file"],
         ".http": ["get_session"],
+        ".scan": [
+            "CachedFileInfo",
+            "CachedRepoInfo",
+            "CachedRevisionInfo",
+            "DeleteCacheStrategy",
+            "HFCacheInfo",
+            "scan_cache_dir",
+        ],
         ".snapshot": ["snapshot_download"],
         ".types": [
             "CommitInfo",

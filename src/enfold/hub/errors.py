@@ -20,6 +20,7 @@ __all__ = [
     "GatedRepoError",
     "HFValidationError",
     "HfHubHTTPError",
+    "HubUnreachable",
     "LocalEntryNotFoundError",
     "LocalTokenNotFoundError",
     "OfflineModeIsEnabled",
@@ -104,6 +105,13 @@ class FileMetadataError(EnfoldError, OSError):
 
 class OfflineModeIsEnabled(EnfoldError, ConnectionError):
     """A request was about to be made although ``HF_HUB_OFFLINE`` forbids it."""
+
+
+class HubUnreachable(EnfoldError, ConnectionError):
+    """The Hub did not answer: no network, a wrong address, or a server that is down."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
 
 
 class LocalTokenNotFoundError(EnfoldError, OSError):

@@ -99,6 +99,11 @@ def _wait(attempt: int, response: httpx.Response | None) -> float:
     return min(0.5 * 2**attempt, 8.0) * random.uniform(0.75, 1.25)
 
 
+def _unreachable(url: str, error: Exception) -> errors.HubUnreachable:
+    said = str(error) or type(error).__name__
+    return errors.HubUnreachable(f"cannot reach {'/'.join(url.split('/')[:3])}: {said}; is HF_ENDPOINT right?")
+
+
 def _before_request(url: str) -> None:
     if constants.is_offline():
         raise errors.OfflineModeIsEnabled(
@@ -140,7 +145,7 @@ def request(
     Raises:
         HfHubHTTPError: or one of its kinds, for an error status.
         OfflineModeIsEnabled: the network must not be used.
-        httpx.TransportError: the Hub could not be reached.
+        HubUnreachable: there was no answer.
     """
     import httpx
 
@@ -164,7 +169,7 @@ def request(
             )
         except httpx.TransportError as error:
             if last:
-                raise
+                raise _unreachable(url, error) from error
             _log.info("%s %s: %s; trying again", method, url, error)
         if response is not None:
             if response.status_code not in _RETRIED or last:

@@ -132,7 +132,7 @@ class _Described:
 
 
 class RepoSibling(_Described):
-    """A file in a repository's description: ``rfilename``; with ``files_metadata``, ``size``, ``blob_id`` and ``lfs``."""
+    """A file in a repository's description: ``rfilename``; with ``files_metadata``, ``size``, ``blob_id``, ``lfs``."""
 
     rfilename: str
     size: int | None

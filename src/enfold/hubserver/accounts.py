@@ -137,10 +137,11 @@ class Accounts:
         with self._database.write() as connection:
             connection.execute(delete(token).where(token.c.name == name, token.c.created < time.time() - age))
 
-    def has_tokens(self) -> bool:
-        """Say whether any token was ever made and kept."""
+    def has_tokens(self, user: str, name: str) -> bool:
+        """Say whether a user has a token called ``name``."""
         with self._database.read() as connection:
-            return connection.scalar(select(token.c.id).limit(1)) is not None
+            query = select(token.c.id).join(account).where(account.c.key == user.lower(), token.c.name == name)
+            return connection.scalar(query.limit(1)) is not None
 
     def viewer(self, secret: str | None) -> Viewer | None:
         """Return who holds the token ``secret``; None without one.

@@ -14,7 +14,7 @@ from enfold.web.server import BackgroundServer
 
 __all__ = ["EmbeddedHub"]
 
-_SESSION = "embedded session"
+_SESSION, _LASTING = "embedded session", "owner"
 
 
 class EmbeddedHub:
@@ -64,6 +64,14 @@ class EmbeddedHub:
         """Make a user (or find the one of that name) and return a new token for it with ``role`` "read" or "write"."""
         self.hub.accounts.create_user(name, fullname=fullname, email=email)
         return self.hub.accounts.create_token(name, role=role)
+
+    def has_lasting_token(self) -> bool:
+        """Say whether the owner has a token that outlives this session."""
+        return self.hub.accounts.has_tokens(self.owner, _LASTING)
+
+    def create_lasting_token(self) -> str:
+        """Return a new write token of the owner that outlives this session; the Hub keeps only its hash."""
+        return self.hub.accounts.create_token(self.owner, name=_LASTING)
 
     def create_organisation(self, name: str, members: dict[str, str] | None = None) -> None:
         """Make an organisation; ``members`` maps user names to "read", "write" or "admin"."""
