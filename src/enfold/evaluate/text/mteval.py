@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 __all__ = ["tokenize_13a"]
 
@@ -26,10 +27,18 @@ def tokenize_13a(text: str) -> list[str]:
         ['Hello', ',', "it's", '3.5', '&', 'more', '.']
     """
     text = text.replace("<skipped>", "").replace("-\n", "").replace("\n", " ")
-    if "&" in text:
-        for entity, character in ENTITIES:
-            text = text.replace(entity, character)
-    text = f" {text} "
+    return [piece for word in text.split() for piece in _pieces(word)]
+
+
+@lru_cache(maxsize=1 << 16)
+def _pieces(word: str) -> list[str]:
+    # No rule looks further than one character, and white space is as good as any other that is no digit: words between
+    # spaces can be split one by one, and most of them come back often.
+    if word.isalnum():
+        return [word]
+    for entity, character in ENTITIES:
+        word = word.replace(entity, character)
+    word = f" {word} "
     for pattern, replacement in RULES:
-        text = pattern.sub(replacement, text)
-    return text.split()
+        word = pattern.sub(replacement, word)
+    return word.split()
