@@ -42,6 +42,7 @@ void add_merge(Bpe& model, std::string_view left, std::string_view right) {
 void Bpe::prepare() {
   table_ = MergeTable();
   table_.reserve(merges.size());
+  junctions_.assign(65536, false);
   size_t cut = prefix ? prefix->size() : 0;
   std::string joined;
   for (uint32_t rank = 0; rank < merges.size(); ++rank) {
@@ -51,6 +52,8 @@ void Bpe::prepare() {
     int32_t id = vocab.find(joined);
     if (id < 0) throw std::invalid_argument("Token `" + joined + "` out of vocabulary");
     table_.add(left, right, {rank, uint32_t(id)});
+    std::string_view head = vocab.token(left);
+    if (!head.empty() && !tail.empty()) junctions_[size_t((unsigned char)head.back()) << 8 | (unsigned char)tail[0]] = true;
   }
   byte_level_ = !prefix && !suffix && deterministic();
   for (int byte = 0; byte < 256; ++byte) {

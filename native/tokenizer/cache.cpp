@@ -2,11 +2,11 @@
 
 namespace enfold {
 
-WordCache::WordCache() : slots_(2 * kSets), long_(1 << 12) {}
+WordCache::WordCache() : slots_(2 * kSets), long_(1 << 15) {}
 
 void WordCache::put(std::string_view word, const int32_t* ids, size_t count) {
   if (word.size() > kLongest || count == 0) return;
-  if (word.size() > kInline || count > 4) return word.size() > kInline ? put_long(word, ids, count) : void();
+  if (word.size() > kInline || count > 4) return put_long(word, ids, count);
   Key key = make_key(word, false);
   Slot* slot = &slots_[2 * (hash(key) & (kSets - 1))];
   // The newcomer takes the first place and what was there the second, unless the second is free of charge.

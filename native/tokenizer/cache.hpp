@@ -33,7 +33,7 @@ class WordCache {
         out.resize(at + count);
         return true;
       }
-    return false;
+    return find_long(word, out);  // short, but of many tokens
   }
   void put(std::string_view word, const int32_t* ids, size_t count);
   size_t bytes() const;

@@ -58,6 +58,7 @@ FlatEncoder::FlatEncoder(const Pipeline& pipeline) : pipeline_(pipeline) {
     return;
   }
   if (bpe_ && !normalized_tokens && bpe_->cuts_before(kMark)) {
+    cuts_ = bpe_->falls_back();
     if (!pre) {
       const auto* sequence = dynamic_cast<const NormalizerSequence*>(normalizer);
       if (!sequence || sequence->steps.size() != 2) return;
@@ -157,7 +158,10 @@ void FlatEncoder::spaces(std::string_view text, bool starts, std::vector<int32_t
       if (!width) break;
       end += width;
     }
-    while (end < text.size() && !mark()) ++end;
+    while (end < text.size() && !mark()) {
+      ++end;
+      if (cuts_ && end < text.size() && (text[end] & 0xC0) != 0x80 && !bpe_->joins((unsigned char)text[end - 1], (unsigned char)text[end])) break;
+    }
     std::string_view piece = text.substr(at, end - at);
     bool room = text.size() - at >= 16;
     at = end;

@@ -34,6 +34,7 @@ class FlatEncoder {
   const Bpe* bpe_ = nullptr;
   Scanner scan_ = nullptr;
   bool prefix_space_ = false;
+  bool cuts_ = false;  // at places that no merge reaches across
   const BertNormalizer* bert_normalizer_ = nullptr;
   enum class Mark { Never, First, Always, Unconditional } mark_ = Mark::Never;
 };

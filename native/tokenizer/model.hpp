@@ -1,6 +1,7 @@
 // Models turn one word into tokens.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <optional>
@@ -67,6 +68,11 @@ struct Bpe final : Model {
   bool byte_level() const { return byte_level_; }
   // Whether no token has `mark` after another character: then a text may be cut before every run of it.
   bool cuts_before(std::string_view mark) const;
+  // Whether a merge may join a token that ends in byte `left` with one that begins with byte `right`. Where none may, a
+  // word can be cut and its parts tokenized alone.
+  bool joins(unsigned char left, unsigned char right) const { return junctions_[size_t(left) << 8 | right]; }
+  // Whether unknown characters cannot reach across such a cut: every byte has a token to fall back to.
+  bool falls_back() const { return byte_fallback && std::find(fallback_.begin(), fallback_.end(), -1) == fallback_.end(); }
   std::string to_json(bool options_only) const override;
   bool deterministic() const override { return !dropout || *dropout <= 0; }
 
@@ -82,6 +88,7 @@ struct Bpe final : Model {
   MergeTable table_;
   std::array<int32_t, 256> fallback_{};    // <0xNN>
   std::array<int32_t, 256> byte_tokens_{};  // the token of a byte's visible character
+  std::vector<bool> junctions_ = std::vector<bool>(65536);
   Vocab raw_;                               // with ignore_merges: tokens as raw bytes
   bool byte_level_ = false;
 };

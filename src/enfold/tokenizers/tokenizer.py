@@ -307,7 +307,7 @@ class Tokenizer:
         if direction not in _DIRECTIONS:
             raise ValueError(f"Unknown `direction`: `{direction}`. Use one of `left` or `right`")
         added = self.num_special_tokens_to_add(False)
-        if stride and stride >= max_length - added:
+        if max_length >= added and stride > max_length - added:
             raise ValueError(
                 f"tokenizer stride set to {stride}, which is greater than or equal to its effective max length of "
                 f"{max_length - added} (= {max_length} original max length - {added} added special tokens), "
