@@ -4,4 +4,41 @@ from enfold.lazy import face
 
 __version__ = "5.2.0"
 
-__getattr__, __dir__, __all__ = face(__name__, {})
+__getattr__, __dir__, __all__ = face(
+    __name__,
+    {
+        ".builders.base": ["DatasetBuilder"],
+        ".column": ["Column"],
+        ".combine": ["concatenate_datasets", "interleave_datasets"],
+        ".dataset": ["Dataset"],
+        ".dataset_dict": ["DatasetDict"],
+        ".features.features": ["Features"],
+        ".features.types": ["ClassLabel", "Json", "LargeList", "List", "Sequence", "Translation", "Value"],
+        ".fingerprint": [
+            "Hasher",
+            "disable_caching",
+            "enable_caching",
+            "is_caching_enabled",
+            "set_caching_enabled",
+        ],
+        ".info": ["DatasetInfo", "Version"],
+        ".load": [
+            "get_dataset_config_info",
+            "get_dataset_config_names",
+            "get_dataset_default_config_name",
+            "get_dataset_infos",
+            "get_dataset_split_names",
+            "load_dataset",
+            "load_dataset_builder",
+            "load_from_disk",
+        ],
+        ".splits": ["NamedSplit", "ReadInstruction", "Split", "SplitDict", "SplitInfo"],
+        ".utils": [
+            "disable_progress_bar=disable_progress_bars",
+            "disable_progress_bars",
+            "enable_progress_bar=enable_progress_bars",
+            "enable_progress_bars",
+            "logging",
+        ],
+    },
+)

@@ -1,0 +1,353 @@
+"""What the builders share: files are fetched, read into tables, and kept as Arrow that every process maps."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from enfold.errors import nearest
+from enfold.log import get_logger
+from enfold.progress import Progress
+
+from ..config import datasets_cache
+from ..data_files import DataFile
+from ..dataset import Dataset
+from ..dataset_dict import DatasetDict
+from ..errors import DataFilesNotFoundError, DatasetGenerationCastError, DatasetGenerationError, UnexpectedSplitsError
+from ..features.features import Features, to_arrow
+from ..fingerprint import combine
+from ..info import DatasetInfo, Version
+from ..source import Source, TableSource, cast_table, chain, open_arrow
+from ..splits import NamedSplit, SplitDict, SplitInfo, parse_split, unknown_split
+from ..values import one_array, to_arrow_array
+from ..writer import TableWriter
+
+__all__ = ["BUILDERS", "DatasetBuilder", "builder_for", "builder_of", "fit"]
+
+logger = get_logger(__name__)
+
+#: builder → (the endings of its files, options that an ending implies)
+BUILDERS: dict[str, dict[str, dict[str, Any]]] = {
+    "csv": {".csv": {}, ".tsv": {"sep": "\t"}},
+    "json": {".json": {}, ".jsonl": {}, ".ndjson": {}},
+    "parquet": {".parquet": {}, ".geoparquet": {}, ".gpq": {}},
+    "text": {".txt": {}},
+    "arrow": {".arrow": {}},
+}
+_PACKED = (".gz", ".bz2", ".zst", ".lz4", ".xz")
+# Part of every cache folder's name: raise it when what a builder writes changes.
+_FORMAT = "enfold-1"
+
+
+def builder_of(name: str) -> type[DatasetBuilder]:
+    """Return the builder class of a name such as ``"csv"``."""
+    module = importlib.import_module(f"{__package__}.{name}_files")
+    return module.Builder
+
+
+def builder_for(names: Sequence[str]) -> tuple[str, dict[str, Any], list[str]] | None:
+    """Return the builder that most of the files are for, the options that their ending implies, and those files.
+
+    Example:
+        >>> builder_for(["a.tsv", "b.tsv", "notes.md"])
+        ('csv', {'sep': '\\t'}, ['a.tsv', 'b.tsv'])
+    """
+    kinds: list[tuple[str, str]] = []
+    for name in names:
+        ending = _ending(name)
+        kinds += [(builder, ending) for builder, endings in BUILDERS.items() if ending in endings]
+    if not kinds:
+        return None
+    (builder, ending), _ = Counter(kinds).most_common(1)[0]
+    return builder, BUILDERS[builder][ending], [name for name in names if _ending(name) in BUILDERS[builder]]
+
+
+def _ending(name: str) -> str:
+    lower = name.lower()
+    for packed in _PACKED:
+        lower = lower.removesuffix(packed)
+    return os.path.splitext(lower)[1]
+
+
+def fit(table: pa.Table, features: Features, file: str) -> pa.Table:
+    """Return a table with the columns and types of features; names of labels become integers.
+
+    Raises:
+        DatasetGenerationCastError: the table's columns or values do not fit.
+    """
+    schema = features.arrow_schema.remove_metadata()
+    if table.schema.equals(schema):
+        return table
+    columns, names = [], []
+    for name in table.column_names:
+        feature, column = features.get(name), one_array(table.column(name))
+        try:
+            if hasattr(feature, "cast_storage"):
+                column = feature.cast_storage(column)
+            elif feature is not None and pa.types.is_string(to_arrow(feature)) and pa.types.is_nested(column.type):
+                column = pa.array(
+                    [None if v is None else feature.encode_example(v) for v in column.to_pylist()], pa.string()
+                )
+            elif feature is not None:
+                column = to_arrow_array(column, to_arrow(feature))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+            raise DatasetGenerationCastError(f"{file}: column {name!r} does not fit {feature!r}: {error}") from error
+        columns.append(column)
+        names.append(name)
+    try:
+        return cast_table(pa.table(columns, names=names), schema)
+    except pa.ArrowInvalid as error:
+        raise DatasetGenerationCastError(
+            f"{file}: {error}. All files of a dataset have the same columns; give other files a configuration of "
+            "their own, or name the wanted ones in data_files"
+        ) from error
+
+
+class DatasetBuilder:
+    """Makes a dataset of files of one kind.
+
+    Args:
+        data_files: the files of each split.
+        cache_dir: where the Arrow tables are kept; ``HF_DATASETS_CACHE`` where None.
+        dataset_name: the dataset's name, part of the cache folder's.
+        config_name: the configuration's name.
+        features: the columns' kinds; inferred where None.
+        info: what is known about the dataset already.
+        options: the fields of the builder's ``Options``.
+
+    Raises:
+        TypeError: an option that the builder does not have; the nearest one is named.
+    """
+
+    name: ClassVar[str]
+    #: whether the files themselves are the table, so that nothing is written
+    in_place: ClassVar[bool] = False
+
+    @dataclasses.dataclass
+    class Options:
+        """What can be said about the files."""
+
+    def __init__(
+        self,
+        data_files: dict[str, list[DataFile]],
+        *,
+        cache_dir: str | None = None,
+        dataset_name: str | None = None,
+        config_name: str = "default",
+        features: Features | None = None,
+        info: DatasetInfo | None = None,
+        **options: Any,
+    ) -> None:
+        known = [item.name for item in dataclasses.fields(self.Options)]
+        for option in options:
+            if option not in known:
+                raise TypeError(f"the {self.name} builder has no option {option!r}{nearest(option, known)}")
+        if not any(data_files.values()):
+            raise DataFilesNotFoundError(f"the {self.name} builder was given no data file")
+        self.options: Any = self.Options(**options)
+        self.data_files = {split: files for split, files in data_files.items() if files}
+        self.info = info.copy() if info is not None else DatasetInfo()
+        if features is not None:
+            self.info.features = Features(features)
+        self.dataset_name = (dataset_name or self.name).replace("/", "___")
+        self.config_name = config_name
+        self.info.builder_name = self.name
+        self.info.dataset_name = self.dataset_name.rsplit("___", 1)[-1]
+        self.info.config_name = config_name
+        self.info.version = self.info.version or Version("0.0.0")
+        files = {split: [file.identity for file in entries] for split, entries in self.data_files.items()}
+        form = self.info.features.to_dict() if self.info.features is not None else None
+        self.hash = combine(_FORMAT, self.name, files, dataclasses.asdict(self.options), form)
+        version = hashlib.sha256(f"{_FORMAT} {self.name}".encode()).hexdigest()
+        self.cache_dir = os.path.join(
+            os.path.abspath(cache_dir or datasets_cache()),
+            self.dataset_name,
+            f"{config_name.replace('/', '-')}-{self.hash}",
+            "0.0.0",
+            version,
+        )
+        self._sources: dict[str, Source] = {}
+
+    # ---- what each builder gives
+
+    def tables(self, path: str, name: str) -> Iterator[pa.Table]:
+        """Yield the rows of one file.
+
+        Raises:
+            DatasetGenerationError: the file cannot be read; the message names it and the line.
+        """
+        raise NotImplementedError
+
+    def source(self, paths: list[str]) -> Source:
+        """Return the rows of files that are read in place."""
+        raise NotImplementedError
+
+    # ---- the same for all
+
+    def download_and_prepare(
+        self,
+        output_dir: str | None = None,
+        download_mode: str | None = None,
+        keep_in_memory: bool = False,
+        num_proc: int | None = None,
+        **accepted: Any,
+    ) -> None:
+        """Fetch the files and make the tables, unless they are there already.
+
+        Args:
+            output_dir: where to put them, in place of the cache.
+            download_mode: ``"reuse_dataset_if_exists"`` (the default), or ``"force_redownload"`` and
+                ``"reuse_cache_if_exists"`` to make the tables again.
+            keep_in_memory: write nothing.
+        """
+        if output_dir is not None:
+            self.cache_dir = os.path.abspath(output_dir)
+        again = str(download_mode or "").lower() in ("force_redownload", "reuse_cache_if_exists")
+        if self.in_place:
+            for split, files in self.data_files.items():
+                self._sources[split] = self.source([file.fetch() for file in files])
+            features = self.info.features or Features.from_arrow_schema(next(iter(self._sources.values())).schema)
+            self.info.features = features
+            self._count()
+            return
+        if keep_in_memory:
+            for split in self.data_files:
+                self._sources[split] = self._build(split, None)
+            self._count()
+            return
+        if not again and self._load():
+            return
+        from filelock import FileLock
+
+        os.makedirs(os.path.dirname(self.cache_dir), exist_ok=True)
+        with FileLock(f"{self.cache_dir}_builder.lock"):
+            if not again and self._load():  # another process made it while this one waited
+                return
+            self._prepare()
+
+    def _prepare(self) -> None:
+        temporary = f"{self.cache_dir}.incomplete"
+        shutil.rmtree(temporary, ignore_errors=True)
+        os.makedirs(temporary)
+        try:
+            for split in self.data_files:
+                path = os.path.join(temporary, f"{self.info.dataset_name}-{split}.arrow")
+                self._sources[split] = self._build(split, path)
+            self._count()
+            self.info.write_to_directory(temporary)
+            shutil.rmtree(self.cache_dir, ignore_errors=True)
+            os.replace(temporary, self.cache_dir)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        self._sources = {}
+        self._load()
+
+    def _build(self, split: str, path: str | None) -> Source:
+        wanted = self.info.features
+        schema = wanted.arrow_schema if wanted is not None else None
+        if schema is not None and path is None:
+            schema = schema.remove_metadata()
+        label = f"Generating {split} split"
+        with TableWriter(path, schema) as writer, Progress(label=label, unit="examples") as bar:
+            for file in self.data_files[split]:
+                local = file.fetch()
+                shown = file.name
+                try:
+                    for table in self.tables(local, shown):
+                        table = fit(table, wanted, shown) if wanted is not None else table
+                        writer.write(table.replace_schema_metadata(None))
+                        bar.advance(table.num_rows)
+                except pa.ArrowInvalid as error:
+                    if isinstance(error, DatasetGenerationError):
+                        raise
+                    raise DatasetGenerationCastError(f"{shown}: {error}") from error
+                except UnicodeDecodeError as error:
+                    raise DatasetGenerationError(f"{shown}: not {error.encoding} text: {error}") from error
+            source = writer.finish()
+        if wanted is None:
+            # the first split decides; the others must have its columns
+            self.info.features = self._inferred(source.schema)
+        return source
+
+    def _inferred(self, schema: pa.Schema) -> Features:
+        return Features.from_arrow_schema(schema)
+
+    def _count(self) -> None:
+        splits = SplitDict()
+        for split, source in self._sources.items():
+            splits.add(SplitInfo(split, int(source.nbytes), source.num_rows, None, self.info.dataset_name))
+        self.info.splits = splits
+        sizes = [os.path.getsize(file.fetch()) for files in self.data_files.values() for file in files]
+        self.info.download_size = sum(sizes)
+        self.info.dataset_size = sum(split.num_bytes for split in splits.values())
+        self.info.size_in_bytes = self.info.download_size + self.info.dataset_size
+
+    def _load(self) -> bool:
+        if not os.path.isfile(os.path.join(self.cache_dir, "dataset_info.json")):
+            return False
+        info = DatasetInfo.from_directory(self.cache_dir)
+        for split in info.splits or {}:
+            path = os.path.join(self.cache_dir, f"{self.info.dataset_name}-{split}.arrow")
+            table = open_arrow(path)
+            self._sources[split] = TableSource(table.replace_schema_metadata(None), [path])
+        self.info = info
+        return True
+
+    def as_dataset(self, split: Any = None, in_memory: bool = False, **accepted: Any) -> Any:
+        """Return a split, a part of one, or all of them.
+
+        Args:
+            split: an instruction such as ``"train[:10%]+test"``, a list or dict of them, or None for all splits.
+            in_memory: read the tables instead of mapping them.
+
+        Raises:
+            ValueError: a split that the dataset does not have; those that it has are named.
+        """
+        if not self._sources:
+            raise DatasetGenerationError("call download_and_prepare before as_dataset")
+        if split is None:
+            return DatasetDict({name: self._one(name, in_memory) for name in self._sources})
+        if isinstance(split, (list, tuple)):
+            return [self.as_dataset(part, in_memory) for part in split]
+        if isinstance(split, dict):
+            return DatasetDict({name: self.as_dataset(part, in_memory) for name, part in split.items()})
+        return self._one(split, in_memory)
+
+    def _one(self, instruction: Any, in_memory: bool) -> Dataset:
+        known = list(self._sources)
+        parts = []
+        cuts = []
+        terms = parse_split("+".join(known) if str(instruction) == "all" and "all" not in known else instruction)
+        for term in terms:
+            if term.split not in self._sources:
+                raise UnexpectedSplitsError(unknown_split(term.split, known))
+            source = self._sources[term.split]
+            start, stop = term.rows(source.num_rows)
+            parts.append(source.slice(start, stop))
+            cuts.append([term.split, start, stop])
+        source = chain(parts)
+        if in_memory:
+            source = TableSource(pa.Table.from_batches(_copied(source), source.schema))
+        return Dataset(
+            source,
+            self.info,
+            NamedSplit("+".join(map(str, terms))),
+            fingerprint=combine(self.hash, cuts),
+            cache_dir=None if in_memory else self.cache_dir,
+        )
+
+
+def _copied(source: Source) -> Iterator[pa.RecordBatch]:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, source.schema) as writer:
+        for piece in source.pieces():
+            writer.write_table(piece)
+    yield from pa.ipc.open_stream(sink.getvalue())

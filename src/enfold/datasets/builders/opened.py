@@ -1,0 +1,37 @@
+"""Opening data files: packed ones are unpacked on the way, and small files and large ones look the same."""
+
+from __future__ import annotations
+
+import io
+import lzma
+from typing import Any
+
+import pyarrow as pa
+
+__all__ = ["read_bytes", "read_text"]
+
+
+def read_bytes(path: str) -> pa.Buffer:
+    """Return a file's content: mapped where it is plain, unpacked where its name ends in .gz, .bz2, .zst, .lz4 or .xz."""
+    if path.endswith(".xz"):
+        with lzma.open(path) as file:
+            return pa.py_buffer(file.read())
+    packed: Any = next((name for end, name in _CODECS.items() if path.endswith(end)), None)
+    if packed is None:
+        # hf_hub_download keeps names, so the ending tells; the first bytes are asked for files that have none
+        with open(path, "rb") as file:
+            packed = "gzip" if file.read(2) == b"\x1f\x8b" else None
+    if packed is None:
+        with pa.memory_map(path) as mapped:
+            return mapped.read_buffer() if mapped.size() else pa.py_buffer(b"")
+    with pa.input_stream(path, compression=packed) as stream:
+        return pa.py_buffer(stream.read())
+
+
+_CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
+
+
+def read_text(path: str, encoding: str, errors: str | None) -> str:
+    """Return a file's text with every line end as ``\\n``."""
+    raw = read_bytes(path).to_pybytes()
+    return io.TextIOWrapper(io.BytesIO(raw), encoding, errors or "strict").read()

@@ -1,0 +1,400 @@
+"""The splits of a dataset by name; what is asked of the dict is done to each of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+from .dataset import Dataset
+from .errors import FileNotFoundDatasetsError
+from .features.features import Features
+from .info import write_text
+from .splits import unknown_split
+
+__all__ = ["DatasetDict"]
+
+
+class DatasetDict(dict):
+    """Datasets by the name of their split.
+
+    Example:
+        >>> splits = DatasetDict({"train": Dataset.from_dict({"a": [1, 2]})})
+        >>> splits.num_rows, splits.map(lambda row: {"a": row["a"] + 1})["train"]["a"][:]
+        ({'train': 2}, [2, 3])
+    """
+
+    def __getitem__(self, key: Any) -> Any:
+        try:
+            return super().__getitem__(str(key) if isinstance(key, str) else key)
+        except KeyError:
+            if isinstance(key, int):
+                raise KeyError(
+                    f"a DatasetDict is indexed by the name of a split, one of {list(self)}, not by a row"
+                ) from None
+            known = list(self)
+            column = any(key in dataset.column_names for dataset in self.values() if isinstance(dataset, Dataset))
+            hint = f": it is a column; take a split first, such as [{known[0]!r}][{key!r}]" if column and known else ""
+            raise KeyError(f"{unknown_split(str(key), known)}{hint}") from None
+
+    def __repr__(self) -> str:
+        lines = "\n".join(f"{name}: {dataset}" for name, dataset in self.items())
+        body = "\n".join(f"    {line}" for line in lines.split("\n"))
+        return f"DatasetDict({{\n{body}\n}})"
+
+    def __enter__(self) -> DatasetDict:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        pass
+
+    def _each(self, name: str, *arguments: Any, **options: Any) -> DatasetDict:
+        return DatasetDict({key: getattr(dataset, name)(*arguments, **options) for key, dataset in self.items()})
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The Arrow table of each split."""
+        return {name: dataset.data for name, dataset in self.items()}
+
+    @property
+    def cache_files(self) -> dict[str, list[dict[str, str]]]:
+        """The files of each split."""
+        return {name: dataset.cache_files for name, dataset in self.items()}
+
+    @property
+    def num_columns(self) -> dict[str, int]:
+        """The number of columns of each split."""
+        return {name: dataset.num_columns for name, dataset in self.items()}
+
+    @property
+    def num_rows(self) -> dict[str, int]:
+        """The number of rows of each split."""
+        return {name: dataset.num_rows for name, dataset in self.items()}
+
+    @property
+    def column_names(self) -> dict[str, list[str]]:
+        """The columns of each split."""
+        return {name: dataset.column_names for name, dataset in self.items()}
+
+    @property
+    def shape(self) -> dict[str, tuple[int, int]]:
+        """The numbers of rows and columns of each split."""
+        return {name: dataset.shape for name, dataset in self.items()}
+
+    def unique(self, column: str) -> dict[str, list[Any]]:
+        """Return the different values of a column in each split."""
+        return {name: dataset.unique(column) for name, dataset in self.items()}
+
+    def cleanup_cache_files(self) -> dict[str, int]:
+        """Remove the results of earlier calls; return their number for each split."""
+        return {name: dataset.cleanup_cache_files() for name, dataset in self.items()}
+
+    def map(
+        self, function: Any = None, *arguments: Any, cache_file_names: Mapping[str, str] | None = None, **options: Any
+    ) -> DatasetDict:
+        """Apply a function to every split; see :meth:`Dataset.map`."""
+        return self._mapped("map", function, arguments, cache_file_names, options)
+
+    def filter(
+        self, function: Any = None, *arguments: Any, cache_file_names: Mapping[str, str] | None = None, **options: Any
+    ) -> DatasetDict:
+        """Keep the rows of every split for which a function is true; see :meth:`Dataset.filter`."""
+        return self._mapped("filter", function, arguments, cache_file_names, options)
+
+    def _mapped(
+        self,
+        name: str,
+        function: Any,
+        arguments: tuple[Any, ...],
+        files: Mapping[str, str] | None,
+        options: dict[str, Any],
+    ) -> DatasetDict:
+        made = DatasetDict()
+        for split, dataset in self.items():
+            mine = {**options, **({"cache_file_name": files[split]} if files and files.get(split) else {})}
+            if options.get("desc"):
+                mine["desc"] = f"{options['desc']} ({split})"
+            made[split] = getattr(dataset, name)(function, *arguments, **mine)
+        return made
+
+    def cast(self, features: Features, **options: Any) -> DatasetDict:
+        """Give every split other features; see :meth:`Dataset.cast`."""
+        return self._each("cast", features, **options)
+
+    def cast_column(self, column: str, feature: Any) -> DatasetDict:
+        """Give a column of every split another feature."""
+        return self._each("cast_column", column, feature)
+
+    def class_encode_column(self, column: str, include_nulls: bool = False) -> DatasetDict:
+        """Make labels of a column's values, the same ones in every split."""
+        from .features.types import ClassLabel
+
+        values: dict[str, None] = {}
+        for dataset in self.values():
+            if isinstance(dataset.features.get(column), ClassLabel):
+                continue
+            for value in dataset.unique(column):
+                if value is not None or include_nulls:
+                    values[str(value)] = None
+        if not values:
+            return self._each("class_encode_column", column, include_nulls)
+        label = ClassLabel(names=sorted(values))
+        strings = self.map(
+            lambda value: {column: None if value is None and not include_nulls else label.str2int(str(value))},
+            input_columns=[column],
+            try_original_type=False,
+        )
+        return strings.cast_column(column, label)
+
+    def remove_columns(self, column_names: str | list[str]) -> DatasetDict:
+        """Leave columns out of every split."""
+        return self._each("remove_columns", column_names)
+
+    def rename_column(self, original_column_name: str, new_column_name: str) -> DatasetDict:
+        """Give a column of every split another name."""
+        return self._each("rename_column", original_column_name, new_column_name)
+
+    def rename_columns(self, column_mapping: Mapping[str, str]) -> DatasetDict:
+        """Give columns of every split other names."""
+        return self._each("rename_columns", column_mapping)
+
+    def select_columns(self, column_names: str | list[str]) -> DatasetDict:
+        """Keep only some columns of every split."""
+        return self._each("select_columns", column_names)
+
+    def flatten(self, max_depth: int = 16) -> DatasetDict:
+        """Make columns of the fields of structs in every split."""
+        return self._each("flatten", max_depth=max_depth)
+
+    def flatten_indices(self, **options: Any) -> DatasetDict:
+        """Lay the selected rows of every split out one after the other."""
+        return self._each("flatten_indices")
+
+    def align_labels_with_mapping(self, label2id: Mapping[str, int], label_column: str) -> DatasetDict:
+        """Give the labels of every split the integers of a mapping."""
+        return self._each("align_labels_with_mapping", label2id, label_column)
+
+    def sort(
+        self, column_names: Any, reverse: Any = False, null_placement: str = "at_end", **options: Any
+    ) -> DatasetDict:
+        """Sort every split; see :meth:`Dataset.sort`."""
+        return self._each("sort", column_names, reverse=reverse, null_placement=null_placement)
+
+    def shuffle(
+        self,
+        seeds: int | Mapping[str, int | None] | None = None,
+        seed: int | None = None,
+        generators: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> DatasetDict:
+        """Shuffle every split.
+
+        Args:
+            seeds: one seed for all, or one for each split.
+            seed: one seed for all.
+            generators: a numpy generator for each split.
+        """
+        if seed is not None and seeds is not None:
+            raise ValueError("give seed or seeds, not both")
+        given = seed if seed is not None else seeds
+        each = given if isinstance(given, Mapping) else dict.fromkeys(self, given)
+        return DatasetDict(
+            {
+                name: dataset.shuffle(seed=each.get(name), generator=(generators or {}).get(name))
+                for name, dataset in self.items()
+            }
+        )
+
+    def set_format(
+        self,
+        type: str | None = None,
+        columns: list[str] | None = None,
+        output_all_columns: bool = False,
+        **format_kwargs: Any,
+    ) -> None:
+        """Set what values are given as in every split; see :meth:`Dataset.set_format`."""
+        for dataset in self.values():
+            dataset.set_format(type, columns, output_all_columns, **format_kwargs)
+
+    def reset_format(self) -> None:
+        """Give plain Python values again."""
+        for dataset in self.values():
+            dataset.reset_format()
+
+    def set_transform(self, transform: Any, columns: list[str] | None = None, output_all_columns: bool = False) -> None:
+        """Give rows through a function in every split."""
+        for dataset in self.values():
+            dataset.set_transform(transform, columns, output_all_columns)
+
+    def with_format(
+        self,
+        type: str | None = None,
+        columns: list[str] | None = None,
+        output_all_columns: bool = False,
+        **format_kwargs: Any,
+    ) -> DatasetDict:
+        """Return the splits in a format."""
+        return self._each("with_format", type, columns, output_all_columns, **format_kwargs)
+
+    def with_transform(
+        self, transform: Any, columns: list[str] | None = None, output_all_columns: bool = False
+    ) -> DatasetDict:
+        """Return the splits with a transform."""
+        return self._each("with_transform", transform, columns, output_all_columns)
+
+    # ---- files
+
+    def save_to_disk(
+        self,
+        dataset_dict_path: str,
+        max_shard_size: str | int | None = None,
+        num_shards: Mapping[str, int] | None = None,
+        num_proc: int | None = None,
+        storage_options: dict[str, Any] | None = None,
+    ) -> None:
+        """Write the splits into a folder, from which ``load_from_disk`` maps them.
+
+        Args:
+            dataset_dict_path: the folder.
+            max_shard_size: bytes of a file at most.
+            num_shards: the number of files of each split instead.
+        """
+        from .exporting import replace_folder
+
+        folder = os.path.abspath(os.fspath(dataset_dict_path))
+        temporary = f"{folder}.{os.getpid()}.tmp"
+        os.makedirs(temporary)
+        try:
+            for name, dataset in self.items():
+                os.makedirs(os.path.join(temporary, name))
+                dataset._save(os.path.join(temporary, name), max_shard_size, (num_shards or {}).get(name))
+            write_text(os.path.join(temporary, "dataset_dict.json"), json.dumps({"splits": list(self)}))
+            replace_folder(temporary, folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    @classmethod
+    def load_from_disk(
+        cls, dataset_dict_path: str, keep_in_memory: bool | None = None, storage_options: dict[str, Any] | None = None
+    ) -> DatasetDict:
+        """Return the splits that :meth:`save_to_disk` wrote into a folder.
+
+        Raises:
+            FileNotFoundError: the folder holds none.
+        """
+        folder = os.fspath(dataset_dict_path)
+        path = os.path.join(folder, "dataset_dict.json")
+        if not os.path.isfile(path):
+            raise FileNotFoundDatasetsError(
+                f"{folder!r} holds no DatasetDict that save_to_disk wrote (no dataset_dict.json)"
+            )
+        with open(path, encoding="utf-8") as file:
+            names = json.load(file)["splits"]
+        made = cls()
+        for name in names:
+            if os.path.basename(name) != name:
+                raise FileNotFoundDatasetsError(f"{path}: {name!r} is not the name of a split")
+            made[name] = Dataset.load_from_disk(os.path.join(folder, name), keep_in_memory)
+        return made
+
+    @classmethod
+    def _from_kind(
+        cls, kind: str, path_or_paths: Any, features: Any, cache_dir: Any, keep_in_memory: bool, options: dict[str, Any]
+    ) -> DatasetDict:
+        from .load import load_dataset
+
+        return load_dataset(
+            kind,
+            data_files=path_or_paths,
+            features=features,
+            cache_dir=cache_dir,
+            keep_in_memory=keep_in_memory,
+            **options,
+        )
+
+    @classmethod
+    def from_csv(
+        cls,
+        path_or_paths: Mapping[str, Any],
+        features: Features | None = None,
+        cache_dir: str | None = None,
+        keep_in_memory: bool = False,
+        **kwargs: Any,
+    ) -> DatasetDict:
+        """Return the splits of CSV files given as {split: path}."""
+        return cls._from_kind("csv", path_or_paths, features, cache_dir, keep_in_memory, kwargs)
+
+    @classmethod
+    def from_json(
+        cls,
+        path_or_paths: Mapping[str, Any],
+        features: Features | None = None,
+        cache_dir: str | None = None,
+        keep_in_memory: bool = False,
+        **kwargs: Any,
+    ) -> DatasetDict:
+        """Return the splits of JSON files given as {split: path}."""
+        return cls._from_kind("json", path_or_paths, features, cache_dir, keep_in_memory, kwargs)
+
+    @classmethod
+    def from_parquet(
+        cls,
+        path_or_paths: Mapping[str, Any],
+        features: Features | None = None,
+        cache_dir: str | None = None,
+        keep_in_memory: bool = False,
+        **kwargs: Any,
+    ) -> DatasetDict:
+        """Return the splits of Parquet files given as {split: path}."""
+        return cls._from_kind("parquet", path_or_paths, features, cache_dir, keep_in_memory, kwargs)
+
+    @classmethod
+    def from_text(
+        cls,
+        path_or_paths: Mapping[str, Any],
+        features: Features | None = None,
+        cache_dir: str | None = None,
+        keep_in_memory: bool = False,
+        **kwargs: Any,
+    ) -> DatasetDict:
+        """Return the splits of text files given as {split: path}."""
+        return cls._from_kind("text", path_or_paths, features, cache_dir, keep_in_memory, kwargs)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        config_name: str = "default",
+        set_default: bool | None = None,
+        data_dir: str | None = None,
+        commit_message: str | None = None,
+        commit_description: str | None = None,
+        private: bool | None = False,
+        token: str | None = None,
+        revision: str | None = None,
+        create_pr: bool | None = False,
+        max_shard_size: int | str | None = None,
+        num_shards: Mapping[str, int] | None = None,
+        embed_external_files: bool = True,
+        num_proc: int | None = None,
+    ) -> Any:
+        """Share all splits in one commit; see :meth:`Dataset.push_to_hub`."""
+        from .sharing import push_splits
+
+        return push_splits(
+            dict(self),
+            repo_id,
+            config_name=config_name,
+            set_default=set_default,
+            data_dir=data_dir,
+            commit_message=commit_message,
+            commit_description=commit_description,
+            private=private,
+            token=token,
+            revision=revision,
+            create_pr=bool(create_pr),
+            max_shard_size=max_shard_size,
+            num_shards=dict(num_shards or {}),
+            keep_other_splits=False,
+        )

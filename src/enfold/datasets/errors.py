@@ -1,0 +1,65 @@
+"""What can go wrong with a dataset: each error names the file, the line, the column or the split, and the nearest valid one."""
+
+from __future__ import annotations
+
+from enfold.errors import EnfoldError
+
+__all__ = [
+    "ColumnNotFoundError",
+    "DataFilesNotFoundError",
+    "DatasetBuildError",
+    "DatasetGenerationCastError",
+    "DatasetGenerationError",
+    "DatasetNotFoundError",
+    "DatasetsError",
+    "FileNotFoundDatasetsError",
+    "MapOutputError",
+    "UnexpectedSplitsError",
+]
+
+
+class DatasetsError(EnfoldError):
+    """The root of the errors of this package."""
+
+
+class FileNotFoundDatasetsError(DatasetsError, FileNotFoundError):
+    """Something that a dataset is read from does not exist."""
+
+
+class DataFilesNotFoundError(FileNotFoundDatasetsError):
+    """A folder, a repository or a pattern holds no data file that can be read."""
+
+
+class EmptyDatasetError(DataFilesNotFoundError):
+    """A folder or a repository holds no file at all."""
+
+
+class DatasetNotFoundError(FileNotFoundDatasetsError):
+    """There is neither a folder nor a repository of that name, or it may not be read with this token."""
+
+
+class DatasetBuildError(DatasetsError):
+    """A dataset could not be built from its files."""
+
+
+class DatasetGenerationError(DatasetBuildError, ValueError):
+    """A data file holds something that cannot be read: the message names the file and the line."""
+
+
+class DatasetGenerationCastError(DatasetGenerationError):
+    """A data file's columns do not fit the features of the dataset."""
+
+
+class UnexpectedSplitsError(DatasetsError, ValueError):
+    """A split was asked for that the dataset does not have."""
+
+
+class ColumnNotFoundError(DatasetsError, KeyError, ValueError):
+    """A column was named that the dataset does not have."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class MapOutputError(DatasetsError, TypeError, ValueError):
+    """A function given to ``map`` or ``filter`` returned something that cannot become columns."""

@@ -1,0 +1,439 @@
+"""Giving a dataset's rows to others: Python, pandas, files of several kinds, folders, and the Hub."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from enfold.progress import Progress
+
+from .info import write_text
+from .values import arrow_to_list, one_array
+
+__all__ = ["ExportMixin", "parse_size"]
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
+_SHARD = "500MB"
+
+
+def parse_size(size: int | str) -> int:
+    """Return a number of bytes: ``"500MB"`` is 500,000,000, ``"1GiB"`` is 1,073,741,824.
+
+    Raises:
+        ValueError: the text is no size.
+    """
+    if isinstance(size, int):
+        return size
+    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([KMGT]?I?B?)\s*", size.upper())
+    if not found or found[2].rstrip("B") not in _UNITS:
+        raise ValueError(f"{size!r} is no size; expected a number of bytes or such as '500MB'")
+    return int(float(found[1]) * _UNITS[found[2].rstrip("B")])
+
+
+@contextlib.contextmanager
+def _target(path_or_buf: Any) -> Iterator[Any]:
+    """Yield a binary file to write: a buffer as it is, a path by way of a temporary name."""
+    if hasattr(path_or_buf, "write"):
+        yield path_or_buf
+        return
+    path = os.path.abspath(os.fspath(path_or_buf))
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    number, temporary = tempfile.mkstemp(prefix=".tmp-", dir=os.path.dirname(path))
+    try:
+        with os.fdopen(number, "wb") as file:
+            yield file
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+class _Counted:
+    """Counts the bytes that go into a file."""
+
+    def __init__(self, file: Any) -> None:
+        self.file = file
+        self.count = 0
+
+    def write(self, data: Any) -> int:
+        self.count += len(data)
+        self.file.write(data)
+        return len(data)
+
+
+class ExportMixin:
+    """The methods of a dataset that write it somewhere."""
+
+    def _tables(self: Any, step: int = 1 << 14) -> Iterator[pa.Table]:
+        for start in range(0, len(self), step):
+            yield self._read(start, min(start + step, len(self)), self.column_names)
+
+    def to_dict(self: Any, batch_size: int | None = None, batched: bool = False) -> Any:
+        """Return the columns as lists; with ``batched``, an iterator of such dicts of ``batch_size`` rows."""
+        if batched:
+            step = batch_size or 1000
+            return (
+                self._python(self._read(i, min(i + step, len(self)), self.column_names))
+                for i in range(0, len(self), step)
+            )
+        return self._python(self._read(0, len(self), self.column_names))
+
+    def to_list(self: Any) -> list[dict[str, Any]]:
+        """Return the rows as a list of dicts."""
+        from .dataset import table_rows
+
+        return table_rows(self._read(0, len(self), self.column_names), None, self._decoders())
+
+    def to_table(self: Any) -> pa.Table:
+        """Return the rows as one Arrow table."""
+        return self._read(0, len(self), self.column_names)
+
+    def to_pandas(self: Any, batch_size: int | None = None, batched: bool = False) -> Any:
+        """Return the rows as a pandas DataFrame; with ``batched``, an iterator of them."""
+        from .formats.pandas_format import require_pandas
+
+        require_pandas()
+        if batched:
+            return (table.to_pandas() for table in self._tables(batch_size or 1000))
+        return self.to_table().to_pandas()
+
+    def to_polars(
+        self: Any,
+        batch_size: int | None = None,
+        batched: bool = False,
+        schema_overrides: Any = None,
+        rechunk: bool = True,
+    ) -> Any:
+        """Return the rows as a polars DataFrame that shares their Arrow buffers; with ``batched``, an iterator of them."""
+        from .formats.polars_format import require_polars
+
+        polars = require_polars()
+        options = {"schema_overrides": schema_overrides, "rechunk": rechunk}
+        if batched:
+            return (polars.from_arrow(table, **options) for table in self._tables(batch_size or 1000))
+        return polars.from_arrow(self.to_table(), **options)
+
+    def to_csv(
+        self: Any,
+        path_or_buf: Any,
+        batch_size: int | None = None,
+        num_proc: int | None = None,
+        storage_options: dict[str, Any] | None = None,
+        sep: str = ",",
+        header: bool | list[str] = True,
+        index: bool = False,
+        columns: list[str] | None = None,
+        **to_csv_kwargs: Any,
+    ) -> int:
+        """Write a CSV file.
+
+        Args:
+            path_or_buf: a path, or a file open for bytes.
+            sep: what stands between the values.
+            header: write the columns' names first, or the names to write.
+            index: write the row's number first.
+            columns: the columns to write.
+            to_csv_kwargs: other arguments of ``pandas.DataFrame.to_csv``; pandas writes the file where there are any.
+
+        Returns:
+            The number of bytes written.
+        """
+        import csv
+        import io
+
+        names = self._require(columns) if columns is not None else self.column_names
+        with _target(path_or_buf) as raw, Progress(len(self), "Create CSV", unit="examples") as bar:
+            file = _Counted(raw)
+            first = True
+            for start in range(0, len(self), 10_000):
+                table = self._read(start, min(start + 10_000, len(self)), names)
+                text = io.StringIO(newline="")
+                if to_csv_kwargs:
+                    frame = table.to_pandas()
+                    frame.index += start
+                    frame.to_csv(text, sep=sep, header=header if first else False, index=index, **to_csv_kwargs)
+                else:
+                    writer = csv.writer(text, delimiter=sep, lineterminator="\n")
+                    if first and header:
+                        titles = list(header) if isinstance(header, list) else names
+                        writer.writerow([""] * index + titles)
+                    values = [_csv_cells(one_array(table.column(name))) for name in names]
+                    if index:
+                        values.insert(0, list(range(start, start + table.num_rows)))
+                    writer.writerows(zip(*values, strict=False))
+                file.write(text.getvalue().encode(to_csv_kwargs.get("encoding") or "utf-8"))
+                first = False
+                bar.advance(table.num_rows)
+            if first and header:
+                file.write((sep.join([""] * index + names) + "\n").encode())
+        return file.count
+
+    def to_json(
+        self: Any,
+        path_or_buf: Any,
+        batch_size: int | None = None,
+        num_proc: int | None = None,
+        storage_options: dict[str, Any] | None = None,
+        lines: bool = True,
+        orient: str = "records",
+        force_ascii: bool = True,
+        indent: int | None = None,
+    ) -> int:
+        """Write a JSON file.
+
+        Args:
+            path_or_buf: a path, or a file open for bytes.
+            lines: one row a line (JSON Lines); else one array of rows, or one object of columns.
+            orient: ``"records"`` for rows, ``"columns"``/``"list"`` for an object of lists (with ``lines=False``).
+            force_ascii: write other characters as escapes.
+            indent: spaces of indentation, without ``lines``.
+
+        Returns:
+            The number of bytes written.
+        """
+        from .dataset import table_rows
+
+        if orient not in ("records", "list", "columns"):
+            raise ValueError(f"orient must be 'records' or 'list', not {orient!r}")
+        if lines and (orient != "records" or indent is not None):
+            raise ValueError("JSON Lines has one row a line: orient and indent need lines=False")
+        dump = json.JSONEncoder(
+            ensure_ascii=force_ascii,
+            separators=(",", ":") if indent is None else (",", ": "),
+            indent=indent,
+            default=_json_value,
+        ).encode
+        with _target(path_or_buf) as raw:
+            file = _Counted(raw)
+            if lines:
+                with Progress(len(self), "Create JSON", unit="examples") as bar:
+                    for table in self._tables():
+                        rows = table_rows(table, None, self._decoders())
+                        file.write("".join([dump(row) + "\n" for row in rows]).encode())
+                        bar.advance(table.num_rows)
+            else:
+                file.write((dump(self.to_list() if orient == "records" else self.to_dict()) + "\n").encode())
+        return file.count
+
+    def to_parquet(
+        self: Any,
+        path_or_buf: Any,
+        batch_size: int | None = None,
+        storage_options: dict[str, Any] | None = None,
+        **parquet_writer_kwargs: Any,
+    ) -> int:
+        """Write a Parquet file that holds the features, too.
+
+        Args:
+            path_or_buf: a path, or a file open for bytes.
+            batch_size: rows of a row group; where None, groups of about 100 MB.
+            parquet_writer_kwargs: arguments of ``pyarrow.parquet.ParquetWriter``.
+
+        Returns:
+            The number of bytes of the table.
+        """
+        import pyarrow.parquet as pq
+
+        schema = self.features.arrow_schema
+        options = {"write_page_index": True, **_chunking(), **parquet_writer_kwargs}
+        written = 0
+        with _target(path_or_buf) as file, pq.ParquetWriter(file, schema, **options) as writer:
+            step = batch_size or self._row_group()
+            for table in self._tables(step):
+                written += table.nbytes
+                writer.write_table(pa.table(table.columns, schema=schema), row_group_size=step)
+        return written
+
+    def _row_group(self: Any) -> int:
+        size = max(self._source.nbytes / max(self._source.num_rows, 1), 1)
+        return max(1000, min(int(100e6 / size), 1 << 20))
+
+    # ---- folders
+
+    def save_to_disk(
+        self: Any,
+        dataset_path: str,
+        max_shard_size: str | int | None = None,
+        num_shards: int | None = None,
+        num_proc: int | None = None,
+        storage_options: dict[str, Any] | None = None,
+    ) -> None:
+        """Write the dataset into a folder, from which ``load_from_disk`` maps it.
+
+        Args:
+            dataset_path: the folder; its earlier content is replaced once everything is written.
+            max_shard_size: bytes of a file at most, such as ``"500MB"``.
+            num_shards: the number of files instead.
+            num_proc: accepted for compatibility.
+
+        Raises:
+            ValueError: both a size and a number of files.
+        """
+        folder = os.path.abspath(os.fspath(dataset_path))
+        temporary = f"{folder}.{os.getpid()}.tmp"
+        os.makedirs(temporary)
+        try:
+            self._save(temporary, max_shard_size, num_shards)
+            replace_folder(temporary, folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def _save(self: Any, folder: str, max_shard_size: str | int | None, num_shards: int | None) -> None:
+        shards = self._shards(max_shard_size, num_shards, _SHARD)
+        schema = self.features.arrow_schema
+        names = []
+        with Progress(len(self), "Saving the dataset", unit="examples") as bar:
+            for number, shard in enumerate(shards):
+                name = f"data-{number:05d}-of-{len(shards):05d}.arrow"
+                with pa.OSFile(os.path.join(folder, name), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
+                    for table in shard._tables(1 << 16):
+                        writer.write_table(pa.table(table.combine_chunks().columns, schema=schema))
+                        bar.advance(table.num_rows)
+                names.append({"filename": name})
+        kind, options, columns, everything = self._format
+        state = {
+            "_data_files": names,
+            "_fingerprint": self._fingerprint,
+            "_format_columns": columns,
+            "_format_kwargs": _json_safe(options),
+            "_format_type": None if kind == "custom" else kind,
+            "_output_all_columns": everything,
+            "_split": str(self.split) if self.split is not None else None,
+        }
+        info = self.info.to_dict()
+        write_text(os.path.join(folder, "state.json"), json.dumps(state, indent=2, sort_keys=True))
+        write_text(
+            os.path.join(folder, "dataset_info.json"), json.dumps({key: info[key] for key in sorted(info)}, indent=2)
+        )
+
+    def _shards(self: Any, max_shard_size: str | int | None, num_shards: int | None, default: str) -> list[Any]:
+        if max_shard_size is not None and num_shards is not None:
+            raise ValueError("give max_shard_size or num_shards, not both")
+        if num_shards is None:
+            rows = max(self._source.num_rows, 1)
+            size = int(self._source.nbytes * (len(self) / rows))
+            num_shards = -(-size // parse_size(max_shard_size or default))
+        num_shards = max(1, min(num_shards, max(len(self), 1)))
+        return [self.shard(num_shards, index) for index in range(num_shards)]
+
+    def push_to_hub(
+        self: Any,
+        repo_id: str,
+        config_name: str = "default",
+        set_default: bool | None = None,
+        split: str | None = None,
+        data_dir: str | None = None,
+        commit_message: str | None = None,
+        commit_description: str | None = None,
+        private: bool | None = False,
+        token: str | None = None,
+        revision: str | None = None,
+        create_pr: bool | None = False,
+        max_shard_size: int | str | None = None,
+        num_shards: int | None = None,
+        embed_external_files: bool = True,
+        num_proc: int | None = None,
+    ) -> Any:
+        """Share the dataset: Parquet files and a card that describes them, in one commit.
+
+        Args:
+            repo_id: ``owner/name``; the repository is made if it is not there.
+            config_name: the configuration that the rows belong to.
+            set_default: make the configuration the one that is loaded when none is named.
+            split: the split's name; the dataset's own, or ``"train"``.
+            data_dir: the folder in the repository; ``data``, or the configuration's name.
+            commit_message: what the commit says.
+            private: make a new repository private.
+            token: the token; the stored one where None.
+            revision: the branch to write to.
+            max_shard_size: bytes of a file at most, ``"500MB"``.
+            num_shards: the number of files instead.
+
+        Returns:
+            The commit's information.
+        """
+        from .sharing import push_splits
+
+        name = str(split or self.split or "train")
+        return push_splits(
+            {name: self},
+            repo_id,
+            config_name=config_name,
+            set_default=set_default,
+            data_dir=data_dir,
+            commit_message=commit_message,
+            commit_description=commit_description,
+            private=private,
+            token=token,
+            revision=revision,
+            create_pr=bool(create_pr),
+            max_shard_size=max_shard_size,
+            num_shards={name: num_shards},
+            keep_other_splits=True,
+        )
+
+
+def replace_folder(temporary: str, folder: str) -> None:
+    """Put a finished folder in the place of another; the other is there, whole, until the moment of the exchange."""
+    old = f"{folder}.{os.getpid()}.old"
+    if os.path.exists(folder):
+        os.replace(folder, old)
+    os.replace(temporary, folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _csv_cells(array: pa.Array) -> list[Any]:
+    """Values as the ecosystem's CSV files have them: lists as numpy prints them, missing values empty."""
+    import numpy as np
+
+    kind = array.type
+    values = arrow_to_list(array)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return ["" if value is None else str(np.asarray(value)) for value in values]
+    if pa.types.is_floating(kind):
+        return ["" if value is None or value != value else repr(value) for value in values]
+    return ["" if value is None else value for value in values]
+
+
+def _json_value(value: Any) -> Any:
+    import base64
+    import datetime
+    import decimal
+
+    if isinstance(value, datetime.datetime):
+        return int(value.replace(tzinfo=value.tzinfo or datetime.timezone.utc).timestamp() * 1000)
+    if isinstance(value, (datetime.date, datetime.time)):
+        return value.isoformat()
+    if isinstance(value, decimal.Decimal):
+        return float(value)
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    raise TypeError(f"a {type(value).__name__} has no JSON form")
+
+
+def _json_safe(options: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if isinstance(value, (str, int, float, bool, type(None)))}
+
+
+def _chunking() -> dict[str, Any]:
+    """Cut pages where the content says so, so that a new version of a file shares most of its bytes with the old one."""
+    if int(pa.__version__.split(".")[0]) >= 21:  # the first version that can
+        return {
+            "use_content_defined_chunking": {
+                "min_chunk_size": 256 * 1024,
+                "max_chunk_size": 1024 * 1024,
+                "norm_level": 0,
+            }
+        }
+    return {}

@@ -1,0 +1,375 @@
+"""Features: the columns of a dataset by name, and their Arrow, JSON and YAML forms."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from enfold.errors import nearest
+from enfold.log import get_logger
+
+from .types import ClassLabel, Json, LargeList, List, Sequence, Translation, Value, dtype_name
+
+__all__ = ["Features", "decoder", "encode", "from_arrow", "storage_schema", "to_arrow"]
+
+_METADATA = b"huggingface"
+_CLASSES: dict[str, Any] = {
+    "Value": Value,
+    "ClassLabel": ClassLabel,
+    "List": List,
+    "LargeList": LargeList,
+    "Sequence": Sequence,
+    "Translation": Translation,
+    "Json": Json,
+}
+# How a class is spelled in the YAML of a card: its name in snake case.
+_YAML_NAMES = {"ClassLabel": "class_label", "Translation": "translation", "Json": "json"}
+
+
+def to_arrow(feature: Any) -> pa.DataType:
+    """Return the Arrow type in which a feature is stored."""
+    if isinstance(feature, dict):
+        return pa.struct([(name, to_arrow(inner)) for name, inner in feature.items()])
+    if isinstance(feature, (list, tuple)):
+        return pa.list_(to_arrow(feature[0]))
+    return feature()
+
+
+def from_arrow(arrow: pa.DataType) -> Any:
+    """Return the feature that an Arrow type stands for when nothing else is known about it."""
+    types = pa.types
+    if isinstance(arrow, pa.BaseExtensionType):
+        return Json() if arrow.extension_name == "arrow.json" else from_arrow(arrow.storage_type)
+    if types.is_struct(arrow):
+        return {arrow.field(i).name: from_arrow(arrow.field(i).type) for i in range(arrow.num_fields)}
+    if types.is_fixed_size_list(arrow):
+        return List(from_arrow(arrow.value_type), length=arrow.list_size)
+    if types.is_list(arrow) or types.is_list_view(arrow):
+        return List(from_arrow(arrow.value_type))
+    if types.is_large_list(arrow) or types.is_large_list_view(arrow):
+        return LargeList(from_arrow(arrow.value_type))
+    if types.is_map(arrow):
+        return List({"key": from_arrow(arrow.key_type), "value": from_arrow(arrow.item_type)})
+    return Value(dtype_name(arrow))
+
+
+def storage_schema(schema: pa.Schema) -> pa.Schema:
+    """Return a schema whose extension and dictionary types are replaced by the types that hold their values."""
+
+    def plain(arrow: pa.DataType) -> pa.DataType:
+        if isinstance(arrow, pa.BaseExtensionType):
+            return plain(arrow.storage_type)
+        if pa.types.is_dictionary(arrow):
+            return plain(arrow.value_type)
+        if pa.types.is_struct(arrow):
+            return pa.struct([(arrow.field(i).name, plain(arrow.field(i).type)) for i in range(arrow.num_fields)])
+        if pa.types.is_fixed_size_list(arrow):
+            return pa.list_(plain(arrow.value_type), arrow.list_size)
+        if pa.types.is_list(arrow):
+            return pa.list_(plain(arrow.value_type))
+        if pa.types.is_large_list(arrow):
+            return pa.large_list(plain(arrow.value_type))
+        return arrow
+
+    return pa.schema([(field.name, plain(field.type)) for field in schema], metadata=schema.metadata)
+
+
+def encode(feature: Any, value: Any) -> Any:
+    """Return a Python value as it is stored in a column of this feature (names of labels become integers)."""
+    if value is None:
+        return None
+    if isinstance(feature, dict):
+        return {name: encode(inner, value.get(name)) for name, inner in feature.items()}
+    if isinstance(feature, (list, tuple)):
+        return [encode(feature[0], item) for item in value]
+    if isinstance(feature, (List, LargeList)):
+        if isinstance(feature.feature, dict) and isinstance(value, Mapping):  # a dict of lists, the older form
+            value = [dict(zip(value, items, strict=False)) for items in zip(*value.values(), strict=False)]
+        return [encode(feature.feature, item) for item in value] if needs_encoding(feature.feature) else list(value)
+    return feature.encode_example(value) if hasattr(feature, "encode_example") else value
+
+
+def needs_encoding(feature: Any) -> bool:
+    """Return whether a column of this feature may hold Python values that Arrow alone would not store rightly."""
+    if isinstance(feature, dict):
+        return any(needs_encoding(inner) for inner in feature.values())
+    if isinstance(feature, (list, tuple)):
+        return needs_encoding(feature[0])
+    if isinstance(feature, (List, LargeList)):
+        return needs_encoding(feature.feature) or isinstance(feature.feature, dict)
+    return isinstance(feature, (ClassLabel, Json))
+
+
+def decoder(feature: Any) -> Callable[[Any], Any] | None:
+    """Return the function that turns a stored value into the one that users see, or None where they are the same."""
+    if isinstance(feature, dict):
+        parts = {name: found for name, inner in feature.items() if (found := decoder(inner))}
+        if not parts:
+            return None
+        return lambda value: None if value is None else {k: parts[k](v) if k in parts else v for k, v in value.items()}
+    if isinstance(feature, (List, LargeList, list, tuple)):
+        inner = decoder(feature[0] if isinstance(feature, (list, tuple)) else feature.feature)
+        return None if inner is None else (lambda value: None if value is None else [inner(item) for item in value])
+    if isinstance(feature, Json) and feature.decode:
+        return feature.decode_example
+    return None
+
+
+class Features(dict):
+    """The columns of a dataset: name → feature.
+
+    Args:
+        columns: a mapping, or pairs, of names and features (:class:`Value`, :class:`ClassLabel`, :class:`List`, a
+            dict of features for a struct).
+
+    Raises:
+        TypeError: a value is not a feature.
+
+    Example:
+        >>> features = Features({"text": Value("string"), "label": ClassLabel(names=["neg", "pos"])})
+        >>> features.arrow_schema.names
+        ['text', 'label']
+    """
+
+    def __init__(self, *columns: Any, **more: Any) -> None:
+        super().__init__(*columns, **more)
+        for name, feature in self.items():
+            if isinstance(feature, str):
+                raise TypeError(f"column {name!r}: {feature!r} is no feature; Value({feature!r}) is one")
+            if not callable(feature) and not isinstance(feature, (dict, list, tuple)):
+                raise TypeError(f"column {name!r}: {feature!r} is no feature")
+            if isinstance(feature, (list, tuple)):
+                self[name] = List(feature[0])
+
+    @property
+    def type(self) -> pa.DataType:
+        """The Arrow struct type of one row."""
+        return to_arrow(dict(self))
+
+    @property
+    def arrow_schema(self) -> pa.Schema:
+        """The Arrow schema of the columns; its metadata holds the features themselves, under the key ``huggingface``."""
+        fields = [(name, to_arrow(feature)) for name, feature in self.items()]
+        return pa.schema(fields, metadata={_METADATA: json.dumps({"info": {"features": self.to_dict()}})})
+
+    @classmethod
+    def from_arrow_schema(cls, schema: pa.Schema) -> Features:
+        """Return the features of an Arrow schema: those that its metadata names, as far as they fit its types."""
+        inferred = {field.name: from_arrow(field.type) for field in schema}
+        stored = (schema.metadata or {}).get(_METADATA)
+        if stored is not None:
+            described = (json.loads(stored).get("info") or {}).get("features") or {}
+            for name, form in described.items():
+                if name not in inferred:
+                    continue
+                try:
+                    feature = _from_dict(form)
+                    if storage_schema(pa.schema([(name, to_arrow(feature))])).equals(
+                        storage_schema(pa.schema([schema.field(name).remove_metadata()]))
+                    ):
+                        inferred[name] = feature
+                except (KeyError, TypeError, ValueError) as error:
+                    get_logger(__name__).warning("column %r is read as plain Arrow: %s", name, error)
+        return cls(inferred)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the form that is stored in ``dataset_info.json`` and in Arrow metadata."""
+        return {name: _to_dict(feature) for name, feature in self.items()}
+
+    @classmethod
+    def from_dict(cls, form: Mapping[str, Any]) -> Features:
+        """Return the features that :meth:`to_dict` wrote."""
+        return cls({name: _from_dict(inner) for name, inner in form.items()})
+
+    def to_yaml_list(self) -> list[dict[str, Any]]:
+        """Return the form that stands in the YAML header of a dataset card."""
+        return _yaml_fields(self)
+
+    _to_yaml_list = to_yaml_list
+
+    @classmethod
+    def from_yaml_list(cls, form: list[dict[str, Any]]) -> Features:
+        """Return the features that a card's YAML header describes."""
+        return cls(_from_yaml_fields(form))
+
+    _from_yaml_list = from_yaml_list
+
+    def encode_example(self, example: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a row as it is stored."""
+        return {name: encode(feature, example.get(name)) for name, feature in self.items()}
+
+    def encode_batch(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """Return columns of a batch as they are stored.
+
+        Raises:
+            ValueError: the batch's columns are not those of the features.
+        """
+        if set(batch) != set(self):
+            raise ValueError(f"the columns {sorted(batch)} are not those of the features {sorted(self)}")
+        return {name: [encode(self[name], value) for value in column] for name, column in batch.items()}
+
+    def decode_example(self, example: Mapping[str, Any], token_per_repo_id: Any = None) -> dict[str, Any]:
+        """Return a stored row as users see it."""
+        found = {name: decoder(self[name]) for name in example if name in self}
+        return {name: change(value) if (change := found.get(name)) else value for name, value in example.items()}
+
+    def copy(self) -> Features:
+        """Return a copy that shares nothing with the original."""
+        return copy.deepcopy(self)
+
+    def flatten(self, max_depth: int = 16) -> Features:
+        """Return features in which the fields of a struct are columns of their own, named ``struct.field``."""
+        current: dict[str, Any] = dict(self)
+        for _ in range(max_depth):
+            flat: dict[str, Any] = {}
+            for name, feature in current.items():
+                if isinstance(feature, Translation):
+                    feature = feature.flatten()
+                if isinstance(feature, dict):
+                    flat.update({f"{name}.{inner}": value for inner, value in feature.items()})
+                else:
+                    flat[name] = feature
+            if flat.keys() == current.keys():
+                break
+            current = flat
+        return Features(current)
+
+    def reorder_fields_as(self, other: Features) -> Features:
+        """Return these features with the fields, on every level, in the order of ``other``.
+
+        Raises:
+            ValueError: the two do not have the same fields.
+        """
+
+        def reorder(mine: Any, theirs: Any, place: str) -> Any:
+            if isinstance(theirs, dict) and isinstance(mine, dict):
+                if set(mine) != set(theirs):
+                    raise ValueError(
+                        f"the fields of {place or 'the features'} differ: {sorted(mine)}, {sorted(theirs)}"
+                    )
+                return {name: reorder(mine[name], theirs[name], f"{place}.{name}".strip(".")) for name in theirs}
+            if isinstance(theirs, (List, LargeList)) and type(mine) is type(theirs):
+                changed = copy.copy(mine)
+                changed.feature = reorder(mine.feature, theirs.feature, f"{place}[]")
+                return changed
+            return mine
+
+        return Features(reorder(dict(self), dict(other), ""))
+
+    def __reduce__(self) -> Any:
+        return (Features.from_dict, (self.to_dict(),))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Features:
+        return Features({name: copy.deepcopy(feature, memo) for name, feature in self.items()})
+
+
+def _to_dict(feature: Any) -> Any:
+    if isinstance(feature, dict):
+        return {name: _to_dict(inner) for name, inner in feature.items()}
+    if isinstance(feature, (list, tuple)):
+        feature = List(feature[0])
+    kind = {"_type": type(feature).__name__}
+    if isinstance(feature, Value):
+        return {"dtype": feature.dtype, **kind}
+    if isinstance(feature, ClassLabel):
+        return {"names": list(feature.names), **kind}
+    if isinstance(feature, List):
+        length = {} if feature.length == -1 else {"length": feature.length}
+        return {"feature": _to_dict(feature.feature), **length, **kind}
+    if isinstance(feature, LargeList):
+        return {"feature": _to_dict(feature.feature), **kind}
+    if isinstance(feature, Translation):
+        return {"languages": list(feature.languages), **kind}
+    return kind if getattr(feature, "decode", True) else {"decode": False, **kind}
+
+
+def _from_dict(form: Any) -> Any:
+    if isinstance(form, list):
+        return List(_from_dict(form[0]))
+    if not isinstance(form.get("_type"), str):
+        return {name: _from_dict(inner) for name, inner in form.items()}
+    options = {name: value for name, value in form.items() if name != "_type"}
+    kind = form["_type"]
+    if kind not in _CLASSES:
+        raise ValueError(f"unknown feature {kind!r}{nearest(kind, _CLASSES)}")
+    if "feature" in options:
+        options["feature"] = _from_dict(options["feature"])
+    if kind == "ClassLabel" and options.get("names"):
+        options.pop("num_classes", None)
+    return _CLASSES[kind](**options)
+
+
+# ---- the YAML form ---------------------------------------------------------------------------------------------------
+# A column is {"name": …} and one of: dtype (a name, or {snake_case class: options}), list/large_list (the item: a dtype
+# or the fields of a struct), struct (fields). The older "sequence" of fields is a struct of lists.
+
+
+def _yaml_fields(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
+    out = []
+    for name, feature in fields.items():
+        form = _yaml(feature)
+        out.append({"name": name, **(form if isinstance(form, dict) and _is_composite(form) else {"dtype": form})})
+    return out
+
+
+def _is_composite(form: dict[str, Any]) -> bool:
+    return bool({"list", "large_list", "struct", "sequence"} & set(form))
+
+
+def _yaml(feature: Any) -> Any:
+    if isinstance(feature, dict):
+        return {"struct": _yaml_fields(feature)}
+    if isinstance(feature, (list, tuple)):
+        feature = List(feature[0])
+    if isinstance(feature, (List, LargeList)):
+        inner = _yaml(feature.feature)
+        if isinstance(feature.feature, dict):
+            inner = inner["struct"]
+        out: dict[str, Any] = {"list" if isinstance(feature, List) else "large_list": inner}
+        if getattr(feature, "length", -1) != -1:
+            out["length"] = feature.length
+        return out
+    if isinstance(feature, Value):
+        return feature.dtype
+    if isinstance(feature, ClassLabel):
+        return {"class_label": {"names": {str(number): name for number, name in enumerate(feature.names)}}}
+    options = {name: value for name, value in _to_dict(feature).items() if name != "_type"}
+    name = _YAML_NAMES[type(feature).__name__]
+    return {name: options} if options else name
+
+
+def _from_yaml_fields(form: list[dict[str, Any]]) -> dict[str, Any]:
+    return {field["name"]: _from_yaml({k: v for k, v in field.items() if k != "name"}) for field in form}
+
+
+def _from_yaml(form: Any) -> Any:
+    if isinstance(form, str):
+        classes = {name: kind for kind, name in _YAML_NAMES.items()}
+        return _CLASSES[classes[form]]() if form in classes else Value(form)
+    if isinstance(form, list):
+        return _from_yaml_fields(form)
+    if "dtype" in form:
+        return _from_yaml(form["dtype"])
+    if "struct" in form:
+        return _from_yaml_fields(form["struct"])
+    for key, kind in (("list", List), ("large_list", LargeList), ("sequence", Sequence)):
+        if key in form:
+            length = {"length": form["length"]} if form.get("length", -1) != -1 else {}
+            return kind(_from_yaml(form[key]), **length)
+    (name, options), *_ = form.items()
+    options = dict(options or {})
+    if name == "class_label":
+        names = options.get("names")
+        if isinstance(names, dict):
+            options["names"] = [names[key] for key in sorted(names, key=int)]
+        if options.get("names"):
+            options.pop("num_classes", None)
+        return ClassLabel(**options)
+    for kind, snake in _YAML_NAMES.items():
+        if snake == name:
+            return _CLASSES[kind](**options)
+    raise ValueError(f"unknown feature {name!r} in the card{nearest(name, _YAML_NAMES.values())}")

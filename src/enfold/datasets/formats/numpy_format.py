@@ -1,0 +1,61 @@
+"""The numpy format: integers as int64, floats as float32, lists of one length as arrays of more dimensions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ..values import arrow_to_list, arrow_to_numpy
+from .base import Formatter
+
+__all__ = ["Format"]
+
+
+class Format(Formatter):
+    """Values as numpy arrays.
+
+    Args:
+        options: arguments of ``numpy.asarray``, such as ``dtype``.
+    """
+
+    numpy_rows = True
+
+    def column(self, array: pa.Array, *, shared: bool = True) -> Any:
+        if pa.types.is_struct(array.type):
+            return np.array([self._value(value) for value in arrow_to_list(array)] + [None], object)[:-1]
+        made = arrow_to_numpy(array)
+        if made.dtype == object:
+            out = np.empty(len(made), object)
+            for i, value in enumerate(made):
+                out[i] = self._value(value)
+            return out
+        return self._cast(made, shared)
+
+    def _cast(self, values: np.ndarray, shared: bool) -> np.ndarray:
+        kind = self.options.get("dtype") or {"i": np.int64, "u": np.int64, "f": np.float32}.get(values.dtype.kind)
+        if values.dtype == np.uint64 and "dtype" not in self.options:
+            kind = np.uint64
+        made = values if kind is None else values.astype(kind, copy=False)
+        return made.copy() if shared and np.shares_memory(made, values) else _writable(made)
+
+    def _value(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: self._value(item) for name, item in value.items()}
+        if isinstance(value, list):
+            value = np.asarray(value) if not any(isinstance(item, (dict, str, type(None))) for item in value) else value
+            if isinstance(value, list):
+                return np.array([*[self._value(item) for item in value], None], object)[:-1]
+        if isinstance(value, np.ndarray) and value.dtype != object:
+            return self._cast(value, shared=True)
+        if isinstance(value, (bool, int, float)):
+            return np.asarray(value)[()]
+        return value
+
+    def row(self, values: dict[str, Any]) -> dict[str, Any]:
+        return {name: self._value(value) for name, value in values.items()}
+
+
+def _writable(values: np.ndarray) -> np.ndarray:
+    return values if values.flags.writeable else values.copy()

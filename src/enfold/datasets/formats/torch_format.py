@@ -1,0 +1,98 @@
+"""The torch format: integers as int64, floats as float32, lists of one length stacked; text stays Python."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ..values import arrow_to_list, arrow_to_numpy
+from .base import Formatter
+
+__all__ = ["Format"]
+
+_NUMPY_TO_TORCH = {
+    name: name for name in ("uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64", "bool")
+}
+
+
+class Format(Formatter):
+    """Values as torch tensors.
+
+    A tensor never shares memory with the dataset, so that writing into it is safe: rows that were gathered for it
+    alone are used without a copy, a view of the dataset's memory is copied once.
+
+    Args:
+        options: arguments of ``torch.tensor``, such as ``dtype`` and ``device``.
+    """
+
+    numpy_rows = True
+
+    def column(self, array: pa.Array, *, shared: bool = True) -> Any:
+        if pa.types.is_struct(array.type):
+            return [self._value(value) for value in arrow_to_list(array)]
+        made = arrow_to_numpy(array)
+        if made.dtype == object:
+            return [self._value(value) for value in made]
+        return self._tensor(made, shared)
+
+    def _tensor(self, values: np.ndarray, shared: bool) -> Any:
+        import torch
+
+        wanted = self.options.get("dtype")
+        if wanted is None:
+            wanted = {"i": torch.int64, "u": torch.int64, "f": torch.float32}.get(values.dtype.kind)
+        if values.dtype.kind == "u" and values.dtype != np.uint8:
+            values, shared = values.astype(np.int64), False
+        if values.dtype.kind == "M":
+            return values.tolist()
+        target = _NUMPY_TO_TORCH.get(values.dtype.name)
+        converts = wanted is not None and str(wanted) != f"torch.{target}"
+        if not values.flags.writeable:
+            # a conversion copies anyway; so does the exchange below never need to, when the rows are ours alone
+            if shared and not converts:
+                values = values.copy()
+            else:
+                with warnings.catch_warnings():
+                    warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+                    return torch.from_numpy(values).to(device=self.options.get("device"), dtype=wanted)
+        elif shared and not converts:
+            values = values.copy()
+        made = torch.from_numpy(values)
+        return made.to(device=self.options.get("device"), dtype=wanted)
+
+    def _value(self, value: Any) -> Any:
+        import torch
+
+        if isinstance(value, dict):
+            return {name: self._value(item) for name, item in value.items()}
+        if isinstance(value, list):
+            items = [self._value(item) for item in value]
+            if items and all(
+                isinstance(item, torch.Tensor) and item.shape == items[0].shape and item.dtype == items[0].dtype
+                for item in items
+            ):
+                return torch.stack(items)
+            return items
+        if isinstance(value, np.ndarray):
+            if value.dtype == object:
+                return self._value(value.tolist())
+            return self._tensor(value, shared=True)
+        if isinstance(value, (np.generic, bool, int, float)):
+            return self._scalar(value)
+        return value
+
+    def _scalar(self, value: Any) -> Any:
+        import torch
+
+        if isinstance(value, np.datetime64):
+            return value.item()
+        kind = value.dtype.kind if isinstance(value, np.generic) else {bool: "b", int: "i"}.get(type(value), "f")
+        wanted = self.options.get("dtype") or {"i": torch.int64, "u": torch.int64, "f": torch.float32}.get(kind)
+        plain = value.item() if isinstance(value, np.generic) else value
+        return torch.tensor(plain, dtype=wanted, device=self.options.get("device"))
+
+    def row(self, values: dict[str, Any]) -> dict[str, Any]:
+        return {name: self._value(value) for name, value in values.items()}

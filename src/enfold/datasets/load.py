@@ -1,0 +1,366 @@
+"""``load_dataset``: from a name — a kind of file, a folder, a repository — to rows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from enfold.errors import nearest
+
+from .builders.base import BUILDERS, DatasetBuilder, builder_for, builder_of
+from .card import configs_of, infos_of, split_card
+from .config import in_memory_max_size
+from .data_files import LocalTree, Tree, hub_tree, infer_splits, resolve, sanitize
+from .dataset import Dataset
+from .dataset_dict import DatasetDict
+from .errors import DataFilesNotFoundError, EmptyDatasetError, FileNotFoundDatasetsError
+from .features.features import Features
+from .info import DatasetInfo
+
+__all__ = [
+    "get_dataset_config_info",
+    "get_dataset_config_names",
+    "get_dataset_default_config_name",
+    "get_dataset_infos",
+    "get_dataset_split_names",
+    "load_dataset",
+    "load_dataset_builder",
+    "load_from_disk",
+]
+
+
+def load_dataset(
+    path: str,
+    name: str | None = None,
+    data_dir: str | None = None,
+    data_files: Any = None,
+    split: Any = None,
+    cache_dir: str | None = None,
+    features: Features | None = None,
+    download_config: Any = None,
+    download_mode: Any = None,
+    verification_mode: Any = None,
+    keep_in_memory: bool | None = None,
+    save_infos: bool = False,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    streaming: bool = False,
+    num_proc: int | None = None,
+    storage_options: dict[str, Any] | None = None,
+    trust_remote_code: bool | None = None,
+    **config_kwargs: Any,
+) -> Any:
+    """Return a dataset: files of a kind, a folder, or a repository on the Hub.
+
+    Args:
+        path: ``"csv"``, ``"json"``, ``"parquet"``, ``"text"`` or ``"arrow"`` with ``data_files``; or a folder; or
+            ``"owner/name"`` of a dataset on the Hub.
+        name: the configuration.
+        data_dir: the folder in it to look at.
+        data_files: paths, patterns or addresses: one, a list, or a dict of them by split.
+        split: which rows: ``"train"``, ``"train[:10%]+test"``, …; all splits as a dict where None.
+        cache_dir: where tables made of the files are kept; ``HF_DATASETS_CACHE`` where None.
+        features: the columns' kinds; inferred where None.
+        download_mode: ``"reuse_dataset_if_exists"`` or ``"force_redownload"``.
+        keep_in_memory: make no file.
+        revision: the branch, tag or commit of the repository.
+        token: the token for it; the stored one where None.
+        num_proc, download_config, verification_mode, save_infos, storage_options: accepted for compatibility.
+        trust_remote_code: accepted for compatibility; no code of a repository is ever run.
+        config_kwargs: options of the builder, such as ``sep=";"`` or ``field="data"``.
+
+    Returns:
+        A :class:`Dataset` where ``split`` is given, else a :class:`DatasetDict`.
+
+    Raises:
+        FileNotFoundError: there is no such folder, repository or file.
+        DatasetGenerationError: a file cannot be read; the message names it and the line.
+        ValueError: an unknown split or configuration; the known ones are named.
+    """
+    if streaming:
+        raise ValueError("streaming is not supported: files are read in place, so that opening them is already quick")
+    builder = load_dataset_builder(
+        path,
+        name,
+        data_dir=data_dir,
+        data_files=data_files,
+        cache_dir=cache_dir,
+        features=features,
+        revision=revision,
+        token=token,
+        **config_kwargs,
+    )
+    mode = getattr(download_mode, "value", download_mode)
+    builder.download_and_prepare(download_mode=mode, keep_in_memory=bool(keep_in_memory), num_proc=num_proc)
+    in_memory = bool(keep_in_memory)
+    if keep_in_memory is None and builder.info.dataset_size is not None:
+        in_memory = builder.info.dataset_size < in_memory_max_size()
+    return builder.as_dataset(split, in_memory=in_memory)
+
+
+def load_dataset_builder(
+    path: str,
+    name: str | None = None,
+    data_dir: str | None = None,
+    data_files: Any = None,
+    cache_dir: str | None = None,
+    features: Features | None = None,
+    download_config: Any = None,
+    download_mode: Any = None,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    storage_options: dict[str, Any] | None = None,
+    trust_remote_code: bool | None = None,
+    **config_kwargs: Any,
+) -> DatasetBuilder:
+    """Return what would make a dataset, with what is known about it before its files are read.
+
+    The arguments are those of :func:`load_dataset`.
+    """
+    path = os.fspath(path)
+    if path in BUILDERS and not (os.path.isdir(path) and data_files is None):
+        return _of_kind(path, name, data_dir, data_files, cache_dir, features, token, config_kwargs)
+    if os.path.isfile(path) and data_files is None:
+        found = builder_for([path])
+        if found is None:
+            raise DataFilesNotFoundError(f"no builder reads {path!r}; known endings: {_endings()}")
+        return _of_kind(found[0], name, None, path, cache_dir, features, token, {**found[1], **config_kwargs})
+    if os.path.isdir(path):
+        if os.path.isfile(os.path.join(path, "dataset_dict.json")) or os.path.isfile(os.path.join(path, "state.json")):
+            raise ValueError(f"{path!r} was written by save_to_disk: read it with load_from_disk({path!r})")
+        tree: Tree = LocalTree(path)
+        dataset_name = os.path.basename(os.path.abspath(path))
+    elif path.startswith((".", "/", "~")) or path.count("/") > 1:
+        raise FileNotFoundDatasetsError(f"there is no folder {path!r}{_near_folder(path)}")
+    else:
+        tree = hub_tree(path, revision, token)
+        dataset_name = path
+    return _of_tree(tree, path, dataset_name, name, data_dir, data_files, cache_dir, features, token, config_kwargs)
+
+
+def _endings() -> str:
+    return ", ".join(ending for endings in BUILDERS.values() for ending in endings)
+
+
+def _near_folder(path: str) -> str:
+    parent = os.path.dirname(os.path.abspath(os.path.expanduser(path)))
+    return nearest(os.path.basename(path), os.listdir(parent)) if os.path.isdir(parent) else ""
+
+
+def _of_kind(
+    kind: str,
+    name: str | None,
+    data_dir: str | None,
+    data_files: Any,
+    cache_dir: str | None,
+    features: Features | None,
+    token: str | bool | None,
+    options: dict[str, Any],
+) -> DatasetBuilder:
+    tree = LocalTree(data_dir or os.getcwd())
+    if data_files is None:
+        if data_dir is None:
+            raise ValueError(f"load_dataset({kind!r}) needs data_files=… or data_dir=…")
+        endings = BUILDERS[kind]
+        names = [file for file in tree.names() if builder_for([file]) and (builder_for([file]) or [""])[0] == kind]
+        if not names:
+            raise DataFilesNotFoundError(f"there is no {' or '.join(endings)} file in {data_dir!r}")
+        files = {split: [tree.file(file) for file in found] for split, found in infer_splits(names).items()}
+    else:
+        files = resolve(sanitize(data_files), tree, "", token)
+    return builder_of(kind)(
+        files, cache_dir=cache_dir, dataset_name=kind, config_name=name or "default", features=features, **options
+    )
+
+
+def _of_tree(
+    tree: Tree,
+    path: str,
+    dataset_name: str,
+    name: str | None,
+    data_dir: str | None,
+    data_files: Any,
+    cache_dir: str | None,
+    features: Features | None,
+    token: str | bool | None,
+    options: dict[str, Any],
+) -> DatasetBuilder:
+    header = _header(tree, path)
+    configs, infos = configs_of(header), infos_of(header)
+    config: dict[str, Any] = {}
+    config_name = name or "default"
+    if data_files is None and configs:
+        config = configs[_choose(configs, name, path)]
+        config_name = str(config["config_name"])
+        data_files = config.get("data_files")
+        data_dir = config.get("data_dir", data_dir) if data_dir is None else data_dir
+    elif data_files is None and name is not None and name != "default" and data_dir is None:
+        folders = sorted({file.split("/")[0] for file in tree.names() if "/" in file})
+        if name not in folders:
+            raise ValueError(f"{path!r} has no configuration {name!r}{nearest(name, folders)}")
+        data_dir = name
+    prefix = (data_dir or "").strip("/")
+    if data_files is not None:
+        files = resolve(sanitize(data_files), tree, prefix, token)
+    else:
+        inside = [file for file in tree.names() if not prefix or file.startswith(f"{prefix}/")]
+        if not inside:
+            where = f"{path!r}" + (f" below {prefix!r}" if prefix else "")
+            raise EmptyDatasetError(f"there is no data file in {where}")
+        # splits are told by names below data_dir; the builder by what most files are
+        usable = builder_for(
+            [file for file in inside if file.rsplit("/", 1)[-1] not in ("config.json", "dataset_infos.json")]
+        )
+        if usable is None:
+            raise DataFilesNotFoundError(f"no builder reads the files of {path!r}; known endings: {_endings()}")
+        short = {file[len(prefix) + 1 :] if prefix else file: file for file in usable[2]}
+        files = {split: [tree.file(short[file]) for file in found] for split, found in infer_splits(short).items()}
+    names = [file.name for entries in files.values() for file in entries]
+    found = builder_for(names)
+    if found is None:
+        raise DataFilesNotFoundError(f"no builder reads {names[:3]}; known endings: {_endings()}")
+    kind, implied, readable = found
+    files = {split: [file for file in entries if file.name in set(readable)] for split, entries in files.items()}
+    own = {
+        key: value
+        for key, value in config.items()
+        if key not in ("config_name", "data_files", "data_dir", "default", "drop_labels")
+    }
+    info = DatasetInfo.from_yaml_dict(infos[config_name]) if config_name in infos else DatasetInfo()
+    info.splits = None
+    if isinstance(header.get("license"), str):
+        info.license = header["license"]
+    if features is None and info.features is not None:
+        features = info.features
+    info.features = None
+    return builder_of(kind)(
+        files,
+        cache_dir=cache_dir,
+        dataset_name=dataset_name,
+        config_name=config_name,
+        features=features,
+        info=info,
+        **{**implied, **own, **options},
+    )
+
+
+def _header(tree: Tree, path: str) -> dict[str, Any]:
+    text = tree.text("README.md")
+    if text is None:
+        return {}
+    try:
+        return split_card(text)[0]
+    except ValueError as error:
+        raise ValueError(f"{path}/README.md: {error}") from error
+
+
+def _choose(configs: dict[str, dict[str, Any]], name: str | None, path: str) -> str:
+    if name is not None:
+        if name not in configs:
+            raise ValueError(
+                f"BuilderConfig {name!r} not found. Available configurations of {path!r}: {list(configs)}"
+                f"{nearest(name, configs)}"
+            )
+        return name
+    chosen = [key for key, config in configs.items() if config.get("default")]
+    if chosen:
+        return chosen[0]
+    if "default" in configs or len(configs) == 1:
+        return "default" if "default" in configs else next(iter(configs))
+    raise ValueError(
+        f"Config name is missing: {path!r} has several, pick one of {list(configs)}, "
+        f"such as load_dataset({path!r}, {next(iter(configs))!r})"
+    )
+
+
+def load_from_disk(
+    dataset_path: str, keep_in_memory: bool | None = None, storage_options: dict[str, Any] | None = None
+) -> Dataset | DatasetDict:
+    """Return what ``save_to_disk`` wrote into a folder: a dataset, or splits by name.
+
+    Raises:
+        FileNotFoundError: the folder is not there, or holds neither.
+    """
+    folder = os.fspath(dataset_path)
+    if not os.path.isdir(folder):
+        raise FileNotFoundDatasetsError(f"there is no folder {folder!r}{_near_folder(folder)}")
+    if os.path.isfile(os.path.join(folder, "dataset_dict.json")):
+        return DatasetDict.load_from_disk(folder, keep_in_memory)
+    return Dataset.load_from_disk(folder, keep_in_memory)
+
+
+# ---- what there is to load -------------------------------------------------------------------------------------------
+
+
+def _tree_of(path: str, revision: str | None, token: str | bool | None) -> Tree:
+    return LocalTree(path) if os.path.isdir(path) else hub_tree(path, revision, token)
+
+
+def get_dataset_config_names(
+    path: str, revision: str | None = None, token: str | bool | None = None, **accepted: Any
+) -> Sequence[str]:
+    """Return the names of a dataset's configurations.
+
+    Args:
+        path: a folder or a repository.
+        revision: the branch, tag or commit.
+        token: the token; the stored one where None.
+    """
+    if path in BUILDERS:
+        return ["default"]
+    return list(configs_of(_header(_tree_of(path, revision, token), path))) or ["default"]
+
+
+def get_dataset_default_config_name(
+    path: str, revision: str | None = None, token: str | bool | None = None, **accepted: Any
+) -> str | None:
+    """Return the configuration that is loaded when none is named, or None where one must be named."""
+    configs = configs_of(_header(_tree_of(path, revision, token), path))
+    if not configs:
+        return "default"
+    try:
+        return _choose(configs, None, path)
+    except ValueError:
+        return None
+
+
+def get_dataset_config_info(
+    path: str,
+    config_name: str | None = None,
+    data_files: Any = None,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    **config_kwargs: Any,
+) -> DatasetInfo:
+    """Return what is known about a configuration; its files are read where the card does not say it."""
+    builder = load_dataset_builder(
+        path, config_name, data_files=data_files, revision=revision, token=token, **config_kwargs
+    )
+    builder.download_and_prepare()
+    return builder.info
+
+
+def get_dataset_infos(
+    path: str, revision: str | None = None, token: str | bool | None = None, **accepted: Any
+) -> dict[str, DatasetInfo]:
+    """Return what is known about each configuration."""
+    return {
+        name: get_dataset_config_info(path, name, revision=revision, token=token)
+        for name in get_dataset_config_names(path, revision, token)
+    }
+
+
+def get_dataset_split_names(
+    path: str,
+    config_name: str | None = None,
+    data_files: Any = None,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    **config_kwargs: Any,
+) -> list[str]:
+    """Return the names of a configuration's splits, without reading its files."""
+    builder = load_dataset_builder(
+        path, config_name, data_files=data_files, revision=revision, token=token, **config_kwargs
+    )
+    return list(builder.data_files)

@@ -1,0 +1,488 @@
+"""Where the rows are: Arrow tables in memory or mapped from disk, and Parquet files read in place, a row group at a time."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from .features.features import storage_schema
+from .values import cast_array, row_reader
+
+__all__ = ["ChainSource", "ParquetSource", "Source", "TableSource", "ZipSource", "cast_table", "chain", "open_arrow"]
+
+# Decoded row groups that one Parquet source keeps; what it drops is decoded again when it is asked for.
+PARQUET_CACHE_BYTES = 512 << 20
+
+
+class Source:
+    """Rows that can be read by range and by position. A source never changes; a view of it shares its data."""
+
+    schema: pa.Schema
+    num_rows: int
+    files: tuple[str, ...] = ()
+
+    def slice(self, start: int, stop: int) -> Source:
+        """Return a view of the rows from ``start`` to ``stop``."""
+        raise NotImplementedError
+
+    def project(self, columns: Sequence[tuple[str, str]]) -> Source:
+        """Return a view with the columns given as pairs (new name, present name)."""
+        raise NotImplementedError
+
+    def read(self, start: int, stop: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the rows from ``start`` to ``stop`` as a table."""
+        raise NotImplementedError
+
+    def take(self, rows: np.ndarray, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the rows at the positions ``rows`` (int64, shape (n,)) as a table, in that order."""
+        raise NotImplementedError
+
+    def row(self, position: int, columns: Sequence[str], numpy: bool = False) -> dict[str, Any]:
+        """Return one row's stored values."""
+        raise NotImplementedError
+
+    def pieces(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Yield all rows as tables of a size that fits in memory."""
+        step = 1 << 16
+        for start in range(0, self.num_rows, step):
+            yield self.read(start, min(start + step, self.num_rows), columns)
+
+    @property
+    def nbytes(self) -> int:
+        """The size of the decoded rows in bytes, estimated where that is not known without reading them."""
+        raise NotImplementedError
+
+
+def cast_table(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return a table with the columns and types of ``schema``: missing columns are null, structs are matched by field.
+
+    Raises:
+        pyarrow.ArrowInvalid: a column of the table that the schema lacks, or values that do not fit.
+    """
+    extra = [name for name in table.column_names if name not in schema.names]
+    if extra:
+        raise pa.ArrowInvalid(f"unexpected columns {extra}; expected {schema.names}")
+    columns = []
+    for field in schema:
+        if field.name not in table.column_names:
+            columns.append(pa.nulls(table.num_rows, field.type))
+            continue
+        column = table.column(field.name)
+        if column.type == field.type:
+            columns.append(column)
+            continue
+        try:
+            columns.append(pa.chunked_array([cast_array(chunk, field.type) for chunk in column.chunks], field.type))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+            raise pa.ArrowInvalid(f"column {field.name!r} ({column.type}) does not fit {field.type}: {error}") from None
+    return pa.table(columns, schema=schema)
+
+
+class TableSource(Source):
+    """An Arrow table, in memory or memory-mapped.
+
+    Args:
+        table: the rows.
+        files: the Arrow files that are mapped, if any.
+    """
+
+    def __init__(self, table: pa.Table, files: Sequence[str] = ()) -> None:
+        plain = storage_schema(table.schema)
+        if not plain.equals(table.schema):
+            table = cast_table(table, plain)
+        self.table = table
+        self.schema = table.schema
+        self.num_rows = table.num_rows
+        self.files = tuple(files)
+        self._batches: list[pa.RecordBatch] | None = None
+        self._readers: dict[tuple[int, str, bool], Callable[[int], Any]] = {}
+
+    def _chunks(self) -> list[pa.RecordBatch]:
+        if self._batches is None:
+            batches = [batch for batch in self.table.to_batches() if batch.num_rows]
+            sizes = np.array([batch.num_rows for batch in batches], np.int64)
+            self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+            self._batches = batches
+        return self._batches
+
+    def slice(self, start: int, stop: int) -> TableSource:
+        if start == 0 and stop == self.num_rows:
+            return self
+        return TableSource(self.table.slice(start, stop - start), self.files)
+
+    def project(self, columns: Sequence[tuple[str, str]]) -> TableSource:
+        schema = pa.schema([self.schema.field(old).with_name(new) for new, old in columns])
+        return TableSource(pa.table([self.table.column(old) for _, old in columns], schema=schema), self.files)
+
+    def read(self, start: int, stop: int, columns: Sequence[str] | None = None) -> pa.Table:
+        table = self.table if columns is None else self.table.select(list(columns))
+        return table.slice(start, stop - start)
+
+    def take(self, rows: np.ndarray, columns: Sequence[str] | None = None) -> pa.Table:
+        schema = self.schema if columns is None else pa.schema([self.schema.field(name) for name in columns])
+        batches = self._chunks()
+        if not batches or not len(rows):
+            return schema.empty_table()
+        if columns is not None:
+            batches = [batch.select(list(columns)) for batch in batches] if len(batches) < 64 else batches
+        if len(batches) == 1:
+            return pa.Table.from_batches([batches[0].take(pa.array(rows))], schema)
+        homes = np.searchsorted(self._starts, rows, side="right") - 1
+        order = np.argsort(homes, kind="stable")
+        sorted_homes = homes[order]
+        cuts = np.flatnonzero(np.diff(sorted_homes)) + 1
+        parts = []
+        for group in np.split(order, cuts):
+            home = int(homes[group[0]])
+            batch = batches[home]
+            if columns is not None and batch.num_columns != len(schema):
+                batch = batch.select(list(columns))
+            parts.append(batch.take(pa.array(rows[group] - self._starts[home])))
+        table = pa.Table.from_batches(parts, schema)
+        if bool(np.all(order[1:] > order[:-1])):
+            return table
+        back = np.empty(len(order), np.int64)
+        back[order] = np.arange(len(order))
+        return table.combine_chunks().take(pa.array(back))
+
+    def row(self, position: int, columns: Sequence[str], numpy: bool = False) -> dict[str, Any]:
+        batches = self._chunks()
+        home = 0
+        if len(batches) > 1:
+            home = int(np.searchsorted(self._starts, position, side="right")) - 1
+            position -= int(self._starts[home])
+        readers, out = self._readers, {}
+        for name in columns:
+            reader = readers.get((home, name, numpy))
+            if reader is None:
+                reader = readers[home, name, numpy] = row_reader(batches[home].column(name), numpy=numpy)
+            out[name] = reader(position)
+        return out
+
+    def pieces(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        table = self.table if columns is None else self.table.select(list(columns))
+        for start in range(0, self.num_rows, 1 << 20):
+            yield table.slice(start, 1 << 20)
+
+    @property
+    def nbytes(self) -> int:
+        return self.table.nbytes
+
+
+class _ParquetStore:
+    """The decoded columns of some Parquet files' row groups, within a bound of memory; shared by every view of them."""
+
+    def __init__(self, paths: Sequence[str], schema: pa.Schema) -> None:
+        import pyarrow.parquet as pq
+
+        self.paths = list(paths)
+        self.schema = schema
+        self._local = threading.local()
+        self.groups: list[tuple[int, int]] = []
+        sizes = []
+        self.nbytes = 0
+        for number, path in enumerate(self.paths):
+            metadata = pq.read_metadata(path)
+            for group in range(metadata.num_row_groups):
+                found = metadata.row_group(group)
+                self.groups.append((number, group))
+                sizes.append(found.num_rows)
+                self.nbytes += found.total_byte_size
+        self.starts = np.concatenate([[0], np.cumsum(np.array(sizes, np.int64))]).astype(np.int64)
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[int, str], pa.ChunkedArray] = OrderedDict()
+        self._size = 0
+
+    def _file(self, number: int) -> Any:
+        import pyarrow.parquet as pq
+
+        files = self._local.__dict__.setdefault("files", {})
+        if number not in files:
+            files[number] = pq.ParquetFile(self.paths[number], memory_map=True)
+        return files[number]
+
+    def group(self, number: int, columns: Sequence[str]) -> TableSource:
+        """Return columns of a row group, decoding those that are not kept."""
+        with self._lock:
+            missing = [name for name in columns if (number, name) not in self._kept]
+            have = {name: self._kept[number, name] for name in columns if name not in missing}
+            for name in have:
+                self._kept.move_to_end((number, name))
+        if missing:
+            file, group = self.groups[number]
+            opened = self._file(file)
+            present = set(opened.schema_arrow.names)
+            table = opened.read_row_group(group, columns=[name for name in missing if name in present])
+            if not table.num_columns:
+                table = pa.table({"": pa.nulls(opened.metadata.row_group(group).num_rows)}).select([])
+            wanted = pa.schema([self.schema.field(name) for name in missing])
+            rows = int(self.starts[number + 1] - self.starts[number])
+            for name, field in zip(missing, wanted, strict=False):
+                if name in table.column_names:
+                    column = cast_table(table.select([name]), pa.schema([field])).column(0)
+                else:
+                    column = pa.chunked_array([pa.nulls(rows, field.type)])
+                have[name] = column
+            with self._lock:
+                for name in missing:
+                    self._kept[number, name] = have[name]
+                    self._size += have[name].nbytes
+                while self._size > PARQUET_CACHE_BYTES and len(self._kept) > len(columns):
+                    _, dropped = self._kept.popitem(last=False)
+                    self._size -= dropped.nbytes
+        return TableSource(pa.table([have[name] for name in columns], names=list(columns)))
+
+
+class ParquetSource(Source):
+    """Parquet files read where they lie: nothing is copied to a second file, and a row group is decoded when it is needed.
+
+    Args:
+        paths: the files, in the order of their rows.
+        schema: the columns; those of the first file where None.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        schema: pa.Schema | None = None,
+        *,
+        _view: tuple[_ParquetStore, int, int, list[tuple[str, str]]] | None = None,
+    ) -> None:
+        import pyarrow.parquet as pq
+
+        if _view is None:
+            schema = storage_schema(schema if schema is not None else pq.read_schema(paths[0]))
+            store = _ParquetStore(paths, schema)
+            _view = (store, 0, int(store.starts[-1]), [(name, name) for name in schema.names])
+        self._store, self._start, self._stop, self._columns = _view
+        self._names = dict(self._columns)
+        fields = [self._store.schema.field(old).with_name(new) for new, old in self._columns]
+        self.schema = pa.schema(fields, metadata=schema.metadata if schema is not None else None)
+        self.num_rows = self._stop - self._start
+        self.files = tuple(self._store.paths)
+        self._last: tuple[int, tuple[str, ...], TableSource] | None = None
+
+    def slice(self, start: int, stop: int) -> ParquetSource:
+        view = (self._store, self._start + start, self._start + stop, self._columns)
+        return ParquetSource((), self.schema, _view=view)
+
+    def project(self, columns: Sequence[tuple[str, str]]) -> ParquetSource:
+        view = (self._store, self._start, self._stop, [(new, self._names[old]) for new, old in columns])
+        return ParquetSource((), None, _view=view)
+
+    def _group(self, number: int, columns: Sequence[str]) -> TableSource:
+        key = tuple(columns)
+        last = self._last
+        if last is not None and last[0] == number and last[1] == key:
+            return last[2]
+        source = self._store.group(number, [self._names[name] for name in columns])
+        if any(new != old for new, old in self._columns):
+            source = source.project([(name, self._names[name]) for name in columns])
+        self._last = (number, key, source)
+        return source
+
+    def read(self, start: int, stop: int, columns: Sequence[str] | None = None) -> pa.Table:
+        names = list(self.schema.names) if columns is None else list(columns)
+        first, last = self._start + start, self._start + stop
+        starts = self._store.starts
+        parts = []
+        number = int(np.searchsorted(starts, first, side="right")) - 1
+        while first < last:
+            base = int(starts[number])
+            upto = min(last, int(starts[number + 1]))
+            if upto > first:
+                parts.append(self._group(number, names).read(first - base, upto - base))
+            first, number = upto, number + 1
+        if not parts:
+            return pa.schema([self.schema.field(name) for name in names]).empty_table()
+        return parts[0] if len(parts) == 1 else pa.concat_tables(parts)
+
+    def take(self, rows: np.ndarray, columns: Sequence[str] | None = None) -> pa.Table:
+        names = list(self.schema.names) if columns is None else list(columns)
+        if not len(rows):
+            return pa.schema([self.schema.field(name) for name in names]).empty_table()
+        starts = self._store.starts
+        rows = np.asarray(rows, np.int64) + self._start
+        homes = np.searchsorted(starts, rows, side="right") - 1
+        order = np.argsort(homes, kind="stable")
+        parts = []
+        for group in np.split(order, np.flatnonzero(np.diff(homes[order])) + 1):
+            home = int(homes[group[0]])
+            parts.append(self._group(home, names).take(rows[group] - starts[home]))
+        table = parts[0] if len(parts) == 1 else pa.concat_tables(parts)
+        if bool(np.all(order[1:] > order[:-1])):
+            return table
+        back = np.empty(len(order), np.int64)
+        back[order] = np.arange(len(order))
+        return table.combine_chunks().take(pa.array(back))
+
+    def row(self, position: int, columns: Sequence[str], numpy: bool = False) -> dict[str, Any]:
+        position += self._start
+        starts = self._store.starts
+        number = int(np.searchsorted(starts, position, side="right")) - 1
+        return self._group(number, columns).row(position - int(starts[number]), columns, numpy)
+
+    def pieces(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        starts = self._store.starts
+        edges = [self._start, *(int(edge) for edge in starts if self._start < edge < self._stop), self._stop]
+        for start, stop in zip(edges, edges[1:], strict=False):
+            if stop > start:
+                yield self.read(start - self._start, stop - self._start, columns)
+
+    @property
+    def nbytes(self) -> int:
+        total = int(self._store.starts[-1]) or 1
+        return int(self._store.nbytes * self.num_rows / total)
+
+
+class ChainSource(Source):
+    """The rows of several sources, one after the other; they have one schema.
+
+    Args:
+        parts: the sources.
+    """
+
+    def __init__(self, parts: Sequence[Source]) -> None:
+        self.parts = [part for part in parts if part.num_rows] or list(parts[:1])
+        self.schema = self.parts[0].schema
+        self._starts = np.concatenate([[0], np.cumsum([part.num_rows for part in self.parts])]).astype(np.int64)
+        self.num_rows = int(self._starts[-1])
+        self.files = tuple(dict.fromkeys(file for part in parts for file in part.files))
+
+    def slice(self, start: int, stop: int) -> Source:
+        parts = []
+        for part, base in zip(self.parts, self._starts.tolist(), strict=False):
+            first, last = max(start - base, 0), min(stop - base, part.num_rows)
+            if first < last:
+                parts.append(part.slice(first, last))
+        return chain(parts or [self.parts[0].slice(0, 0)])
+
+    def project(self, columns: Sequence[tuple[str, str]]) -> Source:
+        return chain([part.project(columns) for part in self.parts])
+
+    def read(self, start: int, stop: int, columns: Sequence[str] | None = None) -> pa.Table:
+        parts = []
+        for part, base in zip(self.parts, self._starts.tolist(), strict=False):
+            first, last = max(start - base, 0), min(stop - base, part.num_rows)
+            if first < last:
+                parts.append(part.read(first, last, columns))
+        return pa.concat_tables(parts) if parts else self.parts[0].read(0, 0, columns)
+
+    def take(self, rows: np.ndarray, columns: Sequence[str] | None = None) -> pa.Table:
+        if not len(rows):
+            return self.parts[0].take(rows, columns)
+        rows = np.asarray(rows, np.int64)
+        homes = np.searchsorted(self._starts, rows, side="right") - 1
+        order = np.argsort(homes, kind="stable")
+        tables = []
+        for group in np.split(order, np.flatnonzero(np.diff(homes[order])) + 1):
+            home = int(homes[group[0]])
+            tables.append(self.parts[home].take(rows[group] - self._starts[home], columns))
+        table = tables[0] if len(tables) == 1 else pa.concat_tables(tables)
+        if bool(np.all(order[1:] > order[:-1])):
+            return table
+        back = np.empty(len(order), np.int64)
+        back[order] = np.arange(len(order))
+        return table.combine_chunks().take(pa.array(back))
+
+    def row(self, position: int, columns: Sequence[str], numpy: bool = False) -> dict[str, Any]:
+        home = int(np.searchsorted(self._starts, position, side="right")) - 1
+        return self.parts[home].row(position - int(self._starts[home]), columns, numpy)
+
+    def pieces(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        for part in self.parts:
+            yield from part.pieces(columns)
+
+    @property
+    def nbytes(self) -> int:
+        return sum(part.nbytes for part in self.parts)
+
+
+class ZipSource(Source):
+    """The columns of several sources side by side; they have one number of rows and no column name twice.
+
+    Args:
+        parts: the sources.
+    """
+
+    def __init__(self, parts: Sequence[Source]) -> None:
+        self.parts = list(parts)
+        self.schema = pa.schema([field for part in parts for field in part.schema])
+        self.num_rows = parts[0].num_rows
+        self.files = tuple(dict.fromkeys(file for part in parts for file in part.files))
+
+    def _split(self, columns: Sequence[str] | None) -> Iterator[tuple[Source, list[str]]]:
+        for part in self.parts:
+            names = [name for name in part.schema.names if columns is None or name in columns]
+            if names:
+                yield part, names
+
+    def _join(self, tables: list[pa.Table], columns: Sequence[str] | None) -> pa.Table:
+        if not tables:
+            return pa.schema([]).empty_table()
+        found = {name: table.column(name) for table in tables for name in table.column_names}
+        names = list(self.schema.names) if columns is None else list(columns)
+        return pa.table([found[name] for name in names], names=names)
+
+    def slice(self, start: int, stop: int) -> Source:
+        return ZipSource([part.slice(start, stop) for part in self.parts])
+
+    def project(self, columns: Sequence[tuple[str, str]]) -> Source:
+        # the parts keep the new columns' order only among their own; a last projection is not needed to read by name
+        parts = []
+        for part in self.parts:
+            mine = [(new, old) for new, old in columns if old in part.schema.names]
+            if mine:
+                parts.append(part.project(mine))
+        return ZipSource(parts) if len(parts) != 1 else parts[0]
+
+    def read(self, start: int, stop: int, columns: Sequence[str] | None = None) -> pa.Table:
+        return self._join([part.read(start, stop, names) for part, names in self._split(columns)], columns)
+
+    def take(self, rows: np.ndarray, columns: Sequence[str] | None = None) -> pa.Table:
+        return self._join([part.take(rows, names) for part, names in self._split(columns)], columns)
+
+    def row(self, position: int, columns: Sequence[str], numpy: bool = False) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for part, names in self._split(columns):
+            found.update(part.row(position, names, numpy))
+        return {name: found[name] for name in columns}
+
+    @property
+    def nbytes(self) -> int:
+        return sum(part.nbytes for part in self.parts)
+
+
+def chain(parts: Sequence[Source]) -> Source:
+    """Return the rows of several sources of one schema, one after the other, as the simplest source that holds them."""
+    parts = list(parts)
+    if len(parts) == 1:
+        return parts[0]
+    if all(isinstance(part, TableSource) for part in parts):
+        tables = [part.table for part in parts if isinstance(part, TableSource)]
+        files = tuple(dict.fromkeys(file for part in parts for file in part.files))
+        return TableSource(pa.concat_tables([table.replace_schema_metadata(None) for table in tables]), files)
+    return ChainSource(parts)
+
+
+def open_arrow(path: str | os.PathLike[str], *, memory_map: bool = True) -> pa.Table:
+    """Return the table of an Arrow IPC file (stream or file format), mapped rather than read.
+
+    Raises:
+        pyarrow.ArrowInvalid: the file is neither.
+    """
+    name = os.fspath(path)
+    stream = pa.memory_map(name) if memory_map else pa.OSFile(name)
+    if not memory_map:
+        stream = pa.BufferReader(stream.read_buffer())
+    try:
+        return pa.ipc.open_stream(stream).read_all()
+    except pa.ArrowInvalid:
+        stream.seek(0)
+        return pa.ipc.open_file(stream).read_all()

@@ -1,0 +1,196 @@
+"""Writing tables: to one Arrow file that other processes can map, or into memory, with a schema that may widen on the way."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from typing import Any
+
+import pyarrow as pa
+
+from .source import TableSource, cast_table, open_arrow
+
+__all__ = ["TableWriter", "session_folder", "widen"]
+
+# A record batch of this many bytes is written at a time: many small ones make a table slow to gather from.
+FLUSH_BYTES = 32 << 20
+_session: str | None = None
+
+
+def session_folder() -> str:
+    """Return a folder for results that nobody can find again; it is removed when the process ends."""
+    global _session
+    if _session is None:
+        _session = tempfile.mkdtemp(prefix="enfold-datasets-")
+        atexit.register(shutil.rmtree, _session, ignore_errors=True)
+    return _session
+
+
+def widen(first: pa.DataType, second: pa.DataType) -> pa.DataType:
+    """Return a type that holds the values of both: null widens to anything, integers to larger ones and to floats.
+
+    Raises:
+        pyarrow.ArrowTypeError: there is none.
+    """
+    if first == second or pa.types.is_null(second):
+        return first
+    if pa.types.is_null(first):
+        return second
+    if pa.types.is_struct(first) and pa.types.is_struct(second):
+        names = list(dict.fromkeys([*(f.name for f in first), *(f.name for f in second)]))
+        fields = []
+        for name in names:
+            kinds = [kind.field(name).type for kind in (first, second) if kind.get_field_index(name) >= 0]
+            fields.append((name, kinds[0] if len(kinds) == 1 else widen(*kinds)))
+        return pa.struct(fields)
+    if pa.types.is_list(first) and pa.types.is_list(second):
+        return pa.list_(widen(first.value_type, second.value_type))
+    schemas = [pa.schema([("column", kind)]) for kind in (first, second)]
+    merged = pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+    return merged
+
+
+class TableWriter:
+    """Collects tables of equal columns and gives them back as one source.
+
+    Args:
+        path: the Arrow stream file to write, or None to keep the rows in memory. It appears under its name only when
+            :meth:`finish` has been called.
+        schema: the columns and types that are known beforehand; a table that does not fit is an error.
+
+    Example:
+        >>> with TableWriter(None) as writer:
+        ...     writer.write(pa.table({"a": [1]}))
+        ...     writer.finish().num_rows
+        1
+    """
+
+    def __init__(self, path: str | None, schema: pa.Schema | None = None) -> None:
+        self.path = path
+        self.fixed = schema
+        self.schema = schema
+        self.num_rows = 0
+        self.num_bytes = 0
+        self._pending: list[pa.Table] = []
+        self._pending_bytes = 0
+        self._done: list[pa.Table] = []
+        self._stream: Any = None
+        self._file: Any = None
+        self._temporary: str | None = None
+        self._rows: pa.Schema | None = None
+
+    def __enter__(self) -> TableWriter:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.close()
+
+    def write(self, table: pa.Table) -> None:
+        """Add rows.
+
+        Raises:
+            pyarrow.ArrowInvalid: the columns or types do not fit those before.
+        """
+        if self.fixed is not None:
+            table = cast_table(table, self.fixed)
+        elif self.schema is None:
+            self.schema = table.schema.remove_metadata()
+        elif not table.schema.equals(self.schema):
+            self._widen(table)
+            table = cast_table(table, self.schema)
+        self._pending.append(table)
+        self._pending_bytes += table.nbytes
+        self.num_rows += table.num_rows
+        if self._pending_bytes >= FLUSH_BYTES:
+            self._flush()
+
+    def _widen(self, table: pa.Table) -> None:
+        assert self.schema is not None
+        if set(table.column_names) != set(self.schema.names):
+            raise pa.ArrowInvalid(
+                f"the columns {table.column_names} are not those of the rows before, {self.schema.names}"
+            )
+        fields = []
+        for field in self.schema:
+            other = table.schema.field(field.name).type
+            try:
+                fields.append(pa.field(field.name, widen(field.type, other)))
+            except (pa.ArrowInvalid, pa.ArrowTypeError):
+                raise pa.ArrowInvalid(
+                    f"column {field.name!r} was {field.type} and is now {other}: no type holds both"
+                ) from None
+        schema = pa.schema(fields)
+        if schema.equals(self.schema):
+            return
+        before, self.schema = self.schema, schema
+        self._pending = [cast_table(part, schema) for part in self._pending]
+        self._done = [cast_table(part, schema) for part in self._done]
+        if self._stream is not None:  # rows already on disk are written again with the wider type
+            self._stream.close()
+            self._file.close()
+            written, self._stream = self._temporary, None
+            assert written is not None and before is not None
+            for batch in pa.ipc.open_stream(pa.memory_map(written)):
+                self._put(cast_table(pa.Table.from_batches([batch]), schema))
+            os.unlink(written)
+
+    def _put(self, table: pa.Table) -> None:
+        if self._stream is None:
+            assert self.path is not None
+            folder = os.path.dirname(os.path.abspath(self.path))
+            os.makedirs(folder, exist_ok=True)
+            number, self._temporary = tempfile.mkstemp(prefix=".tmp-", suffix=".arrow", dir=folder)
+            self._file = os.fdopen(number, "wb")
+            self._stream = pa.ipc.new_stream(self._file, self._final_schema())
+        for batch in table.combine_chunks().to_batches():
+            self._stream.write_batch(batch.replace_schema_metadata(self._final_schema().metadata))
+
+    def _final_schema(self) -> pa.Schema:
+        assert self.schema is not None
+        if self.schema.metadata and b"huggingface" in self.schema.metadata:
+            return self.schema
+        from .features.features import Features
+
+        return self.schema.with_metadata(Features.from_arrow_schema(self.schema).arrow_schema.metadata)
+
+    def _flush(self) -> None:
+        if not self._pending:
+            return
+        table = pa.concat_tables(self._pending)
+        self._pending, self._pending_bytes = [], 0
+        self.num_bytes += table.nbytes
+        if self.path is None:
+            self._done.append(table.combine_chunks())
+        else:
+            self._put(table)
+
+    def finish(self, metadata: dict[bytes, bytes] | None = None) -> TableSource:
+        """Write what is pending, give the file its name, and return the rows."""
+        if self.schema is None:
+            self.schema = pa.schema([])
+        self._flush()
+        if self.path is None:
+            table = pa.concat_tables(self._done) if self._done else self.schema.empty_table()
+            return TableSource(table.replace_schema_metadata(None))
+        if self._stream is None:
+            self._put(self.schema.empty_table())
+        self._stream.close()
+        self._file.close()
+        assert self._temporary is not None
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(self._temporary, 0o666 & ~umask)
+        os.replace(self._temporary, self.path)
+        self._stream = self._temporary = None
+        return TableSource(open_arrow(self.path).replace_schema_metadata(None), [self.path])
+
+    def close(self) -> None:
+        """Remove what was written if :meth:`finish` was not reached."""
+        if self._stream is not None:
+            self._file.close()
+            self._stream = None
+        if self._temporary is not None and os.path.exists(self._temporary):
+            os.unlink(self._temporary)
+        self._temporary = None
