@@ -97,7 +97,7 @@ class Trainer:
         ...         y = self.layer(x)
         ...         return {"loss": ((y - labels) ** 2).mean(), "logits": y}
         >>> rows = [{"x": [float(i)], "labels": [2.0 * i]} for i in range(8)]
-        >>> args = TrainingArguments("out", max_steps=2, save_strategy="no", disable_tqdm=True, use_cpu=True)
+        >>> args = TrainingArguments("out", max_steps=2, save_strategy="no", use_cpu=True)
         >>> Trainer(Line(), args, train_dataset=rows).train().global_step
         2
     """
