@@ -19,7 +19,7 @@ def datasets_cache() -> str:
 
 
 def in_memory_max_size() -> int:
-    """Return the number of bytes up to which ``load_dataset`` keeps a table in memory (``HF_DATASETS_IN_MEMORY_MAX_SIZE``; 0: never)."""
+    """Return up to how many bytes ``load_dataset`` keeps in memory (``HF_DATASETS_IN_MEMORY_MAX_SIZE``; 0: never)."""
     try:
         return int(float(os.environ.get("HF_DATASETS_IN_MEMORY_MAX_SIZE") or 0))
     except ValueError:

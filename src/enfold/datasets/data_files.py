@@ -1,4 +1,4 @@
-"""Which files a dataset is made of: trees of files (a folder, a repository), patterns in them, and splits by their names."""
+"""Which files a dataset is made of: trees of files (a folder, a repository), patterns in them, splits by name."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ def _to_regex(pattern: str) -> str:
 
 
 def infer_splits(names: Iterable[str]) -> dict[str, list[str]]:
-    """Return files by split, as their names tell: sharded names, then keywords in folders, then in files, else all train.
+    """Return files by split, told by sharded names, then by keywords in folders, then in files; else all train.
 
     Example:
         >>> infer_splits(["my_train.csv", "dev.csv"])

@@ -302,7 +302,7 @@ class Dataset(OrderMixin, ReadMixin, ExportMixin):
 
     def _present(self, table: pa.Table, *, shared: bool = True) -> Any:
         """Return a table in the dataset's format; columns outside of the format stay Python where they are wanted."""
-        kind, _, columns, everything = self._format
+        _, _, columns, everything = self._format
         formatter = self._formatter()
         if formatter is None:
             return self._python(table)
@@ -393,7 +393,7 @@ class Dataset(OrderMixin, ReadMixin, ExportMixin):
         return self._table_rows(table)
 
     def _table_rows(self, table: pa.Table) -> list[Any]:
-        kind, _, columns, everything = self._format
+        _, _, columns, everything = self._format
         formatter = self._formatter()
         if formatter is not None and columns is not None and everything and formatter.numpy_rows is not None:
             batch = self._present(table)
@@ -910,7 +910,7 @@ class Dataset(OrderMixin, ReadMixin, ExportMixin):
         return made
 
     def cleanup_cache_files(self) -> int:
-        """Remove the results of earlier ``map`` and ``filter`` calls beside this dataset's files; return their number."""
+        """Remove the results of earlier ``map`` and ``filter`` calls beside the files; return their number."""
         if self._cache_dir is None or not os.path.isdir(self._cache_dir):
             return 0
         mine = {os.path.abspath(file["filename"]) for file in self.cache_files}

@@ -1,4 +1,4 @@
-"""What can go wrong with a dataset: each error names the file, the line, the column or the split, and the nearest valid one."""
+"""What can go wrong with a dataset: each error names the file, line, column or split, and the nearest valid one."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ class ExportMixin:
         schema_overrides: Any = None,
         rechunk: bool = True,
     ) -> Any:
-        """Return the rows as a polars DataFrame that shares their Arrow buffers; with ``batched``, an iterator of them."""
+        """Return the rows as a polars DataFrame on the same Arrow buffers; with ``batched``, an iterator of them."""
         from .formats.polars_format import require_polars
 
         polars = require_polars()
@@ -427,7 +427,7 @@ def _json_safe(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _chunking() -> dict[str, Any]:
-    """Cut pages where the content says so, so that a new version of a file shares most of its bytes with the old one."""
+    """Cut pages where the content says so: a new version of a file then shares most bytes with the old one."""
     if int(pa.__version__.split(".")[0]) >= 21:  # the first version that can
         return {
             "use_content_defined_chunking": {

@@ -172,7 +172,7 @@ class Hasher:
             if value.dtype == object:
                 self._add(value.tolist(), path)
             else:
-                self._mark("data", memoryview(np.ascontiguousarray(value)).cast("B") if value.size else b"")
+                self._mark("data", np.ascontiguousarray(value).tobytes())
         elif isinstance(value, (np.generic, np.dtype)):
             self._mark("numpy", f"{kind.__name__} {value!r}".encode())
         elif isinstance(value, (pa.Table, pa.RecordBatch, pa.Array, pa.ChunkedArray)):
@@ -232,8 +232,9 @@ class Hasher:
             if name in function.__globals__:
                 self._mark("global", name.encode())
                 self._add(function.__globals__[name], f"{name!r}, a global of {path}")
-        if getattr(function, "__wrapped__", None) is not None:
-            self._add(function.__wrapped__, path)
+        wrapped = getattr(function, "__wrapped__", None)
+        if wrapped is not None:
+            self._add(wrapped, path)
 
     def _class(self, value: type, path: str) -> None:
         name = f"{value.__module__}.{value.__qualname__}"
@@ -273,9 +274,10 @@ class Hasher:
             for name in sorted(state):
                 self._mark("attribute", name.encode())
                 self._add(state[name], f"{path}.{name}")
-            if isinstance(value, (list, tuple, str, int, float)):
-                base = next(base for base in (list, tuple, str, int, float) if isinstance(value, base))
-                self._add(base(value), path)
+            bases: tuple[Any, ...] = (list, tuple, str, int, float)
+            for base in bases:
+                if isinstance(value, base):
+                    self._add(base(value), path)
         else:
             try:
                 parts = value.__reduce_ex__(4)

@@ -1,4 +1,4 @@
-"""Which rows, and in which order: selections are numpy arrays of positions, and nothing is copied until rows are read."""
+"""Which rows, in which order: selections are arrays of positions; nothing is copied until rows are read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["OrderMixin"]
 
 
 def _generator(seed: int | None, generator: np.random.Generator | None) -> np.random.Generator:
-    """The ecosystem's rule: without a seed, one is drawn from numpy's global state, so that ``np.random.seed`` decides."""
+    """Without a seed, one is taken from numpy's global state: ``np.random.seed`` decides, as in the ecosystem."""
     if generator is not None:
         if seed is not None:
             raise ValueError("give a seed or a generator, not both")
@@ -25,8 +25,9 @@ def _generator(seed: int | None, generator: np.random.Generator | None) -> np.ra
             raise ValueError("the generator must be a numpy.random.Generator")
         return generator
     if seed is None:
-        _, state, position, *_ = np.random.get_state()  # type: ignore[misc]
-        seed = int(state[position] if position < 624 else state[0])  # type: ignore[index]
+        drawn: Any = np.random.get_state()
+        state, position = drawn[1], drawn[2]
+        seed = int(state[position] if position < 624 else state[0])
         np.random.random()
     return np.random.default_rng(seed)
 
@@ -193,7 +194,7 @@ class OrderMixin:
         num_proc: int | None = None,
         new_fingerprint: str | None = None,
     ) -> Dataset:
-        """Return the dataset with its selected rows laid out one after the other: reading them in order is then fastest."""
+        """Return the dataset with its selected rows laid out one after the other, to read them in order quickly."""
         if self._indices is None:
             return self
         path = cache_file_name
@@ -331,7 +332,7 @@ def _share(counts: np.ndarray, draws: int, generator: np.random.Generator) -> np
 def _stratified(
     labels: np.ndarray, n_train: int, n_test: int, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows of both splits; draws follow scikit-learn's order, so that a seed gives the ecosystem's splits."""
+    """Return the rows of both splits, drawn in scikit-learn's order: a seed gives the ecosystem's splits."""
     _, numbers = np.unique(labels, return_inverse=True)
     counts = np.bincount(numbers)
     if counts.min() < 2:

@@ -1,4 +1,4 @@
-"""Where the rows are: Arrow tables in memory or mapped from disk, and Parquet files read in place, a row group at a time."""
+"""Where the rows are: Arrow tables in memory or mapped from disk, and Parquet files read in place by row groups."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -240,7 +241,7 @@ class _ParquetStore:
 
 
 class ParquetSource(Source):
-    """Parquet files read where they lie: nothing is copied to a second file, and a row group is decoded when it is needed.
+    """Parquet files read where they lie: no second file is made, and a row group is decoded when it is needed.
 
     Args:
         paths: the files, in the order of their rows.
@@ -331,7 +332,7 @@ class ParquetSource(Source):
     def pieces(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         starts = self._store.starts
         edges = [self._start, *(int(edge) for edge in starts if self._start < edge < self._stop), self._stop]
-        for start, stop in zip(edges, edges[1:], strict=False):
+        for start, stop in pairwise(edges):
             if stop > start:
                 yield self.read(start - self._start, stop - self._start, columns)
 

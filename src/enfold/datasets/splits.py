@@ -125,7 +125,7 @@ class Part:
                     )
                 ends = [None if n is None else n * (size // 100) for n in (self.start, self.stop)]
             else:
-                ends = [None if n is None else int(round(n * size / 100.0)) for n in (self.start, self.stop)]
+                ends = [None if n is None else round(n * size / 100.0) for n in (self.start, self.stop)]
         else:
             ends = [self.start, self.stop]
             for number in ends:

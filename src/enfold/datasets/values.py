@@ -1,10 +1,10 @@
-"""Between Arrow arrays and Python values, in bulk: lists through the buffers, never one scalar at a time where it can be helped."""
+"""Between Arrow arrays and Python values, in bulk: through the buffers, not one scalar at a time."""
 
 from __future__ import annotations
 
 import array as stdlib_array
 from collections.abc import Callable, Mapping
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -54,7 +54,7 @@ def arrow_to_list(array: pa.Array) -> list[Any]:
         last = int(bounds[-1]) if len(bounds) else 0
         flat = arrow_to_list(array.values.slice(first, last - first))
         edges = (bounds - first).tolist()
-        out: list[Any] = [flat[start:stop] for start, stop in zip(edges, edges[1:], strict=False)]
+        out: list[Any] = [flat[start:stop] for start, stop in pairwise(edges)]
     elif pa.types.is_fixed_size_list(kind):
         size = kind.list_size
         flat = arrow_to_list(array.values.slice(array.offset * size, len(array) * size))
@@ -101,9 +101,13 @@ def arrow_to_numpy(array: pa.Array) -> np.ndarray:
             if bool(np.all(np.diff(bounds) == size)) and (flat.dtype != object or not _is_nested(kind.value_type)):
                 return flat.reshape(len(array), size, *flat.shape[1:])
             edges = (bounds - bounds[0]).tolist()
-            return _objects([flat[start:stop] for start, stop in zip(edges, edges[1:], strict=False)])
+            return _objects([flat[start:stop] for start, stop in pairwise(edges)])
         return _objects([None if row is None else np.asarray(row) for row in arrow_to_list(array)])
     return _objects(arrow_to_list(array))
+
+
+def _is_ragged(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind)
 
 
 def _is_nested(kind: pa.DataType) -> bool:
@@ -141,13 +145,13 @@ def row_reader(array: pa.Array, *, numpy: bool = False) -> Callable[[int], Any]:
             edges = np.frombuffer(offsets, wide)[array.offset :]
             text = memoryview(data) if data is not None else memoryview(b"")
             return lambda i: str(text[edges[i] : edges[i + 1]], "utf-8")
-        if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-            if _is_flat(kind.value_type) and array.values.null_count == 0:
-                edges = np.asarray(array.offsets)
-                flat = array.values.to_numpy(zero_copy_only=True)
-                if numpy:
-                    return lambda i: flat[edges[i] : edges[i + 1]]
-                return lambda i: flat[edges[i] : edges[i + 1]].tolist()
+        listed = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+        if listed and _is_flat(kind.value_type) and array.values.null_count == 0:
+            edges = np.asarray(array.offsets)
+            flat = array.values.to_numpy(zero_copy_only=True)
+            if numpy:
+                return lambda i: flat[edges[i] : edges[i + 1]]
+            return lambda i: flat[edges[i] : edges[i + 1]].tolist()
     if numpy:
         return lambda i: arrow_to_numpy(array.slice(i, 1))[0]
     return lambda i: arrow_to_list(array.slice(i, 1))[0]
@@ -206,20 +210,16 @@ def cast_array(array: pa.Array, kind: pa.DataType) -> pa.Array:
         if extra:
             raise pa.ArrowInvalid(f"the fields {sorted(extra)} have no place in {kind}")
         return pa.StructArray.from_arrays(columns, names, mask=array.is_null() if array.null_count else None)
-    if (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and (
-        pa.types.is_list(array.type) or pa.types.is_large_list(array.type)
-    ):
-        if array.type.value_type != kind.value_type and pa.types.is_nested(kind.value_type):
-            bounds = to_large_offsets(array)
-            start = int(bounds[0]) if len(bounds) else 0
-            stop = int(bounds[-1]) if len(bounds) else 0
-            items = cast_array(array.values.slice(start, stop - start), kind.value_type)
-            large = pa.types.is_large_list(kind)
-            edges = pa.array(bounds - start, pa.int64() if large else pa.int32())
-            made = (pa.LargeListArray if large else pa.ListArray).from_arrays(
-                edges, items, mask=array.is_null() if array.null_count else None
-            )
-            return made.cast(kind) if made.type != kind else made
+    if _is_ragged(kind) and _is_ragged(array.type) and pa.types.is_nested(kind.value_type):
+        bounds = to_large_offsets(array)
+        start = int(bounds[0]) if len(bounds) else 0
+        stop = int(bounds[-1]) if len(bounds) else 0
+        items = cast_array(array.values.slice(start, stop - start), kind.value_type)
+        large = pa.types.is_large_list(kind)
+        edges = pa.array(bounds - start, pa.int64() if large else pa.int32())
+        make = (pa.LargeListArray if large else pa.ListArray).from_arrays
+        made = make(edges, items, mask=array.is_null() if array.null_count else None)
+        return made.cast(kind) if made.type != kind else made
     if pa.types.is_fixed_size_list(kind) and not pa.types.is_fixed_size_list(array.type):
         lengths = pc.unique(pc.list_value_length(array).drop_null()).to_pylist()
         if lengths not in ([], [kind.list_size]):
@@ -267,7 +267,7 @@ def _from_values(values: list[Any], kind: pa.DataType | None) -> pa.Array:
 
 
 def _from_integer_lists(values: list[Any], kind: pa.DataType | None) -> pa.Array | None:
-    """Lists of integers, the commonest result of a tokenizer, go through one flat buffer; None where they are not that."""
+    """Lists of integers, what tokenizers give, go through one flat buffer; None where they are not that."""
     if kind is not None and not (pa.types.is_list(kind) and pa.types.is_integer(kind.value_type)):
         return None
     item = next((value[0] for value in values if value), None)
@@ -318,7 +318,7 @@ def _from_arrays(values: list[Any], kind: pa.DataType | None) -> pa.Array:
 
 
 def _plain(value: Any) -> Any:
-    """Replace numpy, torch and mapping objects inside a value by Python's own; return the value itself where it has none."""
+    """Replace numpy, torch and mapping objects in a value by Python's own; the value itself where it has none."""
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, np.generic):

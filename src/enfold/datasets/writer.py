@@ -1,4 +1,4 @@
-"""Writing tables: to one Arrow file that other processes can map, or into memory, with a schema that may widen on the way."""
+"""Writing tables to an Arrow file that other processes can map, or into memory; the schema may widen on the way."""
 
 from __future__ import annotations
 

@@ -33,8 +33,8 @@ class Builder(DatasetBuilder):
                 raise DatasetGenerationError(f"{path}: no Arrow file: {error}") from error
         if self.info.features is None:
             self.info.features = Features.from_arrow_schema(tables[0].schema)
-        fitted = [
-            fit(table.replace_schema_metadata(None), self.info.features, path)
-            for table, path in zip(tables, paths, strict=False)
-        ]
-        return chain([TableSource(table, [path]) for table, path in zip(fitted, paths, strict=False)])
+        sources: list[Source] = []
+        for table, path in zip(tables, paths, strict=True):
+            fitted = fit(table.replace_schema_metadata(None), self.info.features, path)
+            sources.append(TableSource(fitted, [path]))
+        return chain(sources)

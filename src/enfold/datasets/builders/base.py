@@ -90,7 +90,7 @@ def fit(table: pa.Table, features: Features, file: str) -> pa.Table:
     for name in table.column_names:
         feature, column = features.get(name), one_array(table.column(name))
         try:
-            if hasattr(feature, "cast_storage"):
+            if feature is not None and hasattr(feature, "cast_storage"):
                 column = feature.cast_storage(column)
             elif feature is not None and pa.types.is_string(to_arrow(feature)) and pa.types.is_nested(column.type):
                 column = pa.array(

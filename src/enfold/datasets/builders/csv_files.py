@@ -1,4 +1,4 @@
-"""CSV, read by Arrow's parser with the ecosystem's rules: what counts as missing, how types are guessed, names of columns."""
+"""CSV, read by Arrow's parser with the ecosystem's rules for missing values, guessed types and columns' names."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class Builder(DatasetBuilder):
             lines,
             delimiter=self._separator,
             quotechar=self.options.quotechar or None,
-            quoting=quoting,
+            quoting=quoting,  # type: ignore[arg-type]
             escapechar=self.options.escapechar,
             doublequote=self.options.doublequote,
             skipinitialspace=self.options.skipinitialspace,
@@ -245,7 +245,7 @@ class Builder(DatasetBuilder):
         """Return the rows with missing values at their ends filled in.
 
         Raises:
-            DatasetGenerationError: a row has more values than there are columns, unless ``on_bad_lines`` says otherwise.
+            DatasetGenerationError: a row has more values than there are columns, and ``on_bad_lines`` is an error.
         """
         lines = io.TextIOWrapper(io.BytesIO(memoryview(data)), "utf-8", newline="")
         for _ in range(skip):

@@ -34,7 +34,7 @@ class Builder(DatasetBuilder):
             field: the member of the file's object that holds the rows.
             encoding: how the text is coded.
             encoding_errors: what to do with bytes that are not text.
-            on_mixed_types: ``"use_json"`` keeps columns without a common type as JSON text; None makes an error of them.
+            on_mixed_types: ``"use_json"`` keeps columns without a common type as JSON text; None is an error.
             chunksize: accepted for compatibility.
         """
 
@@ -152,9 +152,9 @@ class Builder(DatasetBuilder):
             except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as mixed:
                 if self.options.on_mixed_types != "use_json":
                     kinds = sorted({type(value).__name__ for value in values if value is not None})
-                    line = self._first_other(values)
+                    at = self._first_other(values)
                     raise DatasetGenerationError(
-                        f"{name}, line {line}: column {column_name!r} holds values of several types: {', '.join(kinds)}"
+                        f"{name}, line {at}: column {column_name!r} holds values of several types: {', '.join(kinds)}"
                     ) from mixed
                 self._mixed.add(column_name)
                 feature = Json()

@@ -12,7 +12,7 @@ __all__ = ["read_bytes", "read_text"]
 
 
 def read_bytes(path: str) -> pa.Buffer:
-    """Return a file's content: mapped where it is plain, unpacked where its name ends in .gz, .bz2, .zst, .lz4 or .xz."""
+    """Return a file's content: mapped where it is plain, unpacked where it ends in .gz, .bz2, .zst, .lz4 or .xz."""
     if path.endswith(".xz"):
         with lzma.open(path) as file:
             return pa.py_buffer(file.read())

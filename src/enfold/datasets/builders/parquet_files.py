@@ -42,13 +42,11 @@ class Builder(DatasetBuilder):
 
         wanted = self.info.features
         schema = wanted.arrow_schema if wanted is not None else None
-        for path, file in zip(
-            paths, (f for files in self.data_files.values() for f in files if f.fetch() in paths), strict=False
-        ):
+        for path in paths:
             try:
                 found = pq.read_schema(path)
             except (pa.ArrowInvalid, OSError) as error:
-                raise DatasetGenerationError(f"{file.name}: no Parquet file: {error}") from error
+                raise DatasetGenerationError(f"{path}: no Parquet file: {error}") from error
             if schema is None:
                 schema = found
         assert schema is not None

@@ -152,7 +152,7 @@ class Features(dict):
 
     @property
     def arrow_schema(self) -> pa.Schema:
-        """The Arrow schema of the columns; its metadata holds the features themselves, under the key ``huggingface``."""
+        """The Arrow schema of the columns; its metadata holds the features, under the key ``huggingface``."""
         fields = [(name, to_arrow(feature)) for name, feature in self.items()]
         return pa.schema(fields, metadata={_METADATA: json.dumps({"info": {"features": self.to_dict()}})})
 
@@ -330,7 +330,7 @@ def _yaml(feature: Any) -> Any:
         if isinstance(feature.feature, dict):
             inner = inner["struct"]
         out: dict[str, Any] = {"list" if isinstance(feature, List) else "large_list": inner}
-        if getattr(feature, "length", -1) != -1:
+        if isinstance(feature, List) and feature.length != -1:
             out["length"] = feature.length
         return out
     if isinstance(feature, Value):
@@ -356,10 +356,11 @@ def _from_yaml(form: Any) -> Any:
         return _from_yaml(form["dtype"])
     if "struct" in form:
         return _from_yaml_fields(form["struct"])
-    for key, kind in (("list", List), ("large_list", LargeList), ("sequence", Sequence)):
+    lists: tuple[tuple[str, Any], ...] = (("list", List), ("large_list", LargeList), ("sequence", Sequence))
+    for key, list_kind in lists:
         if key in form:
             length = {"length": form["length"]} if form.get("length", -1) != -1 else {}
-            return kind(_from_yaml(form[key]), **length)
+            return list_kind(_from_yaml(form[key]), **length)
     (name, options), *_ = form.items()
     options = dict(options or {})
     if name == "class_label":

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Any
 
 import pyarrow as pa
 
@@ -69,7 +69,7 @@ def dtype_to_arrow(dtype: str) -> pa.DataType:
 
 
 def dtype_name(arrow: pa.DataType) -> str:
-    """Return the name under which an Arrow type is stored in ``Value(dtype)``; the inverse of :func:`dtype_to_arrow`."""
+    """Return the name of an Arrow type, as in ``Value(dtype)``; the inverse of :func:`dtype_to_arrow`."""
     if arrow in _NAMES:
         return _NAMES[arrow]
     if pa.types.is_timestamp(arrow):
@@ -349,4 +349,4 @@ class Json:
         return value if value is None or not self.decode else json.loads(value)
 
 
-FeatureType = Union[Value, ClassLabel, List, LargeList, Translation, Json, dict, list]
+FeatureType = Value | ClassLabel | List | LargeList | Translation | Json | dict | list

@@ -48,7 +48,7 @@ class Formatter:
         self.options = options
 
     def column(self, array: pa.Array, *, shared: bool = True) -> Any:
-        """Return a column; ``shared`` says that others read the array's memory, so it must not be handed out writable."""
+        """Return a column; ``shared``: others read the array's memory, so it must not be handed out writable."""
         raise NotImplementedError
 
     def batch(self, table: pa.Table, *, shared: bool = True) -> Any:
