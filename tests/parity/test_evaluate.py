@@ -172,7 +172,6 @@ def test_bleu_is_sacrebleus_without_smoothing(corpus: dict[str, Any], theirs: An
 
 
 def test_a_module_of_ones_own_behaves_as_in_the_ecosystem(peer: Callable[..., Any], tmp_path: Path) -> None:
-    pytest.importorskip("enfold.datasets.features")
     expected = peer(PROGRAM)
     (tmp_path / "program.py").write_text(PROGRAM)
     command = [sys.executable, "-m", "enfold.dropin", "program.py"]
