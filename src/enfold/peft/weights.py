@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from enfold.checkpoints import read_state_dict, save
 from enfold.errors import EnfoldError
 from enfold.log import get_logger
 from enfold.peft.config import LoraConfig, find_adapter_file, split_source_arguments
@@ -22,6 +23,7 @@ __all__ = [
     "SAFETENSORS_WEIGHTS_NAME",
     "WEIGHTS_NAME",
     "AdapterMismatch",
+    "AdapterNotFound",
     "LoadResult",
     "get_peft_model_state_dict",
     "load_peft_weights",
@@ -33,11 +35,17 @@ SAFETENSORS_WEIGHTS_NAME = "adapter_model.safetensors"
 WEIGHTS_NAME = "adapter_model.bin"
 _EMBEDDING_NAMES = ("embed_tokens", "lm_head")  # saved with the adapter under save_embedding_layers="auto"
 
+_ONE_FILE = 1 << 62  # bytes: an adapter is never cut into shards
+
 logger = get_logger(__name__)
 
 
 class AdapterMismatch(ValueError, EnfoldError):
     """Weights do not fit the adapter they are loaded into; nothing was changed."""
+
+
+class AdapterNotFound(FileNotFoundError, EnfoldError):
+    """A folder or repository holds no adapter weights."""
 
 
 class LoadResult(NamedTuple):
@@ -178,15 +186,11 @@ def load_peft_weights(
     where, _ = split_source_arguments(kwargs)
     path = find_adapter_file(model_id, SAFETENSORS_WEIGHTS_NAME, subfolder=subfolder, required=False, **where)
     target = str(device) if device is not None else "cpu"
-    if path is not None:
-        from safetensors.torch import load_file
-
-        tensors = load_file(path, device=target)
-    else:
+    if path is None:
         path = find_adapter_file(model_id, WEIGHTS_NAME, subfolder=subfolder, required=False, **where)
-        if path is None:
-            raise AdapterMismatch(f"{os.fspath(model_id)} has neither {SAFETENSORS_WEIGHTS_NAME} nor {WEIGHTS_NAME}")
-        tensors = torch.load(path, map_location=target, weights_only=True)
+    if path is None:
+        raise AdapterNotFound(f"{os.fspath(model_id)} has neither {SAFETENSORS_WEIGHTS_NAME} nor {WEIGHTS_NAME}")
+    tensors = {key: value.to(target) for key, value in read_state_dict(path).items()}
     for pattern, replacement in (key_mapping or {}).items():
         tensors = {re.sub(pattern, replacement, key): value for key, value in tensors.items()}
     return tensors
@@ -195,19 +199,15 @@ def load_peft_weights(
 def save_adapter_file(tensors: dict[str, Tensor], folder: str, safe_serialization: bool = True) -> str:
     """Write an adapter's tensors into ``folder`` under a temporary name, then rename; return the path."""
     path = os.path.join(folder, SAFETENSORS_WEIGHTS_NAME if safe_serialization else WEIGHTS_NAME)
+    # Two names for one tensor (tied weights) are written twice: a reader looks each of them up.
+    seen: set[int] = set()
+    apart: dict[str, Tensor] = {}
+    for key, value in tensors.items():
+        apart[key] = value.detach().clone() if value.data_ptr() in seen else value.detach()
+        seen.add(value.data_ptr())
     if safe_serialization:
-        from safetensors.torch import save_file
-
-        seen: dict[tuple[int, int], str] = {}
-        plain = {}
-        for key, value in tensors.items():
-            value = value.detach().contiguous()
-            place = (value.data_ptr(), value.numel())
-            # Two names for one tensor (tied weights) are written twice: the format has no references.
-            plain[key] = value.clone() if value.numel() and place in seen else value
-            seen[place] = key
-        save_file(plain, path + ".tmp", metadata={"format": "pt"})
+        save(apart, folder, name=SAFETENSORS_WEIGHTS_NAME, max_shard_size=_ONE_FILE)
     else:
-        torch.save({key: value.detach() for key, value in tensors.items()}, path + ".tmp")
-    os.replace(path + ".tmp", path)
+        torch.save(apart, path + ".tmp")
+        os.replace(path + ".tmp", path)
     return path
