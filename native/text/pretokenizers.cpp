@@ -1,6 +1,6 @@
 #include "text/pretokenizers.hpp"
 
-#include <functional>
+#include <algorithm>
 #include <stdexcept>
 
 #include "text/normalizers.hpp"
@@ -57,7 +57,7 @@ void apply(Behavior behavior, std::vector<Range>& ranges) {
         else made.push_back(range);
         previous = range.match;
       }
-      made.assign(made.rbegin(), made.rend());
+      std::reverse(made.begin(), made.end());
       break;
   }
   ranges.swap(made);

@@ -111,7 +111,7 @@ void Bpe::tokenize(std::string_view word, std::vector<Piece>& out) const {
     int32_t id = vocab.find(symbol);
     if (id >= 0) {
       if (unk_length) add(unk, std::exchange(unk_length, 0));
-      add(id, symbol.size());
+      add(id, at - from);  // without what was put around it
       continue;
     }
     if (byte_fallback && std::all_of(symbol.begin(), symbol.end(), [&](char c) { return fallback_[(unsigned char)c] >= 0; })) {
@@ -121,7 +121,7 @@ void Bpe::tokenize(std::string_view word, std::vector<Piece>& out) const {
     if (!unk_token) continue;
     if (unk < 0) throw std::runtime_error("The BPE's unk_token `" + *unk_token + "` is not in its vocabulary");
     if (unk_length && !fuse_unk) add(unk, std::exchange(unk_length, 0));
-    unk_length += symbol.size();
+    unk_length += at - from;
   }
   if (unk_length) add(unk, unk_length);
   if (symbols.empty()) return;

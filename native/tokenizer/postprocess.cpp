@@ -39,10 +39,8 @@ struct Template final : PostProcessor {
         Encoding& encoding = encodings[std::min<size_t>(piece.sequence, encodings.size() - 1)];
         encoding.set_type_ids(piece.type_id);
         encoding.set_sequence(piece.sequence);
-        for (Encoding& part : encoding.overflowing) {
-          part.set_type_ids(piece.type_id);
-          part.set_sequence(piece.sequence);
-        }
+        // What was cut off keeps the type ids it had: the ecosystem's files have always been read that way.
+        for (Encoding& part : encoding.overflowing) part.set_sequence(piece.sequence);
         made.push_back(encoding);
       } else if (add_special_tokens) {
         Encoding& around = made.emplace_back();

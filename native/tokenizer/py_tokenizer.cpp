@@ -181,6 +181,18 @@ Value from_json(const std::string& text, Value (*make)(const Json&)) {
   return make(document.root);
 }
 
+// As from_json, remembering the last component: calls come many in a row for the same one.
+template <class Value>
+Value remembered(const std::string& text, Value (*make)(const Json&)) {
+  thread_local std::string last;
+  thread_local Value value;
+  if (last != text) {
+    value = from_json(text, make);
+    last = text;
+  }
+  return value;
+}
+
 nb::tuple token_tuple(const AddedToken& token) {
   return nb::make_tuple(to_str(token.content), token.single_word, token.lstrip, token.rstrip, token.normalized, token.special);
 }
@@ -250,7 +262,7 @@ nb::list encode_batch(const Core& core, nb::handle inputs, bool words, bool add_
 }
 
 std::vector<std::tuple<std::string, std::pair<uint32_t, uint32_t>>> pre_tokenize(const std::string& spec, nb::handle text) {
-  PreTokenizerPtr pre_tokenizer = from_json(spec, make_pre_tokenizer);
+  PreTokenizerPtr pre_tokenizer = remembered(spec, make_pre_tokenizer);
   std::vector<Split> splits(1);
   splits[0].text = Text::from(utf8(text), true);
   if (splits[0].text.empty()) splits.clear();
@@ -380,14 +392,14 @@ void register_tokenizer(nb::module_& module) {
       });
 
   module.def("normalize_str", [](const std::string& spec, nb::handle text) {
-    NormalizerPtr normalizer = from_json(spec, make_normalizer);
+    NormalizerPtr normalizer = remembered(spec, make_normalizer);
     Text made = Text::from(utf8(text), true);
     normalizer->run(made);
     return to_str(made.bytes);
   });
   module.def("pre_tokenize_str", &pre_tokenize);
   module.def("decode_tokens", [](const std::string& spec, std::vector<std::string> tokens) {
-    from_json(spec, make_decoder)->run(tokens);
+    remembered(spec, make_decoder)->run(tokens);
     std::string text;
     for (const std::string& token : tokens) text += token;
     return to_str(text);

@@ -1,4 +1,4 @@
-"""What normalizers, pre-tokenizers, post-processors and decoders share: settings that are one object of tokenizer.json."""
+"""What normalizers, pre-tokenizers, post-processors and decoders share: settings that are an object of tokenizer.json."""
 
 from __future__ import annotations
 
@@ -22,8 +22,13 @@ def changes() -> int:
 
 def spec_text(component: Component | None) -> str:
     """The component as compact JSON, ``null`` for None."""
-    spec = None if component is None else component.spec()
-    return json.dumps(spec, ensure_ascii=False, separators=(",", ":"))
+    if component is None:
+        return "null"
+    count, text = component._text
+    if count != _changes[0]:
+        text = json.dumps(component.spec(), ensure_ascii=False, separators=(",", ":"))
+        component._text = (_changes[0], text)
+    return text
 
 
 class Regex:
@@ -74,7 +79,7 @@ def _shown(value: Any, bare: bool = False) -> str:
     if isinstance(value, tuple):
         return "(" + ", ".join(map(_shown, value)) + ")"
     if isinstance(value, dict) and value.keys() <= {"String", "Regex"}:
-        return ", ".join(f"{kind}({_shown(text)})" for kind, text in value.items())
+        return ", ".join(f'{kind}("{text}")' for kind, text in value.items())
     return repr(value)
 
 
@@ -85,9 +90,12 @@ class Component:
     # Names of the settings whose values are words of the format rather than text.
     _bare: ClassVar[frozenset[str]] = frozenset({"behavior", "prepend_scheme"})
     _values: dict[str, Any]
+    # The JSON of the settings, and the count of changes at which it was made.
+    _text: tuple[int, str] = (-1, "")
 
     def _init(self, **values: Any) -> None:
         self._values = values
+        self._text = (-1, "")
 
     def _set(self, key: str, value: Any) -> None:
         self._values[key] = value
@@ -107,7 +115,7 @@ class Component:
         return spec_text(self).encode()
 
     def __setstate__(self, state: bytes) -> None:
-        self._values = self._restore(json.loads(state))._values
+        self._init(**self._restore(json.loads(state))._values)
 
     def __eq__(self, other: object) -> bool:
         return self.spec() == other.spec() if isinstance(other, Component) else NotImplemented

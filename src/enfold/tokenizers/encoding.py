@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Union
 
 from enfold._native import Encoding, TokenColumn
 
@@ -24,15 +23,15 @@ __all__ = [
 
 Offsets = tuple[int, int]
 TextInputSequence = str
-PreTokenizedInputSequence = Union[list[str], tuple[str, ...]]
-TextEncodeInput = Union[str, tuple[str, str], list[str]]
-PreTokenizedEncodeInput = Union[
-    PreTokenizedInputSequence,
-    tuple[PreTokenizedInputSequence, PreTokenizedInputSequence],
-    list[PreTokenizedInputSequence],
-]
-InputSequence = Union[TextInputSequence, PreTokenizedInputSequence]
-EncodeInput = Union[TextEncodeInput, PreTokenizedEncodeInput]
+PreTokenizedInputSequence = list[str] | tuple[str, ...]
+TextEncodeInput = str | tuple[str, str] | list[str]
+PreTokenizedEncodeInput = (
+    PreTokenizedInputSequence
+    | tuple[PreTokenizedInputSequence, PreTokenizedInputSequence]
+    | list[PreTokenizedInputSequence]
+)
+InputSequence = TextInputSequence | PreTokenizedInputSequence
+EncodeInput = TextEncodeInput | PreTokenizedEncodeInput
 
 
 class OffsetReferential(Enum):
