@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -33,7 +34,7 @@ class ModelOutput(OrderedDict):
         pytree.register_pytree_node(
             cls,
             lambda output: (list(output.values()), list(output.keys())),
-            lambda values, names, cls=cls: cls(**dict(zip(names, values, strict=True))),
+            partial(_unflatten, cls),
             serialized_type_name=f"{cls.__module__}.{cls.__qualname__}",
         )
 
@@ -87,6 +88,10 @@ class ModelOutput(OrderedDict):
     def to_tuple(self) -> tuple[Any, ...]:
         """Return the values that are not None, in the order of the fields."""
         return tuple(self.values())
+
+
+def _unflatten(kind: type[ModelOutput], values: Any, names: Any) -> ModelOutput:
+    return kind(**dict(zip(names, values, strict=True)))
 
 
 def _rebuild(kind: type[ModelOutput], values: dict[str, Any]) -> ModelOutput:

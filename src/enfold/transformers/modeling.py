@@ -46,6 +46,7 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
     _keys_to_ignore_on_load_missing: ClassVar[list[str]] = []
     _no_split_modules: ClassVar[list[str]] = []
     supports_gradient_checkpointing: ClassVar[bool] = True
+    hf_device_map: dict[str, Any]
 
     def __init__(self, config: PretrainedConfig, *_: Any, **__: Any) -> None:
         super().__init__()
@@ -144,7 +145,7 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
             raise EnfoldError(f"{type(self).__name__} does not say where its embeddings are")
         return base.get_input_embeddings()
 
-    def set_input_embeddings(self, value: nn.Module) -> None:
+    def set_input_embeddings(self, value: Any) -> None:
         """Replace the embedding of tokens."""
         base = self.base_model
         if base is self or not isinstance(base, PreTrainedModel):
@@ -155,7 +156,7 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         """Return the layer that predicts tokens, or None."""
         return getattr(self, "lm_head", None)
 
-    def set_output_embeddings(self, value: nn.Module) -> None:
+    def set_output_embeddings(self, value: Any) -> None:
         """Replace the layer that predicts tokens."""
         self.lm_head = value
 
@@ -181,7 +182,7 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         """Return name → the name whose parameter it shares, as the configuration asks."""
         return dict(self._tied_weights_keys) if self.config.tie_word_embeddings else {}
 
-    def tie_weights(self, **_: Any) -> None:
+    def tie_weights(self, **options: Any) -> None:
         """Make tied names one parameter."""
         for target, source in self.tied_names().items():
             owner, _, leaf = target.rpartition(".")

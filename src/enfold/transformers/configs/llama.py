@@ -25,7 +25,7 @@ class LlamaConfig(RopeConfig):
     intermediate_size: int = 11008
     num_hidden_layers: int = 32
     num_attention_heads: int = 32
-    num_key_value_heads: int | None = None
+    num_key_value_heads: int = None  # type: ignore[assignment]  # as many as attention heads
     hidden_act: str = "silu"
     max_position_embeddings: int = 2048
     initializer_range: float = 0.02
@@ -36,11 +36,11 @@ class LlamaConfig(RopeConfig):
     eos_token_id: int | list[int] | None = 2
     pretraining_tp: int = 1
     tie_word_embeddings: bool = False
-    rope_parameters: dict[str, Any] | None = None
+    rope_parameters: dict[str, Any] = {}
     attention_bias: bool = False
     attention_dropout: float = 0.0
     mlp_bias: bool = False
-    head_dim: int | None = None
+    head_dim: int = None  # type: ignore[assignment]  # hidden_size / num_attention_heads
 
     def complete(self) -> None:
         """Fill in the size of a head and the number of key heads."""

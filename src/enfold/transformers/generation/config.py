@@ -6,7 +6,7 @@ import copy
 import json
 import os
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from enfold.errors import EnfoldError, nearest
 from enfold.transformers.sharing import PushToHubMixin, split_fetch_arguments
@@ -142,6 +142,10 @@ class GenerationConfig(PushToHubMixin):
                 unused[name] = value
         self.validate()
         return unused
+
+    if TYPE_CHECKING:
+
+        def __setattr__(self, name: str, value: Any) -> None: ...
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"GenerationConfig has no attribute {name!r}{nearest(name, self.FIELDS)}")

@@ -41,7 +41,7 @@ class Run:
     processors: Any
     criteria: Any
     ends: Tensor | None
-    pad: int | None
+    pad: int
     streamer: Any = None
     scores: list[Tensor] = field(default_factory=list)
     logits: list[Tensor] = field(default_factory=list)
@@ -53,19 +53,16 @@ class Run:
         self.rows, self.prompt = ids.shape
         self.embedded = 0 if self.embeds is None else self.embeds.shape[1]
         # All ids and the mask are allocated once; a step writes one column.
-        fill = self.pad if self.pad is not None else 0
-        self.buffer = torch.full((self.rows, config.max_length), fill, dtype=torch.long, device=ids.device)
+        self.buffer = torch.full((self.rows, config.max_length), self.pad, dtype=torch.long, device=ids.device)
         self.buffer[:, : self.prompt] = ids
         self.seen = self.prompt or self.embedded  # positions of the prompt
         self.wide_mask: Tensor | None = None
-        self.next_positions: Tensor | None = None
         if self.mask is not None:
             self.wide_mask = self.mask.new_ones(self.rows, config.max_length + self.embedded)
             self.wide_mask[:, : self.mask.shape[1]] = self.mask
             if self.positions is None:
                 self.positions = (self.mask.cumsum(1) - 1).clamp(min=0)
-        if self.positions is not None:
-            self.next_positions = self.positions[:, -1:] + 1
+        self.next_positions = ids if self.positions is None else self.positions[:, -1:] + 1
         self.keep = {name: True for name in ("output_attentions", "output_hidden_states") if getattr(config, name)}
 
     def logits_at(self, length: int) -> Tensor:

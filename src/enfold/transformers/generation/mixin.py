@@ -143,9 +143,11 @@ class GenerationMixin(Base):
         position_ids = rest.pop("position_ids", None)
         rest = {name: value for name, value in rest.items() if value is not None}
         if count > 1:
-            ids, embeds, mask = (None if x is None else x.repeat_interleave(count, 0) for x in (ids, embeds, mask))
+            ids = ids.repeat_interleave(count, 0)
+            embeds, mask = (None if x is None else x.repeat_interleave(count, 0) for x in (embeds, mask))
             rest = {n: v.repeat_interleave(count, 0) if isinstance(v, Tensor) else v for n, v in rest.items()}
-            assert ids is not None
+            if position_ids is not None and position_ids.shape[0] > 1:
+                position_ids = position_ids.repeat_interleave(count, 0)
         if past is None and config.use_cache:
             past = DynamicCache(
                 reserve=min(config.max_length, prompt + 256) + (0 if embeds is None else embeds.shape[1])
@@ -162,7 +164,7 @@ class GenerationMixin(Base):
             processors=self._processors(config, prompt, ends, mask, prefix_allowed_tokens_fn, logits_processor),
             criteria=self._criteria(config, ends, stopping_criteria, tokenizer),
             ends=ends,
-            pad=pad,
+            pad=0 if pad is None else pad,
             streamer=streamer,
         )
         return beams(run) if config.num_beams > 1 else one_by_one(run)

@@ -280,7 +280,7 @@ class SequenceBiasLogitsProcessor(LogitsProcessor):
     """
 
     def __init__(self, sequence_bias: Mapping[tuple[int, ...], float] | Iterable[Any]) -> None:
-        pairs = sequence_bias.items() if isinstance(sequence_bias, Mapping) else sequence_bias
+        pairs: Iterable[Any] = sequence_bias.items() if isinstance(sequence_bias, Mapping) else sequence_bias
         self.sequence_bias = {tuple(tokens): float(number) for tokens, number in pairs}
         if not self.sequence_bias or any(not tokens or min(tokens) < 0 for tokens in self.sequence_bias):
             raise GenerationError("sequence_bias needs at least one sequence of token numbers, none of them empty")

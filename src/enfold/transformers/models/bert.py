@@ -246,7 +246,7 @@ class BertModel(BertPreTrainedModel):
         """Return the embedding of words."""
         return self.embeddings.word_embeddings
 
-    def set_input_embeddings(self, value: nn.Module) -> None:
+    def set_input_embeddings(self, value: Any) -> None:
         """Replace the embedding of words."""
         self.embeddings.word_embeddings = value
 
@@ -331,12 +331,13 @@ class _Words(BertPreTrainedModel):
     """A model that predicts words."""
 
     _tied_weights_keys = _TIED
+    cls: Any
 
     def get_output_embeddings(self) -> nn.Module:
         """Return the decoder of words."""
         return self.cls.predictions.decoder
 
-    def set_output_embeddings(self, value: nn.Module) -> None:
+    def set_output_embeddings(self, value: Any) -> None:
         """Replace the decoder of words."""
         self.cls.predictions.decoder = value
 

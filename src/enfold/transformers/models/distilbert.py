@@ -151,7 +151,7 @@ class DistilBertModel(DistilBertPreTrainedModel):
         """Return the embedding of words."""
         return self.embeddings.word_embeddings
 
-    def set_input_embeddings(self, value: nn.Module) -> None:
+    def set_input_embeddings(self, value: Any) -> None:
         """Replace the embedding of words."""
         self.embeddings.word_embeddings = value
 
@@ -214,7 +214,7 @@ class DistilBertForMaskedLM(MaskedLMHead, DistilBertPreTrainedModel):
         """Return the decoder of words."""
         return self.vocab_projector
 
-    def set_output_embeddings(self, value: nn.Module) -> None:
+    def set_output_embeddings(self, value: Any) -> None:
         """Replace the decoder of words."""
         self.vocab_projector = value
 

@@ -139,7 +139,7 @@ class GPT2Model(GPT2PreTrainedModel):
         """Return the embedding of tokens."""
         return self.wte
 
-    def set_input_embeddings(self, value: nn.Module) -> None:
+    def set_input_embeddings(self, value: Any) -> None:
         """Replace the embedding of tokens."""
         self.wte = value
 

@@ -129,7 +129,7 @@ class LlamaModel(LlamaPreTrainedModel):
         """Return the embedding of tokens."""
         return self.embed_tokens
 
-    def set_input_embeddings(self, value: nn.Module) -> None:
+    def set_input_embeddings(self, value: Any) -> None:
         """Replace the embedding of tokens."""
         self.embed_tokens = value
 

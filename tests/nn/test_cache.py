@@ -1,0 +1,65 @@
+"""The cache: equal to concatenation, whatever the chunks; gradients pass; rows can be taken and dropped."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from enfold.nn import CacheLayer, DynamicCache
+
+
+@settings(max_examples=40, deadline=None)
+@given(chunks=st.lists(st.integers(1, 70), min_size=1, max_size=6), reserve=st.sampled_from([0, 16, 500]))
+def test_a_layer_gives_back_everything_that_was_put_in(chunks: list[int], reserve: int) -> None:
+    layer = CacheLayer(reserve)
+    keys = [torch.randn(2, 3, chunk, 4) for chunk in chunks]
+    values = [torch.randn(2, 3, chunk, 4) for chunk in chunks]
+    for index in range(len(chunks)):
+        fetched = layer.update_and_fetch(keys[index], values[index])
+        assert torch.equal(fetched[0], torch.cat(keys[: index + 1], 2))
+        assert torch.equal(fetched[1], torch.cat(values[: index + 1], 2))
+    assert layer.offset == sum(chunks)
+
+
+def test_what_was_put_in_first_is_not_written_to() -> None:
+    first = torch.zeros(1, 1, 2, 4)
+    layer = CacheLayer()
+    layer.update_and_fetch(first, first)
+    for _ in range(3):
+        layer.update_and_fetch(torch.ones(1, 1, 1, 4), torch.ones(1, 1, 1, 4))
+    assert torch.equal(first, torch.zeros(1, 1, 2, 4))
+
+
+def test_gradients_flow_through_a_prefix_and_through_later_tokens() -> None:
+    prefix = torch.randn(1, 1, 2, 4, requires_grad=True)
+    cache = DynamicCache([(prefix, prefix)])
+    later = torch.randn(1, 1, 1, 4, requires_grad=True)
+    cache.update(later, later, 0)
+    keys, values = cache.update(later * 2, later, 0)
+    (keys.sum() + values.square().sum()).backward()
+    assert prefix.grad is not None and later.grad is not None and bool((prefix.grad != 0).all())
+
+
+def test_tuples_of_old_code_go_in_and_come_out() -> None:
+    pairs = tuple((torch.randn(1, 2, 3, 4), torch.randn(1, 2, 3, 4)) for _ in range(2))
+    cache = DynamicCache.from_legacy_cache(pairs)
+    assert len(cache) == 2 and cache.get_seq_length() == 3 and cache.get_mask_sizes(2) == (5, 0)
+    for old, new in zip(pairs, cache.to_legacy_cache(), strict=True):
+        assert torch.equal(old[0], new[0]) and torch.equal(old[1], new[1])
+    assert torch.equal(cache[1][0], pairs[1][0])
+
+
+def test_rows_are_reordered_repeated_and_cropped() -> None:
+    keys = torch.arange(2.0)[:, None, None, None].expand(2, 1, 3, 1).contiguous()
+    cache = DynamicCache([(keys, keys)])
+    cache.reorder_cache(torch.tensor([1, 1, 0]))
+    assert cache.key_cache[0][:, 0, 0, 0].tolist() == [1, 1, 0]
+    cache.batch_repeat_interleave(2)
+    assert cache.value_cache[0].shape[0] == 6
+    cache.crop(2)
+    assert cache.offset == 2
+    cache.crop(-1)
+    assert cache.offset == 1
+    cache.reset()
+    assert cache.offset == 0 and not cache.is_initialized and bool(cache)
