@@ -346,7 +346,7 @@ class SpaceCardData(CardData):
 
 
 def _unique(tags: Iterable[str] | None) -> list[str] | None:
-    return None if tags is None else list(dict.fromkeys(tags))
+    return None if tags is None else [tags] if isinstance(tags, str) else list(dict.fromkeys(tags))
 
 
 def model_index_to_eval_results(model_index: Sequence[dict[str, Any]]) -> tuple[str, list[EvalResult]]:

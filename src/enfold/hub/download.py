@@ -397,7 +397,7 @@ def _fetch_once(
                     file.truncate(0)
                     have, check = 0, _Check(etag, size)
                 bar.done = max(bar.done, have) if bar.total == size else bar.done
-                for piece in response.iter_bytes(constants.DOWNLOAD_CHUNK_SIZE):
+                for piece in response.iter_bytes():  # as it arrives: nothing is lost if it breaks
                     file.write(piece)
                     check.update(piece)
                     have += len(piece)
