@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import sys
+import importlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,10 +29,9 @@ def tracking() -> Iterator[None]:
 def _install() -> None:
     # One wrapper around the two methods that move a bar, put in once; outside of tracking() it does nothing.
     try:
-        import tqdm.std
+        bar: Any = importlib.import_module("tqdm.std").tqdm
     except ImportError:
         return
-    bar: Any = sys.modules["tqdm.std"].tqdm
     if getattr(bar, "_enfold", False):
         return
     update, iterate = bar.update, bar.__iter__

@@ -41,7 +41,7 @@ def current_root() -> Blocks | None:
 
 
 @functools.cache
-def _parameters(kind: type) -> tuple[inspect.Signature, str | None]:
+def _parameters(kind: Any) -> tuple[inspect.Signature, str | None]:
     signature = inspect.signature(kind.__init__)  # type: ignore[misc]
     rest = next((name for name, p in signature.parameters.items() if p.kind is p.VAR_KEYWORD), None)
     return signature, rest
@@ -65,15 +65,23 @@ class Block:
     }
     HIDDEN: ClassVar[frozenset[str]] = frozenset({"render", "key", "every", "inputs"})
 
+    _id: int
+    _names: tuple[str, ...]
+    explicit: dict[str, Any]
+    parent: BlockContext | None
+
     if TYPE_CHECKING:
         elem_classes: list[str]
         render_now: bool
+        label: str | None
+        # Other properties come from the constructor's signature: see __new__.
 
         def __getattr__(self, name: str) -> Any: ...
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Block:
         self = object.__new__(cls)
-        signature, rest = _parameters(cls)
+        kind: Any = cls
+        signature, rest = _parameters(kind)
         if rest is not None:
             kwargs = cls._modernise(kwargs, signature)
         explicit = dict(signature.bind(self, *args, **kwargs).arguments)
@@ -90,7 +98,7 @@ class Block:
         for name, value in values.items():
             setattr(self, "render_now" if name == "render" else name, value)
         self._id = next(_numbers)
-        self.parent: BlockContext | None = None
+        self.parent = None
         return self
 
     @classmethod
@@ -179,11 +187,12 @@ class BlockContext(Block):
     """A block that holds others: the body of its ``with`` statement is its contents."""
 
     COMMON: ClassVar[Mapping[str, Any]] = {**Block.COMMON, "preserved_by_key": None}
+    children: list[Block]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> BlockContext:
         self = super().__new__(cls, *args, **kwargs)
         assert isinstance(self, BlockContext)
-        self.children: list[Block] = []
+        self.children = []
         return self
 
     def add(self, block: Block) -> None:

@@ -1,4 +1,4 @@
-"""JSON as it travels: compact, without NaN, and with the scalars and arrays of number libraries turned into plain ones."""
+"""JSON as it travels: compact, without NaN, and with scalars and arrays of number libraries turned into plain ones."""
 
 from __future__ import annotations
 

@@ -215,7 +215,10 @@ class Engine:
                 result = await call(*arguments)
             else:
                 result = await self._in_thread(ready[0][0], call, *arguments)
-            outputs = [result] if len(fn.outputs) == 1 and not isinstance(result, tuple) else list(result or [])
+            outputs = list(result or [])
+            # One output: [column] is the documented form, the bare column is understood too.
+            if len(fn.outputs) == 1 and not (len(outputs) == 1 and isinstance(outputs[0], (list, tuple))):
+                outputs = [outputs]
             if any(len(column) < len(ready) for column in outputs):
                 raise GradioError(f"{function_name(call)} takes batches: each result must have one entry per call")
             fn.record(time.perf_counter() - jobs[0].started)

@@ -108,9 +108,7 @@ class Examples:
                 row = self.examples[number]
                 result = self.fn(*row)
                 if inspect.isgenerator(result):
-                    last = None
-                    for last in result:
-                        pass
-                    result = last
+                    values = list(result)
+                    result = values[-1] if values else None
                 self._results[number] = [result] if len(self.outputs) == 1 else list(result)
             return self._results[number]

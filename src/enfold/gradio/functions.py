@@ -62,8 +62,9 @@ class BlockFunction:
 
     def __post_init__(self) -> None:
         self.special, self.count = _special_parameters(self.fn) if self.fn else ({}, (0, None))
-        call = self.fn if inspect.isroutine(self.fn) else getattr(self.fn, "__call__", None)
-        inner = self.fn.func if isinstance(self.fn, functools.partial) else call
+        inner: Any = self.fn.func if isinstance(self.fn, functools.partial) else self.fn
+        if inner is not None and not inspect.isroutine(inner):
+            inner = type(inner).__call__
         self.is_async_generator = inspect.isasyncgenfunction(inner)
         self.is_async = inspect.iscoroutinefunction(inner) or self.is_async_generator
         self.is_generator = inspect.isgeneratorfunction(inner) or self.is_async_generator

@@ -156,13 +156,12 @@ class Interface(Blocks):
                             for component in main:
                                 component.render()
                             if extra:
-                                heading = additional_inputs_accordion
-                                accordion = heading if isinstance(heading, Accordion) else None
-                                with (
-                                    accordion.render()
-                                    if accordion
-                                    else Accordion(heading or "Additional Inputs", open=False)
-                                ):
+                                heading = additional_inputs_accordion or "Additional Inputs"
+                                if isinstance(heading, Accordion):
+                                    accordion = heading if heading.parent is not None else heading.render()
+                                else:
+                                    accordion = Accordion(heading, open=False)
+                                with accordion:
                                     for component in extra:
                                         component.render()
                         with Row():
@@ -360,7 +359,7 @@ def _name_outputs(outputs: list[Component]) -> None:
 def _flagging_mode(mode: str | None, older: str | bool | None) -> str:
     if older is not None and mode is None:
         warnings.warn("allow_flagging= is spelled flagging_mode= now", DeprecationWarning, stacklevel=3)
-        mode = {True: "manual", False: "never"}.get(older, older) if isinstance(older, bool) else older
+        mode = older if isinstance(older, str) else "manual" if older else "never"
     mode = mode or os.environ.get("GRADIO_FLAGGING_MODE") or os.environ.get("GRADIO_ALLOW_FLAGGING") or "manual"
     if mode not in {"manual", "never", "auto"}:
         raise GradioError(f"flagging_mode must be 'manual', 'auto' or 'never', not {mode!r}")

@@ -125,7 +125,7 @@ class Job:
         self._end({"success": True, "output": self.output(data), "title": None})
 
     def fail(self, output: dict[str, Any]) -> None:
-        """End with an error; ``output`` holds exactly what clients know: error, and at most duration, visible, title."""
+        """End with an error; ``output`` holds what clients know: error, at most duration, visible, title."""
         self._end({"success": False, "output": output, "title": output.get("title")})
 
     def stop(self) -> None:

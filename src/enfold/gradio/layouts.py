@@ -15,7 +15,7 @@ __all__ = ["Accordion", "Column", "Form", "Group", "Row", "Tab", "TabItem", "Tab
 
 
 class LayoutArguments(TypedDict, total=False):
-    """What every layout takes: ``visible``, ``elem_id``, ``elem_classes``, ``render``, ``key``, ``preserved_by_key``."""
+    """What every layout takes; see :class:`~enfold.gradio.components.base.Common` for what each means."""
 
     visible: bool | Literal["hidden"]
     elem_id: str | None

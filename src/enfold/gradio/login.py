@@ -106,7 +106,8 @@ class Login:
         body = (
             '<!doctype html><html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f'<title>{html.escape(title)}</title><link rel="stylesheet" href="gradio_api/ui/{assets()[0]}/base.css"></head>'
+            f"<title>{html.escape(title)}</title>"
+            f'<link rel="stylesheet" href="gradio_api/ui/{assets()[0]}/base.css"></head>'
             '<body class="g-login"><main><form method="post" action="login">'
             f"<h1>{html.escape(title)}</h1>{note}"
             '<label>Name<input name="username" autocomplete="username" required autofocus></label>'

@@ -61,7 +61,7 @@ class Base:
         self.set(**variables)
 
     def set(self, **variables: str) -> Base:
-        """Set CSS variables, underscores for hyphens; a name ending in ``_dark`` holds on dark pages. Returns the theme."""
+        """Set CSS variables, ``_`` for ``-``; names ending in ``_dark`` hold on dark pages. Returns the theme."""
         for name, value in variables.items():
             if any(character in str(value) for character in "{}<;"):
                 raise GradioError(f"{name}: {value!r} is not the value of a CSS variable")

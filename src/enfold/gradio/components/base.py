@@ -11,10 +11,23 @@ from enfold.gradio.errors import Error
 if TYPE_CHECKING:
     from enfold.gradio.components.buttons import Button
 
-__all__ = ["Common", "Component", "FormComponent"]
+__all__ = ["Common", "Component", "FormComponent", "Placed"]
 
 
-class Common(TypedDict, total=False):
+class Placed(TypedDict, total=False):
+    """What everything with a place on the page shares; :class:`Common` says what each means."""
+
+    scale: int | None
+    min_width: int | None
+    visible: bool | Literal["hidden"]
+    elem_id: str | None
+    elem_classes: list[str] | str | None
+    render: bool
+    key: int | str | tuple[int | str, ...] | None
+    preserved_by_key: list[str] | str | None
+
+
+class Common(Placed, total=False):
     """What components share.
 
     ``label``: the name shown above it, and its name for clients. ``info``: a line of explanation. ``show_label``:
@@ -29,15 +42,7 @@ class Common(TypedDict, total=False):
     info: str | None
     show_label: bool | None
     container: bool
-    scale: int | None
-    min_width: int | None
     interactive: bool | None
-    visible: bool | Literal["hidden"]
-    elem_id: str | None
-    elem_classes: list[str] | str | None
-    render: bool
-    key: int | str | tuple[int | str, ...] | None
-    preserved_by_key: list[str] | str | None
     buttons: list[Literal["copy"] | Button] | None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from enfold.gradio.block import Block, as_list, current_root
-from enfold.gradio.components.base import Common, Component
+from enfold.gradio.components.base import Component, Placed
 from enfold.gradio.events import Event, on
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Button(Component):
         size: "sm", "md" or "lg".
         link, link_target: an address it opens, and where.
         interactive: whether it can be pressed.
-        common: see :class:`~enfold.gradio.components.base.Common`.
+        common: see :class:`~enfold.gradio.components.base.Placed`.
     """
 
     type_name = "button"
@@ -45,7 +45,7 @@ class Button(Component):
         link: str | None = None,
         link_target: Literal["_self", "_blank", "_parent", "_top"] = "_self",
         interactive: bool = True,
-        **common: Unpack[Common],
+        **common: Unpack[Placed],
     ) -> None:
         self._settle()
 
@@ -61,7 +61,7 @@ class ClearButton(Button):
         components: what it empties; more can be added with :meth:`add`.
         value: its text.
         variant, size, link, link_target, interactive: as for :class:`Button`.
-        common: see :class:`~enfold.gradio.components.base.Common`.
+        common: see :class:`~enfold.gradio.components.base.Placed`.
     """
 
     HIDDEN: ClassVar[frozenset[str]] = Button.HIDDEN | {"components"}
@@ -76,7 +76,7 @@ class ClearButton(Button):
         link: str | None = None,
         link_target: Literal["_self", "_blank", "_parent", "_top"] = "_self",
         interactive: bool = True,
-        **common: Unpack[Common],
+        **common: Unpack[Placed],
     ) -> None:
         self._settle()
         if current_root() is not None:

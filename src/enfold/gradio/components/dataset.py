@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from enfold.gradio.block import Block
-from enfold.gradio.components.base import Common, Component
+from enfold.gradio.components.base import Component, Placed
 from enfold.gradio.events import Event
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ class Dataset(Component):
         layout: "gallery" (chips) or "table"; chips for one column when None.
         samples_per_page: rows that are shown at a time.
         sample_labels: one text per row, shown instead of it.
-        common: see :class:`~enfold.gradio.components.base.Common`.
+        show_label, container: whether the label is shown, and whether there is a frame.
+        common: see :class:`~enfold.gradio.components.base.Placed`.
     """
 
     type_name = "dataset"
@@ -47,7 +48,9 @@ class Dataset(Component):
         layout: Literal["gallery", "table"] | None = None,
         samples_per_page: int = 10,
         sample_labels: list[str] | None = None,
-        **common: Unpack[Common],
+        show_label: bool | None = None,
+        container: bool = True,
+        **common: Unpack[Placed],
     ) -> None:
         self.components = list(components or [])
         self.samples = [list(row) for row in samples or []]

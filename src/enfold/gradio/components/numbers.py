@@ -25,7 +25,7 @@ def _number(value: Any, precision: int | None) -> float | int | None:
     value = float(value) if isinstance(value, str) else value
     if precision is None:
         return value
-    return int(round(value)) if precision == 0 else round(float(value), precision)
+    return round(value) if precision == 0 else round(float(value), precision)
 
 
 class Number(FormComponent):
@@ -129,9 +129,9 @@ class Slider(FormComponent):
             self.step = 10 ** math.floor(math.log10(span) - 2 + 1e-9) if span > 0 else 1
         if randomize:
             self.value = self._somewhere
-        keep_buttons = self.__dict__.get("buttons")
+        buttons: Any = self.__dict__.get("buttons")
         self._settle()
-        self.buttons = keep_buttons
+        self.__dict__["buttons"] = buttons
 
     def _somewhere(self) -> float:
         positions = int((self.maximum - self.minimum) / self.step)

@@ -159,7 +159,7 @@ export class Base extends HTMLElement {
 
   /** The row above a field: its label, tools at the end, and the explanation below. */
   head(tag = "label", ...tools) {
-    this.labelEl = h(tag, { class: "g-label", id: `${this.fieldId}-label` });
+    this.labelEl = h(tag, { class: "g-caption", id: `${this.fieldId}-label` });
     if (tag === "label") this.labelEl.htmlFor = this.fieldId;
     this.infoEl = h("div", { class: "g-info", id: `${this.fieldId}-info` });
     const bar = h("div", { class: "g-head" }, this.labelEl, ...tools);

@@ -7,7 +7,7 @@ const shown = (value) => (value === null || value === undefined ? "" : typeof va
 define("dataset", class extends Base {
   build() {
     this.page = 0;
-    this.labelEl = h("span", { class: "g-label", id: `${this.fieldId}-label` });
+    this.labelEl = h("span", { class: "g-caption", id: `${this.fieldId}-label` });
     this.body = h("div", { class: "g-examples" });
     this.pages = h("div", { class: "g-pages-bar" });
     this.append(this.labelEl, this.body, this.pages);
