@@ -115,7 +115,7 @@ def test_cancelling_closes_the_generator_and_needs_the_session(served: SimpleNam
 def test_a_cut_stream_goes_on_where_it_stopped(served: SimpleNamespace) -> None:
     served.join("count", [3])
     everything = served.stream("s1")
-    again = served.stream("s1", after=2)
+    again = served.stream("s1", after=everything[1]["seq"])
     assert [m["seq"] for m in again[:-1]] == [m["seq"] for m in everything[2:-1]]
 
 

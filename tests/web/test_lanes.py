@@ -49,7 +49,7 @@ def test_items_that_fit_together_start_together() -> None:
 
 def test_a_mailbox_keeps_what_was_not_read_and_a_little_more() -> None:
     async def scene() -> None:
-        box = Mailbox(keep=2)
+        box = Mailbox(keep=2, start=0)
         for _ in range(5):
             box.post(b'{"a":1}')
         assert [frame[:15] for frame in box.take(0)] == [b'data: {"seq":%d,' % n for n in range(1, 6)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import inspect
 import time
 import uuid
@@ -192,7 +193,10 @@ class App:
             return self.login.form(self.blocks.title)
         favicon = "favicon.ico" if self.settings.favicon else None
         body, headers = page(self.blocks, self._config(request), favicon=favicon)
-        return HTMLResponse(body, headers=headers)
+        packed = body.encode()
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            packed, headers["Content-Encoding"] = gzip.compress(packed, 6), "gzip"
+        return HTMLResponse(packed, headers={**headers, "Vary": "Accept-Encoding"})
 
     async def get_config(self, request: HTTPRequest) -> Response:
         return JSON(self._config(request))

@@ -6,6 +6,7 @@ Format: https://html.spec.whatwg.org/multipage/server-sent-events.html
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 
 __all__ = ["HEADERS", "Mailbox", "frame"]
@@ -32,16 +33,17 @@ class Mailbox:
     Args:
         keep: how many messages already read are kept for a reader that comes back.
         limit: how many messages are held at most; beyond it the oldest are dropped.
+        start: the number before the first; by the clock when None.
     """
 
     __slots__ = ("_frames", "_keep", "_limit", "_wake", "last", "seen")
 
-    def __init__(self, keep: int = 64, limit: int = 20_000) -> None:
+    def __init__(self, keep: int = 64, limit: int = 20_000, start: int | None = None) -> None:
         self._frames: deque[tuple[int, bytes]] = deque()
         self._keep, self._limit = keep, limit
         self._wake = asyncio.Event()
-        self.last = 0
-        self.seen = 0
+        # Microseconds of the clock: a reader that comes back to a restarted server finds every number new.
+        self.last = self.seen = start if start is not None else time.time_ns() // 1000
 
     def post(self, payload: bytes) -> None:
         """Add a JSON object; its number goes into the object as ``seq``, for clients refuse ``id:`` lines."""
