@@ -33,7 +33,7 @@ void release_capsule_array(PyObject* capsule) {
   delete array;
 }
 
-using Shape = std::initializer_list<size_t>;
+using View = nb::ndarray<nb::memview, const int32_t, nb::ndim<1>, nb::c_contig>;
 
 }  // namespace
 
@@ -86,20 +86,20 @@ void register_columns(nb::module_& module) {
           "values",
           [](nb::handle self) {
             auto& column = nb::cast<TokenColumn&>(self);
-            return nb::ndarray<nb::memview, const int32_t, nb::ndim<1>, nb::c_contig>(column.row(0), {column.total()}, self);
+            return nb::cast(View(column.row(0), {column.total()}, self));
           },
           "The rows one after the other: a memoryview of int32, length = offsets[-1] - offsets[0].")
       .def_prop_ro(
           "offsets",
-          [](nb::handle self) {
+          [](nb::handle self) -> nb::object {
             auto& column = nb::cast<TokenColumn&>(self);
             const int32_t* offsets = column.batch->offsets.data() + column.begin;
-            if (column.begin == 0) return nb::ndarray<nb::memview, const int32_t, nb::ndim<1>, nb::c_contig>(offsets, {column.rows + 1}, self);
+            if (column.begin == 0) return nb::cast(View(offsets, {column.rows + 1}, self));
             // A slice's own offsets begin at zero, so that they index its values.
             auto* own = new std::vector<int32_t>(offsets, offsets + column.rows + 1);
             for (int32_t& offset : *own) offset -= column.batch->offsets[column.begin];
             nb::capsule owner(own, [](void* p) noexcept { delete static_cast<std::vector<int32_t>*>(p); });
-            return nb::ndarray<nb::memview, const int32_t, nb::ndim<1>, nb::c_contig>(own->data(), {column.rows + 1}, owner);
+            return nb::cast(View(own->data(), {column.rows + 1}, owner));
           },
           "Where each row begins in `values`, and the end: a memoryview of int32, length rows + 1.")
       .def(

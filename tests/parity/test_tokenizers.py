@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from parity import tokenizer_cases as cases
 
 from enfold import tokenizers
+from parity import tokenizer_cases as cases
 
 pytestmark = pytest.mark.peer
 

@@ -7,12 +7,13 @@ from typing import Any
 
 WORDS = (
     "the of and to in hello world Tokenizer running unbelievable it's I'll we've they're DON'T 'S don’t naïve café "
-    "résumé Ünïcödé straße İstanbul ΑΒΓΔ ὀδυσσεύς Привет мир русский 中文分词 日本語テキスト 한국어 문장 العربية مرحبا हिन्दी "
-    "नमस्ते ไทย สวัสดี 😀 👩‍👩‍👧 🇩🇪 \u00a0 \u2028 \u3000 ﬁ ① ½ ₂ x² 1234567890 3.14 100,000 foo_bar foo@bar.com "
+    "résumé Ünïcödé straße İstanbul ΑΒΓΔ ὀδυσσεύς Привет мир русский 中文分词 日本語テキスト 한국어 문장 العربية مرحبا "
+    "हिन्दी नमस्ते ไทย สวัสดี 😀 👩‍👩‍👧 🇩🇪 \u00a0 \u2028 \u3000 ﬁ ① ½ ₂ x² 1234567890 3.14 100,000 foo_bar foo@bar.com "
     "https://x.y/z?q=1 <s> </s> <unk> [MASK] [CLS]x <|endoftext|> a\u0301 e\u0301\u0323 q\u0307\u0323 \u0301 \u200d "
     "\ufeff \x00 \x07 \x7f \x85 \ufffd ▁ ▁▁ Ġ \t \n \r\n \n\n ' 's '' `` -- ... ?! #$% (a) {b} [c] \\ / ~ ^ | ꙮ 𝔘𝔫𝔦 𐍈 "
     "㍿ ﷺ Å Å ΐ ǆ ŉ ΰ"
-).split(" ") + [" ", "  ", "   ", "\n", " \n ", "\t\t"]
+).split(" ")
+WORDS += [" ", "  ", "   ", "\n", " \n ", "\t\t"]
 BLOCKS = [(32, 126), (0, 0x2FF), (0x300, 0x36F), (0x370, 0x1FFF), (0x2000, 0x33FF), (0x3400, 0xD7FF), (0xE000, 0xFFFF)]
 BLOCKS += [(0x10000, 0x1FFFF), (0x20000, 0x10FFFF)]
 
