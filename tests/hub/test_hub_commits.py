@@ -181,7 +181,7 @@ def test_branches_and_tags(api: HfApi, repo_id: str) -> None:
     first = api.model_info(repo_id).sha
     api.create_tag(repo_id, tag="v1.0", tag_message="one")
     api.create_tag(repo_id, tag="v1.0", exist_ok=True)
-    with pytest.raises(HfHubHTTPError, match="refs/tags/v1.0 already exists"):
+    with pytest.raises(HfHubHTTPError, match=r"refs/tags/v1.0 already exists"):
         api.create_tag(repo_id, tag="v1.0")
     second = api.upload_file(path_or_fileobj=b"2", path_in_repo="2", repo_id=repo_id).oid
     api.create_branch(repo_id, branch="old", revision="v1.0")

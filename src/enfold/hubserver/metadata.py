@@ -19,21 +19,21 @@ class CardError(ValueError):
     """The front matter of a card cannot be read."""
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Safe YAML without aliases: a few nested aliases expand to gigabytes once written as JSON."""
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+
+def _check_shape(front: str) -> None:
+    """Refuse aliases (nested ones expand to gigabytes once written as JSON) and deep nesting (the loader recurses)."""
     depth = 0
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
+    for event in yaml.parse(front, Loader=_LOADER):
+        if isinstance(event, yaml.AliasEvent):
             raise CardError("aliases (*name) are not allowed in a card's metadata")
-        self.depth += 1
-        if self.depth > _MAX_DEPTH:
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _MAX_DEPTH:
             raise CardError(f"the metadata is nested deeper than {_MAX_DEPTH} levels")
-        try:
-            return super().compose_node(parent, index)
-        finally:
-            self.depth -= 1
 
 
 def split_card(text: str) -> tuple[str | None, str]:
@@ -58,8 +58,11 @@ def read_card(text: str) -> dict[str, Any]:
     if len(front) > _MAX_FRONT:
         raise CardError(f"the metadata is longer than {_MAX_FRONT} characters")
     try:
-        value = yaml.load(front, Loader=_Loader)
-    except yaml.YAMLError as error:
+        _check_shape(front)
+        value = yaml.load(front, Loader=_LOADER)
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        if isinstance(error, CardError):
+            raise
         raise CardError(f"the metadata is not valid YAML: {error}") from None
     if value is None:
         return {}

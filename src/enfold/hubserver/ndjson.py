@@ -171,7 +171,9 @@ class CommitBody:
                 raise HubServerError(400, f"the content of a file is not base64: {error}") from None
         else:
             data = content.encode()
-        return self._blobs.put(data), data[:_SAMPLE]
+        with self._blobs.writer(limit=self._limits.degraded_file, what="a file in the commit's body") as writer:
+            writer.write(data)
+            return writer.finish(), data[:_SAMPLE]
 
     def finish(self) -> tuple[Header, list[Operation]]:
         """Return the header and the operations of the whole body."""
