@@ -21,7 +21,7 @@ from enfold.transformers.trainer.callbacks import ExportableState, TrainerState
 from enfold.transformers.trainer.outcomes import CHECKPOINT_PREFIX, SaveStrategy, checkpoint_step, get_last_checkpoint
 
 if TYPE_CHECKING:
-    from enfold.transformers.trainer.trainer import Trainer
+    from enfold.transformers.trainer.parts import Parts
 
 __all__ = [
     "CheckpointNotFound",
@@ -62,7 +62,7 @@ def find_checkpoint(given: str | bool | os.PathLike[str] | None, output_dir: str
     return folder
 
 
-def save_model(trainer: Trainer, folder: str, state_dict: dict[str, Any] | None = None) -> None:
+def save_model(trainer: Parts, folder: str, state_dict: dict[str, Any] | None = None) -> None:
     """Write the model, the tokenizer or processor, and the arguments."""
     os.makedirs(folder, exist_ok=True)
     model = trainer.accelerator.unwrap_model(trainer.model, keep_torch_compile=False)
@@ -84,7 +84,7 @@ def _write_text(path: str, text: str) -> None:
     os.replace(path + ".tmp", path)
 
 
-def save_checkpoint(trainer: Trainer) -> str:
+def save_checkpoint(trainer: Parts) -> str:
     """Write a checkpoint under a temporary name, rename it, then remove those that are too many."""
     args, state = trainer.args, trainer.state
     assert args.output_dir is not None
@@ -135,7 +135,7 @@ def _replace(folder: str, final: str) -> None:
         os.rename(folder, final)
 
 
-def _save_progress(trainer: Trainer, folder: str) -> None:
+def _save_progress(trainer: Parts, folder: str) -> None:
     if trainer.optimizer is not None:
         torch.save(trainer.optimizer.state_dict(), os.path.join(folder, OPTIMIZER_NAME))
     if trainer.lr_scheduler is not None:
@@ -144,7 +144,7 @@ def _save_progress(trainer: Trainer, folder: str) -> None:
         torch.save(trainer.accelerator.scaler.state_dict(), os.path.join(folder, SCALER_NAME))
 
 
-def _save_state(trainer: Trainer, folder: str) -> None:
+def _save_state(trainer: Parts, folder: str) -> None:
     kept: dict[str, Any] = {}
     for item in [*trainer.callback_handler.callbacks, trainer.control]:
         if isinstance(item, ExportableState):
@@ -176,7 +176,7 @@ def rotate(output_dir: str, limit: int | None, best: str | None, keep: str | Non
 # --- reading back -----------------------------------------------------------------------------------------------------
 
 
-def restore(trainer: Trainer, folder: str) -> TrainerState | None:
+def restore(trainer: Parts, folder: str) -> TrainerState | None:
     """Put optimizer, schedule and loss scale back as a checkpoint has them; return the state, if there is one."""
     device = trainer.args.device
     for name, target in (

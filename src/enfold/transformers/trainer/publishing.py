@@ -9,12 +9,12 @@ from enfold.transformers.trainer.losses import bare_model
 from enfold.transformers.trainer.outcomes import CHECKPOINT_PREFIX, HubStrategy
 
 if TYPE_CHECKING:
-    from enfold.transformers.trainer.trainer import Trainer
+    from enfold.transformers.trainer.parts import Parts
 
 __all__ = ["create_model_card", "push_to_hub", "repository"]
 
 
-def repository(trainer: Trainer, token: str | None = None) -> str:
+def repository(trainer: Parts, token: str | None = None) -> str:
     """Make the repository that the arguments name, or the output folder's name, and return its id."""
     from enfold.hub import HfApi
 
@@ -25,7 +25,7 @@ def repository(trainer: Trainer, token: str | None = None) -> str:
 
 
 def create_model_card(
-    trainer: Trainer,
+    trainer: Parts,
     language: str | None = None,
     license: str | None = None,
     tags: str | list[str] | None = None,
@@ -83,7 +83,7 @@ def _base_name(model: Any) -> str | None:
 
 
 def push_to_hub(
-    trainer: Trainer,
+    trainer: Parts,
     commit_message: str | None = "End of training",
     blocking: bool = True,
     token: str | None = None,
@@ -110,7 +110,7 @@ def push_to_hub(
     return _upload(trainer, commit_message or "End of training", token, revision)
 
 
-def push_checkpoint(trainer: Trainer, folder: str) -> None:
+def push_checkpoint(trainer: Parts, folder: str) -> None:
     """Upload after a checkpoint was written, as far as ``hub_strategy`` says."""
     strategy = trainer.args.hub_strategy
     if strategy == HubStrategy.END or not trainer.args.should_save:
@@ -124,7 +124,7 @@ def push_checkpoint(trainer: Trainer, folder: str) -> None:
 
 
 def _upload(
-    trainer: Trainer,
+    trainer: Parts,
     message: str,
     token: str | None,
     revision: str | None,

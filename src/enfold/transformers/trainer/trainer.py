@@ -4,34 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import itertools
-import math
 import os
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset, SequentialSampler
+from torch.utils.data import DataLoader
 
 from enfold.accelerate.accelerator import Accelerator
-from enfold.accelerate.operations import gather, send_to_device
+from enfold.accelerate.operations import send_to_device
 from enfold.accelerate.seeds import enable_full_determinism, set_seed
 from enfold.accelerate.state import AcceleratorState, GradientState
-from enfold.errors import EnfoldError, nearest
 from enfold.log import get_logger
 from enfold.transformers.trainer import evaluation, persistence, publishing
 from enfold.transformers.trainer.arguments import TrainingArguments
-from enfold.transformers.trainer.batches import (
-    LengthGroupedSampler,
-    LengthSortedSampler,
-    build_loader,
-    lengths_of,
-    random_sampler,
-    set_epoch,
-)
 from enfold.transformers.trainer.callbacks import (
     CallbackHandler,
     DefaultFlowCallback,
@@ -43,29 +31,23 @@ from enfold.transformers.trainer.callbacks import (
     TrainerState,
 )
 from enfold.transformers.trainer.collators import DataCollatorWithPadding, DefaultDataCollator
-from enfold.transformers.trainer.losses import LabelSmoother, bare_model, label_items, predicts_next_token
+from enfold.transformers.trainer.loop import Loop
+from enfold.transformers.trainer.losses import LabelSmoother, bare_model, predicts_next_token
 from enfold.transformers.trainer.optimizers import decay_parameter_names, make_optimizer, optimizer_class
 from enfold.transformers.trainer.outcomes import (
     EvalLoopOutput,
     PredictionOutput,
-    SaveStrategy,
     TrainOutput,
-    speed_metrics,
 )
+from enfold.transformers.trainer.parts import STAGES, TrainerError
 from enfold.transformers.trainer.schedules import get_scheduler
 
 __all__ = ["Trainer", "TrainerError"]
 
 logger = get_logger(__name__)
 
-_STAGES = ("data", "forward", "backward", "optimizer", "evaluation", "saving")
 
-
-class TrainerError(ValueError, EnfoldError):
-    """A training cannot begin or go on: something it needs is missing or does not fit."""
-
-
-class Trainer:
+class Trainer(Loop):
     """Trains, evaluates and predicts.
 
     Args:
@@ -154,7 +136,7 @@ class Trainer:
         self.label_names: list[str] = self.args.label_names or default_label_names(self.model)
         self.loss_is_scaled_for_ga: bool | None = None
         self.is_in_train = False
-        self.timings = dict.fromkeys(_STAGES, 0.0)
+        self.timings = dict.fromkeys(STAGES, 0.0)
         self.state = TrainerState(
             is_local_process_zero=self.is_local_process_zero(), is_world_process_zero=self.is_world_process_zero()
         )
@@ -231,121 +213,6 @@ class Trainer:
     def is_world_process_zero(self) -> bool:
         """Whether this is the first of all processes."""
         return self.args.process_index == 0
-
-    # --- data -----------------------------------------------------------------------------------------------------
-
-    def _columns(self, dataset: Any) -> list[str] | None:
-        """The columns of a data set that the model takes, or None where rows have no known columns."""
-        names = getattr(dataset, "column_names", None)
-        if not names:
-            return None
-        if not self.args.remove_unused_columns:
-            return list(names)
-        wanted = self._signature_columns()
-        kept = [name for name in names if name in wanted]
-        if not kept:
-            hint = nearest(names[0], wanted)
-            raise TrainerError(
-                f"no column of the data set ({', '.join(names)}) is an argument of {type(self._bare_model()).__name__}."
-                f"forward ({', '.join(wanted)}){hint}. Tokenize it, or set remove_unused_columns=False"
-            )
-        return kept
-
-    def _signature_columns(self) -> list[str]:
-        found = list(inspect.signature(self._bare_model().forward).parameters)
-        return list(dict.fromkeys([*found, "label", "label_ids", *self.label_names]))
-
-    def _bare_model(self) -> nn.Module:
-        return bare_model(self.accelerator.unwrap_model(self.model, keep_torch_compile=False))
-
-    def _loader(self, dataset: Any, batch_size: int, sampler: Any, training: bool, skip: int = 0) -> DataLoader[Any]:
-        args = self.args
-        names = self._columns(dataset)
-        collator = self.data_collator
-        if names is None:
-            if args.remove_unused_columns and not isinstance(dataset, IterableDataset):
-                collator = _OnlyColumns(collator, self._signature_columns())
-        elif len(names) < len(dataset.column_names) and hasattr(dataset, "select_columns"):
-            dataset = dataset.select_columns(names)
-        workers: dict[str, Any] = {
-            "num_workers": args.dataloader_num_workers,
-            "pin_memory": args.dataloader_pin_memory and args.device.type == "cuda",
-        }
-        if args.dataloader_num_workers:
-            workers["persistent_workers"] = args.dataloader_persistent_workers
-            workers["in_order"] = args.dataloader_in_order
-            workers["prefetch_factor"] = args.dataloader_prefetch_factor
-            workers["multiprocessing_context"] = args.dataloader_multiprocessing_context
-        return build_loader(
-            dataset,
-            collator,
-            batch_size=batch_size,
-            sampler=sampler,
-            columns=names,
-            drop_last=args.dataloader_drop_last,
-            skip=skip,
-            num_processes=args.world_size,
-            process_index=args.process_index,
-            # A loader draws one number as it begins: evaluating must not change what dropout does afterwards.
-            generator=None if training else torch.Generator(),
-            workers=workers,
-        )
-
-    def _input_name(self) -> str:
-        names = getattr(self.processing_class, "model_input_names", None)
-        return names[0] if names else "input_ids"
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        """Return the order in which training rows are read."""
-        dataset = self.train_dataset if train_dataset is None else train_dataset
-        if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
-            return None
-        strategy = self.args.train_sampling_strategy
-        seed = self.args.data_seed if self.args.data_seed is not None else torch.random.initial_seed()
-        if strategy == "sequential":
-            return SequentialSampler(dataset)
-        if strategy == "group_by_length":
-            lengths = lengths_of(dataset, self._input_name(), self.args.length_column_name)
-            if lengths is None:
-                raise TrainerError(f"rows cannot be grouped by length: they have no {self._input_name()!r}")
-            size = self.args.train_batch_size * self.args.gradient_accumulation_steps
-            return LengthGroupedSampler(size, lengths=lengths, seed=seed)
-        return random_sampler(dataset, seed)
-
-    def get_train_dataloader(self) -> DataLoader[Any]:
-        """Return the loader of training batches."""
-        return self._train_loader(0)
-
-    def _train_loader(self, skip: int) -> DataLoader[Any]:
-        if self.train_dataset is None:
-            raise TrainerError("training needs a train_dataset")
-        dataset = self.train_dataset
-        return self._loader(dataset, self.args.train_batch_size, self._get_train_sampler(), True, skip)
-
-    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader[Any]:
-        """Return the loader of evaluation batches, in the order of the data set or sorted by length."""
-        dataset = self.eval_dataset if eval_dataset is None else eval_dataset
-        if isinstance(dataset, str):
-            dataset = self.eval_dataset[dataset]
-        if dataset is None:
-            raise TrainerError("evaluation needs an eval_dataset")
-        sampler = None
-        if self.args.train_sampling_strategy == "group_by_length" and hasattr(dataset, "__len__"):
-            lengths = lengths_of(dataset, self._input_name(), self.args.length_column_name)
-            # Results come back in the data set's order; over several processes rows would be dealt out differently.
-            sampler = LengthSortedSampler(lengths) if lengths is not None and self.args.world_size == 1 else None
-        return self._loader(dataset, self.args.eval_batch_size, sampler, False)
-
-    def get_test_dataloader(self, test_dataset: Any) -> DataLoader[Any]:
-        """Return the loader of batches to predict."""
-        return self.get_eval_dataloader(test_dataset)
-
-    def num_examples(self, dataloader: DataLoader[Any]) -> int:
-        """Return how many rows a loader reads."""
-        try:
-            return len(dataloader.dataset)  # type: ignore[arg-type]
-        except TypeError:
-            return len(dataloader) * self.args.train_batch_size
 
     # --- optimizer ------------------------------------------------------------------------------------------------
 
@@ -453,33 +320,6 @@ class Trainer:
         self.timings["backward"] += time.perf_counter() - middle
         return loss.detach()
 
-    _batch_weight: float = 1.0
-
-    def _window_weights(self, batches: list[Any]) -> tuple[list[float], Any]:
-        """Say how much each batch of a window counts, so that their sum is the mean over all labels of the window.
-
-        The mean of each batch times its share of the labels is the same loss that one large batch would have, however
-        the labels are spread over batches and processes.
-        """
-        shifted = self._shifts
-        counts = [label_items(batch.get("labels") if hasattr(batch, "get") else None, shifted) for batch in batches]
-        total: float = sum(counts)
-        world = self.args.world_size
-        if world > 1 and self.args.average_tokens_across_devices:
-            total = int(gather(torch.tensor([total], device=self.args.device)).sum())
-        given = None
-        if total > 0 and (self.compute_loss_func is not None or self.loss_is_scaled_for_ga):
-            given = torch.tensor(total, device=self.args.device)
-        if given is not None:
-            return [float(world)] * len(batches), given
-        if len(batches) == 1 and (world == 1 or not self.args.average_tokens_across_devices):
-            return [1.0], None
-        if total <= 0 or not all(counts):
-            return [1.0 / len(batches)] * len(batches), None
-        if world > 1 and not self.args.average_tokens_across_devices:
-            world = 1
-        return [count * world / total for count in counts], None
-
     # --- training -------------------------------------------------------------------------------------------------
 
     def train(
@@ -525,284 +365,6 @@ class Trainer:
             for callback in self.callback_handler.callbacks:
                 if isinstance(callback, ProgressCallback):
                     callback.on_train_end(self.args, self.state, self.control)
-
-    def _plan(self, loader: DataLoader[Any]) -> tuple[int | None, int, int, int]:
-        """Return batches per epoch, updates per epoch, updates in all, and epochs."""
-        args = self.args
-        try:
-            batches: int | None = len(loader)
-        except TypeError:
-            batches = None
-        if not batches:
-            if batches == 0:
-                raise TrainerError("the train_dataset gives no batch: it is empty, or smaller than one dropped batch")
-            if args.max_steps <= 0:
-                raise TrainerError("a stream has no length: set max_steps")
-            return None, args.max_steps, args.max_steps, sys.maxsize
-        updates = max(math.ceil(batches / args.gradient_accumulation_steps), 1)
-        if args.max_steps > 0:
-            return batches, updates, args.max_steps, math.ceil(args.max_steps / updates)
-        return batches, updates, math.ceil(args.num_train_epochs * updates), math.ceil(args.num_train_epochs)
-
-    def _train(self, folder: str | None, ignore_keys: list[str] | None) -> TrainOutput:
-        args = self.args
-        loader = self.get_train_dataloader()
-        batches, updates, max_steps, epochs = self._plan(loader)
-        if args.gradient_checkpointing:
-            self._enable_checkpointing()
-        if self._own_scheduler:
-            self.lr_scheduler = None  # an earlier training's schedule was of its own length
-        self.create_optimizer_and_scheduler(max_steps)
-        model = self.model_wrapped = self._wrapped()
-        self.state = TrainerState(train_batch_size=args.train_batch_size)
-        restored = persistence.restore(self, folder) if folder is not None else None
-        if restored is not None:
-            self.state = restored
-            if args.restore_callback_states_from_checkpoint:
-                self._restore_callbacks()
-        state = self.state
-        state.compute_steps(args, max_steps)
-        state.max_steps, state.num_train_epochs = max_steps, epochs
-        state.is_local_process_zero = self.is_local_process_zero()
-        state.is_world_process_zero = self.is_world_process_zero()
-        first_step = state.global_step
-        first_epoch, done = divmod(first_step, updates)
-        if args.ignore_data_skip:
-            done = 0
-        self.callback_handler.given.update(
-            model=self.model, optimizer=self.optimizer, lr_scheduler=self.lr_scheduler, train_dataloader=loader
-        )
-        self.control = TrainerControl()
-        self.timings = dict.fromkeys(_STAGES, 0.0)
-        self._shifts = predicts_next_token(self._bare_model())
-        self._flops = _flops_per_token(self._bare_model())
-        self._main_input = getattr(self._bare_model(), "main_input_name", "input_ids")
-        self._loss_sum, self._loss_total, self._last_log = torch.zeros((), device=args.device), 0.0, first_step
-        self._grad_norm: Any = None
-        start = time.time()
-        self._event("on_train_begin")
-        if args.eval_on_start:
-            self._evaluate(ignore_keys)
-        model.train()
-        for epoch in range(first_epoch, epochs):
-            skipped = done * args.gradient_accumulation_steps if epoch == first_epoch else 0
-            reader = loader
-            if skipped and batches is not None:
-                reader = self._train_loader(skipped)
-            set_epoch(reader, epoch)
-            self.control._new_epoch()
-            self._event("on_epoch_begin")
-            self._epoch(model, reader, epoch, skipped, batches, folder if epoch == first_epoch else None, ignore_keys)
-            if self.control.should_training_stop:
-                break
-        return self._finish(start, first_step, batches)
-
-    def _wrapped(self) -> nn.Module:
-        """The model as it is called in training: compiled, and exchanging gradients where there are processes."""
-        model: Any = self.model
-        if self.args.torch_compile or self.args.torch_compile_backend:
-            model = torch.compile(
-                model, backend=self.args.torch_compile_backend or "inductor", mode=self.args.torch_compile_mode
-            )
-        if self.args.world_size > 1:
-            devices = [self.args.device] if self.args.device.type == "cuda" else None
-            unused = bool(self.args.ddp_find_unused_parameters)
-            model = nn.parallel.DistributedDataParallel(model, device_ids=devices, find_unused_parameters=unused)
-        return model
-
-    def _enable_checkpointing(self) -> None:
-        enable = getattr(self.model, "gradient_checkpointing_enable", None)
-        if enable is None:
-            raise TrainerError(
-                f"{type(self._bare_model()).__name__} cannot recompute activations (gradient_checkpointing)"
-            )
-        kwargs = self.args.gradient_checkpointing_kwargs
-        enable(gradient_checkpointing_kwargs=kwargs) if kwargs else enable()
-
-    def _restore_callbacks(self) -> None:
-        stored = self.state.stateful_callbacks
-        for callback in self.callback_handler.callbacks:
-            found = stored.get(type(callback).__name__)
-            for kept in found if isinstance(found, list) else [found] if found else []:
-                vars(callback).update({**kept["args"], **kept["attributes"]})
-
-    def _epoch(
-        self,
-        model: nn.Module,
-        loader: DataLoader[Any],
-        epoch: int,
-        skipped: int,
-        batches: int | None,
-        folder: str | None,
-        ignore_keys: list[str] | None,
-    ) -> None:
-        """Go through the data once; ``skipped`` batches of it were done before, and leave no trace."""
-        args, state = self.args, self.state
-        # A loader draws a seed from torch's generator as it begins: in the first run this was before the checkpoint
-        # when that was written inside the epoch, and after it when it was written between two.
-        if folder is not None and not skipped:
-            persistence.restore_rng(folder, args.world_size, args.process_index)
-        source: Iterator[Any] = iter(loader)
-        if batches is None:  # a stream: read again what was read before
-            for _ in itertools.islice(source, skipped):
-                pass
-        if folder is not None and skipped:
-            persistence.restore_rng(folder, args.world_size, args.process_index)
-        step = skipped
-        in_epoch = batches if batches is not None else state.max_steps * args.gradient_accumulation_steps
-        window = args.gradient_accumulation_steps
-        clock = time.perf_counter
-        while True:
-            begun = clock()
-            group = list(itertools.islice(source, window))
-            self.timings["data"] += clock() - begun
-            if not group:
-                break
-            weights, items = self._window_weights(group)
-            self.control._new_step()
-            self._event("on_step_begin")
-            for index, inputs in enumerate(group):
-                self._batch_weight = weights[index]
-                last = index == len(group) - 1
-                with contextlib.nullcontext() if last else self.accelerator.no_sync(model):
-                    loss = self.training_step(model, inputs, items)
-                self._add_loss(loss)
-                step += 1
-                self._count_tokens(inputs)
-                if not last:
-                    self._event("on_substep_end")
-            self._update(model)
-            state.global_step += 1
-            state.epoch = epoch + step / in_epoch
-            self._event("on_step_end")
-            self._act(ignore_keys)
-            if self.control.should_epoch_stop or self.control.should_training_stop:
-                break
-        if step == skipped and not skipped:
-            logger.warning("the data ended before the first batch of epoch %d: training stops", epoch)
-            self.control.should_training_stop = True
-        self._event("on_epoch_end")
-        self._act(ignore_keys)
-
-    def _add_loss(self, loss: Tensor) -> None:
-        if self.args.logging_nan_inf_filter and not torch.isfinite(loss):
-            # Count it as the mean of the others since the last log.
-            loss = self._loss_sum / (1 + self.state.global_step - self._last_log)
-        self._loss_sum = self._loss_sum + loss
-
-    def _update(self, model: nn.Module) -> None:
-        """Clip, step, advance the schedule, clear the gradients."""
-        args, scaler = self.args, self.accelerator.scaler
-        assert self.optimizer is not None and self.lr_scheduler is not None
-        begun = time.perf_counter()
-        if scaler is not None:
-            scaler.unscale_(self.optimizer)
-        self._grad_norm = None
-        if args.max_grad_norm and args.max_grad_norm > 0:
-            parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-            self._grad_norm = nn.utils.clip_grad_norm_(parameters, args.max_grad_norm)
-        self._event("on_pre_optimizer_step")
-        skipped = False
-        if scaler is not None:
-            before = scaler.get_scale()
-            scaler.step(self.optimizer)
-            scaler.update()
-            skipped = scaler.get_scale() < before
-        else:
-            self.optimizer.step()
-        self._event("on_optimizer_step")
-        self._rate = self.get_learning_rates()[0]
-        if not skipped and not isinstance(self.lr_scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
-            self.lr_scheduler.step()
-        self.optimizer.zero_grad()
-        self.timings["optimizer"] += time.perf_counter() - begun
-
-    def _count_tokens(self, inputs: Any) -> None:
-        main = inputs.get(self._main_input) if hasattr(inputs, "get") else None
-        if not isinstance(main, Tensor):
-            return
-        self.state.total_flos += self._flops * main.numel()
-        how = self.args.include_num_input_tokens_seen
-        if how != "no":
-            mask = inputs.get("attention_mask") if how == "non_padding" else None
-            count = int(mask.sum()) if isinstance(mask, Tensor) else main.numel()
-            if self.args.world_size > 1:
-                count = int(gather(torch.tensor([count], device=self.args.device)).sum())
-            self.state.num_input_tokens_seen += count
-
-    def _act(self, ignore_keys: list[str] | None) -> None:
-        """Log, evaluate and save where the control says so."""
-        state, control = self.state, self.control
-        if control.should_log and state.global_step > self._last_log:
-            total = self._loss_sum
-            if self.args.world_size > 1:
-                total = gather(total.reshape(1)).mean()
-            value = float(total)
-            logs: dict[str, Any] = {"loss": value / (state.global_step - self._last_log)}
-            if self._grad_norm is not None:
-                logs["grad_norm"] = float(self._grad_norm)
-            logs["learning_rate"] = self._rate
-            self._loss_total += value
-            self._loss_sum = torch.zeros_like(self._loss_sum)
-            self._last_log = state.global_step
-            self.log(logs)
-        if control.should_evaluate:
-            better = self._evaluate(ignore_keys)
-            if self.args.save_strategy == SaveStrategy.BEST:
-                control.should_save = better
-        if control.should_save:
-            begun = time.perf_counter()
-            folder = persistence.save_checkpoint(self)
-            self.timings["saving"] += time.perf_counter() - begun
-            if self.args.push_to_hub:
-                publishing.push_checkpoint(self, folder)
-            self._event("on_save")
-        control._new_step()
-
-    def _evaluate(self, ignore_keys: list[str] | None) -> bool:
-        """Evaluate in the middle of training; return whether it was the best so far."""
-        begun = time.perf_counter()
-        metrics = self.evaluate(ignore_keys=ignore_keys)
-        self.timings["evaluation"] += time.perf_counter() - begun
-        name = self.args.metric_for_best_model
-        if isinstance(self.lr_scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
-            watched = f"eval_{(name or 'loss').removeprefix('eval_')}"
-            self.lr_scheduler.step(metrics[watched])
-        if name is None:
-            return False
-        name = name if name.startswith("eval_") else f"eval_{name}"
-        if name not in metrics:
-            raise TrainerError(
-                f"metric_for_best_model {name!r} is not among {', '.join(metrics)}{nearest(name, metrics)}"
-            )
-        value, best = metrics[name], self.state.best_metric
-        if best is None or (value > best if self.args.greater_is_better else value < best):
-            self.state.best_metric, self.state.best_global_step = value, self.state.global_step
-            return True
-        return False
-
-    def _finish(self, start: float, first_step: int, batches: int | None) -> TrainOutput:
-        args, state = self.args, self.state
-        self._loss_total += float(self._loss_sum)
-        steps = state.global_step - first_step
-        loss = self._loss_total / max(steps, 0.001)
-        size = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
-        rows = len(self.train_dataset) if batches is not None else 0
-        planned = state.max_steps * size if args.max_steps > 0 or not rows else rows * args.num_train_epochs
-        metrics = speed_metrics("train", start, planned * steps / max(state.max_steps, 1), steps)
-        metrics["total_flos"] = state.total_flos
-        metrics["train_loss"] = loss
-        metrics.update({f"train_{what}_seconds": round(seconds, 4) for what, seconds in self.timings.items()})
-        self.log(metrics)
-        if args.load_best_model_at_end and state.best_model_checkpoint is not None:
-            if os.path.isdir(state.best_model_checkpoint):
-                persistence.load_model(self.accelerator.unwrap_model(self.model), state.best_model_checkpoint)
-            else:
-                logger.warning("the best checkpoint %s is gone: the last model stays", state.best_model_checkpoint)
-        if args.should_save and args.save_total_limit == 1 and state.best_model_checkpoint:
-            persistence.rotate(args.output_dir or "", 1, state.best_model_checkpoint)
-        self._event("on_train_end")
-        return TrainOutput(state.global_step, loss, metrics)
 
     # --- logs, evaluation, files ----------------------------------------------------------------------------------
 
@@ -914,18 +476,6 @@ class Trainer:
         return publishing.push_to_hub(self, commit_message, blocking, token, revision, **kwargs)
 
 
-class _OnlyColumns:
-    """A collator that first drops from each row what the model does not take."""
-
-    def __init__(self, collator: Callable[..., Any], names: list[str]) -> None:
-        self.collator, self.names = collator, set(names)
-
-    def __call__(self, features: list[Any]) -> Any:
-        if features and hasattr(features[0], "keys"):
-            features = [{name: row[name] for name in row if name in self.names} for row in features]
-        return self.collator(features)
-
-
 def default_label_names(model: nn.Module) -> list[str]:
     """Return the arguments of a model's forward that hold labels."""
     inner = bare_model(model)
@@ -933,9 +483,3 @@ def default_label_names(model: nn.Module) -> list[str]:
     if "QuestionAnswering" in type(inner).__name__:
         return [name for name in names if "label" in name or name in ("start_positions", "end_positions")]
     return [name for name in names if "label" in name]
-
-
-def _flops_per_token(model: nn.Module) -> float:
-    """Six operations a token and weight, embeddings aside (https://arxiv.org/abs/2001.08361)."""
-    tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
-    return 6.0 * sum(parameter.numel() for parameter in model.parameters() if id(parameter) not in tables)
