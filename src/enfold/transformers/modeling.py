@@ -89,7 +89,7 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
 
     def init_weights(self) -> None:
         """Draw the weights of the parts that have not been drawn yet."""
-        for module in self.modules():
+        for module in reversed(list(self.modules())):  # parts first: a whole may draw some of its parts anew
             if not module.__dict__.get("_drawn"):
                 self._init_weights(module)
                 module.__dict__["_drawn"] = True

@@ -133,9 +133,8 @@ class DistilBertPreTrainedModel(PreTrainedModel):
         super()._init_weights(module)
         if isinstance(module, Embeddings) and self.config.sinusoidal_pos_embds:
             table = module.position_embeddings.weight
-            if not table.is_meta:
-                table.copy_(sinusoids(*table.shape))
-                table.requires_grad_(False)
+            table.copy_(sinusoids(*table.shape))
+            table.requires_grad_(False)
 
 
 class DistilBertModel(DistilBertPreTrainedModel):

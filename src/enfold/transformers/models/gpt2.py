@@ -118,7 +118,6 @@ class GPT2PreTrainedModel(PreTrainedModel):
         if isinstance(module, GPT2Attention | GPT2MLP):
             # Projections into the residual stream are drawn smaller, by the root of their number (paper, section 2.3).
             module.c_proj.weight.normal_(0.0, self.config.initializer_range / (2 * self.config.n_layer) ** 0.5)
-            module.c_proj.__dict__["_drawn"] = True
 
 
 class GPT2Model(GPT2PreTrainedModel):
