@@ -73,10 +73,8 @@ def everything() -> gr.Blocks:
                 hostile = (
                     "<b id='kept'>bold</b><script>window.bad=1</script><img alt='' src='data:,' onerror='window.bad=1'>"
                 )
-                gr.HTML(
-                    hostile
-                    + "<a href='javascript:window.bad=1'>link</a><p style='color:rgb(200, 0, 0);background:#fff'>red</p>"
-                )
+                red = "<p style='color:rgb(200, 0, 0);background:#fff'>red</p>"
+                gr.HTML(f"{hostile}<a href='javascript:window.bad=1'>link</a>{red}")
                 with gr.Accordion("More", open=False):
                     gr.Markdown("inside the fold")
                 with gr.Tabs():

@@ -105,10 +105,9 @@ def served() -> Iterator[SimpleNamespace]:
             assert all(frame.startswith("data: {") and "\n" not in frame for frame in frames)
             return [json.loads(frame[6:]) for frame in frames]
 
-        def join(name: str, data: list[Any], session: str = "s1", **more: Any) -> httpx.Response:
-            return client.post(
-                "queue/join", json={"data": data, "fn_index": ids[name], "session_hash": session, **more}
-            )
+        def join(name: str, data: list[Any], session: str = "s1", user: str = "api", **more: Any) -> httpx.Response:
+            body = {"data": data, "fn_index": ids[name], "session_hash": session, **more}
+            return client.post("queue/join", json=body, headers={"x-gradio-user": user})
 
         yield SimpleNamespace(demo=demo, url=url, client=client, stream=stream, join=join, ids=ids, seen=seen)
     seen.gate.set()

@@ -119,9 +119,16 @@ def test_a_cut_stream_goes_on_where_it_stopped(served: SimpleNamespace) -> None:
     assert [m["seq"] for m in again[:-1]] == [m["seq"] for m in everything[2:-1]]
 
 
-def test_the_stream_lingers_for_the_next_call(served: SimpleNamespace) -> None:
+def test_a_clients_stream_closes_with_its_last_message(served: SimpleNamespace) -> None:
     served.join("shout", ["a"])
-    timer = threading.Timer(0.05, served.join, ("shout", ["b"]))
+    begun = time.perf_counter()
+    assert served.stream("s1")[-1] == {"msg": "close_stream", "event_id": None}
+    assert time.perf_counter() - begun < 0.14
+
+
+def test_a_pages_stream_lingers_for_the_next_call(served: SimpleNamespace) -> None:
+    served.join("shout", ["a"], user="app")
+    timer = threading.Timer(0.05, served.join, ("shout", ["b"]), {"user": "app"})
     timer.start()
     ends = [m["output"]["data"] for m in served.stream("s1") if m["msg"] == "process_completed"]
     timer.join()

@@ -39,8 +39,11 @@ __all__ = ["App", "Settings", "mount_gradio_app"]
 log = get_logger(__name__)
 PREFIX = "/gradio_api"
 BEAT = 15.0  # seconds between two signs of life on a stream
-LINGER = 0.15  # seconds a stream stays open for the next call after its last one ended
+# Seconds a page's stream stays open for the next call after its last one ended. Other clients' streams close with the
+# last message: the Python client takes the stream of a session it has left for the one of its new session.
+LINGER = 0.15
 GRACE = 5.0  # seconds a visitor has to come back before unread work is stopped
+CLOSE = frame(b'{"msg":"close_stream","event_id":null}')
 CALLS_PER_SESSION = 64
 CALL_RESULTS = 1000  # calls of /call whose result nobody has fetched
 
@@ -302,7 +305,7 @@ class App:
         if fn is None or fn.fn is None:
             raise HTTPException(400, f"there is no function with fn_index {index!r}")
         session = self.sessions.open(hash)
-        browser = request.headers.get("x-gradio-user") == "app"
+        browser = session.lingers = request.headers.get("x-gradio-user") == "app"
         job = self._job(request, fn, body, session, session.mailbox, every_value=not browser)
         self._submit(job)
         return JSON({"event_id": job.id})
@@ -329,16 +332,19 @@ class App:
                 if frames:
                     position = box.last
                     quiet = time.monotonic()
+                    if not session.lingers and not session.pending:
+                        yield b"".join([*frames, CLOSE])
+                        return
                     yield b"".join(frames)
                     continue
                 if self.ended or not session.pending:
-                    if not self.ended and await box.wait(LINGER):
+                    if not self.ended and session.lingers and await box.wait(LINGER):
                         if box.last > position or session.pending or session.reader != number:
                             continue
                         if time.monotonic() - quiet < LINGER:
                             continue
                     if box.last == position and session.reader == number and (self.ended or not session.pending):
-                        yield frame(b'{"msg":"close_stream","event_id":null}')
+                        yield CLOSE
                         return
                 elif not await box.wait(BEAT):
                     yield frame(b'{"msg":"heartbeat","event_id":null}')

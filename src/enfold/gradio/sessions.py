@@ -24,7 +24,7 @@ class Session:
     Nothing is copied for what did not change: a session begins as a few empty containers.
     """
 
-    __slots__ = ("connections", "hash", "mailbox", "overlay", "pending", "reader", "seen", "state")
+    __slots__ = ("connections", "hash", "lingers", "mailbox", "overlay", "pending", "reader", "seen", "state")
 
     def __init__(self, hash: str) -> None:
         self.hash = hash
@@ -34,6 +34,7 @@ class Session:
         self.pending: dict[str, Job] = {}
         self.reader = 0  # number of the stream that reads the mailbox; a newer one takes over
         self.connections = 0
+        self.lingers = False  # whether its stream waits for a next call
         self.seen = time.monotonic()
 
     def component(self, block: Block) -> Any:

@@ -1,0 +1,194 @@
+"""The ecosystem's own client against our server, and our description of a page against the ecosystem's."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import enfold.gradio as gr
+
+pytestmark = pytest.mark.peer
+
+SCRIPT = """
+import json, sys, threading, time
+import gradio_client
+from gradio_client import Client
+
+client = Client(sys.argv[1], verbose=False)
+told = {"version": gradio_client.__version__}
+told["label"] = client.predict("Area man", api_name="/classify")
+told["keyword"] = client.predict(greeting="Goodbye", name="Ada", api_name="/greet")
+told["default"] = client.predict("Ada", api_name="/greet")
+job = client.submit(4, api_name="/count")
+told["last"], told["yields"] = job.result(), job.outputs()
+told["states"] = [client.predict(2, api_name="/add"), client.predict(3, api_name="/add")]
+client.reset_session()
+told["states"].append(client.predict(5, api_name="/add"))
+told["errors"] = []
+for name in ("/fails", "/hides", "/absent"):
+    try:
+        client.predict("x", api_name=name)
+    except Exception as error:
+        told["errors"].append([type(error).__name__, str(error)])
+job = client.submit("x", api_name="/work")
+while not job.done() and not job.status().progress_data:
+    time.sleep(0.01)
+unit = job.status().progress_data
+told["progress"] = unit and unit[0].desc
+told["worked"] = job.result()
+job = client.submit(0, api_name="/forever")
+time.sleep(0.4)
+told["cancelled"] = job.cancel()
+told["iterated"] = list(client.submit("abc", api_name="/letters"))
+endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+told["api"] = {
+    name: [[p["parameter_name"], p["python_type"]["type"], p["parameter_has_default"]] for p in e["parameters"]]
+    for name, e in endpoints.items()
+}
+told["many"] = [job.result() for job in [client.submit(str(n), api_name="/echo") for n in range(12)]]
+told["direct"] = client.predict("x", api_name="/direct")
+client.close()
+print(json.dumps(told))
+"""
+
+
+@pytest.fixture(scope="module")
+def told(peer: Callable[..., Any]) -> Iterator[dict[str, Any]]:
+    """What the official client saw."""
+    closed = threading.Event()
+
+    def count(n: float) -> Iterator[str]:
+        for i in range(int(n)):
+            yield "x" * (i + 1)
+
+    def forever(n: float) -> Iterator[float]:
+        try:
+            while True:
+                n += 1
+                time.sleep(0.02)
+                yield n
+        finally:
+            closed.set()
+
+    async def letters(text: str) -> Any:
+        for letter in text:
+            yield letter
+
+    def fails(text: str) -> str:
+        raise gr.Error("No good", print_exception=False)
+
+    def hides(text: str) -> str:
+        raise RuntimeError("secret")
+
+    def work(text: str, progress: gr.Progress = gr.Progress()) -> str:  # noqa: B008
+        for _ in progress.tqdm(range(20), desc="Working"):
+            time.sleep(0.02)
+        return text
+
+    with gr.Blocks() as demo:
+        name = gr.Textbox(label="Name")
+        greeting = gr.Dropdown(["Hello", "Goodbye"], value="Hello", label="Greeting")
+        number, out, total, button = gr.Number(), gr.Textbox(), gr.State(0), gr.Button()
+        button.click(lambda s: {"a": 0.9, "b": 0.1}, name, gr.Label(), api_name="classify")
+        button.click(lambda name, greeting: f"{greeting} {name}!", [name, greeting], out, api_name="greet")
+        for fn in (count, forever):
+            button.click(fn, number, number if fn is forever else out)
+        button.click(lambda n, total: (n + total, n + total), [number, total], [number, total], api_name="add")
+        for fn in (letters, fails, hides, work):
+            button.click(fn, name, out)
+        button.click(lambda text: text, name, out, api_name="echo", concurrency_limit=4)
+        button.click(lambda text: text + "!", name, out, api_name="direct", queue=False)
+        button.click(lambda text: text, name, out, api_name="kept", api_visibility="private")
+    _, url, _ = demo.launch(prevent_thread_lock=True, server_port=0, quiet=True)
+    answer = peer(SCRIPT, url, timeout=90)
+    answer["closed"] = closed.wait(3)
+    yield answer
+    demo.close()
+
+
+def test_predict_takes_positions_keywords_and_defaults(told: dict[str, Any]) -> None:
+    confidences = [{"label": "a", "confidence": 0.9}, {"label": "b", "confidence": 0.1}]
+    assert told["label"] == {"label": "a", "confidences": confidences}
+    assert (told["keyword"], told["default"]) == ("Goodbye Ada!", "Hello Ada!")
+    assert told["direct"] == "x!"
+
+
+def test_generators_arrive_value_by_value(told: dict[str, Any]) -> None:
+    assert told["yields"] == ["x", "xx", "xxx", "xxxx"] and told["last"] == "xxxx"
+    assert told["iterated"] == ["a", "b", "c"]
+
+
+def test_states_live_as_long_as_the_session(told: dict[str, Any]) -> None:
+    assert told["states"] == [2, 5, 5]
+
+
+def test_errors_arrive_as_the_clients_own(told: dict[str, Any]) -> None:
+    assert told["errors"][0] == ["AppError", "No good"]
+    assert told["errors"][1][0] == "AppError" and "show_error=True" in told["errors"][1][1]
+    assert told["errors"][2][0] == "ValueError"
+    assert "secret" not in json.dumps(told["errors"])
+
+
+def test_progress_and_cancelling_reach_the_function(told: dict[str, Any]) -> None:
+    assert (told["progress"], told["worked"]) == ("Working", "x")
+    assert told["cancelled"] is True and told["closed"] is True
+
+
+def test_many_calls_at_once_keep_their_answers(told: dict[str, Any]) -> None:
+    assert told["many"] == [str(n) for n in range(12)]
+
+
+def test_the_endpoints_are_described(told: dict[str, Any]) -> None:
+    assert told["api"]["/greet"] == [["name", "str", False], ["greeting", "Literal['Hello', 'Goodbye']", True]]
+    assert "/kept" not in told["api"]
+
+
+def test_configuration_and_endpoints_equal_the_ecosystems() -> None:
+    """The golden file holds what gradio 6.31.0 says of this page (``benchmarks/gradio.py --golden`` writes it)."""
+    golden = json.loads((Path(__file__).parent / "gradio_golden.json").read_text())
+    with gr.Blocks() as demo:
+        text = gr.Textbox(label="Headline", lines=2)
+        number, slider = gr.Number(), gr.Slider(0, 10, 3, label="S")
+        tick, radio = gr.Checkbox(label="c"), gr.Radio(["a", ("B", "b")], label="r")
+        drop, many = gr.Dropdown(["x", "y"]), gr.Dropdown(["x", "y"], multiselect=True)
+        group, label, tree = gr.CheckboxGroup(["p", "q"]), gr.Label(num_top_classes=2), gr.JSON()
+        words, state = gr.Markdown("# hi"), gr.State(1)
+        with gr.Row(), gr.Column():
+            button = gr.Button("go")
+        inputs = [text, number, slider, tick, radio, drop, many, group, state]
+        button.click(lambda *a: a, inputs, [label, tree, words, state], api_name="all")
+        button.click(lambda a: a, text, text).then(lambda a: a, text, text).success(lambda: None)
+    ours, first = demo.get_config_file(), min(demo.blocks)
+    ids = {entry["id"]: number for number, entry in enumerate(ours["components"])}
+
+    def numbered(branch: dict[str, Any]) -> Any:
+        return [ids.get(branch["id"], "root"), *(numbered(child) for child in branch.get("children", []))]
+
+    assert first in ids
+    assert numbered(ours["layout"]) == golden["layout"]
+    described = []
+    for entry in ours["components"]:
+        kept = {
+            name: entry.get(name)
+            for name in ("type", "props", "skip_api", "api_info", "example_inputs")
+            if name in entry
+        }
+        described.append(kept)
+    assert described == golden["components"]
+    dependencies = []
+    for entry in ours["dependencies"]:
+        mapped = {**entry, "targets": [[ids.get(block), event] for block, event in entry["targets"]]}
+        mapped |= {side: [ids[block] for block in entry[side]] for side in ("inputs", "outputs")}
+        dependencies.append(mapped)
+    assert dependencies == golden["dependencies"]
+    info = demo.get_api_info()
+    for described in info["named_endpoints"].values():
+        for each in [*described["parameters"], *described["returns"]]:
+            each["label"] = each["label"].rstrip("0123456789")
+    assert info == golden["info"]
