@@ -55,7 +55,9 @@ void Bpe::prepare() {
     std::string_view head = vocab.token(left);
     if (!head.empty() && !tail.empty()) junctions_[size_t((unsigned char)head.back()) << 8 | (unsigned char)tail[0]] = true;
   }
-  byte_level_ = !prefix && !suffix && deterministic();
+  // Files of transformers say "" where they mean none.
+  plain_ = (!prefix || prefix->empty()) && (!suffix || suffix->empty());
+  byte_level_ = plain_ && deterministic();
   for (int byte = 0; byte < 256; ++byte) {
     fallback_[byte] = vocab.find(byte_token(byte));
     std::string visible;
@@ -73,7 +75,7 @@ void Bpe::prepare() {
 }
 
 bool Bpe::cuts_before(std::string_view mark) const {
-  if (mark.empty() || prefix || suffix || !deterministic() || ignore_merges) return false;
+  if (mark.empty() || !plain_ || !deterministic() || ignore_merges) return false;
   if (vocab.find(mark) < 0) return false;
   bool clean = true;
   vocab.each([&](std::string_view token, uint32_t) {
@@ -93,15 +95,28 @@ void Bpe::tokenize(std::string_view word, std::vector<Piece>& out) const {
   }
   thread_local std::vector<Symbol> symbols;
   symbols.clear();
+  uint32_t done = 0;  // bytes that the tokens in `out` cover
   auto add = [&](int32_t id, size_t length) { symbols.push_back({id, uint32_t(length), int32_t(symbols.size()) - 1, int32_t(symbols.size()) + 1}); };
+  auto flush = [&] {
+    if (symbols.empty()) return;
+    symbols.back().next = -1;
+    merge_all(symbols);
+    for (int32_t i = 0; i >= 0; i = symbols[i].next) {
+      out.push_back({symbols[i].id, done, done + symbols[i].length});
+      done += symbols[i].length;
+    }
+    symbols.clear();
+  };
   int32_t unk = unk_token ? vocab.find(*unk_token) : -1;
   size_t unk_length = 0;
+  int last = -1;  // the last byte of the last symbol, when that is a character of the vocabulary
+  bool cuts = plain_ && deterministic();
   std::string buffer;
   for (size_t at = 0; at < word.size();) {
     size_t from = at;
     utf8_next(word, at);
     std::string_view symbol = word.substr(from, at - from);
-    if ((prefix && from > 0) || (suffix && at == word.size())) {
+    if (!plain_ && ((prefix && from > 0) || (suffix && at == word.size()))) {
       buffer.clear();
       if (prefix && from > 0) buffer += *prefix;
       buffer += symbol;
@@ -111,9 +126,12 @@ void Bpe::tokenize(std::string_view word, std::vector<Piece>& out) const {
     int32_t id = vocab.find(symbol);
     if (id >= 0) {
       if (unk_length) add(unk, std::exchange(unk_length, 0));
+      else if (cuts && last >= 0 && !joins((unsigned char)last, (unsigned char)symbol[0])) flush();
       add(id, at - from);  // without what was put around it
+      last = (unsigned char)symbol.back();
       continue;
     }
+    last = -1;
     if (byte_fallback && std::all_of(symbol.begin(), symbol.end(), [&](char c) { return fallback_[(unsigned char)c] >= 0; })) {
       for (char c : symbol) add(fallback_[(unsigned char)c], 1);
       continue;
@@ -124,14 +142,7 @@ void Bpe::tokenize(std::string_view word, std::vector<Piece>& out) const {
     unk_length += at - from;
   }
   if (unk_length) add(unk, unk_length);
-  if (symbols.empty()) return;
-  symbols.back().next = -1;
-  merge_all(symbols);
-  uint32_t at = 0;
-  for (int32_t i = 0; i >= 0; i = symbols[i].next) {
-    out.push_back({symbols[i].id, at, at + symbols[i].length});
-    at += symbols[i].length;
-  }
+  flush();
 }
 
 void Bpe::tokenize_bytes(std::string_view word, std::vector<int32_t>& out) const {

@@ -90,7 +90,7 @@ struct Bpe final : Model {
   std::array<int32_t, 256> byte_tokens_{};  // the token of a byte's visible character
   std::vector<bool> junctions_ = std::vector<bool>(65536);
   Vocab raw_;                               // with ignore_merges: tokens as raw bytes
-  bool byte_level_ = false;
+  bool byte_level_ = false, plain_ = true;
 };
 
 // Adds a merge table from pairs of token strings; throws std::invalid_argument for tokens that are not in the vocabulary.
