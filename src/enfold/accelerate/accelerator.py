@@ -62,6 +62,7 @@ class Accelerator:
         if mixed_precision is not None and mixed_precision not in _PRECISIONS:
             raise ValueError(f"mixed_precision must be one of {', '.join(_PRECISIONS)}, got {mixed_precision!r}")
         self.state = AcceleratorState(mixed_precision, cpu)
+        self._mixed_precision: str = self.state.mixed_precision  # of this one: the shared state may be made anew
         steps = int(os.environ.get("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", gradient_accumulation_steps))
         self.gradient_state = GradientState(steps)
         self.device_placement, self.split_batches, self.even_batches = device_placement, split_batches, even_batches
@@ -72,7 +73,7 @@ class Accelerator:
         self._optimizers: list[AcceleratedOptimizer] = []
         self._schedulers: list[AcceleratedScheduler] = []
         self._dataloaders: list[DataLoaderShard] = []
-        half = self.state.mixed_precision == "fp16"
+        half = self.mixed_precision == "fp16"
         self.scaler = torch.amp.GradScaler(self.device.type) if half else None
 
     # --- facts ----------------------------------------------------------------------------------------------------
@@ -120,7 +121,7 @@ class Accelerator:
     @property
     def mixed_precision(self) -> str:
         """``"no"``, ``"bf16"`` or ``"fp16"``."""
-        return self.state.mixed_precision
+        return self._mixed_precision
 
     @property
     def gradient_accumulation_steps(self) -> int:

@@ -206,9 +206,12 @@ def _first(value: Any, count: int) -> Any:
 
 def _order_of(dataloader: Any) -> Array | None:
     """Where each row that comes out of a loader is in its data set, when the loader sorts them."""
-    batches = dataloader.sampler if dataloader.batch_size is None else dataloader.batch_sampler
-    sampler = getattr(batches, "sampler", None)
-    return sampler.order if isinstance(sampler, LengthSortedSampler) else None
+    # Batches of columns come from the loader's sampler, batches of rows from its batch sampler.
+    for batches in (dataloader.batch_sampler, dataloader.sampler):
+        sampler = getattr(batches, "sampler", None)
+        if isinstance(sampler, LengthSortedSampler):
+            return sampler.order
+    return None
 
 
 def _batch_rows(inputs: Any) -> int:

@@ -95,7 +95,7 @@ class Feeding(Parts):
         if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
             return None
         strategy = self.args.train_sampling_strategy
-        seed = self.args.data_seed if self.args.data_seed is not None else torch.random.initial_seed()
+        seed = self.args.data_seed if self.args.data_seed is not None else self.args.seed
         if strategy == "sequential":
             return SequentialSampler(dataset)
         if strategy == "group_by_length":

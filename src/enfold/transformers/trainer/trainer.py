@@ -169,8 +169,9 @@ class Trainer(Loop):
 
     def _made_model(self) -> nn.Module:
         assert self.model_init is not None
-        takes_trial = len(inspect.signature(self.model_init).parameters) > 0
-        made = self.model_init(None) if takes_trial else self.model_init()
+        parameters = inspect.signature(self.model_init).parameters.values()
+        trial = any(item.default is item.empty and item.kind == item.POSITIONAL_OR_KEYWORD for item in parameters)
+        made = self.model_init(None) if trial else self.model_init()
         if made is None:
             raise TrainerError("model_init returned None; it must return a model")
         return made
