@@ -54,6 +54,7 @@ class Component(Block):
     """
 
     in_form: ClassVar[bool] = False
+    lists_buttons: ClassVar[bool] = True  # whether the wire carries an empty list when there are none
     COMMON: ClassVar[Mapping[str, Any]] = {
         "label": None,
         "info": None,
@@ -74,7 +75,7 @@ class Component(Block):
     def _settle(self) -> None:
         if self.__dict__.get("show_label", False) is None:
             self.show_label = True
-        if "buttons" in self.__dict__:
+        if self.lists_buttons and "buttons" in self.__dict__:
             self.buttons = list(self.__dict__["buttons"] or [])
         value = self.__dict__.get("value")
         # A function as value runs for every visitor; what it returns now is what the first paint shows.

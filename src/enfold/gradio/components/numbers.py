@@ -109,6 +109,7 @@ class Slider(FormComponent):
     change = Event("always_last")
     input = Event()
     release = Event()
+    lists_buttons = False
     HIDDEN: ClassVar[frozenset[str]] = FormComponent.HIDDEN | {"randomize"}
 
     def __init__(
@@ -129,9 +130,7 @@ class Slider(FormComponent):
             self.step = 10 ** math.floor(math.log10(span) - 2 + 1e-9) if span > 0 else 1
         if randomize:
             self.value = self._somewhere
-        buttons: Any = self.__dict__.get("buttons")
         self._settle()
-        self.__dict__["buttons"] = buttons
 
     def _somewhere(self) -> float:
         positions = int((self.maximum - self.minimum) / self.step)

@@ -126,6 +126,7 @@ class Markdown(Component):
     type_name = "markdown"
     change = Event("always_last")
     copy = Event()
+    lists_buttons = False
     COMMON: ClassVar[Mapping[str, Any]] = {
         **Component.COMMON,
         "container": False,

@@ -1,0 +1,228 @@
+"""Import, page weight and queued calls of a text demo, beside gradio 6.31.0 when an environment has it.
+
+``python benchmarks/gradio.py [--peer PYTHON] [--pairs 9] [--calls 200] [--golden FILE]``
+
+PYTHON is the interpreter of an environment with gradio (``python -m venv .peers/gradio``, ``pip install
+gradio==6.31.0``); without it only our own figures are printed, and no ratio. Both sides serve the same function from
+one process; a call is ``/queue/join`` and ``/queue/data`` over plain HTTP, and its result is checked. Sides take turns
+and the ratio is the median over the pairs. The page is loaded by Chromium with a cold cache.
+
+``--golden`` writes what gradio says of the page in ``tests/parity/test_gradio_client.py`` into a file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+SERVER = """
+import sys
+MODULE
+ins, outs = gr.Textbox(label="In"), gr.Textbox(label="Out")
+demo = gr.Interface(lambda text: text[::-1], ins, outs, title="Echo", api_name="echo")
+demo.queue(default_concurrency_limit=None)
+_, url, _ = demo.launch(prevent_thread_lock=True, server_port=int(sys.argv[1]), quiet=True)
+print(url, flush=True)
+sys.stdin.read()
+"""
+MODULES = {"enfold": "import enfold.gradio as gr", "gradio": "import gradio as gr"}
+QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1", "GRADIO_SSR_MODE": "False"}
+
+GOLDEN = """
+import json, sys
+import gradio as gr
+with gr.Blocks() as demo:
+    text = gr.Textbox(label="Headline", lines=2)
+    number, slider = gr.Number(), gr.Slider(0, 10, 3, label="S")
+    tick, radio = gr.Checkbox(label="c"), gr.Radio(["a", ("B", "b")], label="r")
+    drop, many = gr.Dropdown(["x", "y"]), gr.Dropdown(["x", "y"], multiselect=True)
+    group, label, tree = gr.CheckboxGroup(["p", "q"]), gr.Label(num_top_classes=2), gr.JSON()
+    words, state = gr.Markdown("# hi"), gr.State(1)
+    with gr.Row(), gr.Column():
+        button = gr.Button("go")
+    inputs = [text, number, slider, tick, radio, drop, many, group, state]
+    button.click(lambda *a: a, inputs, [label, tree, words, state], api_name="all")
+    button.click(lambda a: a, text, text).then(lambda a: a, text, text).success(lambda: None)
+config, info = demo.get_config_file(), demo.get_api_info()
+ids = {entry["id"]: number for number, entry in enumerate(config["components"])}
+def numbered(branch):
+    return [ids.get(branch["id"], "root"), *(numbered(child) for child in branch.get("children", []))]
+kept = ["type", "props", "skip_api", "api_info", "example_inputs"]
+for entry in config["components"]:
+    if entry["type"] == "state":
+        entry["props"] = {k: v for k, v in entry["props"].items() if k not in ("time_to_live", "delete_callback")}
+for entry in config["dependencies"]:
+    entry["targets"] = [[ids.get(block), event] for block, event in entry["targets"]]
+    entry["inputs"] = [ids[block] for block in entry["inputs"]]
+    entry["outputs"] = [ids[block] for block in entry["outputs"]]
+for described in info["named_endpoints"].values():
+    described.pop("code_snippets", None)
+    for each in described["parameters"] + described["returns"]:
+        each["label"] = each["label"].rstrip("0123456789")
+golden = {"kept": kept, "layout": numbered(config["layout"]), "dependencies": config["dependencies"], "info": info}
+golden["components"] = [{k: entry[k] for k in kept if k in entry} for entry in config["components"]]
+print(json.dumps(golden, indent=1))
+"""
+
+
+def start(python: str, module: str) -> tuple[subprocess.Popen[str], str]:
+    """Serve the demo from a process of its own; returns it and the demo's address."""
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    code = SERVER.replace("MODULE", MODULES[module])
+    process = subprocess.Popen(
+        [python, "-c", code, str(port)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, **QUIET},
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("http"):
+            return process, line.strip()
+    raise SystemExit(f"{module} did not start")
+
+
+def calls(url: str, count: int, users: int) -> float:
+    """Queued calls a second, ``count`` by each of so many users at once; each result is checked."""
+    host = url.removeprefix("http://").rstrip("/")
+    problems: list[str] = []
+
+    def user() -> None:
+        connection = http.client.HTTPConnection(host, timeout=30)
+        stream = http.client.HTTPConnection(host, timeout=30)
+        session = uuid.uuid4().hex
+        headers = {"Content-Type": "application/json", "x-gradio-user": "api"}
+        for number in range(count):
+            text = f"call {number}"
+            body = json.dumps({"data": [text], "fn_index": 0, "session_hash": session})
+            connection.request("POST", "/gradio_api/queue/join", body, headers)
+            event = json.loads(connection.getresponse().read())["event_id"]
+            stream.request("GET", f"/gradio_api/queue/data?session_hash={session}")
+            found = [json.loads(part[5:]) for part in stream.getresponse().read().decode().split("\n\n") if part]
+            done = [each for each in found if each["msg"] == "process_completed" and each["event_id"] == event]
+            if not done or done[0]["output"]["data"] != [text[::-1]]:
+                problems.append(f"{url}: wrong answer to {text!r}")
+
+    threads = [threading.Thread(target=user) for _ in range(users)]
+    begun = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    seconds = time.perf_counter() - begun
+    if problems:
+        raise SystemExit(problems[0])
+    return count * users / seconds
+
+
+def importing(python: str, module: str) -> float:
+    """Milliseconds of the import, in a fresh process."""
+    code = f"import time; t = time.perf_counter()\n{MODULES[module]}\ngr.Interface\nprint(time.perf_counter() - t)"
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True, env={**os.environ, **QUIET})
+    return float(done.stdout.split()[-1]) * 1000
+
+
+def weigh(url: str) -> tuple[int, int, float]:
+    """Requests, bytes on the wire and milliseconds until the page can be used, with a cold cache."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        page = browser.new_context().new_page()
+        page.route("**/*", lambda route: route.continue_() if "127.0.0.1" in route.request.url else route.abort())
+        network = page.context.new_cdp_session(page)
+        network.send("Network.enable")
+        sizes: list[int] = []
+        network.on("Network.loadingFinished", lambda event: sizes.append(int(event["encodedDataLength"])))
+        begun = time.perf_counter()
+        page.goto(url)
+        page.get_by_role("button", name="Submit").wait_for()
+        ready = (time.perf_counter() - begun) * 1000
+        page.wait_for_timeout(500)
+        browser.close()
+    return len(sizes), sum(sizes), ready
+
+
+def row(name: str, ours: list[float], theirs: list[float], unit: str, more_is_better: bool) -> None:
+    """Print one figure, and the ratio where there is a peer."""
+    text = f"{name:<34} enfold {statistics.median(ours):>9.1f} {unit}"
+    if theirs:
+        pairs = [a / b if more_is_better else b / a for a, b in zip(ours, theirs, strict=True)]
+        text += f"   gradio {statistics.median(theirs):>9.1f} {unit}   {statistics.median(pairs):.1f} x"
+    print(text)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peer", default=None, help="the interpreter of an environment with gradio")
+    parser.add_argument("--pairs", type=int, default=9)
+    parser.add_argument("--calls", type=int, default=200)
+    parser.add_argument("--golden", type=Path, default=None)
+    asked = parser.parse_args()
+    if asked.golden:
+        if not asked.peer:
+            raise SystemExit("--golden needs --peer")
+        done = subprocess.run([asked.peer, "-c", GOLDEN], capture_output=True, text=True, env={**os.environ, **QUIET})
+        if done.returncode:
+            raise SystemExit(done.stderr)
+        asked.golden.write_text(done.stdout)
+        return
+    sides: dict[str, str] = {"enfold": sys.executable} | ({"gradio": asked.peer} if asked.peer else {})
+    figures: dict[str, dict[str, list[Any]]] = {}
+
+    def note(what: str, side: str, value: float) -> None:
+        figures.setdefault(what, {"enfold": [], "gradio": []})[side].append(value)
+
+    servers = {side: start(python, side) for side, python in sides.items()}
+    try:
+        for _, url in servers.values():
+            calls(url, 20, 1)  # warm
+        for _ in range(asked.pairs):
+            for side, python in sides.items():
+                note("import", side, importing(python, side))
+            for users in (1, 10):
+                for side, (_, url) in servers.items():
+                    note(f"calls {users}", side, calls(url, max(1, asked.calls // users), users))
+        if shutil.which("chromium"):
+            for _ in range(min(3, asked.pairs)):
+                for side, (_, url) in servers.items():
+                    requests, size, ready = weigh(url)
+                    note("requests", side, requests)
+                    note("page", side, size / 1000)
+                    note("ready", side, ready)
+    finally:
+        for process, _ in servers.values():
+            process.kill()
+    for what, name, unit, better in (
+        ("import", "import", "ms", False),
+        ("calls 1", "queued calls, 1 user", "/s", True),
+        ("calls 10", "queued calls, 10 users", "/s", True),
+        ("requests", "page, requests", "", False),
+        ("page", "page, bytes on the wire", "kB", False),
+        ("ready", "page, until Submit is there", "ms", False),
+    ):
+        if what in figures:
+            row(name, figures[what]["enfold"], figures[what]["gradio"], unit, better)
+
+
+if __name__ == "__main__":
+    main()
