@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from enfold.errors import nearest
 from enfold.log import get_logger
 
-from .errors import DataFilesNotFoundError, DatasetNotFoundError, FileNotFoundDatasetsError
+from .errors import DataFilesNotFoundError, DatasetNotFoundError, FileNotFoundDatasetsError, HubUnreachableError
 
 __all__ = ["DataFile", "HubTree", "LocalTree", "Tree", "infer_splits", "match", "resolve"]
 
@@ -139,6 +139,7 @@ class HubTree(Tree):
                 f"(or it is private and the token does not open it). {error}"
             ) from error
         self.commit: str = info.sha or "main"
+        self._revision = revision or "main"
         self._names = sorted(item.rfilename for item in info.siblings or [])
 
     def names(self) -> list[str]:
@@ -151,8 +152,12 @@ class HubTree(Tree):
 
     def _download(self, name: str) -> str:
         from enfold.hub import hf_hub_download
+        from enfold.hub.cache import RepoCache
 
-        return hf_hub_download(self.repo_id, name, repo_type="dataset", revision=self.commit, token=self.token)
+        path = hf_hub_download(self.repo_id, name, repo_type="dataset", revision=self.commit, token=self.token)
+        # the commit is asked for, so that all files are of one; its name is noted for the day the Hub is out of reach
+        RepoCache(self.repo_id, "dataset").remember(self._revision, self.commit)
+        return path
 
     def text(self, name: str) -> str | None:
         if name not in self._names:
@@ -161,14 +166,17 @@ class HubTree(Tree):
             return file.read()
 
 
-def cached_tree(repo_id: str, revision: str | None) -> LocalTree | None:
-    """Return what an earlier call downloaded of a repository, for use without the Hub; None where there is nothing."""
-    from enfold.hub import snapshot_download
+class CachedTree(LocalTree):
+    """The files of a repository that earlier calls downloaded, for use without the Hub.
 
-    try:
-        return LocalTree(snapshot_download(repo_id, repo_type="dataset", revision=revision, local_files_only=True))
-    except (OSError, ValueError):
-        return None
+    Args:
+        folder: the folder of one commit in the cache; its name is the commit.
+    """
+
+    def file(self, name: str) -> DataFile:
+        # the same identity as with the Hub, so that tables made then are found now
+        path = os.path.join(self.folder, *name.split("/"))
+        return DataFile(name, f"{os.path.basename(self.folder)}/{name}", lambda: path)
 
 
 def hub_tree(repo_id: str, revision: str | None, token: str | bool | None) -> Tree:
@@ -176,17 +184,22 @@ def hub_tree(repo_id: str, revision: str | None, token: str | bool | None) -> Tr
 
     Raises:
         DatasetNotFoundError: there is no such repository.
+        HubUnreachableError: the Hub cannot be reached, and nothing of the repository was downloaded before.
     """
+    from enfold.hub import snapshot_download
+    from enfold.hub.errors import HubUnreachable, OfflineModeIsEnabled
+
     try:
         return HubTree(repo_id, revision, token)
-    except DatasetNotFoundError:
-        raise
-    except Exception as error:
-        tree = cached_tree(repo_id, revision)
-        if tree is None:
-            raise
-        get_logger(__name__).warning("The Hub cannot be reached (%s); using the copy in %s", error, tree.folder)
-        return tree
+    except (OfflineModeIsEnabled, HubUnreachable) as error:
+        try:
+            folder = snapshot_download(repo_id, repo_type="dataset", revision=revision, local_files_only=True)
+        except (OSError, ValueError):
+            raise HubUnreachableError(
+                f"the dataset {repo_id!r} is not on this machine, and the Hub cannot be reached: {error}"
+            ) from error
+        get_logger(__name__).warning("The Hub cannot be reached; using what is cached of %s", repo_id)
+        return CachedTree(folder)
 
 
 # ---- patterns --------------------------------------------------------------------------------------------------------

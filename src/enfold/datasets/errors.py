@@ -12,7 +12,9 @@ __all__ = [
     "DatasetGenerationError",
     "DatasetNotFoundError",
     "DatasetsError",
+    "EmptyDatasetError",
     "FileNotFoundDatasetsError",
+    "HubUnreachableError",
     "MapOutputError",
     "UnexpectedSplitsError",
 ]
@@ -36,6 +38,10 @@ class EmptyDatasetError(DataFilesNotFoundError):
 
 class DatasetNotFoundError(FileNotFoundDatasetsError):
     """There is neither a folder nor a repository of that name, or it may not be read with this token."""
+
+
+class HubUnreachableError(DatasetsError, ConnectionError):
+    """A dataset is not on this machine, and the Hub that has it cannot be reached."""
 
 
 class DatasetBuildError(DatasetsError):

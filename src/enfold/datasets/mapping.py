@@ -424,9 +424,12 @@ def _convert(task: _Task, name: str, value: Any) -> pa.Array:
         try:
             if not arrow_made and needs_encoding(wanted):
                 return to_arrow_array([encode(wanted, item) for item in value], kind)
-            if arrow_made and wanted is original:
+            if wanted is original:
+                # the new values' own type decides: an integer column that is given fractions must not lose them
                 array = to_arrow_array(value)
-                return to_arrow_array(array, kind) if _alike(array.type, kind) else array
+                if array.type == kind or _alike(array.type, kind):
+                    return to_arrow_array(array, kind)
+                break
             return to_arrow_array(value, kind)
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError, ValueError):
             if wanted is feature:
@@ -441,11 +444,16 @@ def _convert(task: _Task, name: str, value: Any) -> pa.Array:
 def _alike(first: pa.DataType, second: pa.DataType) -> bool:
     """Return whether a cast from the first type to the second only changes the width of numbers."""
     types = pa.types
+    if types.is_null(first):
+        return True
     if types.is_integer(first) or types.is_floating(first):
         return types.is_integer(second) or types.is_floating(second)
     if types.is_list(first) or types.is_large_list(first):
         return (types.is_list(second) or types.is_large_list(second)) and _alike(first.value_type, second.value_type)
-    return first == second or (types.is_string(second) and types.is_large_string(first))
+    if types.is_struct(first) and types.is_struct(second):
+        names = {field.name for field in second}
+        return all(field.name in names and _alike(field.type, second.field(field.name).type) for field in first)
+    return first == second or (types.is_string(first) and types.is_large_string(second))
 
 
 def _shrink(array: pa.Array, small: pa.DataType) -> pa.Array:

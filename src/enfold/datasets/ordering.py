@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from .source import TableSource
 from .writer import TableWriter
@@ -154,7 +155,11 @@ class OrderMixin:
             raise ValueError(f"null_placement must be 'at_end' or 'at_start', not {null_placement!r}")
         table = self._read(0, len(self), list(dict.fromkeys(names)))
         keys = [(name, "descending" if flag else "ascending") for name, flag in zip(names, flags, strict=False)]
-        rows = pc.sort_indices(table, sort_keys=keys, null_placement=placement).to_numpy().astype(np.int64)
+        if int(pa.__version__.split(".")[0]) >= 25:  # since then, each key says where its nulls go
+            found = pc.sort_indices(table, sort_keys=[(name, order, placement) for name, order in keys])
+        else:
+            found = pc.sort_indices(table, sort_keys=keys, null_placement=placement)
+        rows = found.to_numpy().astype(np.int64)
         return self._select_rows(rows, new_fingerprint)
 
     def shard(

@@ -52,9 +52,14 @@ def arrow_to_list(array: pa.Array) -> list[Any]:
         bounds = np.asarray(array.offsets)
         first = int(bounds[0]) if len(bounds) else 0
         last = int(bounds[-1]) if len(bounds) else 0
-        flat = arrow_to_list(array.values.slice(first, last - first))
+        items = array.values.slice(first, last - first)
         edges = (bounds - first).tolist()
-        out: list[Any] = [flat[start:stop] for start, stop in pairwise(edges)]
+        if _is_flat(items.type) and items.null_count == 0 and len(items) > 16 * len(array):
+            numbers = items.to_numpy(zero_copy_only=True)  # long lists: a row is copied once, from the buffer
+            out: list[Any] = [numbers[start:stop].tolist() for start, stop in pairwise(edges)]
+        else:
+            flat = arrow_to_list(items)
+            out = [flat[start:stop] for start, stop in pairwise(edges)]
     elif pa.types.is_fixed_size_list(kind):
         size = kind.list_size
         flat = arrow_to_list(array.values.slice(array.offset * size, len(array) * size))

@@ -270,7 +270,9 @@ class DatasetBuilder:
                         raise
                     raise DatasetGenerationCastError(f"{shown}: {error}") from error
                 except UnicodeDecodeError as error:
-                    raise DatasetGenerationError(f"{shown}: not {error.encoding} text: {error}") from error
+                    raise DatasetGenerationError(
+                        f"{shown}: not {error.encoding.upper()} text ({error}); pass encoding="
+                    ) from error
             source = writer.finish()
         if wanted is None:
             # the first split decides; the others must have its columns
