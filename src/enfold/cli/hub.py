@@ -39,12 +39,12 @@ def serve(
     from enfold.hubserver import EmbeddedHub
 
     with EmbeddedHub(folder, host=host, port=port, owner=owner) as hub:
-        typer.echo(f"Hub at {hub.endpoint}, data in {folder.absolute()}")
-        if new_token or not hub.has_lasting_token():
-            typer.echo(f"Token of {owner!r}, shown only now: {hub.create_lasting_token()}")
-        typer.echo(f"Use it:  export HF_ENDPOINT={hub.endpoint} HF_TOKEN=…      Stop it: Ctrl-C")
-        sys.stdout.flush()
         try:
+            typer.echo(f"Hub at {hub.endpoint}, data in {folder.absolute()}")
+            if new_token or not hub.has_lasting_token():
+                typer.echo(f"Token of {owner!r}, shown only now: {hub.create_lasting_token()}")
+            typer.echo(f"Use it:  export HF_ENDPOINT={hub.endpoint} HF_TOKEN=…      Stop it: Ctrl-C")
+            sys.stdout.flush()
             hub.wait()
         except KeyboardInterrupt:
             typer.echo("\nStopped; nothing that was acknowledged is lost.")

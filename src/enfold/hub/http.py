@@ -24,7 +24,7 @@ __all__ = ["build_hf_headers", "get_session", "hf_raise_for_status", "pages", "r
 _log = get_logger(__name__)
 
 _RETRIED = frozenset({408, 429, 500, 502, 503, 504})
-_ATTEMPTS = 5
+_ATTEMPTS, _CONNECTS = 5, 2
 _client: httpx.Client | None = None
 _client_key: tuple[int, int] | None = None
 _lock = threading.Lock()
@@ -168,7 +168,8 @@ def request(
                 follow_redirects=follow,
             )
         except httpx.TransportError as error:
-            if last:
+            # Where nobody listens, waiting long does not help; a connection that breaks is another matter.
+            if last or (isinstance(error, httpx.ConnectError) and attempt + 1 >= _CONNECTS):
                 raise _unreachable(url, error) from error
             _log.info("%s %s: %s; trying again", method, url, error)
         if response is not None:
