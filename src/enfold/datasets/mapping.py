@@ -427,13 +427,14 @@ def _convert(task: _Task, name: str, value: Any) -> pa.Array:
             if wanted is original:
                 # the new values' own type decides: an integer column that is given fractions must not lose them
                 array = to_arrow_array(value)
-                if array.type == kind or _alike(array.type, kind):
+                if array.type == kind or _alike(array.type, kind) or _spelled(array.type, kind):
                     return to_arrow_array(array, kind)
                 break
             return to_arrow_array(value, kind)
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError, ValueError):
             if wanted is feature:
                 raise
+            break
     array = to_arrow_array(value)
     small = _SMALL.get(name)
     if small is not None:
@@ -454,6 +455,14 @@ def _alike(first: pa.DataType, second: pa.DataType) -> bool:
         names = {field.name for field in second}
         return all(field.name in names and _alike(field.type, second.field(field.name).type) for field in first)
     return first == second or (types.is_string(first) and types.is_large_string(second))
+
+
+def _spelled(first: pa.DataType, second: pa.DataType) -> bool:
+    """Return whether values of the first type may spell numbers of the second: ``"3"`` and True fit an int column."""
+    types = pa.types
+    return (types.is_string(first) or types.is_boolean(first)) and (
+        types.is_integer(second) or types.is_floating(second)
+    )
 
 
 def _shrink(array: pa.Array, small: pa.DataType) -> pa.Array:

@@ -25,6 +25,8 @@ class Format(Formatter):
     def column(self, array: pa.Array, *, shared: bool = True) -> Any:
         if pa.types.is_struct(array.type):
             return np.array([self._value(value) for value in arrow_to_list(array)] + [None], object)[:-1]
+        if _is_text(array.type) and array.null_count == 0 and len(array):
+            return np.array(arrow_to_list(array))
         made = arrow_to_numpy(array)
         if made.dtype == object:
             out = np.empty(len(made), object)
@@ -49,12 +51,16 @@ class Format(Formatter):
                 return np.array([*[self._value(item) for item in value], None], object)[:-1]
         if isinstance(value, np.ndarray) and value.dtype != object:
             return self._cast(value, shared=True)
-        if isinstance(value, (bool, int, float)):
+        if isinstance(value, (bool, int, float, str)):
             return np.asarray(value)[()]
         return value
 
     def row(self, values: dict[str, Any]) -> dict[str, Any]:
         return {name: self._value(value) for name, value in values.items()}
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
 def _writable(values: np.ndarray) -> np.ndarray:
