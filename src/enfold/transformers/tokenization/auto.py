@@ -1,0 +1,135 @@
+"""AutoTokenizer: which tokenizer class a checkpoint's files call for."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from enfold.errors import nearest
+from enfold.log import get_logger
+from enfold.transformers.registry import MODELS, TOKENIZERS
+from enfold.transformers.sharing import split_fetch_arguments
+from enfold.transformers.tokenization import classes, files
+
+__all__ = ["TOKENIZER_MAPPING", "AutoTokenizer"]
+
+logger = get_logger(__name__)
+
+# Names in configurations → the class here; a name without a row is looked up in ``classes``.
+_OTHER_NAMES = {"PreTrainedTokenizerFast": "PreTrainedTokenizerFast", "PythonBackend": "PreTrainedTokenizerFast"}
+# configuration class → (tokenizer class, fast tokenizer class), as registered by users
+TOKENIZER_MAPPING: dict[Any, tuple[Any, Any]] = {}
+
+
+class AutoTokenizer:
+    """Loads the tokenizer that a checkpoint was made with."""
+
+    def __init__(self) -> None:
+        raise OSError("AutoTokenizer is not built directly: use AutoTokenizer.from_pretrained(name_or_folder)")
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike[str], *inputs: Any, **kwargs: Any) -> Any:
+        """Load the tokenizer of a local folder or a repository.
+
+        The class is the one that ``tokenizer_config.json`` names; without a name, the one of the ``model_type`` in
+        ``config.json``; without either, a plain one for its tokenizer.json.
+
+        Args:
+            pretrained_model_name_or_path: folder, or repository id.
+            inputs: passed to the class.
+            kwargs: ``subfolder``, ``revision``, ``cache_dir``, ``token``, ``local_files_only``, ``force_download``;
+                ``config`` (a model configuration whose type decides), ``tokenizer_type`` (a model type that decides);
+                ``use_fast`` is accepted; everything else overrides the checkpoint's settings.
+
+        Raises:
+            OSError: no such folder or repository, or no tokenizer in it.
+            ValueError: an unknown ``tokenizer_type``.
+
+        Example:
+            >>> tokenizer = AutoTokenizer.from_pretrained("bert-base-uncased")  # doctest: +SKIP
+            >>> tokenizer("Hello").tokens()  # doctest: +SKIP
+            ['[CLS]', 'hello', '[SEP]']
+        """
+        config = kwargs.pop("config", None)
+        wanted = kwargs.pop("tokenizer_type", None)
+        where, _ = split_fetch_arguments(kwargs)
+        source = files.Source(pretrained_model_name_or_path, where)
+        if os.path.isfile(pretrained_model_name_or_path):
+            return classes.PreTrainedTokenizerFast.from_pretrained(pretrained_model_name_or_path, *inputs, **kwargs)
+        if wanted is not None:
+            if wanted not in TOKENIZERS:
+                raise ValueError(f"no tokenizer for the model type {wanted!r}{nearest(wanted, TOKENIZERS)}")
+            found = _by_name(TOKENIZERS[wanted][1])
+        elif config is not None and type(config) in TOKENIZER_MAPPING:
+            found = next(made for made in reversed(TOKENIZER_MAPPING[type(config)]) if made is not None)
+        else:
+            found = _choose(source, getattr(config, "model_type", None))
+        return found.from_pretrained(pretrained_model_name_or_path, *inputs, _source=source, **kwargs)
+
+    @staticmethod
+    def register(
+        config_class: Any,
+        tokenizer_class: Any = None,
+        slow_tokenizer_class: Any = None,
+        fast_tokenizer_class: Any = None,
+        exist_ok: bool = False,
+    ) -> None:
+        """Use a tokenizer class for a configuration class.
+
+        Args:
+            config_class: the configuration, whose ``model_type`` is in its checkpoints' config.json.
+            tokenizer_class: the tokenizer; ``slow_tokenizer_class`` and ``fast_tokenizer_class`` name it too.
+            exist_ok: replace a class registered before.
+
+        Raises:
+            ValueError: no class given, or one is registered already.
+        """
+        slow, fast = slow_tokenizer_class or tokenizer_class, fast_tokenizer_class
+        if slow is None and fast is None:
+            raise ValueError("give tokenizer_class")
+        if config_class in TOKENIZER_MAPPING and not exist_ok:
+            raise ValueError(f"{config_class.__name__} has a tokenizer already; pass exist_ok=True to replace it")
+        TOKENIZER_MAPPING[config_class] = (slow, fast)
+
+
+def _by_name(name: str) -> Any:
+    registered = {made.__name__: made for pair in TOKENIZER_MAPPING.values() for made in pair if made is not None}
+    if name in registered:
+        return registered[name]
+    name = _OTHER_NAMES.get(name, name)
+    if name in classes.__all__:
+        return getattr(classes, name)
+    return getattr(classes, name + "Fast", None) if name + "Fast" in classes.__all__ else None
+
+
+def _choose(source: files.Source, model_type: str | None) -> Any:
+    name = source.config().get("tokenizer_class")
+    if name:
+        found = _by_name(name)
+        if found is not None:
+            return found
+        if source.find(files.TOKENIZER) is not None:
+            logger.info("no class of its own for %s: its tokenizer.json says everything", name)
+            return classes.PreTrainedTokenizerFast
+        raise files.NoTokenizer(
+            f"{source.name!r} asks for the tokenizer class {name!r}{nearest(name, classes.__all__)}, which is not here, "
+            f"and has no {files.TOKENIZER}"
+        )
+    if model_type is None:
+        model_type = (source.json("config.json") or {}).get("model_type")
+    for config_class, pair in TOKENIZER_MAPPING.items():
+        if model_type is not None and getattr(config_class, "model_type", None) == model_type:
+            return next(made for made in reversed(pair) if made is not None)
+    if model_type in TOKENIZERS:
+        return _by_name(TOKENIZERS[model_type][1]) or classes.PreTrainedTokenizerFast
+    if source.find(files.TOKENIZER) is not None:
+        return classes.PreTrainedTokenizerFast
+    if source.find("vocab.txt") is not None:
+        return classes.BertTokenizer
+    if source.find("merges.txt") is not None:
+        return classes.GPT2Tokenizer
+    hint = nearest(model_type, MODELS) if model_type else ""
+    raise files.NoTokenizer(
+        f"{source.name!r} holds no tokenizer: looked for {files.TOKENIZER}, vocab.txt, vocab.json with merges.txt, and "
+        f"a model type with a tokenizer (found {model_type!r}{hint})"
+    )

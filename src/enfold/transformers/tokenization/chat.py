@@ -1,0 +1,352 @@
+"""Chat templates: conversations to text and ids, rendered by Jinja in a sandbox that cannot reach Python."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from enfold.errors import EnfoldError, nearest
+
+__all__ = ["ChatTemplateError", "ChatTemplates", "render"]
+
+
+class ChatTemplateError(EnfoldError, ValueError):
+    """A chat template is missing, unknown, or refuses the conversation."""
+
+
+@functools.lru_cache(maxsize=32)
+def _compile(template: str) -> Any:
+    from jinja2 import TemplateError, nodes
+    from jinja2.ext import Extension, loopcontrols
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class Generation(Extension):
+        """``{% generation %}…{% endgeneration %}`` marks what the assistant says; the marks are reported, not printed."""
+
+        tags = {"generation"}
+
+        def parse(self, parser: Any) -> Any:
+            line = next(parser.stream).lineno
+            body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+            call = self.call_method("_mark", [nodes.ContextReference()])
+            return nodes.CallBlock(call, [], [], body).set_lineno(line)
+
+        def _mark(self, context: Any, caller: Callable[[], str]) -> str:
+            text = caller()
+            marks = context.get("_generated")
+            if marks is not None:
+                # What is outside is known only when all is rendered: brackets that no text holds keep the place.
+                marks.append(text)
+                return f"\x00\x01{text}\x00\x02"
+            return text
+
+    def raise_exception(message: str) -> None:
+        raise TemplateError(message)
+
+    def tojson(
+        value: Any,
+        ensure_ascii: bool = False,
+        indent: int | None = None,
+        separators: tuple[str, str] | None = None,
+        sort_keys: bool = False,
+    ) -> str:
+        return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols]
+    )
+    environment.filters["tojson"] = tojson
+    environment.globals["raise_exception"] = raise_exception
+    environment.globals["strftime_now"] = lambda pattern: datetime.now().strftime(pattern)
+    return environment.from_string(template)
+
+
+def render(
+    template: str, messages: Sequence[Any], mark: bool = False, **values: Any
+) -> tuple[str, list[tuple[int, int]]]:
+    """Render one conversation.
+
+    Args:
+        template: Jinja text.
+        messages: the conversation, a list of {"role", "content", …}.
+        mark: find what lies between ``{% generation %}`` and ``{% endgeneration %}``.
+        values: further names that the template may use.
+
+    Returns:
+        The text, and the (start, end) characters that the assistant generates.
+
+    Raises:
+        ChatTemplateError: the template is malformed, or it refuses the conversation.
+
+    Example:
+        >>> render("{% for m in messages %}{{ m.role }}: {{ m.content }};{% endfor %}", [{"role": "user", "content": "Hi"}])
+        ('user: Hi;', [])
+    """
+    from jinja2 import TemplateError
+
+    try:
+        text = _compile(template).render(messages=messages, _generated=[] if mark else None, **values)
+    except TemplateError as error:
+        raise ChatTemplateError(str(error)) from error
+    if not mark:
+        return text, []
+    spans, plain, at = [], "", 0
+    while (begin := text.find("\x00\x01", at)) >= 0:
+        end = text.index("\x00\x02", begin)
+        plain += text[at:begin]
+        spans.append((len(plain), len(plain) + end - begin - 2))
+        plain += text[begin + 2 : end]
+        at = end + 2
+    return plain + text[at:], spans
+
+
+def _final_content(message: Mapping[str, Any]) -> str:
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    for part in reversed(content or []):
+        if isinstance(part, Mapping) and "text" in part:
+            return part["text"]
+    raise ChatTemplateError("continue_final_message needs text in the last message")
+
+
+class ChatTemplates:
+    """``apply_chat_template`` for tokenizers."""
+
+    chat_template: Any
+
+    def get_chat_template(self, chat_template: str | None = None, tools: Sequence[Any] | None = None) -> str:
+        """Return the template to use: the one given, the one of that name, or the tokenizer's own.
+
+        Raises:
+            ChatTemplateError: there is none, or several and none called "default".
+        """
+        own = self.chat_template
+        if isinstance(own, Mapping):
+            if chat_template is not None:
+                return own.get(chat_template, chat_template)
+            name = "tool_use" if tools is not None and "tool_use" in own else "default"
+            if name not in own:
+                raise ChatTemplateError(
+                    f"this tokenizer has several chat templates: pick one of {', '.join(sorted(own))}"
+                )
+            return own[name]
+        if chat_template is not None:
+            return chat_template
+        if own is None:
+            raise ChatTemplateError(
+                "this tokenizer has no chat template: set tokenizer.chat_template or pass chat_template="
+            )
+        return own
+
+    def apply_chat_template(
+        self: Any,
+        conversation: Any,
+        tools: Sequence[Any] | None = None,
+        documents: Sequence[Mapping[str, str]] | None = None,
+        chat_template: str | None = None,
+        add_generation_prompt: bool = False,
+        continue_final_message: bool = False,
+        tokenize: bool = True,
+        padding: bool | str = False,
+        truncation: bool = False,
+        max_length: int | None = None,
+        return_tensors: str | None = None,
+        return_dict: bool = True,
+        return_assistant_tokens_mask: bool = False,
+        tokenizer_kwargs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Turn a conversation, or several, into text or model inputs.
+
+        Args:
+            conversation: a list of {"role", "content"} messages, or a list of such lists.
+            tools: functions (described by their docstrings) or JSON schemas that the model may call.
+            documents: {"title", "text"} documents for the template.
+            chat_template: a template, or the name of one; the tokenizer's own by default.
+            add_generation_prompt: end with what begins an answer.
+            continue_final_message: leave the last message open, so that the model continues it.
+            tokenize: return ids rather than text.
+            padding: as for calling the tokenizer.
+            truncation: as for calling the tokenizer.
+            max_length: as for calling the tokenizer.
+            return_tensors: "pt", "np", "tf" or "jax".
+            return_dict: return all model inputs (as since transformers 5), or only the ids.
+            return_assistant_tokens_mask: add ``assistant_masks``, 1 for tokens of ``{% generation %}`` blocks.
+            tokenizer_kwargs: further arguments of the call of the tokenizer.
+            kwargs: further names for the template.
+
+        Returns:
+            Text, ids or a BatchEncoding; lists of them for several conversations.
+
+        Raises:
+            ChatTemplateError: no template, or it refuses the conversation.
+            ValueError: arguments that contradict each other.
+        """
+        if return_assistant_tokens_mask and not (return_dict and tokenize):
+            raise ValueError("return_assistant_tokens_mask needs tokenize=True and return_dict=True")
+        if add_generation_prompt and continue_final_message:
+            raise ValueError(
+                "add_generation_prompt begins a new message, continue_final_message continues the last: pick one"
+            )
+        template = self.get_chat_template(chat_template, tools)
+        conversation = getattr(conversation, "messages", conversation)
+        first = conversation[0] if len(conversation) else None
+        batched = isinstance(first, list | tuple) or hasattr(first, "messages")
+        rows = [getattr(row, "messages", row) for row in conversation] if batched else [conversation]
+        schemas = None if tools is None else [_schema(tool) for tool in tools]
+        values = {**self.special_tokens_map, **kwargs}
+        texts, spans = [], []
+        for messages in rows:
+            text, marked = render(
+                template,
+                messages,
+                mark=return_assistant_tokens_mask,
+                tools=schemas,
+                documents=documents,
+                add_generation_prompt=add_generation_prompt,
+                **values,
+            )
+            if continue_final_message:
+                text = _cut_after(text, _final_content(messages[-1]))
+            texts.append(text)
+            spans.append(marked)
+        if not tokenize:
+            return texts if batched else texts[0]
+        out = self(
+            texts if batched else texts[0],
+            **{
+                "padding": padding,
+                "truncation": truncation,
+                "max_length": max_length,
+                "add_special_tokens": False,
+                "return_tensors": return_tensors,
+                **(tokenizer_kwargs or {}),
+            },
+        )
+        if not return_dict:
+            return out["input_ids"]
+        if return_assistant_tokens_mask:
+            masks = [_mask(encoding, marked) for encoding, marked in zip(out.encodings, spans, strict=True)]
+            out["assistant_masks"] = masks if batched or return_tensors else masks[0]
+            if return_tensors:
+                out.convert_to_tensors(return_tensors)
+        return out
+
+
+def _mask(encoding: Any, spans: list[tuple[int, int]]) -> list[int]:
+    mask = [0] * len(encoding)
+    for start, end in spans:
+        for index, (begin, stop) in enumerate(encoding.offsets):
+            if begin < end and stop > start and begin < stop:
+                mask[index] = 1
+    return mask
+
+
+def _cut_after(text: str, content: str) -> str:
+    """Cut the text behind the last message's content, which templates print as it is or stripped."""
+    stripped = content.strip()
+    place = text.rfind(stripped)
+    if not stripped or place < 0:
+        raise ChatTemplateError(
+            "continue_final_message: the template does not print the last message's content as it is"
+        )
+    after = place + len(stripped)
+    tail = content[len(content.rstrip()) :]
+    return text[:after] + tail if tail and text[after:].startswith(tail) else text[:after]
+
+
+# --- tools
+
+_JSON_TYPES = {
+    "str": "string",
+    "int": "integer",
+    "float": "number",
+    "bool": "boolean",
+    "list": "array",
+    "dict": "object",
+}
+
+
+def _schema(tool: Any) -> Any:
+    """Return a tool's JSON schema: as given, or from a function's signature and its docstring's ``Args:``."""
+    if isinstance(tool, Mapping):
+        return tool
+    if not callable(tool):
+        raise ChatTemplateError(f"a tool is a function or a JSON schema, not {type(tool).__name__}")
+    import inspect
+    import typing
+
+    described, arguments, returns = _read_docstring(inspect.getdoc(tool) or "")
+    if not described:
+        raise ChatTemplateError(f"the tool {tool.__name__!r} needs a docstring that says what it does")
+    hints = typing.get_type_hints(tool)
+    properties: dict[str, Any] = {}
+    required = []
+    for name, parameter in inspect.signature(tool).parameters.items():
+        if name not in hints or name not in arguments:
+            known = nearest(name, arguments)
+            raise ChatTemplateError(
+                f"the tool {tool.__name__!r} needs a type and a line under Args: for {name!r}{known}"
+            )
+        properties[name] = {**_type_schema(hints[name]), "description": arguments[name]}
+        if parameter.default is inspect.Parameter.empty:
+            required.append(name)
+    parameters: dict[str, Any] = {"type": "object", "properties": properties}
+    if required:
+        parameters["required"] = required
+    function: dict[str, Any] = {"name": tool.__name__, "description": described, "parameters": parameters}
+    if "return" in hints:
+        function["return"] = {**_type_schema(hints["return"]), **({"description": returns} if returns else {})}
+    return {"type": "function", "function": function}
+
+
+def _type_schema(hint: Any) -> dict[str, Any]:
+    import types
+    import typing
+
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        members = [_type_schema(member) for member in inner if member is not type(None)]
+        plain = all(set(member) == {"type"} for member in members)
+        if len(members) == 1:
+            made = members[0]
+        elif plain:
+            made = {"type": sorted(member["type"] for member in members)}
+        else:
+            made = {"anyOf": members}
+        return {**made, "nullable": True} if type(None) in inner else made
+    if origin is typing.Literal:
+        return {**_type_schema(type(inner[0])), "enum": list(inner)}
+    if origin in (list, tuple) or hint in (list, tuple):
+        return {"type": "array", **({"items": _type_schema(inner[0])} if inner else {})}
+    if origin is dict and len(inner) == 2:
+        return {"type": "object", "additionalProperties": _type_schema(inner[1])}
+    if hint is type(None):
+        return {"type": "null"}
+    name = getattr(hint, "__name__", str(hint))
+    return {"type": _JSON_TYPES[name]} if name in _JSON_TYPES else {}
+
+
+def _read_docstring(text: str) -> tuple[str, dict[str, str], str]:
+    """Return what a docstring in Google's style says of the function, of each argument, and of the result."""
+    part, lines = "", {"": [], "Args": [], "Returns": []}  # type: dict[str, list[str]]
+    for line in text.splitlines():
+        head = line.strip().rstrip(":")
+        if line.strip().endswith(":") and not line.startswith(" ") and head in ("Args", "Returns", "Raises", "Example"):
+            part = head
+        else:
+            lines.setdefault(part, []).append(line)
+    arguments: dict[str, str] = {}
+    name = ""
+    for line in lines["Args"]:
+        begin, colon, rest = line.strip().partition(":")
+        word = begin.split("(")[0].strip()
+        if colon and word.isidentifier():
+            name, arguments[word] = word, rest.strip()
+        elif name and line.strip():
+            arguments[name] += " " + line.strip()
+    return "\n".join(lines[""]).strip(), arguments, " ".join(line.strip() for line in lines["Returns"]).strip()
