@@ -279,3 +279,25 @@ def test_the_page_carries_its_configuration_and_a_strict_policy() -> None:
         assert httpx.get(url + base.rpartition("/")[0] + "/..%2f..%2fpage.py").status_code == 404
     finally:
         demo.close()
+
+
+def test_nothing_of_a_call_stays_behind(served: SimpleNamespace) -> None:
+    app = served.demo.app
+    for number in range(40):
+        served.client.post("run/shout", json={"data": [str(number)]})
+        event = served.client.post("call/shout", json={"data": ["x"]}).json()["event_id"]
+        served.client.get(f"call/shout/{event}")
+        served.join("count", [2], "steady")
+        served.stream("steady")
+    session = app.sessions.get("steady")
+    assert not app.calls and not app.engine._tasks and not session.pending and len(app.sessions) == 1
+    assert len(session.mailbox.take(0)) <= 65
+    assert sum(map(len, app.engine.lanes.values())) == 0
+
+
+def test_a_client_that_leaves_stops_its_generator(served: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("enfold.gradio.routes.GRACE", 0.1)
+    served.join("forever", [0], "leaving")
+    with served.client.stream("GET", "queue/data", params={"session_hash": "leaving"}) as answer:
+        next(answer.iter_bytes())
+    assert served.seen.closed.wait(3)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import secrets
 import sys
-import webbrowser
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 from enfold.errors import EnfoldError, nearest
 from enfold.gradio.block import Block, BlockContext, as_list, current_context
 from enfold.gradio.components.base import Component
-from enfold.gradio.engine import default_limit
 from enfold.gradio.errors import GradioError
 from enfold.gradio.events import Event
 from enfold.gradio.functions import BlockFunction, function_name
@@ -103,10 +100,10 @@ class Blocks(BlockContext):
         self.looks = {name: value for name, value in looks.items() if value is not None}
         self.blocks: dict[int, Block] = {}
         self.fns: dict[int, BlockFunction] = {}
-        self.default_concurrency_limit: int | None = default_limit()
+        self.default_concurrency_limit: int | None = _default_limit()
         self.max_size: int | None = None
         self.api_open = True
-        self.app_id = secrets.randbelow(2**53)
+        self.app_id = int.from_bytes(os.urandom(6), "big")
         self.server: BackgroundServer | None = None
         self.app: App | None = None
         self.local_url: str | None = None
@@ -435,6 +432,8 @@ class Blocks(BlockContext):
         if not quiet:
             print(f"* Running on local URL:  {self.local_url.rstrip('/')}", flush=True)
         if inbrowser:
+            import webbrowser
+
             webbrowser.open(self.local_url)
         # `python -i` and notebooks keep the prompt, as long as nobody asks to wait.
         prompt = bool(getattr(sys, "ps1", None) or sys.flags.interactive)
@@ -484,6 +483,11 @@ _NOTHING_TO_DO = frozenset(
         "enable_queue",
     }
 )
+
+
+def _default_limit() -> int | None:
+    asked = os.environ.get("GRADIO_DEFAULT_CONCURRENCY_LIMIT", "1")
+    return None if asked.lower() == "none" else int(asked)
 
 
 def _asked_port() -> int | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -307,12 +306,6 @@ class Engine:
             return error.payload()
         log.error("%s failed", fn.api_name, exc_info=error)
         return {"error": (str(error) or type(error).__name__) if self.show_error else None}
-
-
-def default_limit() -> int | None:
-    """How many calls of one function run at a time when nothing else is said: the environment's word, or 1."""
-    asked = os.environ.get("GRADIO_DEFAULT_CONCURRENCY_LIMIT", "1")
-    return None if asked.lower() == "none" else int(asked)
 
 
 def tracked_bars(fn: BlockFunction) -> Any:

@@ -104,6 +104,7 @@ class App:
         }
         self.names = {fn.api_name: fn for fn in blocks.fns.values() if fn.fn is not None}
         self.ended = False
+        self._over = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.login = Login(self.settings.auth, self.settings.auth_message)
         routes = [
@@ -164,6 +165,7 @@ class App:
             return
 
         def end() -> None:
+            self._over.set()
             self.engine.close()
             for session in self.sessions:
                 for job in list(session.pending.values()):
@@ -483,10 +485,10 @@ class App:
         try:
             while not self.ended:
                 yield frame(b"ALIVE")
-                for _ in range(int(BEAT * 2)):
-                    await asyncio.sleep(0.5)
-                    if self.ended:
-                        return
+                try:
+                    await asyncio.wait_for(self._over.wait(), BEAT)
+                except asyncio.TimeoutError:
+                    pass
         finally:
             session.connections -= 1
             session.seen = time.monotonic()
