@@ -370,7 +370,8 @@ class PreTrainedTokenizerBase(Vocabulary, Padding, ChatTemplates, PushToHubMixin
             columns = self._tokenizer.encode_arrow(
                 first, second, add_special_tokens=add_special_tokens, max_length=limit, fields=fields
             )
-            keep = batched and not isinstance(first, list)
+            # a column of a data set passes for a list, but is given back what it can store without lists
+            keep = batched and (hasattr(first, "__arrow_c_array__") or hasattr(first, "__arrow_c_stream__"))
             data = self._fill_columns(columns, options, tensors, keep)
         else:
             rows = encodings()
