@@ -60,10 +60,11 @@ class CacheLayer:
             wanted = max(end, self.reserve, end + end // 2)
             self._allocate(keys, values, -(-wanted // CHUNK) * CHUNK)
         assert self._keys is not None and self._values is not None
-        self._keys[:, :, self.offset : end] = keys
-        self._values[:, :, self.offset : end] = values
+        # narrow and copy_, not slices: this runs once a layer and token, and Python's slicing costs as much again
+        self._keys.narrow(2, self.offset, end - self.offset).copy_(keys)
+        self._values.narrow(2, self.offset, end - self.offset).copy_(values)
         self.offset = end
-        return self._keys[:, :, :end], self._values[:, :, :end]
+        return self._keys.narrow(2, 0, end), self._values.narrow(2, 0, end)
 
     def update(self, keys: Tensor, values: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         """The ecosystem's name of ``update_and_fetch``."""

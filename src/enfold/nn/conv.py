@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 __all__ = ["Conv1D"]
@@ -29,7 +30,7 @@ class Conv1D(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (…, nf) for ``x`` (…, nx)."""
-        return torch.addmm(self.bias, x.reshape(-1, self.nx), self.weight).view(*x.shape[:-1], self.nf)
+        return F.linear(x, self.weight.t(), self.bias)
 
     def extra_repr(self) -> str:
         """Describe the sizes for ``print(model)``."""

@@ -83,7 +83,7 @@ class BertSelfAttention(nn.Module):
         self.key = nn.Linear(width, width)
         self.value = nn.Linear(width, width)
         self.head_dim = width // heads
-        self.drop = config.attention_probs_dropout_prob
+        self.dropout = nn.Dropout(config.attention_probs_dropout_prob)
 
     def forward(
         self, x: Tensor, mask: Tensor | None, causal: bool, cache: CacheLayer | None, weights: bool
@@ -92,7 +92,7 @@ class BertSelfAttention(nn.Module):
         q, k, v = (split_heads(layer(x), self.head_dim) for layer in (self.query, self.key, self.value))  # (B, H, T, d)
         if cache is not None:
             k, v = cache.update_and_fetch(k, v)  # (B, H, S, d)
-        dropout = self.drop if self.training else 0.0
+        dropout = self.dropout.p if self.training else 0.0
         out, shares = attend(q, k, v, mask, causal=causal, dropout=dropout, weights=weights)
         return merge_heads(out), shares
 
@@ -108,7 +108,8 @@ class BertResidual(nn.Module):
 
     def forward(self, x: Tensor, residual: Tensor) -> Tensor:
         """Return (B, T, D) for ``x`` (B, T, size) and ``residual`` (B, T, D)."""
-        return self.LayerNorm(self.dropout(self.dense(x)) + residual)
+        x = self.dense(x)
+        return self.LayerNorm((self.dropout(x) if self.training else x) + residual)
 
 
 class BertAttention(nn.Module):

@@ -71,12 +71,12 @@ class Attention(nn.Module):
         self.v_lin = nn.Linear(config.dim, config.dim)
         self.out_lin = nn.Linear(config.dim, config.dim)
         self.head_dim = config.dim // config.n_heads
-        self.drop = config.attention_dropout
+        self.dropout = nn.Dropout(config.attention_dropout)
 
     def forward(self, x: Tensor, mask: Tensor | None, weights: bool) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, (B, H, T, T)."""
         q, k, v = (split_heads(layer(x), self.head_dim) for layer in (self.q_lin, self.k_lin, self.v_lin))
-        out, shares = attend(q, k, v, mask, dropout=self.drop if self.training else 0.0, weights=weights)
+        out, shares = attend(q, k, v, mask, dropout=self.dropout.p if self.training else 0.0, weights=weights)
         return self.out_lin(merge_heads(out)), shares
 
 
@@ -92,7 +92,8 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, T, D) for (B, T, D)."""
-        return self.dropout(self.lin2(self.act(self.lin1(x))))
+        x = self.lin2(self.act(self.lin1(x)))
+        return self.dropout(x) if self.training else x
 
 
 class TransformerBlock(nn.Module):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from enfold.errors import EnfoldError
 from enfold.nn.activations import activation
-from enfold.nn.attention import attend, merge_heads, split_heads
+from enfold.nn.attention import attend, merge_heads
 from enfold.nn.cache import Cache, CacheLayer, DynamicCache
 from enfold.nn.conv import Conv1D
 from enfold.nn.losses import causal_lm_loss
@@ -51,7 +51,7 @@ class GPT2Attention(nn.Module):
         self.c_proj = Conv1D(width, width)
         self.resid_dropout = nn.Dropout(config.resid_pdrop)
         self.head_dim = width // heads
-        self.drop = config.attn_pdrop
+        self.attn_dropout = nn.Dropout(config.attn_pdrop)
         self.scale = self.head_dim**-0.5 if config.scale_attn_weights else 1.0
         if config.scale_attn_by_inverse_layer_idx:
             self.scale /= index + 1
@@ -60,12 +60,14 @@ class GPT2Attention(nn.Module):
         self, x: Tensor, mask: Tensor | None, causal: bool, cache: CacheLayer | None, weights: bool
     ) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, (B, H, T, S)."""
-        q, k, v = (split_heads(part, self.head_dim) for part in self.c_attn(x).chunk(3, dim=-1))  # (B, H, T, d)
+        batch, length, _ = x.shape
+        q, k, v = self.c_attn(x).view(batch, length, 3, -1, self.head_dim).permute(2, 0, 3, 1, 4)  # (B, H, T, d) each
         if cache is not None:
             k, v = cache.update_and_fetch(k, v)  # (B, H, S, d)
-        dropout = self.drop if self.training else 0.0
+        dropout = self.attn_dropout.p if self.training else 0.0
         out, shares = attend(q, k, v, mask, causal=causal, scale=self.scale, dropout=dropout, weights=weights)
-        return self.resid_dropout(self.c_proj(merge_heads(out))), shares
+        x = self.c_proj(merge_heads(out))
+        return (self.resid_dropout(x) if self.training else x), shares
 
 
 class GPT2MLP(nn.Module):
@@ -81,7 +83,8 @@ class GPT2MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, T, D) for (B, T, D)."""
-        return self.dropout(self.c_proj(self.act(self.c_fc(x))))
+        x = self.c_proj(self.act(self.c_fc(x)))
+        return self.dropout(x) if self.training else x
 
 
 class GPT2Block(nn.Module):
