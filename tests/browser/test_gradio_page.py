@@ -316,3 +316,85 @@ def test_a_restarted_server_is_noticed(new_page: Callable[..., Any]) -> None:
     page.wait_for_function("() => document.querySelectorAll('.pending').length === 0")
     blocks.close()
     page.console.clear()
+
+
+def test_styles_scripts_and_themes_of_the_author_take_hold(new_page: Callable[..., Any]) -> None:
+    with gr.Blocks(css="#box textarea { color: rgb(1, 2, 3) }", theme="soft") as blocks:
+        box = gr.Textbox("text", label="Text", elem_id="box", elem_classes="mine")
+        gr.Button("Shout").click(None, box, box, js="(text) => text.toUpperCase()")
+        gr.ClearButton([box])
+    head = "<script>window.fromHead = 1</script>"
+    _, url, _ = blocks.launch(
+        prevent_thread_lock=True, server_port=0, quiet=True, js="() => { document.title = 'loaded' }", head=head
+    )
+    try:
+        page = new_page(color_scheme="light")
+        open_page(page, url)
+        page.wait_for_function("() => document.title === 'loaded' && window.fromHead === 1")
+        field = page.locator("#box.mine textarea")
+        assert field.evaluate("el => getComputedStyle(el).color") == "rgb(1, 2, 3)"
+        assert page.evaluate("getComputedStyle(document.body).getPropertyValue('--block-radius')") == "16px"
+        page.get_by_role("button", name="Shout").click()
+        page.wait_for_function("el => el.value === 'TEXT'", arg=field.element_handle())
+        page.get_by_role("button", name="Clear").click()
+        page.wait_for_function("el => el.value === ''", arg=field.element_handle())
+    finally:
+        blocks.close()
+
+
+def test_an_interface_that_generates_can_be_stopped_and_flagged(new_page: Callable[..., Any], tmp_path: Any) -> None:
+    demo = gr.Interface(letters, gr.Textbox(label="In"), gr.Textbox(label="Out"), flagging_dir=str(tmp_path))
+    _, url, _ = demo.launch(prevent_thread_lock=True, server_port=0, quiet=True)
+    try:
+        page = new_page()
+        open_page(page, url)
+        submit, stop = page.get_by_role("button", name="Submit"), page.get_by_role("button", name="Stop")
+        assert submit.is_visible() and stop.is_hidden()
+        page.get_by_label("In", exact=True).fill("y" * 300)
+        submit.click()
+        stop.wait_for()
+        page.wait_for_function("el => el.value.length > 2", arg=page.get_by_label("Out", exact=True).element_handle())
+        stop.click()
+        submit.wait_for()
+        page.get_by_role("button", name="Flag").click()
+        page.get_by_text("were written down").wait_for()
+        assert (tmp_path / "dataset1.csv").read_text().splitlines()[0] == "In,Out,flag,username,timestamp"
+    finally:
+        demo.close()
+
+
+def test_a_mounted_page_works_below_its_path(new_page: Callable[..., Any]) -> None:
+    from starlette.applications import Starlette
+
+    from enfold.web.server import BackgroundServer
+
+    live = gr.Interface(
+        str.title, gr.Textbox(label="Words"), gr.Textbox(label="Title"), live=True, flagging_mode="never"
+    )
+    with BackgroundServer(gr.mount_gradio_app(Starlette(), live, "/tools/title")) as server:
+        page = new_page()
+        open_page(page, f"{server.url}/tools/title")
+        assert page.get_by_role("button", name="Submit").count() == 0
+        page.get_by_label("Words").press_sequentially("war and peace")
+        page.wait_for_function(
+            "el => el.value === 'War And Peace'", arg=page.get_by_label("Title", exact=True).element_handle()
+        )
+        page.goto("about:blank")
+        live.app.end()
+
+
+def test_a_password_is_asked_for_on_the_page(new_page: Callable[..., Any]) -> None:
+    demo = gr.Interface(str.upper, gr.Textbox(label="In"), gr.Textbox(label="Out"), flagging_mode="never")
+    _, url, _ = demo.launch(prevent_thread_lock=True, server_port=0, quiet=True, auth=("ada", "s3cret"))
+    try:
+        page = new_page(color_scheme="dark")
+        page.goto(url)
+        page.get_by_label("Name").fill("ada")
+        page.get_by_label("Password").fill("s3cret")
+        page.get_by_role("button", name="Log in").click()
+        page.wait_for_selector("html[data-ready]", state="attached")
+        page.get_by_label("In", exact=True).fill("hi")
+        page.get_by_role("button", name="Submit").click()
+        page.wait_for_function("el => el.value === 'HI'", arg=page.get_by_label("Out", exact=True).element_handle())
+    finally:
+        demo.close()
