@@ -149,7 +149,8 @@ def _share_headlines(wheel: Path) -> None:
     headlines = Dataset.from_dict({"text": texts, "label": [int(row["ideal"]) for row in rows]}, features=features)
     headlines.push_to_hub(DATA, commit_message=f"Share {len(rows):,} headlines")
     card = DatasetCard.load(DATA)
-    card.data.update({"license": "mit", "language": ["en"], "task_categories": ["text-classification"]})
+    card.data.license, card.data.language = "mit", ["en"]
+    card.data.task_categories = ["text-classification"]
     card.text = (
         f"\n# Sarcastic headlines\n\n{len(rows):,} news headlines, labelled sarcastic or serious, as they come in the "
         f"package `{DATA_PACKAGE}` (MIT), in `evals/registry/data/sarcasm/samples.jsonl`.\n"
@@ -173,7 +174,12 @@ class Job:
         tokenizer = AutoTokenizer.from_pretrained(BASE)
         headlines = load_dataset(DATA, split="train")
         parts = headlines.train_test_split(test_size=0.1, seed=self.seed, stratify_by_column="label")
-        parts = parts.map(lambda batch: tokenizer(batch["text"], truncation=True, max_length=64), batched=True)
+        parts = parts.map(
+            lambda batch: tokenizer(batch["text"], truncation=True, max_length=64),
+            batched=True,
+            remove_columns="text",
+            desc="tokenizing",
+        )
         self.tokenizer, self.test = tokenizer, parts["test"]
         self.train_rows = parts["train"].select(range(min(self.rows, len(parts["train"]))))
         self.clock.note(f"{len(self.train_rows):,} headlines to train on, {len(self.test):,} held out")
