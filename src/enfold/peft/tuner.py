@@ -68,7 +68,7 @@ class LoraModel(nn.Module):
         """The adapter in use, or the list when there are several."""
         return self.active_adapters[0] if len(self.active_adapters) == 1 else self.active_adapters
 
-    def layers(self) -> Iterator[LoraLayer | ModulesToSaveWrapper]:
+    def _places(self) -> Iterator[LoraLayer | ModulesToSaveWrapper]:
         """Yield every place of the model that an adapter can be in."""
         for module in self.model.modules():
             if isinstance(module, (LoraLayer, ModulesToSaveWrapper)):
@@ -144,12 +144,12 @@ class LoraModel(nn.Module):
             if name not in self.peft_config:
                 raise ValueError(f"there is no adapter named {name!r}{nearest(name, self.peft_config)}")
         if (
-            any(layer.merged_adapters for layer in self.layers() if isinstance(layer, LoraLayer))
+            any(layer.merged_adapters for layer in self._places() if isinstance(layer, LoraLayer))
             and names != self.active_adapters
         ):
             logger.warning("adapters are merged into the weights; they are taken out before another is set")
             self.unmerge_adapter()
-        for layer in self.layers():
+        for layer in self._places():
             layer.set_adapter(names, trainable=not inference_mode)
         self.active_adapters = names
         self._set_bias_training(names, trainable=not inference_mode)
@@ -161,7 +161,7 @@ class LoraModel(nn.Module):
                 if key.endswith("bias") and "lora_" not in key and ".original_module." not in key:
                     parameter.requires_grad_(trainable)
         elif "lora_only" in kinds:
-            for layer in self.layers():
+            for layer in self._places():
                 if isinstance(layer, LoraLayer) and layer.bias is not None:
                     layer.bias.requires_grad_(trainable)
 
@@ -169,7 +169,7 @@ class LoraModel(nn.Module):
         """Remove an adapter; when it was the only active one, the first of those left becomes active."""
         if adapter_name not in self.peft_config:
             raise ValueError(f"there is no adapter named {adapter_name!r}{nearest(adapter_name, self.peft_config)}")
-        for layer in self.layers():
+        for layer in self._places():
             if isinstance(layer, ModulesToSaveWrapper) or layer.has_adapter(adapter_name):
                 layer.delete_adapter(adapter_name)
         del self.peft_config[adapter_name]
@@ -187,19 +187,19 @@ class LoraModel(nn.Module):
         self._switch(True)
 
     def _switch(self, off: bool) -> None:
-        for layer in self.layers():
+        for layer in self._places():
             layer.disable_adapters = off
 
     def merge_adapter(self, adapter_names: list[str] | None = None, safe_merge: bool = False) -> None:
         """Add adapters into the weights, for speed; :meth:`unmerge_adapter` takes them out again."""
         self._check_names(adapter_names)
-        for layer in self.layers():
+        for layer in self._places():
             if isinstance(layer, LoraLayer):
                 layer.merge(adapter_names, safe=safe_merge)
 
     def unmerge_adapter(self) -> None:
         """Take every merged adapter out of the weights."""
-        for layer in self.layers():
+        for layer in self._places():
             if isinstance(layer, LoraLayer):
                 layer.unmerge()
 

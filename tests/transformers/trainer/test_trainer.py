@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small import Net, losses, rows, trainer, weights
+from trainer_small import Net, losses, rows, trainer, weights
 
 from enfold.transformers.trainer import (
     EarlyStoppingCallback,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small import trainer
+from trainer_small import trainer
 
 from enfold.transformers.trainer import IntervalStrategy, TrainingArguments
 from enfold.transformers.trainer.arguments import IGNORED, UnsupportedArgument
