@@ -9,7 +9,6 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,6 +16,7 @@ from urllib.parse import quote
 
 from enfold.hub import http
 from enfold.hub.errors import HfHubHTTPError
+from enfold.hub.parallel import run_all
 from enfold.hub.validation import check_filename
 from enfold.log import get_logger
 from enfold.progress import Progress
@@ -258,23 +258,17 @@ def upload_large(
         total = sum(item.size for item, _ in actions)
         label = actions[0][0].path_in_repo.rsplit("/", 1)[-1] if len(actions) == 1 else f"{len(actions)} files"
         with Progress(total, f"upload {label}", unit="B", quiet=total < 1_000_000) as bar:
-            _in_threads(lambda pair: _upload_one(pair[0], pair[1], token, bar.advance), actions, threads)
+
+            def one(pair: tuple[CommitOperationAdd, dict[str, Any]], checkpoint: Callable[[], None]) -> None:
+                def advance(count: int) -> None:
+                    checkpoint()
+                    bar.advance(count)
+
+                _upload_one(pair[0], pair[1], token, advance)
+
+            run_all(one, actions, threads)
     for item in waiting:
         item._is_uploaded = True
-
-
-def _in_threads(work: Callable[[Any], None], items: Sequence[Any], threads: int) -> None:
-    if len(items) == 1:
-        work(items[0])
-        return
-    pool = ThreadPoolExecutor(min(threads, len(items)))
-    try:
-        futures = [pool.submit(work, item) for item in items]
-        for future in futures:
-            future.result()
-    finally:
-        # After an error or Ctrl-C what has not begun does not begin.
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _upload_one(

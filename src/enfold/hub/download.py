@@ -340,6 +340,7 @@ def _fetch(
     label: str,
     force: bool,
     bar: Progress | None = None,
+    checkpoint: Callable[[], None] = lambda: None,
 ) -> None:
     """Download ``url`` to ``place``, continuing an earlier attempt in ``place.incomplete``; the caller holds a lock."""
     _check_space(place.parent, size)
@@ -351,7 +352,7 @@ def _fetch(
     try:
         for attempt in range(_ATTEMPTS):
             try:
-                _fetch_once(url, partial, etag, size, token=token, headers=headers, bar=bar)
+                _fetch_once(url, partial, etag, size, token=token, headers=headers, bar=bar, checkpoint=checkpoint)
                 break
             except Exception as error:
                 if attempt + 1 == _ATTEMPTS or not (http.transient(error) or isinstance(error, _Damaged)):
@@ -377,6 +378,7 @@ def _fetch_once(
     token: bool | str | None,
     headers: Mapping[str, str],
     bar: Progress,
+    checkpoint: Callable[[], None],
 ) -> None:
     check = _Check(etag, size)
     with partial.open("ab") as file:
@@ -398,6 +400,7 @@ def _fetch_once(
                     have, check = 0, _Check(etag, size)
                 bar.done = max(bar.done, have) if bar.total == size else bar.done
                 for piece in response.iter_bytes():  # as it arrives: nothing is lost if it breaks
+                    checkpoint()
                     file.write(piece)
                     check.update(piece)
                     have += len(piece)

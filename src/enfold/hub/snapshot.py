@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +17,7 @@ from enfold.hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from enfold.hub.parallel import run_all
 from enfold.hub.types import RepoFile
 from enfold.hub.validation import check_filename, check_repo_type, validate_repo_id
 from enfold.progress import Progress
@@ -147,7 +147,7 @@ def snapshot_download(
     total = sum(file.size for file in wanted)
     with Progress(total, f"download {repo_id}", unit="B", quiet=total < 1_000_000) as bar:
 
-        def one(file: RepoFile) -> None:
+        def one(file: RepoFile, checkpoint: Callable[[], None]) -> None:
             # The listing tells every file's id and size, so that no file needs a question of its own.
             path = check_filename(file.path)
             etag = file.lfs.sha256 if file.lfs else file.blob_id
@@ -155,8 +155,18 @@ def snapshot_download(
             before = bar.done
 
             def fetch(place: Path) -> None:
+                checkpoint()
                 _fetch(
-                    url, place, etag, file.size, token=token, headers=extra, label=path, force=force_download, bar=bar
+                    url,
+                    place,
+                    etag,
+                    file.size,
+                    token=token,
+                    headers=extra,
+                    label=path,
+                    force=force_download,
+                    bar=bar,
+                    checkpoint=checkpoint,
                 )
 
             if folder is not None:
@@ -166,12 +176,7 @@ def snapshot_download(
             if bar.done == before:
                 bar.advance(file.size)
 
-        pool = ThreadPoolExecutor(max(1, min(max_workers, len(wanted) or 1)))
-        try:
-            for future in [pool.submit(one, file) for file in wanted]:
-                future.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        run_all(one, wanted, max_workers)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         return str(folder.resolve())
