@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -186,7 +187,7 @@ def test_shares_of_a_list() -> None:
 
 
 SCRIPT = """
-import sys, torch
+import json, sys, torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 from enfold.accelerate import Accelerator, set_seed
@@ -213,50 +214,39 @@ padded = accelerator.pad_across_processes(torch.ones(1, 1 + accelerator.process_
 assert padded.shape == (1, 2)
 with accelerator.split_between_processes([1, 2, 3]) as share:
     assert share == ([1, 2] if accelerator.is_main_process else [3])
+
+sys.path.insert(0, sys.argv[2])
+from trainer_small import rows, trainer, weights
+made = trainer(sys.argv[1], per_device_train_batch_size=5, save_strategy="epoch", **json.loads(sys.argv[3]))
+made.train()
+metrics = made.evaluate(rows(11))
+predictions = made.predict(rows(11)).predictions
+if made.is_world_process_zero():
+    loss, shape = metrics["eval_loss"], predictions.shape
+    torch.save({"weights": weights(made), "loss": loss, "shape": shape}, sys.argv[1] + "/it")
 accelerator.print("done")
 accelerator.end_training()
 """
 
-TRAINER = """
-import sys, torch
-torch.set_num_threads(1)
-sys.path.insert(0, sys.argv[2])
-from trainer_small import rows, trainer, weights
-made = trainer(sys.argv[1], dropout=0.0, per_device_train_batch_size=int(sys.argv[3]), optim="sgd", max_grad_norm=0,
-               eval_dataset=rows(11), save_strategy="epoch", num_train_epochs=1)
-made.train()
-metrics = made.evaluate()
-predictions = made.predict(rows(11)).predictions
-if made.is_world_process_zero():
-    result = {"weights": weights(made), "loss": metrics["eval_loss"], "shape": predictions.shape}
-    torch.save(result, sys.argv[1] + "/result.pt")
-"""
 
-
-def launch(script: Path, *arguments: str, processes: int = 2) -> str:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    done = subprocess.run([*command, str(script), *arguments], capture_output=True, text=True, timeout=180)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
-
-
-def test_two_processes_share_data_gradients_and_results(tmp_path: Path) -> None:
-    (tmp_path / "script.py").write_text(SCRIPT)
-    assert launch(tmp_path / "script.py").strip() == "done"
-
-
-def test_two_processes_train_as_one_with_twice_the_batch(tmp_path: Path) -> None:
+def test_two_processes_share_data_gradients_and_results_and_train_as_one(tmp_path: Path) -> None:
     here = Path(__file__).parents[1] / "transformers" / "trainer"
-    script = tmp_path / "script.py"
-    script.write_text(TRAINER)
-    results = []
-    for processes, batch in ((1, 10), (2, 5)):
-        folder = tmp_path / str(processes)
-        folder.mkdir()
-        launch(script, str(folder), str(here), str(batch), processes=processes)
-        results.append(torch.load(folder / "result.pt", weights_only=True))
-        assert (folder / "checkpoint-5" / "model.safetensors").exists()
-    one, two = results
-    torch.testing.assert_close(one["weights"], two["weights"], atol=1e-5, rtol=1e-5)
-    assert tuple(one["shape"]) == tuple(two["shape"]) == (11, 3)
-    assert one["loss"] == pytest.approx(two["loss"], rel=0.2)
+    options: dict[str, Any] = {"dropout": 0.0, "optim": "sgd", "max_grad_norm": 0, "num_train_epochs": 1}
+    (tmp_path / "script.py").write_text(SCRIPT)
+    arguments = [str(tmp_path / "script.py"), str(tmp_path), str(here), json.dumps(options)]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.strip().splitlines()[-1] == "done"
+    two = torch.load(tmp_path / "it", weights_only=True)
+    assert (tmp_path / "checkpoint-5" / "model.safetensors").exists()
+
+    sys.path.insert(0, str(here))
+    from trainer_small import rows, trainer, weights
+
+    one = trainer(tmp_path / "one", per_device_train_batch_size=10, **options)
+    one.train()
+    torch.testing.assert_close(weights(one), two["weights"], atol=1e-5, rtol=1e-5)
+    assert tuple(two["shape"]) == (11, 3)
+    # The last round repeats rows so that both have as many: the loss weighs these twice.
+    assert one.evaluate(rows(11))["eval_loss"] == pytest.approx(two["loss"], rel=0.2)
