@@ -366,3 +366,18 @@ def test_a_model_can_be_exported_with_its_mask() -> None:
     half[1, 3:] = 0
     exported = program.module()(ids, attention_mask=half, return_dict=False)[0]
     torch.testing.assert_close(exported, model(ids, attention_mask=half).logits, rtol=1e-5, atol=1e-6)
+
+
+def test_a_folder_with_an_adapter_alone_gives_its_base_model_with_the_adapter(tmp_path: Path) -> None:
+    from enfold.peft import LoraConfig, get_peft_model
+
+    models()[3].save_pretrained(tmp_path / "base")
+    base = tf.AutoModelForCausalLM.from_pretrained(tmp_path / "base")
+    tuned = get_peft_model(base, LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False)).eval()
+    tuned.save_pretrained(tmp_path / "adapter")
+    again = tf.AutoModelForCausalLM.from_pretrained(tmp_path / "adapter").eval()
+    ids = torch.randint(1, 40, (1, 5))
+    plain = tf.AutoModelForCausalLM.from_pretrained(tmp_path / "base")(ids).logits
+    torch.testing.assert_close(again(ids).logits, tuned(ids).logits)
+    assert not torch.allclose(again(ids).logits, plain)
+    assert again.generate(input_ids=ids, max_new_tokens=2, eos_token_id=None).shape == (1, 7)
