@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -77,10 +78,10 @@ class PreTrainedTokenizerBase(Vocabulary, Padding, ChatTemplates, PushToHubMixin
         tokens = {
             name: settings.pop(name)
             for name in list(settings)
-            if name.endswith("_token")
-            and isinstance(settings[name], str | Mapping | type(None))
-            or name.endswith("_token")
-            and hasattr(settings[name], "content")
+            if (name.endswith("_token")
+            and isinstance(settings[name], str | Mapping | type(None)))
+            or (name.endswith("_token")
+            and hasattr(settings[name], "content"))
         }
         extra = settings.pop("additional_special_tokens", None) or settings.pop("extra_special_tokens", None) or []
         settings.pop("extra_special_tokens", None)
@@ -563,7 +564,7 @@ def _plain_ids(ids: Any) -> list[Any]:
 
 def _longest(column: Any) -> int:
     offsets = memoryview(column.offsets)
-    return max((end - start for start, end in zip(offsets, offsets[1:], strict=False)), default=0)
+    return max((end - start for start, end in itertools.pairwise(offsets)), default=0)
 
 
 def _shape_inputs(text: Any, pair: Any, words: bool) -> tuple[Any, Any, bool]:

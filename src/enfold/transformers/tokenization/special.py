@@ -39,7 +39,7 @@ class Vocabulary:
 
     def _start_vocabulary(self, tokenizer: Tokenizer, tokens: Mapping[str, Any], extra: Iterable[Any]) -> None:
         object.__setattr__(self, "_tokenizer", tokenizer)
-        object.__setattr__(self, "_special", {name: None for name in SPECIAL_TOKENS})
+        object.__setattr__(self, "_special", dict.fromkeys(SPECIAL_TOKENS))
         object.__setattr__(self, "_extra", [as_token(token) for token in extra])
         object.__setattr__(self, "_variants", {})
         self._special.update({name: as_token(token) for name, token in tokens.items()})

@@ -1,0 +1,15 @@
+"""Tasks from raw input to a finished answer in one call."""
+
+from enfold.lazy import face
+
+__getattr__, __dir__, __all__ = face(
+    __name__,
+    {
+        ".base": ["Pipeline", "PipelineException"],
+        ".build": ["pipeline"],
+        ".pt_utils": ["KeyDataset", "KeyPairDataset"],
+        ".registry": ["PIPELINE_REGISTRY", "PipelineRegistry", "get_supported_tasks", "get_task"],
+        ".text_classification": ["ClassificationFunction", "TextClassificationPipeline"],
+        ".text_generation": ["Chat", "TextGenerationPipeline"],
+    },
+)

@@ -1,0 +1,188 @@
+"""``pipeline``: a task, a model, or both, made ready to answer."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from enfold.log import get_logger
+from enfold.transformers.pipelines.registry import ENDINGS, PIPELINE_REGISTRY, UnknownTask, get_task
+
+__all__ = ["pipeline"]
+
+logger = get_logger(__name__)
+
+
+def pipeline(
+    task: str | None = None,
+    model: Any = None,
+    config: Any = None,
+    tokenizer: Any = None,
+    feature_extractor: Any = None,
+    image_processor: Any = None,
+    processor: Any = None,
+    framework: str | None = None,
+    revision: str | None = None,
+    use_fast: bool = True,
+    token: str | bool | None = None,
+    device: Any = None,
+    device_map: Any = None,
+    torch_dtype: Any = None,
+    dtype: Any = None,
+    trust_remote_code: bool | None = None,
+    model_kwargs: dict[str, Any] | None = None,
+    pipeline_class: Any = None,
+    **kwargs: Any,
+) -> Any:
+    """Make a pipeline.
+
+    Args:
+        task: "text-classification" (also "sentiment-analysis"), "text-generation", or one that you registered; by
+            default what the model was made for.
+        model: a model, a local folder (a model's or an adapter's), or a repository id; the task's default otherwise.
+        config: a configuration, or where to find one; the model's own by default.
+        tokenizer: a tokenizer, or where to find one; the model's own by default.
+        feature_extractor: as ``tokenizer``, for sound.
+        image_processor: as ``tokenizer``, for images.
+        processor: as ``tokenizer``, for several kinds of input.
+        framework: "pt"; accepted.
+        revision: branch, tag or commit of the model's repository.
+        use_fast: accepted; there is one implementation of tokenizers.
+        token: read token for the Hub.
+        device: a number (-1 is the CPU), a name or a ``torch.device``; a CUDA device if there is one, by default.
+        device_map: spread the model over devices ("auto", or part → device); excludes ``device``.
+        torch_dtype: type of the weights ("auto", "bfloat16", ``torch.float16`` …).
+        dtype: the same by its newer name.
+        trust_remote_code: accepted; code from repositories is not run.
+        model_kwargs: further arguments of the model's ``from_pretrained``.
+        pipeline_class: a class to use instead of the task's.
+        kwargs: arguments of the task, as defaults for every call, and ``batch_size``.
+
+    Raises:
+        UnknownTask: a KeyError that names the closest task.
+        OSError: no such model.
+
+    Example:
+        >>> classify = pipeline("text-classification", model="demo/headline-classifier")  # doctest: +SKIP
+        >>> classify("Scientists discover water is wet")  # doctest: +SKIP
+        [{'label': 'SARCASTIC', 'score': 0.97}]
+    """
+    if task is None and model is None:
+        raise RuntimeError("pipeline() needs a task, a model, or both: pipeline('text-classification')")
+    if device is not None and device_map is not None:
+        raise ValueError("device and device_map both say where the model goes: pass one of them")
+    if framework not in (None, "pt"):
+        raise ValueError(f"pipelines run on torch (framework='pt'), not on {framework!r}")
+    loading = dict(model_kwargs or {})
+    token = kwargs.pop("use_auth_token", token)
+    where = {"revision": revision, "token": token}
+    where = {key: value for key, value in where.items() if value is not None}
+    for key in ("cache_dir", "local_files_only", "force_download", "subfolder"):
+        if key in kwargs:
+            where[key] = kwargs.pop(key)
+        elif key in loading:
+            where[key] = loading.pop(key)
+
+    if task is None:
+        task = _task_of(model, where, token)
+    name, row, _ = PIPELINE_REGISTRY.check_task(task)
+    if model is None:
+        default = row.get("default") or {}
+        model = default.get("model")
+        if isinstance(model, dict):
+            model = model.get("pt")
+        if isinstance(model, list | tuple):
+            model = model[0]
+        if model is None:
+            raise RuntimeError(f"the task {task!r} has no default model: pass model=…")
+        logger.info("no model named for %s: using %s", task, model)
+    made_by = pipeline_class or row["impl"]
+
+    source = model if isinstance(model, str | os.PathLike) else None
+    if isinstance(config, str | os.PathLike):
+        from enfold.transformers.config import AutoConfig
+
+        config = AutoConfig.from_pretrained(config, **where)
+    if source is not None:
+        classes = row["pt"]
+        if not classes:
+            raise ValueError(f"the task {task!r} was registered without a model class: pass a loaded model")
+        kind = dtype if dtype is not None else torch_dtype
+        if kind is not None:
+            loading["dtype"] = kind
+        if device_map is not None:
+            loading["device_map"] = device_map
+        if config is not None:
+            loading["config"] = config
+        model = _load(classes, source, {**where, **loading})
+    if tokenizer is None or isinstance(tokenizer, str | os.PathLike | tuple):
+        tokenizer = _tokenizer(tokenizer, source, model, where, row)
+    return made_by(
+        model=model,
+        tokenizer=tokenizer,
+        feature_extractor=feature_extractor,
+        image_processor=image_processor,
+        processor=processor,
+        task=name,
+        device=device,
+        **kwargs,
+    )
+
+
+def _load(classes: Any, source: Any, arguments: dict[str, Any]) -> Any:
+    """Load the model with the first class that has it."""
+    failures = []
+    for made in classes:
+        try:
+            return made.from_pretrained(source, **arguments)
+        except ValueError as error:
+            if len(classes) == 1:
+                raise
+            failures.append(f"{made.__name__}: {error}")
+    raise ValueError(f"no class of this task loads {source!r}: " + "; ".join(failures))
+
+
+def _tokenizer(asked: Any, source: Any, model: Any, where: dict[str, Any], row: dict[str, Any]) -> Any:
+    from enfold.transformers.tokenization.auto import AutoTokenizer
+
+    if isinstance(asked, tuple):
+        return AutoTokenizer.from_pretrained(asked[0], **{**where, **asked[1]})
+    if asked is not None:
+        return AutoTokenizer.from_pretrained(asked, **where)
+    if row.get("type") not in (None, "text", "multimodal"):
+        return None
+    if source is None:
+        source = getattr(getattr(model, "config", None), "name_or_path", None) or getattr(model, "name_or_path", None)
+        if not source:
+            raise ValueError("a loaded model does not say where its tokenizer is: pass tokenizer=…")
+    try:
+        return AutoTokenizer.from_pretrained(source, **where)
+    except OSError:
+        base = _base_of_adapter(source, where)
+        if base is None:
+            raise
+        return AutoTokenizer.from_pretrained(base)
+
+
+def _base_of_adapter(source: Any, where: dict[str, Any]) -> str | None:
+    """Return the model that an adapter belongs to, or None for what is no adapter."""
+    from enfold.transformers.tokenization.files import Source
+
+    return (Source(source, where).json("adapter_config.json") or {}).get("base_model_name_or_path")
+
+
+def _task_of(model: Any, where: dict[str, Any], token: Any) -> str:
+    """Return the task that a model is made for: by its architecture, else by what the Hub says."""
+    if isinstance(model, str | os.PathLike):
+        from enfold.transformers.tokenization.files import Source
+
+        names = (Source(model, where).json("config.json") or {}).get("architectures") or []
+    else:
+        names = [type(model).__name__]
+    for name in names:
+        for ending, task in ENDINGS.items():
+            if name.endswith(ending):
+                return task
+    if isinstance(model, str) and not os.path.isdir(model):
+        return get_task(model, token)
+    raise UnknownTask(f"nothing says which task {model!r} is for: pass task=…")

@@ -1,0 +1,140 @@
+"""Which tasks there are, what they are also called, and which model does one when none is named."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from enfold.errors import EnfoldError, nearest
+
+__all__ = ["PIPELINE_REGISTRY", "PipelineRegistry", "UnknownTask", "get_supported_tasks", "get_task"]
+
+_HERE = "enfold.transformers.pipelines"
+
+# task → its pipeline, its auto classes, the model that does it when none is named
+TASKS: dict[str, dict[str, Any]] = {
+    "text-classification": {
+        "impl": f"{_HERE}.text_classification:TextClassificationPipeline",
+        "pt": ("enfold.transformers.auto:AutoModelForSequenceClassification",),
+        "default": {"model": "distilbert/distilbert-base-uncased-finetuned-sst-2-english"},
+        "type": "text",
+    },
+    "text-generation": {
+        "impl": f"{_HERE}.text_generation:TextGenerationPipeline",
+        "pt": ("enfold.transformers.auto:AutoModelForCausalLM",),
+        "default": {"model": "openai-community/gpt2"},
+        "type": "text",
+    },
+}
+# other name → task
+ALIASES = {"sentiment-analysis": "text-classification"}
+# ending of an architecture's name → task
+ENDINGS = {
+    "ForSequenceClassification": "text-classification",
+    "ForCausalLM": "text-generation",
+    "LMHeadModel": "text-generation",
+}
+
+
+class UnknownTask(EnfoldError, KeyError):
+    """No pipeline does this task."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def _resolve(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    module, _, name = value.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+class PipelineRegistry:
+    """The tasks that ``pipeline`` knows.
+
+    Args:
+        supported_tasks: task → {"impl", "pt", "default", "type"}.
+        task_aliases: other name → task.
+    """
+
+    def __init__(self, supported_tasks: dict[str, dict[str, Any]], task_aliases: dict[str, str]) -> None:
+        self.supported_tasks = supported_tasks
+        self.task_aliases = task_aliases
+
+    def get_supported_tasks(self) -> list[str]:
+        """Return every name of every task, sorted."""
+        return sorted([*self.supported_tasks, *self.task_aliases])
+
+    def check_task(self, task: str) -> tuple[str, dict[str, Any], Any]:
+        """Return the task's own name, its description with classes resolved, and None.
+
+        Raises:
+            UnknownTask: a KeyError that names the closest task.
+
+        Example:
+            >>> PIPELINE_REGISTRY.check_task("sentiment-analysis")[0]
+            'text-classification'
+        """
+        name = self.task_aliases.get(task, task)
+        if name not in self.supported_tasks:
+            known = self.get_supported_tasks()
+            raise UnknownTask(f"unknown task {task!r}{nearest(task, known)}; the tasks are {', '.join(known)}")
+        row = dict(self.supported_tasks[name])
+        row["impl"] = _resolve(row["impl"])
+        row["pt"] = tuple(_resolve(model) for model in row.get("pt") or ())
+        return name, row, None
+
+    def register_pipeline(
+        self,
+        task: str,
+        pipeline_class: Any,
+        pt_model: Any = None,
+        tf_model: Any = None,
+        default: dict[str, Any] | None = None,
+        type: str | None = None,
+    ) -> None:
+        """Make a task of your own known, or replace one.
+
+        Args:
+            task: its name.
+            pipeline_class: a subclass of Pipeline.
+            pt_model: the auto class, or several, that load its model.
+            tf_model: accepted, unused.
+            default: {"model": (id, revision) or id}, also under "pt".
+            type: "text", "image", "audio" or "multimodal".
+        """
+        models = () if pt_model is None else tuple(pt_model) if isinstance(pt_model, list | tuple) else (pt_model,)
+        row: dict[str, Any] = {"impl": pipeline_class, "pt": models, "type": type or "text"}
+        if default is not None:
+            row["default"] = default
+        self.supported_tasks[task] = row
+        pipeline_class._registered_impl = {task: row}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return task → description."""
+        return self.supported_tasks
+
+
+PIPELINE_REGISTRY = PipelineRegistry(TASKS, ALIASES)
+
+
+def get_supported_tasks() -> list[str]:
+    """Return every name of every task, sorted."""
+    return PIPELINE_REGISTRY.get_supported_tasks()
+
+
+def get_task(model: str, token: str | None = None, **_: Any) -> str:
+    """Return the task that a repository's model is made for, as its card says.
+
+    Raises:
+        UnknownTask: the Hub does not say, or there is no such task here.
+    """
+    from enfold.hub import HfApi
+
+    tag = getattr(HfApi(token=token).model_info(model), "pipeline_tag", None)
+    if not tag:
+        raise UnknownTask(
+            f"nothing says which task {model!r} is for: pass task=…, one of {', '.join(get_supported_tasks())}"
+        )
+    return PIPELINE_REGISTRY.check_task(tag)[0]
