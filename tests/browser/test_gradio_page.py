@@ -200,6 +200,22 @@ def test_right_to_left_pages_keep_their_shape(page: Any, all_of_it: str) -> None
     assert label["x"] > box["x"] + box["width"] / 2
 
 
+def test_fields_in_a_row_share_its_width(new_page: Callable[..., Any]) -> None:
+    with gr.Blocks() as blocks, gr.Row():
+        gr.Textbox(label="Wide", scale=3)
+        gr.Number(label="Slim", scale=1)
+        gr.Label("cat", label="Beside")
+    _, url, _ = blocks.launch(prevent_thread_lock=True, server_port=0, quiet=True)
+    try:
+        page = new_page(1280, 800)
+        open_page(page, url)
+        wide, slim, beside = (page.locator(f"g-{kind}").bounding_box() for kind in ("textbox", "number", "label"))
+        assert wide["y"] == slim["y"] == beside["y"]
+        assert wide["width"] > 1.5 * slim["width"] > 200 and beside["width"] > 150
+    finally:
+        blocks.close()
+
+
 def test_every_component_gives_its_value(page: Any, all_of_it: str) -> None:
     open_page(page, all_of_it)
     page.get_by_label("Name").fill("Ada")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import httpx
 import pytest
 
+import enfold.gradio as gr
 from enfold.web.origin import OriginGuard, is_loopback
 
 
@@ -23,6 +25,24 @@ def test_its_own_origin_may_call(served: SimpleNamespace) -> None:
     for origin in (served.url.rstrip("/"), f"http://localhost:{port}"):
         answer = served.client.post("run/shout", json={"data": ["a"]}, headers={"Origin": origin})
         assert answer.json()["data"] == ["A"]
+
+
+def test_a_proxy_in_front_is_known_by_its_name() -> None:
+    demo = gr.Interface(str.upper, "text", "text", api_name="shout")
+    outside = "https://demo.example/shout"
+    _, url, _ = demo.launch(prevent_thread_lock=True, server_port=0, quiet=True, root_path=outside)
+    try:
+        body = {"data": ["a"]}
+        for headers in ({"Origin": "https://demo.example"}, {"Origin": "https://demo.example", "Host": "demo.example"}):
+            assert httpx.post(url + "gradio_api/run/shout", json=body, headers=headers).json()["data"] == ["A"]
+        assert httpx.get(url + "config", headers={"Host": "demo.example"}).json()["root"] == outside
+        evil = {"Origin": "https://evil.example", "Host": "localhost"}
+        assert httpx.get(url + "config", headers={"Host": "evil.example"}).status_code == 403
+        assert httpx.post(url + "gradio_api/run/shout", json=body, headers=evil).status_code == 403
+        forwarded = {"Origin": "https://other.example", "X-Forwarded-Host": "other.example"}
+        assert httpx.post(url + "gradio_api/run/shout", json=body, headers=forwarded).status_code == 200
+    finally:
+        demo.close()
 
 
 def test_cross_site_requests_without_an_origin_are_refused(served: SimpleNamespace) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from urllib.parse import urlsplit
 
 from enfold.errors import EnfoldError, nearest
 from enfold.gradio.block import Block, BlockContext, as_list, current_context
@@ -414,7 +415,7 @@ class Blocks(BlockContext):
         from enfold.web.origin import is_loopback
 
         if is_loopback(host) and host not in {"0.0.0.0", "::"}:
-            settings.hosts = [host]
+            settings.hosts = [host, *([urlsplit(settings.root_path).netloc] if "://" in settings.root_path else [])]
         app = App(self, settings)
         secure = {
             "ssl_keyfile": ssl_keyfile,

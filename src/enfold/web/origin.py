@@ -65,18 +65,25 @@ class OriginGuard:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         host = headers.get(b"host", "")
         if self.hosts is not None and not is_loopback(host) and _hostname(host) not in self.hosts:
-            return "this server is not known by that host name"
+            return "this server is not known by that host name (a proxy's name is told with root_path='https://...')"
         path = scope["path"][len(scope.get("root_path", "")) :] or "/"
         if scope.get("method", "GET") in _SAFE and not path.startswith(self.unsafe_get or "\0"):
             return None
         if not is_loopback(host):
             return None
         origin = headers.get(b"origin")
-        if origin is not None and not _same_machine(origin, host):
+        # A foreign page cannot send this header without asking first, and nobody answers such questions here.
+        outside = headers.get(b"x-forwarded-host", "").split(",")[0].strip()
+        if origin is not None and not (_same_machine(origin, host) or self._known(origin, outside)):
             return "requests from other web sites are refused"
         if origin is None and headers.get(b"sec-fetch-site") == "cross-site":
             return "requests from other web sites are refused"
         return None
+
+    def _known(self, origin: str, forwarded: str) -> bool:
+        netloc = urlsplit(origin).netloc.lower()
+        named = not is_loopback(netloc) and _hostname(netloc) in (self.hosts or ())
+        return bool(netloc) and (named or netloc == forwarded.lower())
 
 
 def _hostname(host: str) -> str:

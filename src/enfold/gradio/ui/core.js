@@ -639,6 +639,11 @@ class Layout extends Base {
 
   refresh() {
     const children = [...this.place.children].filter((child) => child instanceof Base);
+    // A frame of fields is as wide as its fields ask for together, not as its own properties say.
+    if (this.gtype === "form") {
+      this.style.setProperty("--share", children.reduce((sum, child) => sum + (child.hidden ? 0 : child.props.scale ?? 1), 0) || 1);
+      this.style.flexGrow = this.style.minWidth = "";
+    }
     this.classList.toggle("empty", children.length > 0 && children.every((child) => child.hidden || child.classList.contains("empty")));
     this.parentElement?.dispatchEvent(new Event("g-visibility"));
   }
