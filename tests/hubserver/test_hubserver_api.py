@@ -375,7 +375,7 @@ def test_a_commit_reads_the_same_however_it_is_cut(tmp_path: Path, data: st.Data
         parser.feed(body[start:stop])
     _, operations = parser.finish()
     added = [item for item in operations if isinstance(item, AddFile)]
-    assert [store.read(item.stored.sha256) for item in added] == contents
+    assert [store.read(item.stored.sha256) if item.data is None else item.data for item in added] == contents
     assert [item.sample for item in added] == [content[:512] for content in contents]
     assert len(operations) == len(contents) + 1
 
@@ -455,6 +455,30 @@ def test_folders_have_gits_own_ids(http: httpx.Client, name: str, tmp_path: Path
         expected[path] = meta.split()[2]
     listing = http.get(f"/api/models/{name}/tree/main?recursive=true").json()
     assert {item["path"]: item["oid"] for item in listing} == expected
+
+
+def test_data_of_an_older_schema_is_taken_over(tmp_path: Path) -> None:
+    import sqlite3
+
+    with EmbeddedHub(tmp_path) as hub:
+        client = httpx.Client(base_url=hub.endpoint, headers={"Authorization": f"Bearer {hub.token}"})
+        client.post("/api/repos/create", json={"name": "old"})
+    connection = sqlite3.connect(tmp_path / "hub.sqlite")
+    rows = connection.execute("SELECT oid, data FROM blob").fetchall()
+    store = BlobStore(tmp_path / "blobs")
+    assert rows and all(data is not None for _, data in rows)
+    for _, data in rows:
+        store.put(data)
+    connection.executescript("ALTER TABLE blob DROP COLUMN data; UPDATE meta SET value = '1' WHERE key = 'schema'")
+    connection.close()
+    with EmbeddedHub(tmp_path) as hub:
+        got = httpx.get(f"{hub.endpoint}/owner/old/resolve/main/.gitattributes")
+        assert got.content == rows[0][1]
+    connection = sqlite3.connect(tmp_path / "hub.sqlite")
+    connection.executescript("UPDATE meta SET value = '99' WHERE key = 'schema'")
+    connection.close()
+    with pytest.raises(Exception, match="schema 99"):
+        EmbeddedHub(tmp_path)
 
 
 def test_the_server_loads_no_torch() -> None:

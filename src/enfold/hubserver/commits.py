@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import hashlib
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -23,6 +24,7 @@ from enfold.hubserver.store.blobs import BlobStore, StoredBlob
 
 __all__ = ["AddFile", "AddLfs", "Commits", "Copy", "Delete", "Header", "attributes", "wants_lfs"]
 
+_DESCRIPTION = (db.blob.c.oid, db.blob.c.sha256, db.blob.c.size, db.blob.c.lfs)
 STALE = "The branch was updated since you opened this page. Please refresh and try again."
 #: a repeated request that made the present head less than this many seconds ago is answered with that head
 _REPEAT = 60
@@ -74,11 +76,17 @@ class Header:
 
 @dataclasses.dataclass(frozen=True)
 class AddFile:
-    """Content that came in the commit's body and is in the store."""
+    """Content that came in the commit's body: in the store, or as ``data`` when it is small."""
 
     path: str
     stored: StoredBlob
     sample: bytes
+    data: bytes | None = None
+
+
+def inline_file(path: str, data: bytes) -> AddFile:
+    """Return the operation that adds a small content, which the database itself will keep."""
+    return AddFile(path, StoredBlob(hashlib.sha256(data).hexdigest(), len(data)), data[:512], data)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +139,7 @@ class Commits:
         if kind == "spaces":
             title = name.rsplit("/", 1)[-1]
             files["README.md"] = f"---\ntitle: {title}\nsdk: {sdk or 'static'}\n---\n".encode()
-        operations = [AddFile(path, self._blobs.put(data), data) for path, data in files.items()]
+        operations = [inline_file(path, data) for path, data in files.items()]
         with self._database.write() as connection:
             row = self._repositories.insert(connection, kind, name, viewer, private=private, sdk=sdk)
             assert viewer is not None
@@ -257,9 +265,12 @@ class Commits:
         stored = add.stored
         if wants_lfs(rules, self._limits, add.path, stored.size, add.sample):
             # A client that cannot upload by LFS sent it in the commit; what the repository holds is the same.
+            if add.data is not None:
+                self._blobs.put(add.data)
             self.grant(connection, repo.id, stored)
             return self._register(connection, pointer(stored.sha256, stored.size), stored, lfs=True)
-        return self._register(connection, self._blobs.read(stored.sha256), stored, lfs=False)
+        content = add.data if add.data is not None else self._blobs.read(stored.sha256)
+        return self._register(connection, content, stored, lfs=False, data=add.data)
 
     def _add_lfs(self, connection: Connection, repo: Row[Any], add: AddLfs) -> str:
         size = connection.scalar(
@@ -273,10 +284,14 @@ class Commits:
         stored = StoredBlob(add.sha256, int(size))
         return self._register(connection, pointer(*stored), stored, lfs=True)
 
-    def _register(self, connection: Connection, in_git: bytes, stored: StoredBlob, *, lfs: bool) -> str:
+    def _register(
+        self, connection: Connection, in_git: bytes, stored: StoredBlob, *, lfs: bool, data: bytes | None = None
+    ) -> str:
         oid = blob_oid(in_git)
         if connection.scalar(select(db.blob.c.oid).where(db.blob.c.oid == oid)) is None:
-            connection.execute(insert(db.blob).values(oid=oid, sha256=stored.sha256, size=stored.size, lfs=lfs))
+            connection.execute(
+                insert(db.blob).values(oid=oid, sha256=stored.sha256, size=stored.size, lfs=lfs, data=data)
+            )
         return oid
 
     def grant(self, connection: Connection, repo_id: int, stored: StoredBlob) -> None:
@@ -311,18 +326,24 @@ class Commits:
         """Return the content of a file of at most ``limit`` bytes; None when there is none or it is larger."""
         entry = trees.find(connection, root, path)
         row = self.blob(connection, entry.oid) if entry and not entry.folder else None
-        return self._blobs.read(row.sha256) if row is not None and row.size <= limit else None
+        return self.content(row) if row is not None and row.size <= limit else None
+
+    def content(self, row: Row[Any]) -> bytes:
+        """Return the content that a row of :meth:`blob` describes."""
+        return bytes(row.data) if row.data is not None else self._blobs.read(row.sha256)
 
     def blob(self, connection: Connection, oid: str) -> Row[Any]:
         """Return the row of a file's content."""
         return connection.execute(select(db.blob).where(db.blob.c.oid == oid)).one()
 
     def blobs(self, connection: Connection, oids: Sequence[str]) -> dict[str, Row[Any]]:
-        """Return the rows of several contents by their ids."""
+        """Return the rows of several contents by their ids, without the contents."""
         found: dict[str, Row[Any]] = {}
         for start in range(0, len(oids), 500):
             part = oids[start : start + 500]
-            found.update((row.oid, row) for row in connection.execute(select(db.blob).where(db.blob.c.oid.in_(part))))
+            query = select(*_DESCRIPTION).where(db.blob.c.oid.in_(part))
+            rows: Sequence[Any] = connection.execute(query).all()
+            found.update((str(row.oid), row) for row in rows)
         return found
 
     def history(self, connection: Connection, repo_id: int, oid: str | None, limit: int) -> list[Row[Any]]:

@@ -27,7 +27,11 @@ from sqlalchemy import (
     event,
     insert,
     select,
+    text,
+    update,
 )
+
+from enfold.errors import EnfoldError
 
 __all__ = [
     "Database",
@@ -44,7 +48,7 @@ __all__ = [
     "tree",
 ]
 
-SCHEMA = "1"
+SCHEMA = "2"
 _metadata = MetaData()
 
 meta = Table("meta", _metadata, Column("key", String, primary_key=True), Column("value", Text, nullable=False))
@@ -159,6 +163,7 @@ blob = Table(
     Column("sha256", String, nullable=False),
     Column("size", Integer, nullable=False),
     Column("lfs", Boolean, nullable=False),
+    Column("data", LargeBinary),  # small contents are here instead of in the store: no file, no flush of their own
 )
 
 #: Which LFS objects a repository was given: knowing a hash is not a right to read the object.
@@ -193,8 +198,11 @@ class Database:
             if found is None:
                 connection.execute(insert(meta).values(key="schema", value=SCHEMA))
                 connection.execute(insert(meta).values(key="secret", value=secrets.token_hex(32)))
+            elif found == "1":
+                connection.execute(text("ALTER TABLE blob ADD COLUMN data BLOB"))
+                connection.execute(update(meta).where(meta.c.key == "schema").values(value=SCHEMA))
             elif found != SCHEMA:
-                raise ValueError(f"the Hub's data has schema {found}, this version reads schema {SCHEMA}")
+                raise EnfoldError(f"the Hub's data has schema {found}; this version reads schema {SCHEMA} and older")
 
     def _prepare_sqlite(self, durable: bool) -> None:
         @event.listens_for(self.engine, "connect")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
@@ -52,22 +54,28 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
 
 
 class FileContent(Response):
-    """A response that sends a file, or the half-open ``span`` of it, a megabyte at a time."""
+    """A response that sends a file (or bytes), or the half-open ``span`` of it, a megabyte at a time."""
 
     def __init__(
-        self, path: Path, size: int, *, span: tuple[int, int] | None, headers: Mapping[str, str], media_type: str
+        self,
+        source: Path | bytes,
+        size: int,
+        *,
+        span: tuple[int, int] | None,
+        headers: Mapping[str, str],
+        media_type: str,
     ) -> None:
         start, stop = span or (0, size)
         all_headers = {**headers, "Content-Length": str(stop - start)}
         if span is not None:
             all_headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
         super().__init__(None, 206 if span is not None else 200, all_headers, media_type)
-        self._path, self._start, self._stop = path, start, stop
+        self._source, self._start, self._stop = source, start, stop
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the file."""
         head = scope["method"] == "HEAD"
-        file = None if head else await run_in_threadpool(self._path.open, "rb")
+        file = None if head else await run_in_threadpool(_open, self._source)
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         if file is None:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -78,8 +86,12 @@ class FileContent(Response):
             while left > 0:
                 piece = await run_in_threadpool(file.read, min(_CHUNK, left))
                 if not piece:
-                    raise OSError(f"{self._path} is shorter than the database says")
+                    raise OSError(f"{self._source!r:.100} is shorter than the database says")
                 left -= len(piece)
                 await send({"type": "http.response.body", "body": piece, "more_body": left > 0})
             if self._stop == self._start:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _open(source: Path | bytes) -> BinaryIO:
+    return io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")

@@ -13,7 +13,7 @@ import json
 import re
 from typing import Any
 
-from enfold.hubserver.commits import AddFile, AddLfs, Copy, Delete, Header, Operation
+from enfold.hubserver.commits import AddFile, AddLfs, Copy, Delete, Header, Operation, inline_file
 from enfold.hubserver.errors import HubServerError
 from enfold.hubserver.settings import Limits
 from enfold.hubserver.store.blobs import BlobStore, BlobWriter, StoredBlob
@@ -146,8 +146,10 @@ class CommitBody:
                 None if parent is None else str(parent),
             )
         elif key == "file":
-            stored, sample = self._content or self._short_content(value)
-            self.operations.append(AddFile(_text(value, "path"), stored, sample))
+            if self._content is not None:
+                self.operations.append(AddFile(_text(value, "path"), *self._content))
+            else:
+                self.operations.append(self._short_file(value))
         elif key == "lfsFile":
             if value.get("algo", "sha256") != "sha256":
                 raise HubServerError(400, f"LFS objects are named by sha256, not {value['algo']!r}")
@@ -162,8 +164,8 @@ class CommitBody:
         else:
             raise HubServerError(400, f"unknown operation {key!r} in a commit")
 
-    def _short_content(self, value: dict[str, Any]) -> tuple[StoredBlob, bytes]:
-        content = _text(value, "content")
+    def _short_file(self, value: dict[str, Any]) -> AddFile:
+        path, content = _text(value, "path"), _text(value, "content")
         if value.get("encoding", "utf-8") == "base64":
             try:
                 data = base64.b64decode(content, validate=True)
@@ -171,9 +173,11 @@ class CommitBody:
                 raise HubServerError(400, f"the content of a file is not base64: {error}") from None
         else:
             data = content.encode()
+        if len(data) <= self._limits.inline_file:
+            return inline_file(path, data)
         with self._blobs.writer(limit=self._limits.degraded_file, what="a file in the commit's body") as writer:
             writer.write(data)
-            return writer.finish(), data[:_SAMPLE]
+            return AddFile(path, writer.finish(), data[:_SAMPLE])
 
     def finish(self) -> tuple[Header, list[Operation]]:
         """Return the header and the operations of the whole body."""

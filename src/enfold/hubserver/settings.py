@@ -16,6 +16,7 @@ class Limits:
 
     Args:
         json_body: the largest JSON or form body (1 MB).
+        inline_file: contents up to this are kept in the database itself (32 kB).
         regular_file: files above this are stored as LFS objects (10 MB).
         binary_regular_file: files that look binary and are above this are stored as LFS objects (1 MB).
         degraded_file: the largest file accepted inside a commit body, from clients that cannot upload by LFS (100 MB).
@@ -28,6 +29,7 @@ class Limits:
     """
 
     json_body: int = _MB
+    inline_file: int = 32_000
     regular_file: int = 10 * _MB
     binary_regular_file: int = _MB
     degraded_file: int = 100 * _MB

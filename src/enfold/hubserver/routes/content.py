@@ -140,7 +140,11 @@ def send_file(call: Call, *, attachment: bool) -> Response:
     if call.request.method == "GET" and (span is None or span[0] == 0):
         call.hub.repositories.count_download(row.id)
     return FileContent(
-        call.hub.blobs.path(blob.sha256), blob.size, span=span, headers=headers, media_type=_media_type(path)
+        bytes(blob.data) if blob.data is not None else call.hub.blobs.path(blob.sha256),
+        blob.size,
+        span=span,
+        headers=headers,
+        media_type=_media_type(path),
     )
 
 

@@ -208,7 +208,7 @@ def blob(call: Call) -> Response:
         text, why = None, "It is too large to be shown here."
         if stored.size <= _PREVIEW:
             try:
-                text = call.hub.blobs.read(stored.sha256).decode("utf-8")
+                text = call.hub.commits.content(stored).decode("utf-8")
             except UnicodeDecodeError:
                 pass
             if text is None or "\0" in text:
