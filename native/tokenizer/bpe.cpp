@@ -65,6 +65,13 @@ void Bpe::prepare() {
     byte_tokens_[byte] = vocab.find(visible);
     if (byte_tokens_[byte] < 0) byte_level_ = false;
   }
+  byte_lengths_.clear();
+  if (byte_level_) {
+    vocab.each([&](std::string_view token, uint32_t id) {
+      byte_lengths_.resize(id + 1);
+      byte_lengths_[id] = uint32_t(utf8_length(token));
+    });
+  }
   raw_ = Vocab();
   if (byte_level_ && ignore_merges) {
     std::string raw;

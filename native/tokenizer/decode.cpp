@@ -24,20 +24,12 @@ void clean_up(std::string& text) {
 
 struct ByteLevelDecoder final : Decoder {
   void run(std::vector<std::string>& tokens) const override {
-    std::string bytes, raw;
-    for (const std::string& token : tokens) {
-      raw.clear();
-      bool mapped = true;
-      for (size_t at = 0; mapped && at < token.size();) {
-        int byte = char_byte(utf8_next(token, at));
-        mapped = byte >= 0;
-        raw.push_back(char(byte));
-      }
-      bytes += mapped ? raw : token;  // an added token is not written in visible characters
-    }
+    std::string bytes;
+    for (const std::string& token : tokens) append_bytes(token, bytes);
     tokens.assign(1, {});
     utf8_append_lossy(bytes, tokens[0]);
   }
+  bool byte_level() const override { return true; }
 };
 
 struct WordPieceDecoder final : Decoder {
@@ -164,6 +156,20 @@ struct DecoderSequence final : Decoder {
 };
 
 }  // namespace
+
+void append_bytes(std::string_view token, std::string& out) {
+  size_t before = out.size();
+  for (size_t at = 0; at < token.size();) {
+    int byte = char_byte(utf8_next(token, at));
+    if (byte < 0) {
+      // An added token.
+      out.resize(before);
+      out.append(token);
+      return;
+    }
+    out.push_back(char(byte));
+  }
+}
 
 DecoderPtr make_decoder(const Json& spec) {
   if (spec.is_null()) return nullptr;

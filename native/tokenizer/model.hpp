@@ -66,6 +66,8 @@ struct Bpe final : Model {
   void tokenize_bytes(std::string_view word, std::vector<int32_t>& out) const;
   // Whether every byte's visible character is a token, and no option stands in the way.
   bool byte_level() const { return byte_level_; }
+  // How many bytes a token stands for, where byte_level() holds.
+  size_t byte_length(int32_t id) const { return byte_lengths_[size_t(id)]; }
   // Whether no token has `mark` after another character: then a text may be cut before every run of it.
   bool cuts_before(std::string_view mark) const;
   // Whether a merge may join a token that ends in byte `left` with one that begins with byte `right`. Where none may, a
@@ -90,6 +92,7 @@ struct Bpe final : Model {
   std::array<int32_t, 256> byte_tokens_{};  // the token of a byte's visible character
   std::vector<bool> junctions_ = std::vector<bool>(65536);
   Vocab raw_;                               // with ignore_merges: tokens as raw bytes
+  std::vector<uint32_t> byte_lengths_;      // by id
   bool byte_level_ = false, plain_ = true;
 };
 

@@ -2,9 +2,11 @@
 
 #include <stdexcept>
 
+#include "tokenizer/cache.hpp"
+
 namespace enfold {
 
-std::vector<Split> Pipeline::splits(std::string_view text, bool tracked, bool map_bytes) const {
+std::vector<Split> Pipeline::pieces(std::string_view text, bool tracked) const {
   std::vector<Split> pieces, made;
   if (text.empty()) return made;
   added->split_raw(Text::from(text, tracked), encode_special_tokens, pieces);
@@ -21,13 +23,54 @@ std::vector<Split> Pipeline::splits(std::string_view text, bool tracked, bool ma
       added->split_normalized(piece.text, encode_special_tokens, made);
     }
   }
+  return made;
+}
+
+std::vector<Split> Pipeline::splits(std::string_view text, bool tracked, bool map_bytes) const {
+  std::vector<Split> made = pieces(text, tracked);
   if (pre_tokenizer) pre_tokenizer->run(made, map_bytes);
   return made;
+}
+
+// Byte-level tokenizers need no text a word: the bytes of a token are as many as its visible characters.
+bool Pipeline::encode_bytes(std::string_view text, int32_t type_id, int32_t word, Encoding& out) const {
+  const auto* bpe = dynamic_cast<const Bpe*>(model.get());
+  const auto* level = dynamic_cast<const ByteLevelPreTokenizer*>(pre_tokenizer.get());
+  if (!bpe || !bpe->byte_level() || !level || !level->use_regex || !scratch) return false;
+  std::unique_ptr<Scratch> own = scratch->take();
+  int32_t index = 0;
+  for (Split& split : pieces(text, true)) {
+    std::string& bytes = split.text.bytes;
+    if (split.added >= 0) {
+      out.push(split.added, type_id, word >= 0 ? word : index, split.text.span(0, bytes.size()), false,
+               std::make_shared<const std::string>(bytes));
+      ++index;
+      continue;
+    }
+    if (level->add_prefix_space && bytes[0] != ' ') split.text.prepend(" ");
+    for (size_t at = 0; at < bytes.size(); ++index) {
+      size_t end = scan_gpt2(bytes, at);
+      std::string_view piece(bytes.data() + at, end - at);
+      own->ids.clear();
+      if (!own->cache.find(piece, bytes.size() - at >= 16, own->ids)) {
+        bpe->tokenize_bytes(piece, own->ids);
+        own->cache.put(piece, own->ids.data(), own->ids.size());
+      }
+      for (int32_t id : own->ids) {
+        size_t next = at + bpe->byte_length(id);
+        out.push(id, type_id, word >= 0 ? word : index, split.text.span(at, next));
+        at = next;
+      }
+    }
+  }
+  scratch->give(std::move(own));
+  return true;
 }
 
 void Pipeline::encode(std::string_view text, int32_t type_id, int32_t word, Encoding& out) const {
   if (!model) throw std::runtime_error("this tokenizer has no model");
   out.model = model;
+  if (encode_bytes(text, type_id, word, out)) return;
   std::vector<Split> words = splits(text, true, true);
   std::vector<Piece> pieces;
   for (size_t i = 0; i < words.size(); ++i) {
@@ -107,12 +150,27 @@ bool Pipeline::id_to_token(int64_t id, std::string& out) const {
 
 std::string Pipeline::decode(const std::vector<int64_t>& ids, bool skip_special_tokens) const {
   std::vector<std::string> tokens;
-  tokens.reserve(ids.size());
-  std::string token;
+  std::string bytes;
+  bool byte_level = decoder && decoder->byte_level();
+  if (!byte_level) tokens.reserve(ids.size());
   for (int64_t id : ids) {
-    if (!id_to_token(id, token)) continue;
-    if (skip_special_tokens && added->is_special(token)) continue;
-    tokens.push_back(token);
+    std::string_view token;
+    if (const AddedToken* known = id >= 0 && id <= INT32_MAX ? added->token(int32_t(id)) : nullptr) {
+      if (skip_special_tokens && added->is_special(known->content)) continue;
+      token = known->content;
+    } else if (model && model->vocab.has_id(id)) {
+      token = model->vocab.token(id);
+    } else {
+      continue;
+    }
+    if (byte_level) append_bytes(token, bytes);
+    else tokens.emplace_back(token);
+  }
+  if (byte_level) {
+    std::string text;
+    text.reserve(bytes.size());
+    utf8_append_lossy(bytes, text);
+    return text;
   }
   if (decoder) decoder->run(tokens);
   std::string text;

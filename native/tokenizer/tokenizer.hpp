@@ -29,10 +29,14 @@ struct Pipeline {
   bool encode_special_tokens = false;
   std::shared_ptr<ScratchPool> scratch;  // word caches, valid for this pipeline only
 
+  // The text cut at added tokens, and normalized between them.
+  std::vector<Split> pieces(std::string_view text, bool tracked) const;
   // The text cut into added tokens and words.
   std::vector<Split> splits(std::string_view text, bool tracked, bool map_bytes) const;
   // One sequence without special tokens. `word`: the index that all its words get, or -1 to number them.
   void encode(std::string_view text, int32_t type_id, int32_t word, Encoding& out) const;
+  // As encode(), for byte-level tokenizers; false for others.
+  bool encode_bytes(std::string_view text, int32_t type_id, int32_t word, Encoding& out) const;
   // Truncates, adds special tokens, pads.
   Encoding finish(Encoding first, std::optional<Encoding> second, bool add_special_tokens) const;
 

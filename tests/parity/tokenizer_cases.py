@@ -91,6 +91,17 @@ def cut(tokenizer: Any, index: int, given: list[str]) -> Any:
         return False
 
 
+def code_points(library: Any) -> dict[str, Any]:
+    """Every scalar value between letters, a thousand to a text, normalized and cut by BERT's components."""
+    bert, split = library.normalizers.BertNormalizer(), library.pre_tokenizers.BertPreTokenizer()
+    scalars = [chr(code) for code in range(0x110000) if not 0xD800 <= code <= 0xDFFF]
+    given = ["a" + "b|a".join(scalars[at : at + 1000]) + "b" for at in range(0, len(scalars), 1000)]
+    return {
+        "normalized": [bert.normalize_str(text) for text in given],
+        "cut": [[word for word, _ in split.pre_tokenize_str(text)] for text in given],
+    }
+
+
 def components(library: Any) -> dict[str, Any]:
     """What every component makes of texts on its own. ``library`` is the tokenizers package."""
     norm, pre, dec, proc = library.normalizers, library.pre_tokenizers, library.decoders, library.processors
