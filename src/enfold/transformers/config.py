@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from enfold.errors import EnfoldError, nearest
 from enfold.log import get_logger
-from enfold.transformers.sharing import PushToHubMixin, split_fetch_arguments
+from enfold.transformers.sharing import PushToHubMixin, UnknownField, split_fetch_arguments
 
 __all__ = ["CONFIG_MAPPING", "AutoConfig", "ConfigError", "PreTrainedConfig", "PretrainedConfig", "RopeConfig"]
 
@@ -139,7 +139,7 @@ class PretrainedConfig(PushToHubMixin):
             real = self._canonical(name)
             if real != name:
                 return getattr(self, real)
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{nearest(name, vars(self))}")
+        raise UnknownField(type(self).__name__, name, vars(self))
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(self._canonical(name), value)

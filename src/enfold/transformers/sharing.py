@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["PushToHubMixin", "split_fetch_arguments"]
+from enfold.errors import nearest
+
+__all__ = ["PushToHubMixin", "UnknownField", "split_fetch_arguments"]
 
 # Arguments that say where a file is found, passed on to ``find_file``.
 FETCH = ("subfolder", "revision", "cache_dir", "token", "local_files_only", "force_download")
@@ -40,6 +43,18 @@ def split_fetch_arguments(kwargs: dict[str, Any]) -> tuple[dict[str, Any], dict[
         elif name not in IGNORED:
             rest[name] = value
     return where, rest
+
+
+class UnknownField(AttributeError):
+    """A configuration has no such field. The nearest name is looked for when the text is read: ``hasattr`` and
+    ``getattr`` with a default, which are asked often, must not pay for it."""
+
+    def __init__(self, owner: str, name: str, known: Iterable[str]) -> None:
+        super().__init__(owner, name, known)
+        self.owner, self.field, self.known = owner, name, list(known)
+
+    def __str__(self) -> str:
+        return f"{self.owner} has no attribute {self.field!r}{nearest(self.field, self.known)}"
 
 
 class PushToHubMixin:

@@ -8,8 +8,8 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from enfold.errors import EnfoldError, nearest
-from enfold.transformers.sharing import PushToHubMixin, split_fetch_arguments
+from enfold.errors import EnfoldError
+from enfold.transformers.sharing import PushToHubMixin, UnknownField, split_fetch_arguments
 
 __all__ = ["GenerationConfig", "GenerationError"]
 
@@ -148,7 +148,7 @@ class GenerationConfig(PushToHubMixin):
         def __setattr__(self, name: str, value: Any) -> None: ...
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"GenerationConfig has no attribute {name!r}{nearest(name, self.FIELDS)}")
+        raise UnknownField("GenerationConfig", name, self.FIELDS)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, GenerationConfig) and self.to_dict() == other.to_dict()
