@@ -230,7 +230,8 @@ def on(
     if api_name is False:
         api_visibility, api_name = api_visibility or "private", None
     visibility = api_visibility or ("undocumented" if show_api is False else "public")
-    mode = trigger_mode or (triggers[0].mode if len(triggers) == 1 else "once")
+    modes = {trigger.mode for trigger in triggers}
+    mode = trigger_mode or (modes.pop() if len(modes) == 1 else "once")
 
     def attach(function: Callable[..., Any] | None) -> Dependency:
         chain = next((trigger for trigger in triggers if isinstance(trigger, _Chain)), None)
