@@ -1,0 +1,50 @@
+"""What every call to the Hub needs: its address, a token, and one way to send."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from enfold.hub import constants, http
+from enfold.hub.validation import plural, validate_repo_id
+
+__all__ = ["Caller", "Patterns", "Token"]
+
+Token = bool | str | None
+Patterns = Sequence[str] | str | None
+
+
+class Caller:
+    """A Hub's address and a token, and requests with both; what :class:`~enfold.hub.HfApi` is built on."""
+
+    def __init__(
+        self,
+        endpoint: str | None = None,
+        token: Token = None,
+        library_name: str | None = None,
+        library_version: str | None = None,
+        user_agent: Any = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        self._endpoint = endpoint.rstrip("/") if endpoint else None
+        self.token = token
+        self.library_name, self.library_version = library_name, library_version
+        self.user_agent, self.headers = user_agent, headers
+
+    @property
+    def endpoint(self) -> str:
+        """The Hub's address; without one of its own, what ``HF_ENDPOINT`` says now."""
+        return self._endpoint or constants.endpoint()
+
+    def _token(self, token: Token) -> Token:
+        return self.token if token is None else token
+
+    def _api(self, repo_id: str, repo_type: str | None) -> str:
+        validate_repo_id(repo_id)
+        return f"{self.endpoint}/api/{plural(repo_type)}/{repo_id}"
+
+    def _send(self, method: str, url: str, token: Token, **options: Any) -> Any:
+        return http.request(method, url, token=self._token(token), **options)
+
+    def _page(self, repo_id: str, kind: str) -> str:
+        return f"{self.endpoint}/{constants.REPO_TYPES_URL_PREFIXES.get(kind, '')}{repo_id}"
