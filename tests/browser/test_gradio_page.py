@@ -200,6 +200,16 @@ def test_right_to_left_pages_keep_their_shape(page: Any, all_of_it: str) -> None
     assert label["x"] > box["x"] + box["width"] / 2
 
 
+def test_a_field_grows_with_its_text_up_to_its_limit(page: Any, demo: str) -> None:
+    open_page(page, demo)
+    field = page.get_by_label("Headline")
+    small = field.bounding_box()["height"]
+    field.fill("line\n" * 6)
+    grown = field.bounding_box()["height"]
+    field.fill("line\n" * 60)
+    assert small == 64 and small + 60 < grown < field.bounding_box()["height"] <= 462
+
+
 def test_fields_in_a_row_share_its_width(new_page: Callable[..., Any]) -> None:
     with gr.Blocks() as blocks, gr.Row():
         gr.Textbox(label="Wide", scale=3)

@@ -274,10 +274,17 @@ class Textbox extends Base {
   grow() {
     const el = this.el;
     if (el.tagName !== "TEXTAREA") return;
+    const { lines = 1, max_lines } = this.props;
+    if (CSS.supports("field-sizing", "content")) {
+      // The browser does it, without measuring.
+      const high = (count) => `${count * 22 + 20}px`;
+      Object.assign(el.style, { fieldSizing: "content", minHeight: high(lines), maxHeight: high(max_lines ?? Math.max(20, lines)) });
+      return;
+    }
     requestAnimationFrame(() => {
       const line = parseFloat(getComputedStyle(el).lineHeight) || 22;
       const edge = el.offsetHeight - el.clientHeight + 18;
-      const most = (this.props.max_lines ?? Math.max(20, this.props.lines || 1)) * line + edge;
+      const most = (max_lines ?? Math.max(20, lines)) * line + edge;
       el.style.height = "auto";
       el.style.height = `${Math.min(el.scrollHeight + el.offsetHeight - el.clientHeight, most)}px`;
       el.style.overflowY = el.scrollHeight > most ? "auto" : "hidden";
