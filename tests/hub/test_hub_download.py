@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -359,3 +361,48 @@ def test_settings_are_read_when_they_are_used(monkeypatch: pytest.MonkeyPatch, t
     assert str(tmp_path / "other") == constants.HF_HUB_CACHE
     with pytest.raises(AttributeError, match="did you mean 'HF_HUB_CACHE'"):
         constants.HF_HUB_CACH
+
+
+def test_an_argument_that_never_was_is_refused(filled: str) -> None:
+    assert hub.hf_hub_download(filled, "config.json", resume_download=True, proxies=None)
+    with pytest.raises(TypeError, match="did you mean 'revision'"):
+        hub.hf_hub_download(filled, "config.json", revison="main")
+    with pytest.raises(TypeError, match="did you mean 'allow_patterns'"):
+        hub.snapshot_download(filled, allow_pattern="*.json")
+    with pytest.raises(TypeError, match="allow_pattern"):
+        hub.upload_folder(repo_id=filled, folder_path=".", allow_pattern="*")
+
+
+SNAPSHOT = """
+import sys
+import time
+from enfold.hub import snapshot_download
+print("ready", flush=True)
+try:
+    print(snapshot_download(sys.argv[1], max_workers=4))
+except KeyboardInterrupt:
+    print("stopped")
+    sys.exit(130)
+"""
+
+
+def test_ctrl_c_stops_at_once_and_leaves_nothing_broken(api: HfApi, repo_id: str, server: Any, cache: Path) -> None:
+    contents = {f"part-{number}.bin": os.urandom(12_000_000) for number in range(4)}
+    operations = [hub.CommitOperationAdd(name, content) for name, content in contents.items()]
+    api.create_commit(repo_id, operations, commit_message="Large files")
+    process = subprocess.Popen(
+        [sys.executable, "-c", SNAPSHOT, repo_id], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    blobs = cache / f"models--{repo_id.replace('/', '--')}" / "blobs"
+    deadline = time.monotonic() + 20
+    while not list(blobs.glob("*.incomplete")) and time.monotonic() < deadline:
+        time.sleep(0.001)
+    process.send_signal(signal.SIGINT)
+    begin = time.monotonic()
+    out, errors = process.communicate(timeout=20)
+    assert process.returncode == 130 and "stopped" in out and "Traceback" not in errors
+    assert time.monotonic() - begin < 5
+    assert len([path for path in blobs.iterdir() if len(path.name) == 64]) < 4
+    folder = Path(hub.snapshot_download(repo_id))
+    assert all((folder / name).read_bytes() == content for name, content in contents.items())
+    assert not list(blobs.glob("*.incomplete"))

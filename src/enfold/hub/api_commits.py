@@ -26,7 +26,7 @@ from enfold.hub.types import (
     CommitInfo,
     RepoUrl,
 )
-from enfold.hub.validation import check_repo_type
+from enfold.hub.validation import check_repo_type, check_retired
 from enfold.log import get_logger
 
 __all__ = ["CommitCalls"]
@@ -254,6 +254,7 @@ class CommitCalls(RepositoryCalls, FileCalls):
         Raises:
             ValueError: the folder does not exist.
         """
+        check_retired("upload_folder", ignored)
         folder = os.path.expanduser(folder_path)
         if not os.path.isdir(folder):
             raise ValueError(f"there is no folder {str(folder_path)!r} to upload")

@@ -24,7 +24,7 @@ from enfold.hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from enfold.hub.validation import check_filename, check_repo_type, validate_repo_id
+from enfold.hub.validation import check_filename, check_repo_type, check_retired, validate_repo_id
 from enfold.log import get_logger
 from enfold.progress import Progress
 
@@ -33,6 +33,7 @@ __all__ = ["HfFileMetadata", "get_hf_file_metadata", "hf_hub_download", "hf_hub_
 _log = get_logger(__name__)
 
 _ATTEMPTS = 5
+_ARGUMENTS = "subfolder repo_type revision cache_dir local_dir force_download token local_files_only endpoint".split()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,6 +175,8 @@ def hf_hub_download(
         >>> hf_hub_download("openai-community/gpt2", "config.json")  # doctest: +SKIP
         '…/models--openai-community--gpt2/snapshots/607a30d7…/config.json'
     """
+    check_retired("hf_hub_download", ignored, _ARGUMENTS)
+    token = ignored.get("use_auth_token") if token is None else token
     validate_repo_id(repo_id)
     if dry_run:
         raise ValueError("dry_run is not offered: get_paths_info and list_repo_tree tell sizes without downloading")

@@ -19,12 +19,16 @@ from enfold.hub.errors import (
 )
 from enfold.hub.parallel import run_all
 from enfold.hub.types import RepoFile
-from enfold.hub.validation import check_filename, check_repo_type, validate_repo_id
+from enfold.hub.validation import check_filename, check_repo_type, check_retired, validate_repo_id
 from enfold.progress import Progress
 
 __all__ = ["filter_repo_objects", "snapshot_download"]
 
 T = TypeVar("T")
+_ARGUMENTS = (
+    "repo_type revision cache_dir local_dir force_download token local_files_only endpoint "
+    "allow_patterns ignore_patterns max_workers"
+).split()
 Patterns = Sequence[str] | str | None
 
 
@@ -117,6 +121,8 @@ def snapshot_download(
         >>> snapshot_download("openai-community/gpt2", allow_patterns="*.json")  # doctest: +SKIP
         '…/models--openai-community--gpt2/snapshots/607a30d7…'
     """
+    check_retired("snapshot_download", ignored, _ARGUMENTS)
+    token = ignored.get("use_auth_token") if token is None else token
     validate_repo_id(repo_id)
     kind = check_repo_type(repo_type)
     revision = revision or constants.DEFAULT_REVISION

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from enfold.errors import nearest
 from enfold.hub.errors import HFValidationError
 
-__all__ = ["check_filename", "check_repo_type", "plural", "validate_repo_id"]
+__all__ = ["check_filename", "check_repo_type", "check_retired", "plural", "validate_repo_id"]
 
 _ID = re.compile(r"\b[\w\-.]{1,96}\b(/\b[\w\-.]{1,96}\b)?")
 _TYPES = ("model", "dataset", "space")
@@ -50,6 +51,21 @@ def check_repo_type(repo_type: str | None) -> str:
 def plural(repo_type: str | None) -> str:
     """Return a repository type as addresses write it: "models", "datasets", "spaces"."""
     return check_repo_type(repo_type) + "s"
+
+
+#: arguments that older versions of the ecosystem's client took and that change nothing any more
+RETIRED = frozenset(
+    "resume_download proxies local_dir_use_symlinks legacy_cache_layout force_filename use_auth_token tqdm_class "
+    "multi_commits multi_commits_verbose repo_size_limit".split()
+)
+
+
+def check_retired(function: str, given: Iterable[str], known: Iterable[str] = ()) -> None:
+    """Raise a TypeError for an argument that was never one; retired ones are accepted and change nothing."""
+    for name in given:
+        if name not in RETIRED:
+            hint = nearest(name, known)
+            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}{hint}")
 
 
 def check_filename(filename: str | None, subfolder: str | None = None) -> str:
