@@ -6,6 +6,7 @@
 #include <nanobind/stl/string.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "arrow/strings.hpp"
 
@@ -74,6 +75,27 @@ void register_columns(nb::module_& module) {
            })
       .def("__repr__",
            [](const TokenColumn& self) { return "TokenColumn(" + std::to_string(self.rows) + " rows, " + std::to_string(self.total()) + " values)"; })
+      .def("__getstate__",
+           [](const TokenColumn& self) {
+             std::vector<int32_t> offsets(self.rows + 1);
+             for (size_t i = 0; i < self.rows; ++i) offsets[i + 1] = offsets[i] + int32_t(self.length(i));
+             return nb::make_tuple(nb::bytes(offsets.data(), offsets.size() * 4), nb::bytes(self.row(0), self.total() * 4));
+           })
+      .def("__setstate__",
+           [](TokenColumn& self, const nb::tuple& state) {
+             auto offsets = nb::cast<nb::bytes>(state[0]), values = nb::cast<nb::bytes>(state[1]);
+             auto batch = std::make_shared<enfold::FlatBatch>();
+             size_t rows = offsets.size() / 4, count = values.size() / 4;
+             batch->offsets.resize(rows);
+             std::memcpy(batch->offsets.data(), offsets.data(), rows * 4);
+             bool good = rows > 0 && batch->offsets[0] == 0 && size_t(batch->offsets[rows - 1]) == count &&
+                         std::is_sorted(batch->offsets.begin(), batch->offsets.end());
+             if (!good) throw nb::value_error("not the state of a TokenColumn");
+             batch->ids = std::make_unique<int32_t[]>(count + 1);
+             std::memcpy(batch->ids.get(), values.data(), count * 4);
+             const int32_t* data = batch->ids.get();
+             new (&self) TokenColumn{std::move(batch), data, 0, rows - 1};
+           })
       .def(
           "tolist",
           [](const TokenColumn& self) {

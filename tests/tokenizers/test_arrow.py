@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import resource
 import subprocess
 import sys
@@ -87,6 +89,14 @@ def test_a_column_is_a_sequence_of_rows() -> None:
         column[3]
     assert array("i", column[1:].values) == array("i", rows[1] + rows[2])
     assert list(column[1:].offsets) == [0, 4, 7] and column.offsets.format == "i"
+
+
+def test_a_column_survives_pickle_and_copies() -> None:
+    column = bert().encode_arrow(TEXTS)["input_ids"][2:5]
+    for again in (pickle.loads(pickle.dumps(column)), copy.deepcopy(column)):
+        assert again == column and pa.array(again).to_pylist() == column.tolist()
+    empty = pickle.loads(pickle.dumps(bert().encode_arrow([])["input_ids"]))
+    assert empty.tolist() == []
 
 
 def test_arrow_sees_the_buffers_themselves() -> None:

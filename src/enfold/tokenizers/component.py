@@ -1,4 +1,4 @@
-"""What normalizers, pre-tokenizers, post-processors and decoders share: settings that are an object of tokenizer.json."""
+"""What normalizers, pre-tokenizers, post-processors and decoders share: settings kept as tokenizer.json has them."""
 
 from __future__ import annotations
 
