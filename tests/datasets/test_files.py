@@ -71,7 +71,7 @@ def test_csv_options(tmp_path: Path) -> None:
     latin = tmp_path / "c.csv"
     latin.write_bytes("t\ncafé\n".encode("latin-1"))
     assert load("csv", str(latin), encoding="latin-1")["t"][:] == ["café"]
-    with pytest.raises(DatasetGenerationError, match=r"c\.csv.*UTF-8"):
+    with pytest.raises(DatasetGenerationError, match=r"c\.csv, line 2: not UTF-8 text"):
         load("csv", str(latin))
     short = write(tmp_path, "d.csv", "x,y\n1,2\n3\n")
     assert load("csv", short)[:] == {"x": [1, 3], "y": [2.0, None]}

@@ -198,15 +198,17 @@ def read(lib: Any, folder: str, cache: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run the cases and print what was seen."""
+    """Save; then, where the other side has saved, run the cases and print what was seen."""
     name, folder, mine, theirs = sys.argv[1:5]
     lib = importlib.import_module(name)
     lib.disable_progress_bars()
     cache = os.path.join(mine, "cache")
     os.makedirs(cache, exist_ok=True)
-    result = run(lib, folder, cache)
     save(lib, mine)
-    result["read"] = read(lib, theirs, cache) if os.path.isdir(os.path.join(theirs, "saved")) else None
+    if not os.path.isdir(os.path.join(theirs, "saved")):
+        return  # the other side goes first
+    result = run(lib, folder, cache)
+    result["read"] = read(lib, theirs, cache)
     print(json.dumps(result))
 
 

@@ -30,7 +30,7 @@ def both(peer: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> 
         command = [sys.executable, str(CASES), "enfold.datasets", str(folder), str(mine), str(theirs)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-4000:]
-        return json.loads(done.stdout.splitlines()[-1])
+        return json.loads(done.stdout.splitlines()[-1]) if done.stdout else {}
 
     ours()
     peers = peer(CASES, "datasets", folder, theirs, mine)

@@ -27,7 +27,7 @@ _MISSING = [
     *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A"),
     *("NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
 ]
-_BLOCK = 4 << 20
+_BLOCK = 1 << 20
 
 
 class Builder(DatasetBuilder):
@@ -127,7 +127,8 @@ class Builder(DatasetBuilder):
         header = self.options.header
         if header == "infer":
             header = None if given else 0
-        lines = io.TextIOWrapper(io.BytesIO(memoryview(data)), "utf-8", newline="")
+        head = memoryview(data)[:_BLOCK]
+        lines = io.TextIOWrapper(io.BytesIO(head), "utf-8", errors="replace", newline="")
         for _ in range(skip):
             lines.readline()
         reader = self._reader(lines)
@@ -156,6 +157,9 @@ class Builder(DatasetBuilder):
                     data, skip = self._evened(data, names, skip, name), 0
                     continue
                 raise DatasetGenerationError(self._where(data, names, skip, types, name, text)) from error
+            binary = [f.name for f in table.schema if pa.types.is_binary(f.type) and f.name not in types]
+            if binary:  # what Arrow makes of bytes that are no text
+                raise DatasetGenerationError(self._not_text(data, name))
             # dates and times stay text unless they were asked for
             dates = [f.name for f in table.schema if pa.types.is_temporal(f.type) and f.name not in types]
             if not dates:
@@ -297,11 +301,21 @@ class Builder(DatasetBuilder):
                     except pa.ArrowInvalid:
                         line = skip + reader.line_num
                         return f"{name}, line {line}, column {column!r}: {value!r} is no {types[column]}"
-        except UnicodeDecodeError as error:
-            return f"{name}: not UTF-8 text ({error}); pass encoding="
+        except UnicodeDecodeError:
+            return self._not_text(data, name)
         except csv.Error as error:
             return f"{name}: {error}"
         return f"{name}: {text}"
+
+    @staticmethod
+    def _not_text(data: pa.Buffer, name: str) -> str:
+        raw = data.to_pybytes()
+        try:
+            raw.decode()
+        except UnicodeDecodeError as error:
+            line = raw.count(b"\n", 0, error.start) + 1
+            return f"{name}, line {line}: not UTF-8 text ({error}); pass encoding="
+        return f"{name}: not UTF-8 text; pass encoding="
 
 
 def _texts(values: Any) -> list[str]:

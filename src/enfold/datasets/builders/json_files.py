@@ -67,7 +67,7 @@ class Builder(DatasetBuilder):
             rows = self._rows(data, name)
             lines = "\n".join([json.dumps(row, ensure_ascii=False) for row in rows])
             data = pa.py_buffer(lines.encode())
-        if not memoryview(data).nbytes or not bytes(memoryview(data)).strip():
+        if not bytes(memoryview(data)[:64]).strip() and not data.to_pybytes().strip():
             return
         yield self._parse(data, name)
 
