@@ -353,3 +353,23 @@ def test_splits_are_mapped_together() -> None:
     labels = DatasetDict({"train": words(3), "test": words(2)}).class_encode_column("text")
     assert labels["train"].features["text"].names == labels["test"].features["text"].names == ["w0 x", "w1 x", "w2 x"]
     assert splits.shuffle(seed=1)["train"]["n"][:] == words(3).shuffle(seed=1)["n"][:]
+
+
+def test_types_widen_after_rows_are_on_disk_and_features_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from enfold.datasets import writer
+
+    monkeypatch.setattr(writer, "FLUSH_BYTES", 1)
+    (tmp_path / "a.csv").write_text("n,label\n" + "".join(f"{i},{i % 2}\n" for i in range(6)))
+    features = Features({"n": Value("int64"), "label": ClassLabel(names=["x", "y"])})
+    dataset = load_dataset("csv", data_files=str(tmp_path / "a.csv"), split="train", features=features)
+
+    def grow(batch: Any) -> dict[str, Any]:
+        return {"v": [None if n < 2 else n if n < 4 else n + 0.5 for n in batch["n"]]}
+
+    made = dataset.map(grow, batched=True, batch_size=2)
+    again = dataset.map(grow, batched=True, batch_size=2)
+    for found in (made, again):
+        assert found["v"][:] == [None, None, 2.0, 3.0, 4.5, 5.5] and found["n"][:] == list(range(6))
+        assert found.features == Features({**features, "v": Value("float64")})
+    assert made.cache_files == again.cache_files
+    assert not [name for name in os.listdir(dataset._cache_dir or "") if name.startswith(".tmp")]

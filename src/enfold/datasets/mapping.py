@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -216,7 +217,11 @@ def map_dataset(
         return dataset._derived(source, made, fingerprint)
 
     update: bool | None = None
-    with TableWriter(path) as writer, Progress(len(dataset), desc or "Map", unit="examples") as bar:
+    describe = partial(_result_features, task)
+    with (
+        TableWriter(path, describe=describe) as writer,
+        Progress(len(dataset), desc or "Map", unit="examples") as bar,
+    ):
         for start, stop, made in _ordered(task, lambda a, b, rank: _apply(task, a, b, rank), num_proc or 1):
             if update is None:
                 update = made is not None
@@ -224,8 +229,6 @@ def map_dataset(
                 raise MapOutputError("the function returned None for some rows and columns for others")
             if made is not None:
                 try:
-                    if writer.schema is None and path is not None:
-                        _describe(writer, task, made)
                     writer.write(made)
                 except pa.ArrowInvalid as error:
                     raise MapOutputError(f"rows {start} to {stop - 1}: {error}") from error
@@ -234,19 +237,12 @@ def map_dataset(
             return dataset
         assert writer.schema is not None
         features = _result_features(task, writer.schema)
-        if path is not None:
-            writer.schema = writer.schema.with_metadata(features.arrow_schema.metadata)
         source = writer.finish()
     return dataset._derived(source, features, fingerprint)
 
 
 def _identity(batch: Any) -> Any:
     return batch
-
-
-def _describe(writer: TableWriter, task: _Task, table: pa.Table) -> None:
-    """Give the file's schema the features, before its first row is written."""
-    writer.schema = table.schema.with_metadata(_result_features(task, table.schema).arrow_schema.metadata)
 
 
 def _result_features(task: _Task, schema: pa.Schema) -> Features:

@@ -6,10 +6,12 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
 
+from .features.features import Features
 from .source import TableSource, cast_table, open_arrow
 
 __all__ = ["TableWriter", "session_folder", "widen"]
@@ -59,6 +61,7 @@ class TableWriter:
         path: the Arrow stream file to write, or None to keep the rows in memory. It appears under its name only when
             :meth:`finish` has been called.
         schema: the columns and types that are known beforehand; a table that does not fit is an error.
+        describe: from the columns' types to the features that the file's metadata holds.
 
     Example:
         >>> with TableWriter(None) as writer:
@@ -67,7 +70,13 @@ class TableWriter:
         1
     """
 
-    def __init__(self, path: str | None, schema: pa.Schema | None = None) -> None:
+    def __init__(
+        self,
+        path: str | None,
+        schema: pa.Schema | None = None,
+        describe: Callable[[pa.Schema], Features] | None = None,
+    ) -> None:
+        self._describe = describe or Features.from_arrow_schema
         self.path = path
         self.fixed = schema
         self.schema = schema
@@ -151,9 +160,7 @@ class TableWriter:
         assert self.schema is not None
         if self.schema.metadata and b"huggingface" in self.schema.metadata:
             return self.schema
-        from .features.features import Features
-
-        return self.schema.with_metadata(Features.from_arrow_schema(self.schema).arrow_schema.metadata)
+        return self.schema.with_metadata(self._describe(self.schema).arrow_schema.metadata)
 
     def _flush(self) -> None:
         if not self._pending:
