@@ -173,10 +173,15 @@ class Pipeline(PushToHubMixin):
         if isinstance(inputs, list):
             return self.run_many(inputs, size, *steps) if inputs else []
         if (
-            hasattr(inputs, "__getitem__")
-            and hasattr(inputs, "__len__")
-            and not isinstance(inputs, str | dict | tuple | bytes)
-        ) and not hasattr(inputs, "shape") and not hasattr(inputs, "keys") and not hasattr(inputs, "messages"):
+            (
+                hasattr(inputs, "__getitem__")
+                and hasattr(inputs, "__len__")
+                and not isinstance(inputs, str | dict | tuple | bytes)
+            )
+            and not hasattr(inputs, "shape")
+            and not hasattr(inputs, "keys")
+            and not hasattr(inputs, "messages")
+        ):
             return self._stream((inputs[place] for place in range(len(inputs))), WINDOW, size, steps)
         return self.run_single(inputs, *steps)
 
@@ -207,7 +212,7 @@ class Pipeline(PushToHubMixin):
         return [self.run_single(item, preprocess_params, forward_params, postprocess_params) for item in inputs]
 
     def save_pretrained(self, save_directory: str, safe_serialization: bool = True, **kwargs: Any) -> None:
-        """Write the model and its tokenizer or processors into a folder, from which ``pipeline`` makes the same again."""
+        """Write the model and its tokenizer or processors into a folder that ``pipeline`` reads."""
         self.model.save_pretrained(save_directory, safe_serialization=safe_serialization, **kwargs)
         for part in (self.tokenizer, self.feature_extractor, self.image_processor, self.processor):
             if part is not None:

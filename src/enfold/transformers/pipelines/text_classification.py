@@ -80,11 +80,11 @@ class TextClassificationPipeline(Pipeline):
             return self.tokenizer(texts, return_tensors=tensors, **arguments)
         return self.tokenizer(texts, [second or "" for second in seconds], return_tensors=tensors, **arguments)
 
-    def preprocess(self, inputs: Any, **tokenizer_kwargs: Any) -> Any:
+    def preprocess(self, inputs: Any, **tokenizer_kwargs: Any) -> Any:  # type: ignore[override]
         """Turn one text or pair into model inputs [1, tokens]."""
         return self._encode([inputs], tokenizer_kwargs, "pt")
 
-    def _forward(self, model_inputs: Any, **_: Any) -> Any:
+    def _forward(self, model_inputs: Any, **_: Any) -> Any:  # type: ignore[override]
         return self.model(**model_inputs)
 
     def run_many(
@@ -117,7 +117,7 @@ class TextClassificationPipeline(Pipeline):
                     answers[places[index]] = self.postprocess({"logits": row[None]}, **postprocess_params)
         return answers
 
-    def postprocess(
+    def postprocess(  # type: ignore[override]
         self, model_outputs: Any, function_to_apply: str | None = None, top_k: int | None = 1, _legacy: bool = True
     ) -> Any:
         """Turn logits [1, labels] into a label with its score, or into several."""

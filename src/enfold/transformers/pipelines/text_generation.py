@@ -124,7 +124,7 @@ class TextGenerationPipeline(Pipeline):
             after["skip_special_tokens"] = skip_special_tokens
         return before, generate_kwargs, after
 
-    def __call__(self, text_inputs: Any, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, text_inputs: Any, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
         """Continue a prompt, a conversation, a list of either, a generator or a data set."""
         if _is_chat(text_inputs):
             return super().__call__(Chat(text_inputs), *args, **kwargs)
@@ -134,7 +134,7 @@ class TextGenerationPipeline(Pipeline):
 
     # --- steps
 
-    def preprocess(
+    def preprocess(  # type: ignore[override]
         self,
         prompt_text: Any,
         prefix: str | None = None,
@@ -220,7 +220,7 @@ class TextGenerationPipeline(Pipeline):
         pad = self.tokenizer.pad_token_id
         return self.tokenizer.eos_token_id if pad is None else pad
 
-    def _forward(self, model_inputs: dict[str, Any], **generate_kwargs: Any) -> dict[str, Any]:
+    def _forward(self, model_inputs: Any, **generate_kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         ids, mask = model_inputs["input_ids"], model_inputs.get("attention_mask")
         if ids.shape[1] == 0:
             ids = mask = None
@@ -268,7 +268,7 @@ class TextGenerationPipeline(Pipeline):
                     )
         return answers
 
-    def postprocess(
+    def postprocess(  # type: ignore[override]
         self,
         model_outputs: dict[str, Any],
         return_type: ReturnType = ReturnType.FULL_TEXT,

@@ -112,8 +112,8 @@ def _choose(source: files.Source, model_type: str | None) -> Any:
             logger.info("no class of its own for %s: its tokenizer.json says everything", name)
             return classes.PreTrainedTokenizerFast
         raise files.NoTokenizer(
-            f"{source.name!r} asks for the tokenizer class {name!r}{nearest(name, classes.__all__)}, which is not here, "
-            f"and has no {files.TOKENIZER}"
+            f"{source.name!r} asks for the tokenizer class {name!r}{nearest(name, classes.__all__)}, which is not "
+            f"here, and has no {files.TOKENIZER}"
         )
     if model_type is None:
         model_type = (source.json("config.json") or {}).get("model_type")

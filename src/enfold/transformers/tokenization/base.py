@@ -78,10 +78,8 @@ class PreTrainedTokenizerBase(Vocabulary, Padding, ChatTemplates, PushToHubMixin
         tokens = {
             name: settings.pop(name)
             for name in list(settings)
-            if (name.endswith("_token")
-            and isinstance(settings[name], str | Mapping | type(None)))
-            or (name.endswith("_token")
-            and hasattr(settings[name], "content"))
+            if (name.endswith("_token") and isinstance(settings[name], str | Mapping | type(None)))
+            or (name.endswith("_token") and hasattr(settings[name], "content"))
         }
         extra = settings.pop("additional_special_tokens", None) or settings.pop("extra_special_tokens", None) or []
         settings.pop("extra_special_tokens", None)
@@ -395,7 +393,7 @@ class PreTrainedTokenizerBase(Vocabulary, Padding, ChatTemplates, PushToHubMixin
         if verbose and not options.truncates:
             self._warn_length(data["input_ids"])
         if not batched and tensors is None and not overflow:
-            data = {key: value[0] for key, value in data.items()}
+            data = {key: value if key == "length" else value[0] for key, value in data.items()}
         return BatchEncoding(data, encodings if rows is None else rows, tensor_type=tensors)
 
     def _fill_columns(

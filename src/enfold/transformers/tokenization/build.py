@@ -1,4 +1,4 @@
-"""Core tokenizers from the vocabulary files of before tokenizer.json: vocab.txt, vocab.json with merges.txt, tokenizer.model."""
+"""Core tokenizers from vocabulary files: vocab.txt, vocab.json with merges.txt, tokenizer.model."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def read_merges(merges: str | os.PathLike[str] | list[Any]) -> list[tuple[str, s
 def word_piece(
     vocab: dict[str, int], unk: str, sep: str, cls: str, lower: bool, chinese: bool, accents: bool | None
 ) -> Tokenizer:
-    """Return BERT's tokenizer: its normalizer, words at spaces and punctuation, WordPiece, ``[CLS] A [SEP] B [SEP]``."""
+    """Return BERT's tokenizer: words at spaces and punctuation, WordPiece, ``[CLS] A [SEP] B [SEP]``."""
     from enfold.tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
     core = Tokenizer(models.WordPiece(vocab, unk_token=unk))

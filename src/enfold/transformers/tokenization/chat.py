@@ -24,7 +24,7 @@ def _compile(template: str) -> Any:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     class Generation(Extension):
-        """``{% generation %}…{% endgeneration %}`` marks what the assistant says; the marks are reported, not printed."""
+        """``{% generation %}…{% endgeneration %}`` marks what the assistant says; the marks are not printed."""
 
         tags = {"generation"}
 
@@ -82,8 +82,8 @@ def render(
         ChatTemplateError: the template is malformed, or it refuses the conversation.
 
     Example:
-        >>> render("{% for m in messages %}{{ m.role }}: {{ m.content }};{% endfor %}", [{"role": "user", "content": "Hi"}])
-        ('user: Hi;', [])
+        >>> render("{% for m in messages %}{{ m.role }}:{{ m.content }}{% endfor %}", [{"role": "me", "content": "Hi"}])
+        ('me:Hi', [])
     """
     from jinja2 import TemplateError
 
@@ -333,7 +333,8 @@ def _type_schema(hint: Any) -> dict[str, Any]:
 
 def _read_docstring(text: str) -> tuple[str, dict[str, str], str]:
     """Return what a docstring in Google's style says of the function, of each argument, and of the result."""
-    part, lines = "", {"": [], "Args": [], "Returns": []}  # type: dict[str, list[str]]
+    part = ""
+    lines: dict[str, list[str]] = {"": [], "Args": [], "Returns": []}
     for line in text.splitlines():
         head = line.strip().rstrip(":")
         if line.strip().endswith(":") and not line.startswith(" ") and head in ("Args", "Returns", "Raises", "Example"):

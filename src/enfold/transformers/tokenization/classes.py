@@ -73,7 +73,9 @@ class BertTokenizer(PreTrainedTokenizerFast):
         )
         return word_piece(
             tokens,
-            *names,
+            unk=names[0],
+            sep=names[1],
+            cls=names[2],
             lower=settings.get("do_lower_case", True),
             chinese=settings.get("tokenize_chinese_chars", True),
             accents=settings.get("strip_accents"),

@@ -1,4 +1,4 @@
-"""Token columns and lists to rectangles: padded lists, numpy arrays, torch tensors. Each library is imported on demand."""
+"""Token columns and lists to padded lists, arrays and tensors. Each library is imported on demand."""
 
 from __future__ import annotations
 
@@ -71,8 +71,9 @@ def to_tensor(value: Any, kind: str, batch_axis: bool = False) -> Any:
 
         lengths = np.diff(np.asarray(value.offsets))
         if len(set(lengths.tolist())) > 1:
-            raise ValueError("rows of unequal length")
-        value = rectangle(value, int(lengths[0]) if len(lengths) else 0, 0, "right")
+            value = value.tolist()
+        else:
+            value = rectangle(value, int(lengths[0]) if len(lengths) else 0, 0, "right")
     if batch_axis:
         value = value[None] if is_tensor(value) else [value]
     if kind == "pt":
@@ -94,11 +95,12 @@ def to_tensor(value: Any, kind: str, batch_axis: bool = False) -> Any:
     if kind == "np":
         import numpy as np
 
-        return (
-            value
-            if isinstance(value, np.ndarray)
-            else np.array(to_lists(value) if not isinstance(value, list) else value)
-        )
+        if isinstance(value, np.ndarray):
+            return value
+        rows = value if isinstance(value, list) else to_lists(value)
+        if len({len(row) for row in rows if isinstance(row, list | tuple)}) > 1:
+            return np.array([np.array(row) for row in rows], dtype=object)  # ragged rows: an array of arrays
+        return np.array(rows)
     if kind == "tf":
         try:
             import tensorflow  # type: ignore[import-not-found,unused-ignore]
