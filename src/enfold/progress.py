@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
@@ -131,7 +131,7 @@ class track(Generic[T]):
         self, items: Iterable[T], label: str = "", *, total: int | None = None, unit: str = "it", quiet: bool = False
     ) -> None:
         self._items = items
-        count = total if total is not None else (len(items) if hasattr(items, "__len__") else None)
+        count = total if total is not None else (len(items) if isinstance(items, Sized) else None)
         self.bar = Progress(count, label, unit=unit, quiet=quiet)
 
     def __iter__(self) -> Iterator[T]:

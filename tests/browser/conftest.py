@@ -19,9 +19,13 @@ def _missing(why: str) -> None:
     pytest.skip(why)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Chromium, driven by Playwright; without it a developer's test is skipped and CI fails."""
+    """Chromium, driven by Playwright; without it a developer's test is skipped and CI fails.
+
+    It lives for one file, not for the session: Playwright keeps an event loop running in this thread meanwhile, in
+    which no other test could call ``asyncio.run``.
+    """
     program = next(
         (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -184,6 +185,11 @@ def test_coroutines_are_awaited() -> None:
         return {"text": row["text"].upper()}
 
     assert words(2).map(shout)["text"][:] == ["W0 X", "W1 X"]
+
+    async def notebook() -> list[str]:  # its cells run inside a loop
+        return words(2).map(shout, load_from_cache_file=False)["text"][:]
+
+    assert asyncio.run(notebook()) == ["W0 X", "W1 X"]
 
 
 def test_an_interrupted_map_leaves_no_file(tmp_path: Path) -> None:

@@ -111,7 +111,16 @@ def _in_event_loop(function: Callable[..., Any]) -> Callable[..., Any]:
     def run(*arguments: Any, **kwargs: Any) -> Any:
         return asyncio.run(function(*arguments, **kwargs))
 
-    return run
+    def run_beside(*arguments: Any, **kwargs: Any) -> Any:
+        # A notebook's thread has a loop of its own that is running: wait for ours in another thread.
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(run, *arguments, **kwargs).result()
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return run
+    return run_beside
 
 
 def _ordered(task: _Task, work: Callable[[int, int, int], Any], workers: int) -> Iterator[tuple[int, int, Any]]:

@@ -154,7 +154,13 @@ __getattr__, __dir__, __all__ = face(
         ],
         ".trainer.trainer": ["Trainer"],
         "enfold.accelerate.seeds": ["enable_full_determinism", "set_seed"],
-        ".pipelines": ["PIPELINE_REGISTRY", "Pipeline", "TextClassificationPipeline", "TextGenerationPipeline", "pipeline"],
+        ".pipelines": [
+            "PIPELINE_REGISTRY",
+            "Pipeline",
+            "TextClassificationPipeline",
+            "TextGenerationPipeline",
+            "pipeline",
+        ],
         ".tokenization": [
             "TOKENIZER_MAPPING",
             "AutoTokenizer",

@@ -55,7 +55,6 @@ class BackgroundServer:
             **options,
         }
         self._server = uvicorn.Server(uvicorn.Config(app, **settings))
-        self._server.install_signal_handlers = lambda: None  # type: ignore[method-assign]
         self._thread = threading.Thread(target=self._run, name=f"enfold-server-{self.port}", daemon=True)
         self._thread.start()
         while not self._server.started:
