@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["EnfoldError", "MissingExtra", "nearest"]
+__all__ = ["EXTRAS", "EnfoldError", "MissingExtra", "nearest"]
 
 
 class EnfoldError(Exception):
@@ -23,6 +23,19 @@ class MissingExtra(ImportError, EnfoldError):
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(f"{feature} needs an optional extra: pip install 'enfold[{extra}]'")
+
+
+# Module that may be absent → the extra that brings it.
+EXTRAS = {
+    "torch": "torch",
+    "multipart": "server",
+    "python_multipart": "server",
+    "sqlalchemy": "server",
+    "starlette": "server",
+    "uvicorn": "server",
+    "PIL": "vision",
+    "soundfile": "audio",
+}
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from enfold.errors import nearest
+from enfold.errors import EXTRAS, MissingExtra, nearest
 
 __all__ = ["face"]
 
@@ -29,6 +29,7 @@ def face(
     Raises:
         AttributeError: from ``__getattr__``, for a name that is neither exported nor a submodule; it names the
             closest exported spelling.
+        MissingExtra: from ``__getattr__``, for a name whose module needs a package that only an extra brings.
 
     Example:
         >>> getter, lister, names = face("enfold", {"json": ["dumps", "to_text=dumps"]})
@@ -46,7 +47,12 @@ def face(
     def __getattr__(name: str) -> Any:
         if name in homes:
             module, source = homes[name]
-            value = getattr(importlib.import_module(module, package), source)
+            try:
+                value = getattr(importlib.import_module(module, package), source)
+            except ModuleNotFoundError as error:
+                if error.name in EXTRAS:
+                    raise MissingExtra(f"{package}.{name}", EXTRAS[error.name]) from None
+                raise
         elif name.startswith("__") or importlib.util.find_spec(f"{package}.{name}") is None:
             raise AttributeError(f"module {package!r} has no attribute {name!r}{nearest(name, homes)}")
         else:

@@ -6,9 +6,10 @@ import copy
 import os
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
-from enfold.errors import EnfoldError
+from enfold.errors import EnfoldError, MissingExtra
 from enfold.transformers.config import CONFIG_MAPPING, AutoConfig, PretrainedConfig
 from enfold.transformers.registry import MODELS, class_name
 from enfold.transformers.sharing import split_fetch_arguments
@@ -134,7 +135,10 @@ class _AutoModel:
 
         Raises:
             AutoModelError: when no class does the task for this model.
+            MissingExtra: when torch is not installed.
         """
+        if find_spec("torch") is None:  # said before anything is fetched
+            raise MissingExtra("loading a model", "torch")
         source = pretrained_model_name_or_path
         for name in ("trust_remote_code", "code_revision", "_from_auto"):
             kwargs.pop(name, None)
