@@ -35,6 +35,13 @@ def test_sizes_are_printed_with_their_unit(screen: Screen) -> None:
     assert "2.5 MB/2.5 MB" in screen.readouterr().err
 
 
+def test_a_state_that_a_log_shows_already_is_not_repeated_at_the_end(screen: Screen) -> None:
+    with progress.Progress(1) as bar:
+        bar.advance()
+        bar.report(loss=0.5)
+    assert len(screen.readouterr().err.splitlines()) == 1
+
+
 def test_a_bar_is_drawn_once_more_when_its_loop_fails(screen: Screen) -> None:
     with pytest.raises(ZeroDivisionError), progress.Progress(10) as bar:
         bar.advance(3)

@@ -59,6 +59,7 @@ class Progress:
         self._terminal = sys.stderr.isatty()
         self._start = time.monotonic()
         self._drawn = 0.0 if self._terminal else self._start
+        self._shown: tuple[int, dict[str, Any]] | None = None
         self._closed = False
 
     def advance(self, steps: int = 1, **values: Any) -> None:
@@ -85,7 +86,8 @@ class Progress:
         if self._closed:
             return
         self._closed = True
-        if not self._quiet and self.done:
+        shown = not self._terminal and self._shown == (self.done, self.values)
+        if not self._quiet and self.done and not shown:
             self._draw(end="\n")
 
     def __enter__(self) -> Progress:
@@ -97,6 +99,7 @@ class Progress:
         self.close()
 
     def _draw(self, end: str) -> None:
+        self._shown = (self.done, dict(self.values))
         elapsed = max(time.monotonic() - self._start, 1e-9)
         rate = (self.done - self._initial) / elapsed
         parts = [self.label] if self.label else []

@@ -32,9 +32,10 @@ def main() -> None:
     except EnfoldError as error:
         print(f"enfold: {error}", file=sys.stderr)
         raise SystemExit(1) from None
-    except KeyboardInterrupt:
-        print("\nenfold: stopped", file=sys.stderr)
-        raise SystemExit(130) from None
+    except SystemExit as end:
+        if end.code == 130:  # how typer passes Ctrl-C on
+            print("\nenfold: stopped", file=sys.stderr)
+        raise
 
 
 def _application(arguments: list[str]) -> typer.Typer:

@@ -331,7 +331,8 @@ def _bf16_is_faster(model: Any, batch: Any, clock: Clock) -> bool:
     import torch
 
     spent: dict[bool, list[float]] = {False: [], True: []}
-    for repeat in range(5):
+    model.train()  # dropout decides which attention kernel runs
+    for repeat in range(6):
         for half in (False, True):
             start = time.perf_counter()
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
