@@ -20,6 +20,7 @@ import reviews
 import torch
 import vocabularies
 from safetensors.torch import load_file, save_file
+from tokenizers import processors
 from transformers import (
     AutoTokenizer,
     BertConfig,
@@ -34,8 +35,6 @@ from transformers import (
     LlamaForCausalLM,
     PreTrainedModel,
 )
-
-from tokenizers import processors
 
 CARD = """---
 license: apache-2.0

@@ -10,9 +10,8 @@ sys.path.insert(0, here)
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-from model_cases import CASES, results, scramble  # noqa: E402
-
 import transformers  # noqa: E402
+from model_cases import CASES, results, scramble  # noqa: E402
 
 torch.set_num_threads(1)
 arrays, report = {}, {}
