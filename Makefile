@@ -48,7 +48,7 @@ peers: setup ## the ecosystem's own wheels, which tests compare with
 
 chromium: ## Debian's Chromium for the browser tests, where we may install it
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
-	  && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
+	  && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core fonts-liberation >/dev/null; } \
 	  || echo "no Chromium: the browser tests will be skipped"
 
 wheel: setup ## build the wheel into dist/
