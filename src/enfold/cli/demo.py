@@ -364,6 +364,7 @@ def _deploy() -> Any:
         title="Sarcastic or serious?",
         description=f"`{RESULT}`: all-MiniLM-L6-v2, fine-tuned on this machine with LoRA.",
         examples=[[headline] for headline in HEADLINES],
+        flagging_mode="never",
         api_name="classify",
     )
 
