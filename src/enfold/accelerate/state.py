@@ -145,10 +145,8 @@ class PartialState:
         yield _share(inputs, self.num_processes, self.process_index, apply_padding)
 
     def destroy_process_group(self) -> None:
-        """Leave the process group that was joined here, once every process has come to its end."""
+        """Leave the process group that was joined here."""
         if self.use_distributed and torch.distributed.is_initialized():
-            # A process that leaves while another still talks to it can take that one down with it.
-            torch.distributed.barrier()
             torch.distributed.destroy_process_group()
 
 
