@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <memory>
 
-#include "tokenizer/flat.hpp"
+#include "tokenizer/flat/flat.hpp"
 
 namespace nb = nanobind;
 

@@ -10,7 +10,7 @@
 #include <stdexcept>
 
 #include "arrow/strings.hpp"
-#include "tokenizer/flat.hpp"
+#include "tokenizer/flat/flat.hpp"
 #include "tokenizer/py_columns.hpp"
 #include "tokenizer/threads.hpp"
 #include "tokenizer/tokenizer.hpp"

@@ -5,8 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tokenizer/cache.hpp"
-#include "tokenizer/tokenizer.hpp"
+#include "tokenizer/flat/path.hpp"
 
 namespace enfold {
 
@@ -19,24 +18,12 @@ class FlatEncoder {
   void encode(std::string_view text, std::vector<int32_t>& out, size_t limit, Scratch& scratch) const;
 
  private:
-  enum class Kind { Generic, Bert, Bytes, Spaces };
   void generic(std::string_view text, std::vector<int32_t>& out, size_t limit, Scratch& scratch) const;
-  void bert(std::string_view text, std::vector<int32_t>& out, size_t limit, Scratch& scratch) const;
-  void bert_segment(std::string_view segment, bool room, std::vector<int32_t>& out, Scratch& scratch) const;
-  void bytes(std::string_view text, std::vector<int32_t>& out, size_t limit, Scratch& scratch) const;
-  void spaces(std::string_view text, bool starts, std::vector<int32_t>& out, size_t limit, Scratch& scratch) const;
-  void word(std::string_view word, std::vector<int32_t>& out, Scratch& scratch) const;
 
   const Pipeline& pipeline_;
-  Kind kind_ = Kind::Generic;
-  bool raw_bytes_ = false;  // the model takes the bytes as they are
+  FlatPathPtr path_;                  // null: word by word, as everything else does
+  const Bpe* raw_bytes_ = nullptr;    // the model, where it takes the bytes as they are
   bool cached_ = true;
-  const Bpe* bpe_ = nullptr;
-  Scanner scan_ = nullptr;
-  bool prefix_space_ = false;
-  bool cuts_ = false;  // at places that no merge reaches across
-  const BertNormalizer* bert_normalizer_ = nullptr;
-  enum class Mark { Never, First, Always, Unconditional } mark_ = Mark::Never;
 };
 
 struct FlatBatch {
