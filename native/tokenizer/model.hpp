@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,9 +40,16 @@ using ModelPtr = std::shared_ptr<Model>;
 // From the "model" member of tokenizer.json. Throws std::invalid_argument.
 ModelPtr make_model(const Json& spec);
 
+// What flat encoding looks words up in, made from a WordPiece model and the options of a BertNormalizer on first use.
+struct BertTables;
+
 struct WordPiece final : Model {
   std::string unk_token = "[UNK]", prefix = "##";
   size_t max_chars = 100;
+  // By the options; a model does not change once it encodes.
+  mutable std::array<std::atomic<const BertTables*>, 16> tables{};
+
+  ~WordPiece() override;
   void tokenize(std::string_view word, std::vector<Piece>& out) const override;
   std::string to_json(bool options_only) const override;
 };
