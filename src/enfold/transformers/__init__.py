@@ -1,6 +1,7 @@
 """Models, tokenization, generation, pipelines and training: the surface of `transformers`."""
 
 from enfold.lazy import face
+from enfold.transformers.tokenization import __all__ as TOKENIZATION
 
 __version__ = "5.23.0"
 
@@ -161,25 +162,6 @@ __getattr__, __dir__, __all__ = face(
             "TextGenerationPipeline",
             "pipeline",
         ],
-        ".tokenization": [
-            "TOKENIZER_MAPPING",
-            "AutoTokenizer",
-            "BatchEncoding",
-            "BertTokenizer",
-            "BertTokenizerFast",
-            "CharSpan",
-            "DistilBertTokenizer",
-            "DistilBertTokenizerFast",
-            "GPT2Tokenizer",
-            "GPT2TokenizerFast",
-            "LlamaTokenizer",
-            "LlamaTokenizerFast",
-            "PreTrainedTokenizer",
-            "PreTrainedTokenizerBase",
-            "PreTrainedTokenizerFast",
-            "TensorType",
-            "TokenSpan",
-            "TokenizersBackend",
-        ],
+        ".tokenization": TOKENIZATION,
     },
 )

@@ -62,12 +62,68 @@ TASKS: dict[str, str] = {
     "NextSentencePrediction": "ForNextSentencePrediction",
 }
 
-# model type → its tokenizer classes: the one in Python's place in the ecosystem, and the fast one
-TOKENIZERS: dict[str, tuple[str, str]] = {
-    "bert": ("BertTokenizer", "BertTokenizerFast"),
-    "distilbert": ("DistilBertTokenizer", "DistilBertTokenizerFast"),
-    "gpt2": ("GPT2Tokenizer", "GPT2TokenizerFast"),
-    "llama": ("LlamaTokenizer", "LlamaTokenizerFast"),
+# tokenizer class → the model types whose checkpoints it reads when their files do not name a class themselves
+_TOKENIZERS: dict[str, str] = {
+    "AlbertTokenizer": "albert nystromformer yoso",
+    "BarthezTokenizer": "barthez",
+    "BartTokenizer": "bart florence2",
+    "BertTokenizer": "align bark bert blip bros chinese_clip ernie flava git grounding-dino layoutlmv2 megatron-bert "
+    "mm-grounding-dino nezha nomic_bert qdqbert tvp vilt visual_bert",
+    "BigBirdTokenizer": "big_bird",
+    "BlenderbotTokenizer": "blenderbot",
+    "BloomTokenizer": "bloom",
+    "CamembertTokenizer": "camembert",
+    "CLIPTokenizer": "aimv2 clip clip_text_model clipseg groupvit omdet-turbo oneformer owlv2 owlvit sam3 xclip",
+    "CodeGenTokenizer": "codegen phi",
+    "CodeLlamaTokenizer": "code_llama",
+    "CohereTokenizer": "aya_vision cohere cohere2",
+    "ConvBertTokenizer": "convbert",
+    "DebertaTokenizer": "deberta",
+    "DebertaV2Tokenizer": "deberta-v2",
+    "DistilBertTokenizer": "distilbert",
+    "DPRQuestionEncoderTokenizer": "dpr",
+    "ElectraTokenizer": "electra",
+    "FNetTokenizer": "fnet",
+    "FunnelTokenizer": "funnel",
+    "GemmaTokenizer": "gemma gemma2 gemma3 gemma3_text gemma3n gemma3n_text recurrent_gemma shieldgemma2 siglip2 "
+    "t5gemma",
+    "GPT2Tokenizer": "blip-2 dbrx emu3 exaone4 flex_olmo gpt2 gpt_bigcode gpt_neo gptj granite granitemoe "
+    "granitemoehybrid granitemoeshared instructblip instructblipvideo jais2 minimax olmo3 opt starcoder2",
+    "GPTNeoXTokenizer": "falcon_mamba gpt_neox mamba mamba2 mpt olmo olmo2 olmoe rwkv stablelm xlstm",
+    "HerbertTokenizer": "herbert",
+    "LayoutLMTokenizer": "layoutlm",
+    "LEDTokenizer": "led",
+    "LlamaTokenizer": "arcee aria chameleon colpali deepseek_v2 deepseek_v3 deepseek_vl diffllama ernie4_5 idefics "
+    "idefics2 idefics3 jamba janus jetmoe llama llama4 llama4_text llava llava_next llava_next_video llava_onevision "
+    "ministral mistral mistral3 mixtral mllama paligemma persimmon phi3 phimoe video_llava vipllava zamba zamba2",
+    "LongformerTokenizer": "longformer",
+    "LxmertTokenizer": "lxmert",
+    "MobileBertTokenizer": "mobilebert",
+    "MPNetTokenizer": "mpnet",
+    "MT5Tokenizer": "mt5",
+    "MvpTokenizer": "mvp",
+    "OpenAIGPTTokenizer": "openai-gpt",
+    "PegasusTokenizer": "bigbird_pegasus pegasus pegasus_x",
+    "PreTrainedTokenizerFast": "bitnet blt csm falcon glm glm4 glm4_moe glm4v gpt_oss helium kosmos-2.5 modernbert "
+    "moonshine moshi nemotron pixtral smollm3 voxtral",
+    "Qwen2Tokenizer": "colqwen2 internvl qwen2 qwen2_5_omni qwen2_5_vl qwen2_audio qwen2_moe qwen2_vl qwen3 qwen3_moe "
+    "qwen3_next qwen3_omni_moe qwen3_vl qwen3_vl_moe",
+    "RealmTokenizer": "realm",
+    "ReformerTokenizer": "reformer",
+    "RemBertTokenizer": "rembert",
+    "RetriBertTokenizer": "retribert",
+    "RobertaTokenizer": "bridgetower clap data2vec-text ibert lilt mega mra roberta roberta-prelayernorm",
+    "SplinterTokenizer": "splinter",
+    "SqueezeBertTokenizer": "squeezebert",
+    "T5Tokenizer": "longt5 musicgen musicgen_melody pix2struct switch_transformers t5 umt5",
+    "XGLMTokenizer": "xglm",
+    "XLMRobertaTokenizer": "gte jina_embeddings_v3 kosmos-2 metaclip_2 trocr xlm-roberta xlm-roberta-xl xmod",
+    "XLNetTokenizer": "xlnet",
+}
+
+# model type → its tokenizer class
+TOKENIZERS: dict[str, str] = {
+    model_type: name for name, model_types in _TOKENIZERS.items() for model_type in model_types.split()
 }
 
 

@@ -188,7 +188,8 @@ def _piece(text: str, score: float, kind: int) -> bytes:
 def test_a_sentencepiece_model_makes_a_llama_tokenizer(tmp_path: Path) -> None:
     pieces = [("<unk>", 0.0, 2), ("<s>", 0.0, 3), ("</s>", 0.0, 3), *((f"<0x{n:02X}>", 0.0, 6) for n in range(256))]
     pieces += [("▁a", -1.0, 1), ("ab", -2.0, 1), ("▁ab", -3.0, 1), ("▁", -4.0, 1), ("a", -5.0, 1), ("b", -6.0, 1)]
-    (tmp_path / "tokenizer.model").write_bytes(b"".join(_piece(*piece) for piece in pieces))
+    trainer = b"\x12\x02\x18\x02"  # TrainerSpec.model_type: BPE
+    (tmp_path / "tokenizer.model").write_bytes(b"".join(_piece(*piece) for piece in pieces) + trainer)
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
     made = AutoTokenizer.from_pretrained(tmp_path)
     assert type(made) is LlamaTokenizer and made.padding_side == "left"

@@ -1,6 +1,7 @@
 """Text to model inputs and back: tokenizers of checkpoints, their options, their chat templates. Loads no torch."""
 
 from enfold.lazy import face
+from enfold.transformers.tokenization.names import face_table
 
 __getattr__, __dir__, __all__ = face(
     __name__,
@@ -9,18 +10,6 @@ __getattr__, __dir__, __all__ = face(
         ".base": ["PreTrainedTokenizerBase"],
         ".batch": ["BatchEncoding", "CharSpan", "TokenSpan"],
         ".options": ["PaddingStrategy", "TensorType", "TruncationStrategy"],
-        ".classes": [
-            "BertTokenizer",
-            "BertTokenizerFast",
-            "DistilBertTokenizer",
-            "DistilBertTokenizerFast",
-            "GPT2Tokenizer",
-            "GPT2TokenizerFast",
-            "LlamaTokenizer",
-            "LlamaTokenizerFast",
-            "PreTrainedTokenizer",
-            "PreTrainedTokenizerFast",
-            "TokenizersBackend",
-        ],
+        **{f".{module}": names for module, names in face_table().items()},
     },
 )

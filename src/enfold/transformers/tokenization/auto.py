@@ -7,16 +7,24 @@ from typing import Any
 
 from enfold.errors import nearest
 from enfold.log import get_logger
+from enfold.transformers import tokenization
 from enfold.transformers.registry import MODELS, TOKENIZERS
 from enfold.transformers.sharing import split_fetch_arguments
-from enfold.transformers.tokenization import classes, files
+from enfold.transformers.tokenization import files
+from enfold.transformers.tokenization.fast import PreTrainedTokenizerFast
+from enfold.transformers.tokenization.names import homes
 
 __all__ = ["TOKENIZER_MAPPING", "AutoTokenizer"]
 
 logger = get_logger(__name__)
 
-# Names in configurations → the class here; a name without a row is looked up in ``classes``.
-_OTHER_NAMES = {"PreTrainedTokenizerFast": "PreTrainedTokenizerFast", "PythonBackend": "PreTrainedTokenizerFast"}
+# what configurations call a tokenizer of no named family
+_OTHER_NAMES = {
+    "PreTrainedTokenizer": "PreTrainedTokenizerFast",
+    "PythonBackend": "PreTrainedTokenizerFast",
+    "RustBackend": "PreTrainedTokenizerFast",
+    "Qwen3_5Tokenizer": "PreTrainedTokenizerFast",
+}
 # configuration class → (tokenizer class, fast tokenizer class), as registered by users
 TOKENIZER_MAPPING: dict[Any, tuple[Any, Any]] = {}
 
@@ -55,11 +63,11 @@ class AutoTokenizer:
         where, _ = split_fetch_arguments(kwargs)
         source = files.Source(pretrained_model_name_or_path, where)
         if os.path.isfile(pretrained_model_name_or_path):
-            return classes.PreTrainedTokenizerFast.from_pretrained(pretrained_model_name_or_path, *inputs, **kwargs)
+            return PreTrainedTokenizerFast.from_pretrained(pretrained_model_name_or_path, *inputs, **kwargs)
         if wanted is not None:
             if wanted not in TOKENIZERS:
                 raise ValueError(f"no tokenizer for the model type {wanted!r}{nearest(wanted, TOKENIZERS)}")
-            found = _by_name(TOKENIZERS[wanted][1])
+            found = _by_name(TOKENIZERS[wanted])
         elif config is not None and type(config) in TOKENIZER_MAPPING:
             found = next(made for made in reversed(TOKENIZER_MAPPING[type(config)]) if made is not None)
         else:
@@ -97,9 +105,8 @@ def _by_name(name: str) -> Any:
     if name in registered:
         return registered[name]
     name = _OTHER_NAMES.get(name, name)
-    if name in classes.__all__:
-        return getattr(classes, name)
-    return getattr(classes, name + "Fast", None) if name + "Fast" in classes.__all__ else None
+    known = next((spelled for spelled in (name, name.removesuffix("Fast")) if spelled in homes()), None)
+    return None if known is None else getattr(tokenization, known)
 
 
 def _choose(source: files.Source, model_type: str | None) -> Any:
@@ -110,9 +117,9 @@ def _choose(source: files.Source, model_type: str | None) -> Any:
             return found
         if source.find(files.TOKENIZER) is not None:
             logger.info("no class of its own for %s: its tokenizer.json says everything", name)
-            return classes.PreTrainedTokenizerFast
+            return PreTrainedTokenizerFast
         raise files.NoTokenizer(
-            f"{source.name!r} asks for the tokenizer class {name!r}{nearest(name, classes.__all__)}, which is not "
+            f"{source.name!r} asks for the tokenizer class {name!r}{nearest(name, homes())}, which is not "
             f"here, and has no {files.TOKENIZER}"
         )
     if model_type is None:
@@ -121,13 +128,13 @@ def _choose(source: files.Source, model_type: str | None) -> Any:
         if model_type is not None and getattr(config_class, "model_type", None) == model_type:
             return next(made for made in reversed(pair) if made is not None)
     if model_type in TOKENIZERS:
-        return _by_name(TOKENIZERS[model_type][1]) or classes.PreTrainedTokenizerFast
+        return _by_name(TOKENIZERS[model_type])
     if source.find(files.TOKENIZER) is not None:
-        return classes.PreTrainedTokenizerFast
+        return PreTrainedTokenizerFast
     if source.find("vocab.txt") is not None:
-        return classes.BertTokenizer
+        return _by_name("BertTokenizer")
     if source.find("merges.txt") is not None:
-        return classes.GPT2Tokenizer
+        return _by_name("GPT2Tokenizer")
     hint = nearest(model_type, MODELS) if model_type else ""
     raise files.NoTokenizer(
         f"{source.name!r} holds no tokenizer: looked for {files.TOKENIZER}, vocab.txt, vocab.json with merges.txt, and "

@@ -6,7 +6,6 @@ import copy
 import hashlib
 import json
 import os
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from enfold.tokenizers import Tokenizer
@@ -17,7 +16,7 @@ from enfold.transformers.tokenization.chat import ChatTemplates
 from enfold.transformers.tokenization.decoding import Decoding
 from enfold.transformers.tokenization.options import UNLIMITED
 from enfold.transformers.tokenization.padding import Padding
-from enfold.transformers.tokenization.special import Vocabulary
+from enfold.transformers.tokenization.special import Vocabulary, special_settings
 
 __all__ = ["PreTrainedTokenizerBase"]
 
@@ -54,30 +53,22 @@ class PreTrainedTokenizerBase(Calls, Decoding, Vocabulary, Padding, ChatTemplate
     padding_side: str = "right"
     truncation_side: str = "right"
     # special tokens of the family, where a checkpoint does not name its own
-    default_tokens: ClassVar[dict[str, str]] = {}
+    default_tokens: ClassVar[dict[str, Any]] = {}
+    default_extra: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, *args: Any, tokenizer_object: Any = None, tokenizer_file: Any = None, **kwargs: Any) -> None:
         settings = {**self.default_tokens, **kwargs}
         self.init_kwargs: dict[str, Any] = dict(kwargs)
-        core = tokenizer_object
-        if core is None and tokenizer_file is not None:
-            core = Tokenizer.from_file(os.fspath(tokenizer_file))
-        if core is None:
+        built = tokenizer_object is None and tokenizer_file is None
+        if built:
             core = self._build(*args, **settings)
         elif tokenizer_object is not None:
-            core = copy.deepcopy(core)
+            core = copy.deepcopy(tokenizer_object)
+        else:
+            core = Tokenizer.from_file(os.fspath(tokenizer_file))
         core.no_truncation()
         core.no_padding()
-        tokens = {
-            name: settings.pop(name)
-            for name in list(settings)
-            if (name.endswith("_token") and isinstance(settings[name], str | Mapping | type(None)))
-            or (name.endswith("_token") and hasattr(settings[name], "content"))
-        }
-        extra = settings.pop("additional_special_tokens", None) or settings.pop("extra_special_tokens", None) or []
-        settings.pop("extra_special_tokens", None)
-        if isinstance(extra, Mapping):
-            tokens, extra = {**tokens, **extra}, []
+        tokens, extra = special_settings(settings, self.default_tokens, self.default_extra)
         self._start_vocabulary(core, tokens, extra)
         self.model_max_length: int = (
             settings.pop("model_max_length", None) or settings.pop("max_len", None) or UNLIMITED
@@ -88,22 +79,24 @@ class PreTrainedTokenizerBase(Calls, Decoding, Vocabulary, Padding, ChatTemplate
             if side not in ("left", "right"):
                 raise ValueError(f"{name} is 'left' or 'right', not {side!r}")
         self.model_input_names = list(settings.pop("model_input_names", self.model_input_names))
+        if "pad_token_type_id" in settings:
+            self.pad_token_type_id = settings.pop("pad_token_type_id")
         self.clean_up_tokenization_spaces = bool(settings.pop("clean_up_tokenization_spaces", False))
         self.split_special_tokens = bool(settings.pop("split_special_tokens", False))
         self.chat_template = files.as_templates(settings.pop("chat_template", None))
+        self.response_schema = settings.pop("response_schema", None)
         self.name_or_path: str = settings.pop("name_or_path", "")
         self.verbose = settings.pop("verbose", True)
-        added = settings.pop("added_tokens_decoder", None) or {}
-        files.add_listed_tokens(core, added)
+        files.add_listed_tokens(core, settings.pop("added_tokens_decoder", None) or {})
         self._register_special()
-        self._adapt(settings)
+        self._adapt(settings, built)
         self._warned_length = False
 
     def _build(self, *args: Any, **settings: Any) -> Tokenizer:
         raise ValueError(f"{type(self).__name__} needs tokenizer_object= or tokenizer_file=, or use from_pretrained")
 
-    def _adapt(self, settings: dict[str, Any]) -> None:
-        """Fit the core to the settings of the family that a checkpoint names explicitly."""
+    def _adapt(self, settings: dict[str, Any], built: bool) -> None:
+        """Fit the core to settings of the family: all of them when it was ``built``, else those that are named."""
 
     # --- files
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 from enfold.log import get_logger
@@ -34,7 +36,7 @@ class Calls:
     split_special_tokens: bool
     pad_token: Any
     pad_token_id: Any
-    pad_token_type_id: Any
+    pad_token_type_id: int
 
     def __call__(
         self,
@@ -129,7 +131,11 @@ class Calls:
         if text_target is None:
             assert encoded is not None
             return encoded
-        target = self._encode(text_target, text_pair_target, **asked)
+        self._switch_to_target_mode()
+        try:
+            target = self._encode(text_target, text_pair_target, **asked)
+        finally:
+            self._switch_to_input_mode()
         if encoded is None:
             return target
         encoded["labels"] = target["input_ids"]
@@ -280,6 +286,21 @@ class Calls:
                 longest,
                 self.model_max_length,
             )
+
+    def _switch_to_input_mode(self) -> None:
+        """Encode source texts from now on; families with languages override this."""
+
+    def _switch_to_target_mode(self) -> None:
+        """Encode target texts from now on; families with languages override this."""
+
+    @contextlib.contextmanager
+    def as_target_tokenizer(self) -> Iterator[None]:
+        """Encode target texts inside a ``with`` block; ``text_target=`` does the same for one call."""
+        self._switch_to_target_mode()
+        try:
+            yield
+        finally:
+            self._switch_to_input_mode()
 
     def encode_plus(self, text: Any, text_pair: Any = None, **kwargs: Any) -> BatchEncoding:
         """Turn one text, or a pair, into model inputs; the same as calling the tokenizer."""

@@ -33,12 +33,16 @@ class Decoding:
             self.clean_up_tokenization_spaces if clean_up_tokenization_spaces is None else clean_up_tokenization_spaces
         )
         if ids and not isinstance(ids[0], int):
-            texts = self._tokenizer.decode_batch(
-                [_plain_ids(row) for row in ids], skip_special_tokens=skip_special_tokens
-            )
+            rows = [_plain_ids(row) for row in ids]
+            texts = self._tokenizer.decode_batch(rows, skip_special_tokens=skip_special_tokens)
+            texts = [self._after_decoding(text) for text in texts]
             return [self.clean_up_tokenization(text) for text in texts] if clean else texts
-        text = self._tokenizer.decode(ids, skip_special_tokens=skip_special_tokens)
+        text = self._after_decoding(self._tokenizer.decode(ids, skip_special_tokens=skip_special_tokens))
         return self.clean_up_tokenization(text) if clean else text
+
+    def _after_decoding(self, text: str) -> str:
+        """Finish a decoded text; families override this."""
+        return text
 
     def batch_decode(
         self,
@@ -50,8 +54,8 @@ class Decoding:
         """Return the texts of several rows of ids; arguments as for ``decode``."""
         rows = _plain_ids(sequences)
         if rows and isinstance(rows[0], int):
-            return [self.decode([row], skip_special_tokens, clean_up_tokenization_spaces) for row in rows]
-        return self.decode(rows, skip_special_tokens, clean_up_tokenization_spaces) if rows else []
+            rows = [[row] for row in rows]
+        return self.decode(rows, skip_special_tokens, clean_up_tokenization_spaces, **kwargs) if rows else []
 
     def convert_tokens_to_string(self, tokens: Sequence[str]) -> str:
         """Return the text that tokens stand for."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from enfold.errors import nearest
 from enfold.tokenizers import AddedToken, Tokenizer
 
-__all__ = ["SPECIAL_TOKENS", "Vocabulary", "as_token"]
+__all__ = ["SPECIAL_TOKENS", "Vocabulary", "as_token", "is_token", "special_settings"]
 
 SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
@@ -19,6 +19,39 @@ def as_token(value: Any, special: bool = True) -> Any:
         fields = {key: value[key] for key in ("single_word", "lstrip", "rstrip", "normalized") if key in value}
         return AddedToken(value["content"], special=value.get("special", special), **fields)
     return value
+
+
+def special_settings(
+    settings: dict[str, Any], defaults: Mapping[str, Any], default_extra: Sequence[str]
+) -> tuple[dict[str, Any], list[Any]]:
+    """Take the special tokens out of ``settings``: those with a role by its name, and those without one.
+
+    A token given as text keeps the rules that the family's own token of that role has (a mask that takes the white
+    space on its left with it).
+    """
+    tokens: dict[str, Any] = {}
+    for name in list(settings):
+        if name.endswith("_token") and (settings[name] is None or is_token(settings[name])):
+            tokens[name] = token = as_token(settings.pop(name))
+            default = defaults.get(name)
+            if isinstance(token, str) and isinstance(default, AddedToken):
+                tokens[name] = AddedToken(token, lstrip=default.lstrip, rstrip=default.rstrip, special=True)
+    extra: Any = list(default_extra)
+    for name in ("extra_special_tokens", "additional_special_tokens"):
+        given = settings.pop(name, None)
+        if given:
+            extra = given
+    # newer configurations name the tokens of images and sounds here, by role
+    model_specific = settings.pop("model_specific_special_tokens", None) or {}
+    if isinstance(extra, Mapping):
+        extra, model_specific = [], {**model_specific, **extra}
+    tokens.update({name: as_token(token) for name, token in model_specific.items()})
+    return tokens, list(extra)
+
+
+def is_token(value: Any) -> bool:
+    """Whether ``value`` is a token: a text, an AddedToken, or one as configurations store it."""
+    return isinstance(value, str | AddedToken) or (isinstance(value, Mapping) and "content" in value)
 
 
 class Vocabulary:
@@ -36,6 +69,8 @@ class Vocabulary:
     _special: dict[str, Any]
     _extra: list[Any]
     verbose: bool
+    # the token type of padding
+    pad_token_type_id: int = 0
 
     def _start_vocabulary(self, tokenizer: Tokenizer, tokens: Mapping[str, Any], extra: Iterable[Any]) -> None:
         object.__setattr__(self, "_tokenizer", tokenizer)
@@ -107,11 +142,6 @@ class Vocabulary:
     def additional_special_tokens_ids(self) -> list[int]:
         """Ids of the special tokens without a role."""
         return [self.convert_tokens_to_ids(token) for token in self.additional_special_tokens]
-
-    @property
-    def pad_token_type_id(self) -> int:
-        """The token type of padding."""
-        return 0
 
     @property
     def special_tokens_map(self) -> dict[str, Any]:
