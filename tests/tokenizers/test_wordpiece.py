@@ -9,8 +9,8 @@ import subprocess
 import sys
 
 import pytest
-import real_vocabularies
 
+import real_vocabularies
 from enfold.tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 OPTIONS = list(itertools.product([True, False], repeat=4))
