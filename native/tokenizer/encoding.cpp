@@ -204,12 +204,15 @@ void truncate(Encoding& first, Encoding* second, const Truncation& truncation) {
   cut(target, target.size() - excess);
 }
 
+size_t padded_length(size_t longest, const Padding& padding) {
+  size_t length = padding.length.value_or(longest), multiple = padding.multiple.value_or(0);
+  return multiple && length % multiple ? length + multiple - length % multiple : length;
+}
+
 void pad(std::vector<Encoding*>& encodings, const Padding& padding) {
-  size_t length = 0;
-  if (padding.length) length = *padding.length;
-  else
-    for (const Encoding* encoding : encodings) length = std::max(length, encoding->size());
-  if (padding.multiple && *padding.multiple > 0 && length % *padding.multiple) length += *padding.multiple - length % *padding.multiple;
+  size_t longest = 0;
+  for (const Encoding* encoding : encodings) longest = std::max(longest, encoding->size());
+  size_t length = padded_length(longest, padding);
   Name token = std::make_shared<const std::string>(padding.token);
   for (Encoding* encoding : encodings) encoding->pad(length, padding.id, padding.type_id, token, padding.left);
 }

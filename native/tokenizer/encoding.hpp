@@ -69,6 +69,9 @@ struct Padding {
 // Cuts one or two encodings to what `truncation` allows together. Throws std::runtime_error where that cannot be done.
 void truncate(Encoding& first, Encoding* second, const Truncation& truncation);
 
+// The length that texts of which the longest has `longest` tokens are padded to.
+size_t padded_length(size_t longest, const Padding& padding);
+
 // Pads all to one length.
 void pad(std::vector<Encoding*>& encodings, const Padding& padding);
 

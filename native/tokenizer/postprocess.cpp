@@ -67,6 +67,7 @@ struct ByteLevelProcessor final : PostProcessor {
     return encodings;
   }
   size_t added(bool) const override { return 0; }
+  bool trims() const override { return trim; }
 };
 
 // RoBERTa's: a template, with offsets trimmed before.
@@ -84,6 +85,7 @@ struct Roberta final : PostProcessor {
     return add_special_tokens ? around.process(std::move(encodings), true) : encodings;
   }
   size_t added(bool pair) const override { return around.added(pair); }
+  bool trims() const override { return trim; }
 };
 
 struct BertProcessing final : PostProcessor {
@@ -104,6 +106,9 @@ struct ProcessorSequence final : PostProcessor {
     size_t count = 0;
     for (const auto& step : steps) count += step->added(pair);
     return count;
+  }
+  bool trims() const override {
+    return std::any_of(steps.begin(), steps.end(), [](const auto& step) { return step->trims(); });
   }
 };
 

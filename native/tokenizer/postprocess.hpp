@@ -14,6 +14,8 @@ struct PostProcessor {
   virtual std::vector<Encoding> process(std::vector<Encoding> encodings, bool add_special_tokens) const = 0;
   // How many special tokens a single sequence or a pair gets.
   virtual size_t added(bool pair) const = 0;
+  // Whether it changes offsets.
+  virtual bool trims() const { return false; }
 };
 using PostProcessorPtr = std::shared_ptr<const PostProcessor>;
 

@@ -11,6 +11,7 @@
 
 #include "arrow/strings.hpp"
 #include "tokenizer/flat/flat.hpp"
+#include "tokenizer/lazy_encoding.hpp"
 #include "tokenizer/py_columns.hpp"
 #include "tokenizer/threads.hpp"
 #include "tokenizer/tokenizer.hpp"
@@ -66,13 +67,13 @@ Input read_input(nb::handle sequence, nb::handle pair, bool words, std::vector<n
 }
 
 // One element of a batch: a sequence, or two of them in a tuple or list.
-Input read_item(nb::handle item, bool words, std::vector<nb::object>& keep) {
+std::pair<nb::object, nb::object> parts(nb::handle item, bool words) {
   bool two = (PyTuple_Check(item.ptr()) || PyList_Check(item.ptr())) && nb::len(item) == 2;
   if (two && words) two = !PyUnicode_Check(nb::object(item[0]).ptr());
-  if (two) return read_input(item[0], item[1], words, keep);
+  if (two) return {nb::object(item[0]), nb::object(item[1])};
   if (!words && !PyUnicode_Check(item.ptr()))
     throw nb::type_error("TextEncodeInput must be Union[TextInputSequence, Tuple[InputSequence, InputSequence]]");
-  return read_input(item, nb::none(), words, keep);
+  return {nb::borrow(item), nb::none()};
 }
 
 // The strings of a column and what keeps them alive while they are used.
@@ -123,6 +124,7 @@ struct Core {
   Core() {
     auto made = std::make_shared<Pipeline>();
     made->scratch = std::make_shared<ScratchPool>();
+    made->derived = std::make_shared<Derived>();
     pipeline = made;
   }
   // Makes a changed copy the current one.
@@ -130,6 +132,7 @@ struct Core {
   void change(Change apply) {
     auto made = std::make_shared<Pipeline>(*pipeline);
     made->scratch = std::make_shared<ScratchPool>();
+    made->derived = std::make_shared<Derived>();
     apply(*made);
     pipeline = made;
   }
@@ -237,27 +240,45 @@ nb::dict encode_arrow(const Core& core, nb::handle column, nb::handle pair, bool
   return made;
 }
 
-nb::list encode_batch(const Core& core, nb::handle inputs, bool words, bool add_special_tokens) {
-  PipelinePtr pipeline = core.pipeline;
-  std::vector<nb::object> keep;
-  std::vector<Input> items;
-  for (nb::handle item : inputs) items.push_back(read_item(item, words, keep));
-  std::vector<Encoding> made(items.size());
-  {
-    nb::gil_scoped_release release;
-    size_t step = std::max<size_t>(1, std::min<size_t>(64, items.size() / 16));
-    parallel((items.size() + step - 1) / step, thread_count(), [&](size_t chunk) {
-      for (size_t i = chunk * step; i < std::min(items.size(), (chunk + 1) * step); ++i)
-        made[i] = encode(*pipeline, items[i], add_special_tokens);
-    });
-    if (pipeline->padding) {
-      std::vector<Encoding*> all;
-      for (Encoding& encoding : made) all.push_back(&encoding);
-      pad(all, *pipeline->padding);
-    }
+BatchItem batch_item(nb::handle sequence, nb::handle pair, bool words, std::vector<nb::object>& keep) {
+  BatchItem made;
+  if (words) {
+    made.words = std::make_unique<Input>(read_input(sequence, pair, true, keep));
+    return made;
   }
+  Input input = read_input(sequence, pair, false, keep);
+  made.text = nb::borrow(sequence);
+  made.first = input.first[0];
+  if (input.has_second) {
+    made.pair = nb::borrow(pair);
+    made.second = input.second[0];
+  }
+  return made;
+}
+
+nb::object encode_one(const Core& core, nb::handle sequence, nb::handle pair, bool words, bool add_special_tokens) {
+  std::vector<nb::object> keep;
+  std::vector<BatchItem> items;
+  items.push_back(batch_item(sequence, pair, words, keep));
+  return nb::cast(std::move(encode_lazily(core.pipeline, items, add_special_tokens)[0]));
+}
+
+nb::list encode_batch(const Core& core, nb::handle inputs, bool words, bool add_special_tokens) {
+  std::vector<nb::object> keep;
+  std::vector<BatchItem> items;
+  for (nb::handle item : inputs) {
+    if (!words && PyUnicode_Check(item.ptr())) {
+      BatchItem& made = items.emplace_back();
+      made.text = nb::borrow(item);
+      made.first = utf8(item);
+      continue;
+    }
+    auto [sequence, pair] = parts(item, words);
+    items.push_back(batch_item(sequence, pair, words, keep));
+  }
+  std::vector<LazyEncoding> made = encode_lazily(core.pipeline, items, add_special_tokens);
   nb::list out;
-  for (Encoding& encoding : made) out.append(nb::cast(std::move(encoding)));
+  for (LazyEncoding& encoding : made) out.append(nb::cast(std::move(encoding)));
   return out;
 }
 
@@ -364,17 +385,11 @@ void register_tokenizer(nb::module_& module) {
       .def("num_special_tokens", [](const Core& self, bool pair) {
         return self.pipeline->post_processor ? self.pipeline->post_processor->added(pair) : 0;
       })
-      .def("encode", [](const Core& self, nb::handle sequence, nb::handle pair, bool words, bool add_special_tokens) {
-        std::vector<nb::object> keep;
-        Input input = read_input(sequence, pair, words, keep);
-        PipelinePtr pipeline = self.pipeline;
-        nb::gil_scoped_release release;
-        return encode(*pipeline, input, add_special_tokens);
-      }, "sequence"_a, "pair"_a.none(), "is_pretokenized"_a, "add_special_tokens"_a)
+      .def("encode", &encode_one, "sequence"_a, "pair"_a.none(), "is_pretokenized"_a, "add_special_tokens"_a)
       .def("encode_batch", &encode_batch)
       .def("encode_arrow", &encode_arrow, "column"_a, "pair"_a.none(), "add_special_tokens"_a, "max_length"_a.none(), "fields"_a)
-      .def("post_process", [](const Core& self, const Encoding& first, const Encoding* second, bool add_special_tokens) {
-        return self.pipeline->finish(first, second ? std::optional(*second) : std::nullopt, add_special_tokens);
+      .def("post_process", [](const Core& self, const LazyEncoding& first, const LazyEncoding* second, bool add_special_tokens) {
+        return LazyEncoding(self.pipeline->finish(first.full(), second ? std::optional(second->full()) : std::nullopt, add_special_tokens));
       }, "first"_a, "second"_a.none(), "add_special_tokens"_a)
       .def("decode", [](const Core& self, const std::vector<int64_t>& ids, bool skip_special_tokens) {
         return to_str(self.pipeline->decode(ids, skip_special_tokens));
@@ -404,10 +419,10 @@ void register_tokenizer(nb::module_& module) {
     for (const std::string& token : tokens) text += token;
     return to_str(text);
   });
-  module.def("process_encodings", [](const std::string& spec, const Encoding& first, const Encoding* second, bool add_special_tokens) {
+  module.def("process_encodings", [](const std::string& spec, const LazyEncoding& first, const LazyEncoding* second, bool add_special_tokens) {
     Pipeline pipeline;
     pipeline.post_processor = from_json(spec, make_post_processor);
-    return pipeline.finish(first, second ? std::optional(*second) : std::nullopt, add_special_tokens);
+    return LazyEncoding(pipeline.finish(first.full(), second ? std::optional(second->full()) : std::nullopt, add_special_tokens));
   }, "spec"_a, "first"_a, "second"_a.none(), "add_special_tokens"_a);
   module.def("num_special_tokens", [](const std::string& spec, bool pair) { return from_json(spec, make_post_processor)->added(pair); });
   module.def("byte_alphabet", [] {

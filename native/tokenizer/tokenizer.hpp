@@ -14,6 +14,7 @@
 namespace enfold {
 
 struct ScratchPool;
+struct Derived;
 
 // Everything that encoding depends on. Immutable once made: a tokenizer that is changed makes a new one, so that threads
 // and results that still use the old one are undisturbed, and a fork leaves no lock behind.
@@ -28,6 +29,7 @@ struct Pipeline {
   std::optional<Padding> padding;
   bool encode_special_tokens = false;
   std::shared_ptr<ScratchPool> scratch;  // word caches, valid for this pipeline only
+  std::shared_ptr<Derived> derived;      // likewise
 
   // The text cut at added tokens, and normalized between them.
   std::vector<Split> pieces(std::string_view text, bool tracked) const;

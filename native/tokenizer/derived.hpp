@@ -1,0 +1,50 @@
+// What is worked out from a pipeline when it is first needed, and kept with it.
+#pragma once
+
+#include <atomic>
+#include <memory>
+
+#include "tokenizer/align/align.hpp"
+#include "tokenizer/flat/flat.hpp"
+
+namespace enfold {
+
+// A value made once. Threads that come at the same time may each make one, of which the first stays: so there is no lock
+// that a fork could leave taken.
+template <class T>
+class Once {
+ public:
+  ~Once() { delete made_.load(); }
+  template <class Make>
+  const T& get(Make make) {
+    if (const T* made = made_.load(std::memory_order_acquire)) return *made;
+    const T *fresh = new T(make()), *before = nullptr;
+    if (made_.compare_exchange_strong(before, fresh, std::memory_order_acq_rel)) return *fresh;
+    delete fresh;
+    return *before;
+  }
+
+ private:
+  std::atomic<const T*> made_{nullptr};
+};
+
+// What stands around the ids of one sequence or of two, where every sequence stands in it once.
+struct Layout {
+  bool simple = false, trims = false;  // trims: offsets are changed after all
+  std::vector<TemplatePiece> pieces;
+};
+
+struct Derived {
+  Once<FlatEncoder> flat;
+  Once<AlignerPtr> aligner;
+  Once<Layout> layouts[2][2];     // [pair][special tokens]
+  Once<std::vector<bool>> added;  // by id: whether it is an added token's
+};
+
+// As its name says, for a pipeline that has its Derived.
+const FlatEncoder& flat_encoder(const Pipeline& pipeline);
+const Aligner* aligner(const Pipeline& pipeline);
+const std::vector<bool>& added_ids(const Pipeline& pipeline);
+const Layout& layout(const Pipeline& pipeline, bool pair, bool add_special_tokens);
+
+}  // namespace enfold

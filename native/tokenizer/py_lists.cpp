@@ -1,0 +1,60 @@
+#include "tokenizer/py_lists.hpp"
+
+namespace enfold {
+namespace {
+
+constexpr uint32_t kShared = 1 << 18;
+PyObject* shared[kShared];  // under the interpreter's lock
+
+PyObject* new_ref(PyObject* object) {
+  Py_INCREF(object);
+  return object;
+}
+
+PyObject* pair(PyObject* first, PyObject* second) {
+  PyObject* made = PyTuple_New(2);
+  if (!made) {
+    Py_DECREF(first);
+    Py_DECREF(second);
+    return nullptr;
+  }
+#ifdef Py_LIMITED_API
+  PyTuple_SetItem(made, 0, first);
+  PyTuple_SetItem(made, 1, second);
+#else
+  PyTuple_SET_ITEM(made, 0, first);
+  PyTuple_SET_ITEM(made, 1, second);
+#endif
+  // Two ints make no cycle: the collector need not look at thousands of such pairs.
+  PyObject_GC_UnTrack(made);
+  return made;
+}
+
+}  // namespace
+
+PyObject* shared_int(uint32_t value) {
+  if (value >= kShared) return PyLong_FromUnsignedLong(value);
+  PyObject*& slot = shared[value];
+  if (!slot && !(slot = PyLong_FromUnsignedLong(value))) return nullptr;
+  return new_ref(slot);
+}
+
+nb::list int_list(const int32_t* values, size_t count) {
+  return make_list(count, [&](size_t i) { return values[i] < 0 ? PyLong_FromLong(values[i]) : shared_int(uint32_t(values[i])); });
+}
+
+nb::list optional_int_list(const int32_t* values, size_t count) {
+  return make_list(count, [&](size_t i) { return values[i] < 0 ? new_ref(Py_None) : shared_int(uint32_t(values[i])); });
+}
+
+nb::list span_list(const Span* spans, size_t count) {
+  return make_list(count, [&](size_t i) {
+    PyObject* begin = shared_int(spans[i].begin);
+    if (!begin) return begin;
+    PyObject* end = shared_int(spans[i].end);
+    if (!end) return Py_DECREF(begin), end;
+    return pair(begin, end);
+  });
+}
+
+}  // namespace enfold
