@@ -116,6 +116,7 @@ _TOKENIZERS: dict[str, str] = {
     "SplinterTokenizer": "splinter",
     "SqueezeBertTokenizer": "squeezebert",
     "T5Tokenizer": "longt5 musicgen musicgen_melody pix2struct switch_transformers t5 umt5",
+    "WhisperTokenizer": "whisper",
     "XGLMTokenizer": "xglm",
     "XLMRobertaTokenizer": "gte jina_embeddings_v3 kosmos-2 metaclip_2 trocr xlm-roberta xlm-roberta-xl xmod",
     "XLNetTokenizer": "xlnet",

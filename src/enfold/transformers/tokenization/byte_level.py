@@ -274,7 +274,7 @@ class DebertaTokenizer(_BPETokenizer):
         "cls_token": "[CLS]",
         "unk_token": "[UNK]",
         "pad_token": "[PAD]",
-        "mask_token": mask("[MASK]"),
+        "mask_token": "[MASK]",
     }
     single = "{cls}:0 $A:0 {sep}:0"
     pair = "{cls}:0 $A:0 {sep}:0 $B:1 {sep}:1"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["Decoding"]
+__all__ = ["Decoding", "plain_ids"]
 
 
 class Decoding:
@@ -28,12 +28,12 @@ class Decoding:
             skip_special_tokens: leave special tokens out.
             clean_up_tokenization_spaces: remove spaces before punctuation; the tokenizer's setting by default.
         """
-        ids = _plain_ids(token_ids)
+        ids = plain_ids(token_ids)
         clean = (
             self.clean_up_tokenization_spaces if clean_up_tokenization_spaces is None else clean_up_tokenization_spaces
         )
         if ids and not isinstance(ids[0], int):
-            rows = [_plain_ids(row) for row in ids]
+            rows = [plain_ids(row) for row in ids]
             texts = self._tokenizer.decode_batch(rows, skip_special_tokens=skip_special_tokens)
             texts = [self._after_decoding(text) for text in texts]
             return [self.clean_up_tokenization(text) for text in texts] if clean else texts
@@ -52,7 +52,7 @@ class Decoding:
         **kwargs: Any,
     ) -> list[str]:
         """Return the texts of several rows of ids; arguments as for ``decode``."""
-        rows = _plain_ids(sequences)
+        rows = plain_ids(sequences)
         if rows and isinstance(rows[0], int):
             rows = [[row] for row in rows]
         return self.decode(rows, skip_special_tokens, clean_up_tokenization_spaces, **kwargs) if rows else []
@@ -72,7 +72,8 @@ class Decoding:
         return text
 
 
-def _plain_ids(ids: Any) -> list[Any]:
+def plain_ids(ids: Any) -> list[Any]:
+    """Return an id, a list, an array or a tensor of ids, or of rows of ids, as a list."""
     if hasattr(ids, "tolist"):
         ids = ids.tolist()
     elif hasattr(ids, "numpy"):

@@ -62,6 +62,7 @@ CLASSES: dict[str, tuple[str, ...]] = {
         "XLMRobertaTokenizer",
         "XLNetTokenizer",
     ),
+    "whisper": ("WhisperTokenizer",),
 }
 
 

@@ -1,0 +1,114 @@
+"""Run by both libraries: tokenizer families built from small vocabulary files, printed as JSON on the last line."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+TEXTS = [
+    "Hello world, it's 2,024 and the lower newest widest!",
+    "héllo wörld ÀÉ 東京 😀",
+    "  two  spaces\tand\n\nlines  ",
+    "<mask> [MASK] </s> a<mask>b",
+    "",
+    "abc123 ABC don't",
+]
+PAIRS = ["a second text", "the lower", "x", "y", "z", ""]
+# class, its folder, further arguments
+CASES: list[tuple[str, str, dict[str, Any]]] = [
+    ("BertTokenizer", "wordpiece", {}),
+    ("BertTokenizer", "wordpiece", {"do_lower_case": False}),
+    ("BertTokenizer", "wordpiece", {"strip_accents": False, "tokenize_chinese_chars": False}),
+    ("ElectraTokenizer", "wordpiece", {}),
+    ("DistilBertTokenizer", "wordpiece", {}),
+    ("FunnelTokenizer", "wordpiece-funnel", {}),
+    ("MPNetTokenizer", "wordpiece-mpnet", {}),
+    ("LxmertTokenizer", "wordpiece", {}),
+    ("MobileBertTokenizer", "wordpiece", {}),
+    ("GPT2Tokenizer", "bytes", {}),
+    ("GPT2Tokenizer", "bytes", {"add_prefix_space": True}),
+    ("GPT2Tokenizer", "bytes", {"add_bos_token": True}),
+    ("RobertaTokenizer", "bytes-roberta", {}),
+    ("RobertaTokenizer", "bytes-roberta", {"add_prefix_space": True, "trim_offsets": False}),
+    ("BartTokenizer", "bytes-roberta", {}),
+    ("LEDTokenizer", "bytes-roberta", {}),
+    ("LongformerTokenizer", "bytes-roberta", {}),
+    ("BlenderbotTokenizer", "bytes-roberta", {"add_prefix_space": True}),
+    ("DebertaTokenizer", "bytes-deberta", {}),
+    ("GPTNeoXTokenizer", "bytes", {"pad_token": "<|endoftext|>"}),
+    ("Qwen2Tokenizer", "bytes", {}),
+    ("CLIPTokenizer", "endings-clip", {}),
+    ("OpenAIGPTTokenizer", "endings-gpt", {}),
+    ("HerbertTokenizer", "endings-herbert", {}),
+    ("WhisperTokenizer", "bytes-whisper", {}),
+    ("WhisperTokenizer", "bytes-whisper", {"language": "french", "task": "transcribe"}),
+    ("CodeGenTokenizer", "bytes", {}),
+]
+
+
+def plain(value: Any) -> Any:
+    if hasattr(value, "items"):
+        return {key: plain(item) for key, item in value.items()}
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def attempt(make: Any) -> Any:
+    try:
+        return plain(make())
+    except Exception as error:
+        return "error: " + type(error).__name__
+
+
+def describe(tokenizer: Any) -> dict[str, Any]:
+    """Return what a tokenizer makes of the texts."""
+    found: dict[str, Any] = {}
+    batch = tokenizer(TEXTS, return_special_tokens_mask=True)
+    found["batch"] = plain(batch)
+    found["pairs"] = plain(tokenizer(TEXTS, PAIRS))
+    if tokenizer.is_fast:
+        found["offsets"] = plain(tokenizer(TEXTS, return_offsets_mapping=True)["offset_mapping"])
+    found["decode"] = [tokenizer.decode(row) for row in batch["input_ids"]]
+    found["decode skip"] = tokenizer.batch_decode(batch["input_ids"], skip_special_tokens=True)
+    found["tokens"] = [tokenizer.tokenize(text) for text in TEXTS]
+    found["string"] = attempt(lambda: tokenizer.convert_tokens_to_string(tokenizer.tokenize(TEXTS[0])))
+    if tokenizer.pad_token is not None:
+        found["padded"] = plain(tokenizer(TEXTS, padding=True, truncation=True, max_length=9))
+    found["special"] = {
+        name: str(getattr(tokenizer, name))
+        for name in ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+    }
+    found["special ids"] = sorted(set(tokenizer.all_special_ids))
+    found["sizes"] = [len(tokenizer), tokenizer.vocab_size]
+    found["names"] = [tokenizer.model_input_names, tokenizer.padding_side, tokenizer.pad_token_type_id]
+    found["added"] = [tokenizer.num_special_tokens_to_add(), tokenizer.num_special_tokens_to_add(True)]
+    return found
+
+
+def main(name: str, folders: Path, saved: Path, foreign: Path | None) -> dict[str, Any]:
+    library = importlib.import_module(name)
+    found: dict[str, Any] = {}
+    for index, (kind, folder, options) in enumerate(CASES):
+        case = f"{index} {kind} {options}"
+        try:
+            made = getattr(library, kind).from_pretrained(str(folders / folder), **options)
+            found[case] = describe(made)
+            made.save_pretrained(str(saved / str(index)))
+            if foreign is not None:
+                found["foreign " + case] = describe(library.AutoTokenizer.from_pretrained(str(foreign / str(index))))
+        except Exception:
+            found.setdefault(case, traceback.format_exc()[-1500:])
+            found.setdefault("foreign " + case, traceback.format_exc()[-1500:])
+    return found
+
+
+if __name__ == "__main__":
+    extra = Path(sys.argv[4]) if len(sys.argv) > 4 else None
+    print(json.dumps(main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), extra), default=plain))
