@@ -1,8 +1,10 @@
 #include "text/normalizers.hpp"
 
+#include <algorithm>
 #include <array>
 #include <stdexcept>
 
+#include "text/precompiled.hpp"
 #include "text/utf8.hpp"
 
 namespace enfold {
@@ -55,15 +57,23 @@ struct StripAccentsNormalizer final : Normalizer {
   }
 };
 
-struct StripNormalizer final : Normalizer {
-  bool left, right;
+// The clean-up of the neural translation toolkits that SentencePiece calls nmt.
+struct NmtNormalizer final : Normalizer {
+  static bool dropped(char32_t c) {
+    return (c >= 1 && c <= 8) || c == 0xB || (c >= 0xE && c <= 0x1F) || c == 0x7F || c == 0x8F || c == 0x9F;
+  }
+  static bool blank(char32_t c) {
+    return c == 9 || c == 0xA || c == 0xC || c == 0xD || c == 0x1680 || (c >= 0x200B && c <= 0x200F) || c == 0x2028 ||
+           c == 0x2029 || c == 0x2581 || c == 0xFEFF || c == 0xFFFD;
+  }
   void run(Text& text) const override {
-    size_t begin = 0, end = text.bytes.size();
-    if (left)
-      for (size_t at = 0; at < end && is_white(utf8_next(text.bytes, at));) begin = at;
-    if (right)
-      for (size_t at = end; at > begin && is_white(utf8_previous(text.bytes, at));) end = at;
-    if (begin || end < text.bytes.size()) text.trim(begin, end);
+    text.filter([](char32_t c) { return !dropped(c); });
+    std::vector<Change>& dest = changes();
+    for (size_t at = 0; at < text.bytes.size();) {
+      char32_t c = utf8_next(text.bytes, at);
+      dest.push_back({blank(c) ? U' ' : c, 0});
+    }
+    text.transform(dest);
   }
 };
 
@@ -140,6 +150,36 @@ void BertNormalizer::run(Text& text) const {
   if (lowercase) enfold::lowercase(text);
 }
 
+void StripNormalizer::run(Text& text) const {
+  size_t begin = 0, end = text.bytes.size();
+  if (left)
+    for (size_t at = 0; at < end && is_white(utf8_next(text.bytes, at));) begin = at;
+  if (right)
+    for (size_t at = end; at > begin && is_white(utf8_previous(text.bytes, at));) end = at;
+  if (begin || end < text.bytes.size()) text.trim(begin, end);
+}
+
+void BlankRunNormalizer::run(Text& text) const {
+  size_t hit = text.bytes.find("  ");
+  if (hit == std::string::npos) return;
+  std::string made;
+  std::vector<Span> spans;
+  size_t from = 0;
+  for (; hit != std::string::npos; hit = text.bytes.find("  ", from)) {
+    made.append(text.bytes, from, hit - from).append(content);
+    size_t end = std::min(text.bytes.find_first_not_of(' ', hit), text.bytes.size());
+    if (text.tracked) {
+      spans.insert(spans.end(), text.spans.begin() + from, text.spans.begin() + hit);
+      spans.insert(spans.end(), content.size(), text.spans[end - 1]);
+    }
+    from = end;
+  }
+  made.append(text.bytes, from);
+  if (text.tracked) spans.insert(spans.end(), text.spans.begin() + from, text.spans.end());
+  text.bytes.swap(made);
+  text.spans.swap(spans);
+}
+
 void ReplaceNormalizer::run(Text& text) const {
   if (pattern.empty()) return;
   size_t hit = text.bytes.find(pattern);
@@ -194,6 +234,8 @@ NormalizerPtr make_normalizer(const Json& spec) {
   if (type == "Lowercase") return std::make_shared<LowercaseNormalizer>();
   if (type == "StripAccents") return std::make_shared<StripAccentsNormalizer>();
   if (type == "ByteLevel") return std::make_shared<ByteLevelNormalizer>();
+  if (type == "Nmt") return std::make_shared<NmtNormalizer>();
+  if (type == "Precompiled") return std::make_shared<PrecompiledNormalizer>(decode_base64(spec["precompiled_charsmap"].string()));
   if (type == "Strip") {
     auto made = std::make_shared<StripNormalizer>();
     made->left = spec["strip_left"].boolean(true);
@@ -206,6 +248,11 @@ NormalizerPtr make_normalizer(const Json& spec) {
     return made;
   }
   if (type == "Replace") {
+    if (const Json* regex = spec["pattern"].find("Regex"); regex && regex->string() == " {2,}") {
+      auto made = std::make_shared<BlankRunNormalizer>();
+      made->content = spec["content"].string();
+      return made;
+    }
     auto made = std::make_shared<ReplaceNormalizer>();
     made->pattern = literal_pattern(spec["pattern"], "Replace");
     made->content = spec["content"].string();

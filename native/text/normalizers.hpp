@@ -28,6 +28,17 @@ struct ReplaceNormalizer final : Normalizer {
   void run(Text& text) const override;
 };
 
+// Replaces every run of two or more blanks: the pattern " {2,}" of nearly all SentencePiece tokenizers.
+struct BlankRunNormalizer final : Normalizer {
+  std::string content;
+  void run(Text& text) const override;
+};
+
+struct StripNormalizer final : Normalizer {
+  bool left, right;
+  void run(Text& text) const override;
+};
+
 struct PrependNormalizer final : Normalizer {
   std::string prefix;
   void run(Text& text) const override { text.prepend(prefix); }

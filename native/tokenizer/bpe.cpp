@@ -15,11 +15,6 @@ namespace {
 // Above this many symbols a heap is faster than looking for the best pair again after each merge.
 constexpr size_t kFew = 24;
 
-std::string byte_token(int byte) {
-  static const char* hex = "0123456789ABCDEF";
-  return std::string("<0x") + hex[byte >> 4] + hex[byte & 15] + ">";
-}
-
 // Whether a token is written in visible characters for bytes; its bytes are then put into `raw`.
 bool unmap(std::string_view token, std::string& raw) {
   raw.clear();
@@ -32,6 +27,11 @@ bool unmap(std::string_view token, std::string& raw) {
 }
 
 }  // namespace
+
+std::string byte_token(int byte) {
+  static const char* hex = "0123456789ABCDEF";
+  return std::string("<0x") + hex[byte >> 4] + hex[byte & 15] + ">";
+}
 
 void add_merge(Bpe& model, std::string_view left, std::string_view right) {
   int32_t a = model.vocab.find(left), b = model.vocab.find(right);

@@ -29,6 +29,8 @@ struct Model {
   virtual void tokenize(std::string_view word, std::vector<Piece>& out) const = 0;
   // The "model" member of tokenizer.json; with `options_only` without the vocabulary and the merges.
   virtual std::string to_json(bool options_only = false) const = 0;
+  // Whether a token with this id is called by the text that it covers instead of by its own name.
+  virtual bool keeps_text(int32_t) const { return false; }
   // Whether the same word always gives the same tokens.
   virtual bool deterministic() const { return true; }
 
@@ -36,6 +38,9 @@ struct Model {
   void vocab_json(std::string& out, bool empty) const;
 };
 using ModelPtr = std::shared_ptr<Model>;
+
+// The name of the token that stands for a byte: <0xNN>.
+std::string byte_token(int byte);
 
 // From the "model" member of tokenizer.json. Throws std::invalid_argument.
 ModelPtr make_model(const Json& spec);

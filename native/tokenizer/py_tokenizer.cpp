@@ -15,6 +15,7 @@
 #include "tokenizer/py_columns.hpp"
 #include "tokenizer/threads.hpp"
 #include "tokenizer/tokenizer.hpp"
+#include "tokenizer/unigram.hpp"
 
 using namespace nb::literals;
 using namespace enfold;
@@ -301,6 +302,22 @@ std::vector<std::tuple<std::string, std::pair<uint32_t, uint32_t>>> pre_tokenize
 void register_tokenizer(nb::module_& module) {
   nb::class_<Model>(module, "Model", nb::is_weak_referenceable())
       .def_static("from_json", [](const std::string& text) { return from_json(text, make_model); }, "text"_a)
+      .def_static("unigram", [](std::vector<std::pair<std::string, double>> vocab, std::optional<size_t> unk_id, bool byte_fallback) {
+        return std::static_pointer_cast<Model>(std::make_shared<Unigram>(std::move(vocab), unk_id, byte_fallback));
+      }, "vocab"_a, "unk_id"_a.none(), "byte_fallback"_a)
+      .def("sampling", [](const Model& self) -> std::pair<std::optional<double>, std::optional<size_t>> {
+        const auto& unigram = dynamic_cast<const Unigram&>(self);
+        return {unigram.alpha, unigram.nbest_size};
+      })
+      .def("with_sampling", [](const Model& self, std::optional<double> alpha, std::optional<size_t> nbest_size) {
+        return std::static_pointer_cast<Model>(dynamic_cast<const Unigram&>(self).with_sampling(alpha, nbest_size));
+      }, "alpha"_a.none(), "nbest_size"_a.none())
+      .def("pieces", [](const Model& self) {
+        nb::list made;
+        if (const auto* unigram = dynamic_cast<const Unigram*>(&self))
+          for (size_t id = 0; id < unigram->scores.size(); ++id) made.append(nb::make_tuple(to_str(self.vocab.token(int64_t(id))), unigram->scores[id]));
+        return made;
+      })
       .def("to_json", [](const Model& self, bool options_only) { return to_str(self.to_json(options_only)); }, "options_only"_a = false)
       .def("token_to_id", [](const Model& self, const std::string& token) -> std::optional<int32_t> {
         int32_t id = self.vocab.find(token);
@@ -319,7 +336,10 @@ void register_tokenizer(nb::module_& module) {
         std::vector<Piece> pieces;
         self.tokenize(text, pieces);
         nb::list made;
-        for (const Piece& piece : pieces) made.append(nb::make_tuple(piece.id, to_str(self.vocab.token(piece.id)), nb::make_tuple(piece.begin, piece.end)));
+        for (const Piece& piece : pieces) {
+          std::string_view name = self.keeps_text(piece.id) ? std::string_view(text).substr(piece.begin, piece.end - piece.begin) : self.vocab.token(piece.id);
+          made.append(nb::make_tuple(piece.id, to_str(name), nb::make_tuple(piece.begin, piece.end)));
+        }
         return made;
       })
       .def("merges", [](const Model& self) {

@@ -85,7 +85,8 @@ void Pipeline::encode(std::string_view text, int32_t type_id, int32_t word, Enco
     model->tokenize(split.text.bytes, pieces);
     for (const Piece& piece : pieces) {
       size_t end = std::min<size_t>(piece.end, split.text.bytes.size()), begin = std::min<size_t>(piece.begin, end);
-      out.push(piece.id, type_id, index, split.text.span(begin, end));
+      Name name = model->keeps_text(piece.id) ? std::make_shared<const std::string>(split.text.bytes, begin, end - begin) : nullptr;
+      out.push(piece.id, type_id, index, split.text.span(begin, end), false, std::move(name));
     }
   }
 }

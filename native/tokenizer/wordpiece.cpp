@@ -4,6 +4,7 @@
 
 #include "text/utf8.hpp"
 #include "tokenizer/model.hpp"
+#include "tokenizer/unigram.hpp"
 
 namespace enfold {
 
@@ -82,8 +83,10 @@ std::string WordLevel::to_json(bool options_only) const {
 ModelPtr make_model(const Json& spec) {
   if (spec.kind != Json::Object) throw std::invalid_argument("Model missing.");
   std::string type = spec["type"].string();
-  if (type.empty()) type = spec.find("merges") ? "BPE" : spec.find("max_input_chars_per_word") ? "WordPiece" : "WordLevel";
   const Json& vocab = spec["vocab"];
+  if (type.empty())
+    type = vocab.kind == Json::Array ? "Unigram" : spec.find("merges") ? "BPE" : spec.find("max_input_chars_per_word") ? "WordPiece" : "WordLevel";
+  if (type == "Unigram") return make_unigram(spec);
   auto fill = [&](Model& model) {
     if (vocab.kind != Json::Object) throw std::invalid_argument(type + ": \"vocab\" must be an object of tokens and ids");
     model.vocab.reserve(vocab.members.size());
@@ -134,7 +137,7 @@ ModelPtr make_model(const Json& spec) {
     model->prepare();
     return model;
   }
-  throw std::invalid_argument("unknown model type \"" + type + "\"; known are BPE, WordPiece and WordLevel");
+  throw std::invalid_argument("unknown model type \"" + type + "\"; known are BPE, WordPiece, WordLevel and Unigram");
 }
 
 }  // namespace enfold

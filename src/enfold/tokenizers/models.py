@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, ClassVar, NamedTuple
 
 from enfold import _native
 from enfold.errors import nearest
 from enfold.tokenizers.component import _changes
 
-__all__ = ["BPE", "Model", "Token", "WordLevel", "WordPiece"]
+__all__ = ["BPE", "Model", "Token", "Unigram", "WordLevel", "WordPiece"]
 
 
 class Token(NamedTuple):
@@ -315,3 +316,95 @@ class WordLevel(Model):
         """Write vocab.json."""
         vocab = json.dumps(self._vocab(), ensure_ascii=False, separators=(",", ":"))
         return [_write(_join(folder, prefix or name, "vocab.json"), vocab)]
+
+
+class Unigram(Model):
+    """Of all ways to cut a word into pieces, the one with the highest sum of scores (Kudo 2018, arXiv:1804.10959).
+
+    Args:
+        vocab: (piece, score) pairs in the order of their ids; scores are log probabilities. None: ``<unk>`` alone.
+        unk_id: the id of the unknown piece; None: unknown characters are an error.
+        byte_fallback: write unknown characters as ``<0xNN>`` pieces.
+        alpha: above 0, ways are drawn at random with weights exp(alpha × score) instead of taking the best.
+        nbest_size: draw from this many best ways only; None: from all.
+
+    Raises:
+        ValueError: unk_id is not the index of a piece.
+
+    Example:
+        >>> model = Unigram([("<unk>", 0.0), ("a", -2.0), ("b", -2.0), ("ab", -3.0)], unk_id=0)
+        >>> [t.value for t in model.tokenize("abb")]
+        ['ab', 'b']
+    """
+
+    _type = "Unigram"
+
+    def __init__(
+        self,
+        vocab: Sequence[tuple[str, float]] | None = None,
+        unk_id: int | None = None,
+        byte_fallback: bool | None = None,
+        alpha: float | None = None,
+        nbest_size: int | None = None,
+    ) -> None:
+        if vocab is None:
+            if unk_id is not None:
+                raise ValueError("`vocab` and `unk_id` must be both specified")
+            vocab, unk_id = [("<unk>", 0.0)], 0
+        pieces = [(piece, float(score)) for piece, score in vocab]
+        core = _native.Model.unigram(pieces, unk_id, bool(byte_fallback))
+        self._core = core if alpha is None and nbest_size is None else core.with_sampling(alpha, nbest_size)
+
+    @property
+    def unk_id(self) -> int | None:
+        """The id of the unknown piece."""
+        return json.loads(self._core.to_json(True))["unk_id"]
+
+    @property
+    def byte_fallback(self) -> bool:
+        """Whether unknown characters become ``<0xNN>`` pieces."""
+        return json.loads(self._core.to_json(True))["byte_fallback"]
+
+    @property
+    def alpha(self) -> float | None:
+        """The weight of scores when ways are drawn at random; None or 0 for the best way."""
+        return self._core.sampling()[0]
+
+    @alpha.setter
+    def alpha(self, alpha: float | None) -> None:
+        self._core = self._core.with_sampling(alpha, self.nbest_size)
+        _changes[0] += 1
+
+    @property
+    def nbest_size(self) -> int | None:
+        """How many of the best ways are drawn from; None for all ways."""
+        return self._core.sampling()[1]
+
+    @nbest_size.setter
+    def nbest_size(self, nbest_size: int | None) -> None:
+        self._core = self._core.with_sampling(self.alpha, nbest_size)
+        _changes[0] += 1
+
+    def save(self, folder: str, prefix: str | None = None, name: str | None = None) -> list[str]:
+        """Write unigram.json."""
+        text = json.dumps(json.loads(self._core.to_json()), ensure_ascii=False, indent=2)
+        return [_write(_join(folder, prefix or name, "unigram.json"), text)]
+
+    def _clear_cache(self) -> None:
+        """Accepted for compatibility; caches belong to tokenizers and are bounded."""
+
+    def _resize_cache(self, capacity: int) -> None:
+        """Accepted for compatibility; caches belong to tokenizers and are bounded."""
+
+    def __repr__(self) -> str:
+        pieces = self._core.pieces()
+        shown = [f'("{piece}", {_decimal(score)})' for piece, score in pieces[:99]] + ["..."] * (len(pieces) > 99)
+        return f"Unigram(unk_id={self.unk_id}, vocab=[{', '.join(shown)}], byte_fallback={self.byte_fallback})"
+
+    __str__ = __repr__
+
+
+def _decimal(value: float) -> str:
+    """A number without an exponent, and without a fraction that is zero."""
+    text = format(Decimal(repr(value)), "f")
+    return text.removesuffix(".0")

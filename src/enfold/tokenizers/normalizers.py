@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +17,9 @@ __all__ = [
     "BertNormalizer",
     "ByteLevel",
     "Lowercase",
+    "Nmt",
     "Normalizer",
+    "Precompiled",
     "Prepend",
     "Replace",
     "Sequence",
@@ -147,6 +150,35 @@ class Strip(Normalizer):
 
     def __init__(self, left: bool = True, right: bool = True) -> None:
         self._init(strip_left=left, strip_right=right)
+
+
+class Nmt(Normalizer):
+    """SentencePiece's nmt clean-up: drops control characters, makes what separates words a blank."""
+
+    _type = "Nmt"
+
+    def __init__(self) -> None:
+        self._init()
+
+
+class Precompiled(Normalizer):
+    """The character map of a SentencePiece model.
+
+    Args:
+        precompiled_charsmap: the map as it stands in the model file's normalizer_spec: a double array, then what
+            its keys stand for.
+
+    Raises:
+        ValueError: the bytes are not such a map.
+    """
+
+    _type = "Precompiled"
+    precompiled_charsmap = Option()
+
+    def __init__(self, precompiled_charsmap: bytes) -> None:
+        text = b64encode(bytes(precompiled_charsmap)).decode()
+        self._init(precompiled_charsmap=text)
+        _native.normalize_str(spec_text(self), "")
 
 
 class Prepend(Normalizer):
