@@ -5,29 +5,24 @@
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
+#include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
 #include <stdexcept>
 
-#include "arrow/strings.hpp"
+#include "arrow/py_strings.hpp"
 #include "tokenizer/flat/flat.hpp"
 #include "tokenizer/lazy_encoding.hpp"
 #include "tokenizer/py_columns.hpp"
 #include "tokenizer/threads.hpp"
 #include "tokenizer/tokenizer.hpp"
+#include "tokenizer/train/counter.hpp"
 #include "tokenizer/unigram.hpp"
 
 using namespace nb::literals;
 using namespace enfold;
 
 namespace {
-
-std::string_view utf8(nb::handle text) {
-  Py_ssize_t size;
-  const char* data = PyUnicode_AsUTF8AndSize(text.ptr(), &size);
-  if (!data) nb::raise_python_error();
-  return {data, size_t(size)};
-}
 
 // A Python str out of text that is UTF-8 by construction.
 nb::str to_str(std::string_view text) {
@@ -75,47 +70,6 @@ std::pair<nb::object, nb::object> parts(nb::handle item, bool words) {
   if (!words && !PyUnicode_Check(item.ptr()))
     throw nb::type_error("TextEncodeInput must be Union[TextInputSequence, Tuple[InputSequence, InputSequence]]");
   return {nb::borrow(item), nb::none()};
-}
-
-// The strings of a column and what keeps them alive while they are used.
-struct Column {
-  ArrowStrings arrow;
-  std::vector<nb::object> objects;
-  std::vector<std::string_view> views;
-};
-
-void read_column(nb::handle column, Column& out) {
-  if (nb::hasattr(column, "__arrow_c_array__")) {
-    nb::object capsules = column.attr("__arrow_c_array__")();
-    auto* schema = static_cast<ArrowSchema*>(PyCapsule_GetPointer(nb::object(capsules[0]).ptr(), "arrow_schema"));
-    auto* array = static_cast<ArrowArray*>(PyCapsule_GetPointer(nb::object(capsules[1]).ptr(), "arrow_array"));
-    if (!schema || !array) nb::raise_python_error();
-    ArrowArray moved = *array;
-    array->release = nullptr;  // ours now
-    out.arrow.add(*schema, std::move(moved));
-    out.views = out.arrow.views();
-  } else if (nb::hasattr(column, "__arrow_c_stream__")) {
-    nb::object capsule = column.attr("__arrow_c_stream__")();
-    auto* stream = static_cast<ArrowArrayStream*>(PyCapsule_GetPointer(capsule.ptr(), "arrow_array_stream"));
-    if (!stream) nb::raise_python_error();
-    out.arrow.add(*stream);
-    out.views = out.arrow.views();
-  } else {
-    if (PyUnicode_Check(column.ptr())) throw nb::type_error("encode_arrow takes a column of strings, not one string");
-    nb::object items = nb::steal(PySequence_Fast(column.ptr(), "expected a list of strings or an Arrow column"));
-    if (!items.is_valid()) nb::raise_python_error();
-    size_t count = nb::len(items);
-    out.views.reserve(count);
-    size_t row = 0;
-    for (nb::handle item : items) {
-      if (!PyUnicode_Check(item.ptr()))
-        throw nb::type_error(("row " + std::to_string(row) + " is not a string but " + nb::cast<std::string>(nb::str(item.type().attr("__name__")))).c_str());
-      out.views.push_back(utf8(item));
-      ++row;
-    }
-    // The list may be changed by another thread meanwhile: hold the strings themselves through a copy of it.
-    out.objects.push_back(nb::steal(PySequence_Tuple(items.ptr())));
-  }
 }
 
 // The mutable face of an immutable pipeline.
@@ -353,6 +307,7 @@ void register_tokenizer(nb::module_& module) {
       .def(nb::init<>())
       .def("load", [](Core& self, nb::bytes source) { return load(self, {source.c_str(), source.size()}); }, "source"_a)
       .def("copy", [](const Core& self) { return Core(self); })
+      .def("word_counter", [](const Core& self) { return std::make_unique<WordCounter>(self.pipeline); })
       .def_prop_ro("model", [](const Core& self) { return self.pipeline->model; })
       .def("set_model", [](Core& self, std::shared_ptr<Model> model) { self.change([&](Pipeline& p) { p.model = model; }); })
       .def("set_normalizer", [](Core& self, const std::string& spec) {
