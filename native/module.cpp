@@ -6,10 +6,12 @@ namespace nb = nanobind;
 void register_tokenizer(nb::module_& module);
 void register_encoding(nb::module_& module);
 void register_columns(nb::module_& module);
+void register_training(nb::module_& module);
 
 NB_MODULE(_native, module) {
   module.doc() = "enfold's native core";
   register_encoding(module);
   register_columns(module);
+  register_training(module);
   register_tokenizer(module);
 }

@@ -45,16 +45,19 @@ struct FormNormalizer final : Normalizer {
   Form form;
   explicit FormNormalizer(Form form) : form(form) {}
   void run(Text& text) const override { to_form(form, text); }
+  bool keeps_blanks() const override { return true; }
 };
 
 struct LowercaseNormalizer final : Normalizer {
   void run(Text& text) const override { lowercase(text); }
+  bool keeps_blanks() const override { return true; }
 };
 
 struct StripAccentsNormalizer final : Normalizer {
   void run(Text& text) const override {
     if (!is_ascii(text.bytes)) text.filter([](char32_t c) { return !(char_flags(c) & kMark); });
   }
+  bool keeps_blanks() const override { return true; }
 };
 
 // The clean-up of the neural translation toolkits that SentencePiece calls nmt.

@@ -11,6 +11,8 @@ namespace enfold {
 struct Normalizer {
   virtual ~Normalizer() = default;
   virtual void run(Text& text) const = 0;
+  // Whether what lies between two ASCII blanks is normalized without a look across them, and blanks stay blanks.
+  virtual bool keeps_blanks() const { return false; }
 };
 using NormalizerPtr = std::shared_ptr<const Normalizer>;
 
@@ -20,6 +22,7 @@ NormalizerPtr make_normalizer(const Json& spec);
 struct BertNormalizer final : Normalizer {
   bool clean_text, chinese, strip_accents, lowercase;
   void run(Text& text) const override;
+  bool keeps_blanks() const override { return true; }
 };
 
 // Replaces every occurrence of one string by another.
@@ -48,6 +51,11 @@ struct NormalizerSequence final : Normalizer {
   std::vector<NormalizerPtr> steps;
   void run(Text& text) const override {
     for (const auto& step : steps) step->run(text);
+  }
+  bool keeps_blanks() const override {
+    for (const auto& step : steps)
+      if (!step->keeps_blanks()) return false;
+    return true;
   }
 };
 

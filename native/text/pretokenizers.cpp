@@ -130,6 +130,7 @@ struct ClassSplit final : PreTokenizer {
       apply(behavior, ranges);
     });
   }
+  bool drops_blanks() const override { return behavior == Behavior::Removed && (flag == kWhite || flag == kSpace); }
 };
 
 struct LiteralSplit final : PreTokenizer {
@@ -176,6 +177,7 @@ struct WhitespaceSplit final : PreTokenizer {
       }
     });
   }
+  bool drops_blanks() const override { return true; }
 };
 
 struct FixedLengthSplit final : PreTokenizer {

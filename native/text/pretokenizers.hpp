@@ -21,6 +21,8 @@ struct PreTokenizer {
   // Cuts every split that is not an added token. With `map_bytes` false the byte-level step leaves the bytes as they
   // are: a model that knows them needs no visible characters.
   virtual void run(std::vector<Split>& splits, bool map_bytes) const = 0;
+  // Whether ASCII blanks are in no word, and nothing looks across them.
+  virtual bool drops_blanks() const { return false; }
 };
 using PreTokenizerPtr = std::shared_ptr<const PreTokenizer>;
 
@@ -34,6 +36,7 @@ struct ByteLevelPreTokenizer final : PreTokenizer {
 
 struct BertPreTokenizer final : PreTokenizer {
   void run(std::vector<Split>& splits, bool map_bytes) const override;
+  bool drops_blanks() const override { return true; }
 };
 
 struct MetaspacePreTokenizer final : PreTokenizer {
@@ -48,6 +51,13 @@ struct PreTokenizerSequence final : PreTokenizer {
   std::vector<PreTokenizerPtr> steps;
   void run(std::vector<Split>& splits, bool map_bytes) const override {
     for (const auto& step : steps) step->run(splits, map_bytes);
+  }
+  bool drops_blanks() const override {
+    if (steps.empty() || !steps[0]->drops_blanks()) return false;
+    // Only Metaspace asks where in the text a split lies.
+    for (const auto& step : steps)
+      if (dynamic_cast<const MetaspacePreTokenizer*>(step.get())) return false;
+    return true;
   }
 };
 

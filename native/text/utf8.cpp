@@ -1,5 +1,7 @@
 #include "text/utf8.hpp"
 
+#include <cstring>
+
 namespace enfold {
 
 size_t utf8_check(std::string_view text, size_t at, size_t& bad) {
@@ -38,13 +40,22 @@ void utf8_append_lossy(std::string_view bytes, std::string& out) {
 }
 
 bool utf8_valid(std::string_view bytes) {
+  return utf8_invalid(bytes) == std::string_view::npos;
+}
+
+size_t utf8_invalid(std::string_view bytes) {
   size_t at = 0, bad;
   while (at < bytes.size()) {
+    uint64_t word;
+    if (bytes.size() - at >= 8 && (std::memcpy(&word, bytes.data() + at, 8), (word & 0x8080808080808080) == 0)) {
+      at += 8;
+      continue;
+    }
     size_t width = utf8_check(bytes, at, bad);
-    if (!width) return false;
+    if (!width) return at;
     at += width;
   }
-  return true;
+  return std::string_view::npos;
 }
 
 }  // namespace enfold

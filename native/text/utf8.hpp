@@ -63,5 +63,7 @@ void utf8_append_lossy(std::string_view bytes, std::string& out);
 
 // Whether all of `bytes` is UTF-8.
 bool utf8_valid(std::string_view bytes);
+// Where it first is not; npos when all of it is.
+size_t utf8_invalid(std::string_view bytes);
 
 }  // namespace enfold

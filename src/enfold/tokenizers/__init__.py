@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = face(
     {
         ".tokenizer": ["Tokenizer", "TokenizerError"],
         ".added": ["AddedToken"],
+        ".training": ["TrainingError"],
         ".component": ["Regex"],
         ".models": ["Token"],
         ".encoding": [

@@ -6,11 +6,14 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from enfold import _native
 from enfold.errors import nearest
 from enfold.tokenizers.component import _changes
+
+if TYPE_CHECKING:
+    from enfold.tokenizers.trainers import Trainer
 
 __all__ = ["BPE", "Model", "Token", "Unigram", "WordLevel", "WordPiece"]
 
@@ -95,6 +98,12 @@ class Model:
             The paths of the files.
         """
         raise TypeError(f"{type(self).__name__} cannot be saved")
+
+    def get_trainer(self) -> Trainer:
+        """Return a trainer for this kind of model, with its defaults."""
+        from enfold.tokenizers import trainers
+
+        return getattr(trainers, f"{self._type}Trainer" if self._type != "BPE" else "BpeTrainer")()
 
     def _vocab(self) -> dict[str, int]:
         return self._core.get_vocab()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from enfold.tokenizers.normalizers import Normalizer
     from enfold.tokenizers.pre_tokenizers import PreTokenizer
     from enfold.tokenizers.processors import PostProcessor
+    from enfold.tokenizers.trainers import Trainer
 
 __all__ = ["Tokenizer", "TokenizerError"]
 
@@ -553,6 +554,71 @@ class Tokenizer:
     def decode_batch(self, sequences: Sequence[Sequence[int]], skip_special_tokens: bool = True) -> list[str]:
         """As decode, for many sequences on all threads."""
         return self._sync().decode_batch([list(ids) for ids in sequences], skip_special_tokens)
+
+    # Training
+
+    def train(self, files: Iterable[str | os.PathLike[str]], trainer: Trainer | None = None) -> None:
+        """Learn a new vocabulary for the model from text files.
+
+        Args:
+            files: paths of UTF-8 files; each line, with its line break, is a text.
+            trainer: a trainer for this kind of model; None for the model's own, with its defaults.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            TrainingError: a file is not UTF-8, or the trainer is for another kind of model. The tokenizer is then as it
+                was, as it is after Ctrl-C.
+        """
+        from enfold.tokenizers.training import feed_files, finish
+
+        trainer = self._trainer(trainer)
+        counter = self._sync().word_counter()
+        feed_files(counter, files, quiet=not trainer._values["show_progress"])
+        finish(self, trainer, counter)
+
+    def train_from_iterator(self, iterator: Any, trainer: Trainer | None = None, length: int | None = None) -> None:
+        """Learn a new vocabulary for the model from texts.
+
+        Args:
+            iterator: gives texts, lists of texts, or Arrow columns of texts; or is such a column itself.
+            trainer: a trainer for this kind of model; None for the model's own, with its defaults.
+            length: how many items there are, for the progress bar.
+
+        Raises:
+            TypeError: an item is something else.
+            TrainingError: the trainer is for another kind of model.
+
+        Example:
+            >>> from enfold.tokenizers.models import WordLevel
+            >>> from enfold.tokenizers.pre_tokenizers import Whitespace
+            >>> from enfold.tokenizers.trainers import WordLevelTrainer
+            >>> tokenizer = Tokenizer(WordLevel(unk_token="?"))
+            >>> tokenizer.pre_tokenizer = Whitespace()
+            >>> tokenizer.train_from_iterator(["b a b"], WordLevelTrainer(special_tokens=["?"], show_progress=False))
+            >>> tokenizer.get_vocab()
+            {'?': 0, 'b': 1, 'a': 2}
+        """
+        from enfold.tokenizers.training import feed_iterator, finish
+
+        trainer = self._trainer(trainer)
+        counter = self._sync().word_counter()
+        feed_iterator(counter, iterator, length, quiet=not trainer._values["show_progress"])
+        finish(self, trainer, counter)
+
+    def _trainer(self, trainer: Trainer | None) -> Trainer:
+        from enfold.tokenizers.trainers import Trainer
+        from enfold.tokenizers.training import TrainingError
+
+        if trainer is None:
+            return self.model.get_trainer()
+        if not isinstance(trainer, Trainer):
+            raise TypeError(f"trainer must be a Trainer or None, not {type(trainer).__name__}")
+        if trainer._model != self.model._type:
+            raise TrainingError(
+                f"{type(trainer).__name__} can only train a {trainer._model}, and this tokenizer's model is a "
+                f"{self.model._type}: use {type(self.model.get_trainer()).__name__}"
+            )
+        return trainer
 
     # The same without blocking the event loop
 
