@@ -8,13 +8,18 @@
 
 #include "text/utf8.hpp"
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 namespace enfold {
 namespace {
 
 struct Reader {
   std::string_view source;
-  std::deque<std::string>& decoded;
+  std::unique_ptr<char[]>& decoded;
   size_t at = 0;
+  char* room = nullptr;  // for the next decoded string
   int depth = 0;
 
   [[noreturn]] void fail(const char* what) const {
@@ -29,6 +34,7 @@ struct Reader {
     while (at < source.size() && (source[at] == ' ' || source[at] == '\n' || source[at] == '\t' || source[at] == '\r')) ++at;
   }
   char peek() {
+    if (at < source.size() && source[at] > ' ') return source[at];
     space();
     if (at >= source.size()) fail("unexpected end of JSON");
     return source[at];
@@ -47,28 +53,59 @@ struct Reader {
     return value;
   }
 
+  // Moves to the next quote or backslash.
+  void plain() {
+#if defined(__SSE2__)
+    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\');
+    for (; at + 16 <= source.size(); at += 16) {
+      __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(source.data() + at));
+      if (int hits = _mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(block, quote), _mm_cmpeq_epi8(block, slash)))) {
+        at += size_t(__builtin_ctz(unsigned(hits)));
+        return;
+      }
+    }
+#endif
+    while (at < source.size() && source[at] != '"' && source[at] != '\\') ++at;
+  }
+
   std::string_view string() {
     expect('"');
     size_t begin = at;
-    while (at < source.size() && source[at] != '"' && source[at] != '\\') ++at;
+    plain();
     if (at >= source.size()) fail("unexpected end of JSON");
     if (source[at] == '"') return source.substr(begin, at++ - begin);
-    std::string& out = decoded.emplace_back(source.substr(begin, at - begin));
+    // No escape is shorter than what it stands for: all decoded strings together fit into the size of the document.
+    if (!decoded) {
+      decoded = std::make_unique_for_overwrite<char[]>(source.size());
+      room = decoded.get();
+    }
+    char* out = room;
+    auto copy = [&](size_t from) {
+      std::memcpy(out, source.data() + from, at - from);
+      out += at - from;
+    };
+    copy(begin);
     for (;;) {
       if (at >= source.size()) fail("unexpected end of JSON");
-      char c = source[at++];
-      if (c == '"') return out;
-      if (c != '\\') {
-        out.push_back(c);
+      if (source[at] == '"') {
+        std::string_view made(room, size_t(out - room));
+        room = out;
+        ++at;
+        return made;
+      }
+      if (source[at] != '\\') {
+        size_t from = at;
+        plain();
+        copy(from);
         continue;
       }
-      if (at >= source.size()) fail("unexpected end of JSON");
+      if (++at >= source.size()) fail("unexpected end of JSON");
       switch (char e = source[at++]) {
-        case 'n': out.push_back('\n'); break;
-        case 't': out.push_back('\t'); break;
-        case 'r': out.push_back('\r'); break;
-        case 'b': out.push_back('\b'); break;
-        case 'f': out.push_back('\f'); break;
+        case 'n': *out++ = '\n'; break;
+        case 't': *out++ = '\t'; break;
+        case 'r': *out++ = '\r'; break;
+        case 'b': *out++ = '\b'; break;
+        case 'f': *out++ = '\f'; break;
         case 'u': {
           uint32_t code = hex4();
           if (code >= 0xD800 && code < 0xDC00 && source.substr(at, 2) == "\\u") {
@@ -79,13 +116,78 @@ struct Reader {
           } else if (code >= 0xD800 && code <= 0xDFFF) {
             fail("lone surrogate in JSON");
           }
-          utf8_append(code, out);
+          out += utf8_put(code, out);
           break;
         }
-        case '"': case '\\': case '/': out.push_back(e); break;
+        case '"': case '\\': case '/': *out++ = e; break;
         default: fail("bad escape in JSON");
       }
     }
+  }
+
+  // A number as JSON writes them; empty when there is none here.
+  std::string_view number() {
+    size_t begin = at;
+    auto digits = [&] {
+      size_t from = at;
+      while (at < source.size() && source[at] >= '0' && source[at] <= '9') ++at;
+      return at > from;
+    };
+    auto take = [&](char a, char b) { return at < source.size() && (source[at] == a || source[at] == b) && ++at; };
+    bool negative = take('-', '-');
+    if (!digits()) {
+      if (negative) fail("bad number in JSON");
+      return {};
+    }
+    if (take('.', '.') && !digits()) fail("bad number in JSON");
+    if (take('e', 'E')) {
+      take('+', '-');
+      if (!digits()) fail("bad number in JSON");
+    }
+    return source.substr(begin, at - begin);
+  }
+
+  // Reads a list or an object as rows; false, with nothing read, when its entries are of other kinds.
+  bool rows(Json& out) {
+    size_t begin = at;
+    char* held = room;
+    auto other = [&] {
+      at = begin;
+      room = held;
+      out.rows = {};
+      out.form = Json::None;
+      return false;
+    };
+    bool object = source[at++] == '{';
+    char close = object ? '}' : ']';
+    out.form = object ? Json::Members : Json::None;
+    out.kind = object ? Json::Object : Json::Array;
+    if (peek() == close) return ++at, true;
+    do {
+      JsonRow row;
+      Json::Rows form = object ? Json::Members : Json::Texts;
+      bool pair = !object && peek() == '[';
+      if (pair) ++at;
+      if (peek() != '"') return other();
+      row.text = string();
+      if (object) {
+        expect(':');
+        peek();
+        if ((row.value = number()).empty()) return other();
+      } else if (pair) {
+        if (peek() != ',') return other();
+        ++at;
+        form = peek() == '"' ? Json::Pairs : Json::Scores;
+        row.value = form == Json::Pairs ? string() : number();
+        if ((form == Json::Scores && row.value.empty()) || peek() != ']') return other();
+        ++at;
+      }
+      if (out.rows.empty()) out.form = form;
+      else if (out.form != form) return other();
+      out.rows.push_back(row);
+    } while (peek() == ',' && ++at);
+    expect(close);
+    return true;
   }
 
   bool word(std::string_view expected) {
@@ -111,7 +213,16 @@ struct Reader {
           space();
           std::string_view key = string();
           expect(':');
-          value(out.members.emplace_back(key, Json{}).second);
+          Json& made = out.members.emplace_back(key, Json{}).second;
+          if (key == "vocab" || key == "merges") {
+            char first = peek();
+            size_t from = at;
+            if ((first == '{' || first == '[') && rows(made)) {
+              made.source = source.substr(from, at - from);
+              continue;
+            }
+          }
+          value(made);
         } while (peek() == ',' && ++at);
         expect('}');
       }
@@ -131,10 +242,9 @@ struct Reader {
     } else if (word("false")) {
       out.kind = Json::False;
     } else {
-      while (at < source.size() && std::strchr("+-0123456789.eE", source[at]) && source[at]) ++at;
+      out.text = number();
       if (at == begin) fail("unexpected character in JSON");
       out.kind = Json::Number;
-      out.text = source.substr(begin, at - begin);
       if (std::from_chars(out.text.data(), out.text.data() + out.text.size(), out.number).ec != std::errc()) fail("bad number in JSON");
     }
     out.source = source.substr(begin, at - begin);

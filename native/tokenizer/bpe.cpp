@@ -4,6 +4,7 @@
 #include <queue>
 #include <random>
 #include <stdexcept>
+#include <tuple>
 
 #include "text/normalizers.hpp"
 #include "text/utf8.hpp"
@@ -33,10 +34,19 @@ std::string byte_token(int byte) {
   return std::string("<0x") + hex[byte >> 4] + hex[byte & 15] + ">";
 }
 
-void add_merge(Bpe& model, std::string_view left, std::string_view right) {
-  int32_t a = model.vocab.find(left), b = model.vocab.find(right);
-  if (a < 0 || b < 0) throw std::invalid_argument("Token `" + std::string(a < 0 ? left : right) + "` out of vocabulary");
-  model.merges.emplace_back(uint32_t(a), uint32_t(b));
+void add_merges(Bpe& model, const std::vector<std::pair<std::string_view, std::string_view>>& pairs) {
+  constexpr size_t kBlock = 16;
+  std::string_view words[2 * kBlock];
+  int32_t ids[2 * kBlock];
+  model.merges.reserve(model.merges.size() + pairs.size());
+  for (size_t begin = 0; begin < pairs.size(); begin += kBlock) {
+    size_t count = std::min(kBlock, pairs.size() - begin);
+    for (size_t i = 0; i < count; ++i) std::tie(words[2 * i], words[2 * i + 1]) = pairs[begin + i];
+    model.vocab.find_many(words, 2 * count, ids);
+    for (size_t i = 0; i < 2 * count; ++i)
+      if (ids[i] < 0) throw std::invalid_argument("Token `" + std::string(words[i]) + "` out of vocabulary");
+    for (size_t i = 0; i < count; ++i) model.merges.emplace_back(uint32_t(ids[2 * i]), uint32_t(ids[2 * i + 1]));
+  }
 }
 
 void Bpe::prepare() {
@@ -44,15 +54,27 @@ void Bpe::prepare() {
   table_.reserve(merges.size());
   junctions_.assign(65536, false);
   size_t cut = prefix ? prefix->size() : 0;
+  std::vector<std::string_view> tokens;
+  size_t count = 0;
+  vocab.each([&](std::string_view token, uint32_t id) {
+    tokens.resize(id + 1);
+    tokens[id] = token;
+    ++count;
+  });
+  bool distinct = count == vocab.size();  // no two tokens of one id, no token of two
   std::string joined;
+  uint32_t expected = 0;  // most vocabularies have what merges give one after the other
   for (uint32_t rank = 0; rank < merges.size(); ++rank) {
     auto [left, right] = merges[rank];
-    std::string_view tail = vocab.token(right);
-    joined.assign(vocab.token(left)).append(tail.substr(std::min(cut, tail.size())));
-    int32_t id = vocab.find(joined);
-    if (id < 0) throw std::invalid_argument("Token `" + joined + "` out of vocabulary");
-    table_.add(left, right, {rank, uint32_t(id)});
-    std::string_view head = vocab.token(left);
+    std::string_view head = tokens[left], tail = tokens[right], rest = tail.substr(std::min(cut, tail.size()));
+    std::string_view guess = distinct && expected < tokens.size() ? tokens[expected] : std::string_view();
+    if (guess.empty() || guess.size() != head.size() + rest.size() || !guess.starts_with(head) || !guess.ends_with(rest)) {
+      joined.assign(head).append(rest);
+      int32_t id = vocab.find(joined);
+      if (id < 0) throw std::invalid_argument("Token `" + joined + "` out of vocabulary");
+      expected = uint32_t(id);
+    }
+    table_.add(left, right, {rank, expected++});
     if (!head.empty() && !tail.empty()) junctions_[size_t((unsigned char)head.back()) << 8 | (unsigned char)tail[0]] = true;
   }
   // Files of transformers say "" where they mean none.

@@ -109,7 +109,8 @@ struct Bpe final : Model {
   bool byte_level_ = false, plain_ = true;
 };
 
-// Adds a merge table from pairs of token strings; throws std::invalid_argument for tokens that are not in the vocabulary.
-void add_merge(Bpe& model, std::string_view left, std::string_view right);
+// Adds merges, pairs of tokens in the order of their rank; throws std::invalid_argument for tokens that are not in the
+// vocabulary.
+void add_merges(Bpe& model, const std::vector<std::pair<std::string_view, std::string_view>>& pairs);
 
 }  // namespace enfold

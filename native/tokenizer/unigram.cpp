@@ -365,12 +365,10 @@ ModelPtr make_unigram(const Json& spec) {
   const Json& vocab = spec["vocab"];
   if (vocab.kind != Json::Array) throw std::invalid_argument("Unigram: \"vocab\" must be a list of [piece, score]");
   std::vector<std::pair<std::string, double>> pieces;
-  pieces.reserve(vocab.items.size());
-  for (const Json& item : vocab.items) {
-    if (item.kind != Json::Array || item.items.size() != 2 || item.items[0].kind != Json::String || item.items[1].kind != Json::Number)
-      throw std::invalid_argument("Unigram: an entry of \"vocab\" must be [piece, score]");
-    pieces.emplace_back(item.items[0].text, read_score(item.items[1].text));
-  }
+  if (vocab.form != Json::Scores && !(vocab.rows.empty() && vocab.items.empty()))
+    throw std::invalid_argument("Unigram: an entry of \"vocab\" must be [piece, score]");
+  pieces.reserve(vocab.rows.size());
+  for (const auto& [piece, score] : vocab.rows) pieces.emplace_back(piece, read_score(score));
   std::optional<size_t> unk;
   const Json& id = spec["unk_id"];
   if (id.kind == Json::Number && id.number >= 0) unk = id.number < 4e9 ? size_t(id.number) : SIZE_MAX;

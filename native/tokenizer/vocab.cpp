@@ -39,6 +39,29 @@ void Vocab::add(std::string_view token, uint32_t id) {
   slots_[at] = by_id_[id] = uint32_t(entries_.size());
 }
 
+void Vocab::find_many(const std::string_view* words, size_t count, int32_t* ids) const {
+  constexpr size_t kBlock = 32;
+  size_t places[kBlock];
+  if (slots_.empty()) return void(std::fill_n(ids, count, -1));
+  for (; count; words += std::min(count, kBlock), ids += std::min(count, kBlock), count -= std::min(count, kBlock)) {
+    size_t block = std::min(count, kBlock);
+    for (size_t i = 0; i < block; ++i) __builtin_prefetch(&slots_[places[i] = hash_bytes(words[i]) & mask_]);
+    for (size_t i = 0; i < block; ++i)
+      if (uint32_t slot = slots_[places[i]]) __builtin_prefetch(&entries_[slot - 1]);
+    for (size_t i = 0; i < block; ++i)
+      if (uint32_t slot = slots_[places[i]]) __builtin_prefetch(arena_.data() + entries_[slot - 1].offset);
+    for (size_t i = 0; i < block; ++i) {
+      ids[i] = -1;
+      for (size_t at = places[i]; slots_[at]; at = (at + 1) & mask_) {
+        const Entry& entry = entries_[slots_[at] - 1];
+        if (entry.length != words[i].size() || std::memcmp(arena_.data() + entry.offset, words[i].data(), entry.length) != 0) continue;
+        ids[i] = int32_t(entry.id);
+        break;
+      }
+    }
+  }
+}
+
 void MergeTable::reserve(size_t count) {
   std::vector<Slot> old(std::bit_ceil(count * 2 + 2));
   old.swap(slots_);

@@ -54,6 +54,10 @@ class Vocab {
       if (entry.length == token.size() && std::memcmp(arena_.data() + entry.offset, token.data(), token.size()) == 0) return int32_t(entry.id);
     }
   }
+  // As find() for each of `words`, of which there are `count`; faster for many, for they wait for memory together.
+  void find_many(const std::string_view* words, size_t count, int32_t* ids) const;
+  // Has memory fetch the place where `token` is, or will be.
+  void prefetch(std::string_view token) const { __builtin_prefetch(&slots_[hash_bytes(token) & mask_]); }
   bool has_id(int64_t id) const { return id >= 0 && size_t(id) < by_id_.size() && by_id_[id]; }
   // The token of an id; empty when there is none.
   std::string_view token(int64_t id) const {

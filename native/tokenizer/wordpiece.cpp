@@ -1,5 +1,6 @@
 // WordPiece (greedy longest match first) and WordLevel.
 #include <algorithm>
+#include <charconv>
 #include <stdexcept>
 
 #include "text/utf8.hpp"
@@ -89,10 +90,17 @@ ModelPtr make_model(const Json& spec) {
   if (type == "Unigram") return make_unigram(spec);
   auto fill = [&](Model& model) {
     if (vocab.kind != Json::Object) throw std::invalid_argument(type + ": \"vocab\" must be an object of tokens and ids");
-    model.vocab.reserve(vocab.members.size());
-    for (const auto& [token, id] : vocab.members) {
-      if (id.kind != Json::Number || id.number < 0) throw std::invalid_argument(type + ": the id of a token must be a number, not negative");
-      model.vocab.add(token, uint32_t(id.number));
+    if (vocab.form != Json::Members && !vocab.members.empty()) throw std::invalid_argument(type + ": the id of a token must be a number, not negative");
+    model.vocab.reserve(vocab.rows.size());
+    for (size_t i = 0; i < vocab.rows.size(); ++i) {
+      constexpr size_t kAhead = 12;  // places in the table are fetched while earlier tokens are entered
+      if (i + kAhead < vocab.rows.size()) model.vocab.prefetch(vocab.rows[i + kAhead].text);
+      const auto& [token, number] = vocab.rows[i];
+      uint32_t id = 0;
+      auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), id);
+      if (error != std::errc() || end != number.data() + number.size())
+        throw std::invalid_argument(type + ": the id of token \"" + std::string(token) + "\" must be a whole number, not negative, below 2^27; found " + std::string(number));
+      model.vocab.add(token, id);
     }
   };
   if (type == "WordPiece") {
@@ -120,20 +128,24 @@ ModelPtr make_model(const Json& spec) {
     model->fuse_unk = spec["fuse_unk"].boolean(false);
     model->byte_fallback = spec["byte_fallback"].boolean(false);
     model->ignore_merges = spec["ignore_merges"].boolean(false);
-    model->merges.reserve(spec["merges"].items.size());
-    for (const Json& merge : spec["merges"].items) {
-      if (merge.kind == Json::Array && merge.items.size() == 2) {
-        add_merge(*model, merge.items[0].text, merge.items[1].text);
-      } else if (merge.kind == Json::String) {
-        if (merge.text.starts_with("#version")) continue;
-        size_t space = merge.text.find(' ');
-        if (space == std::string_view::npos || merge.text.find(' ', space + 1) != std::string_view::npos)
+    const Json& merges = spec["merges"];
+    if (!merges.items.empty()) throw std::invalid_argument("BPE: every merge must be a pair of tokens, or every one two tokens with a space between them");
+    std::vector<std::pair<std::string_view, std::string_view>> pairs;
+    pairs.reserve(merges.rows.size());
+    for (const JsonRow& row : merges.rows) {
+      if (merges.form == Json::Pairs) {
+        pairs.emplace_back(row.text, row.value);
+      } else if (merges.form == Json::Texts) {
+        if (row.text.starts_with("#version")) continue;
+        size_t space = row.text.find(' ');
+        if (space == std::string_view::npos || row.text.find(' ', space + 1) != std::string_view::npos)
           throw std::invalid_argument("BPE: a merge must be two tokens with a space between them");
-        add_merge(*model, merge.text.substr(0, space), merge.text.substr(space + 1));
+        pairs.emplace_back(row.text.substr(0, space), row.text.substr(space + 1));
       } else {
         throw std::invalid_argument("BPE: a merge must be a pair of tokens");
       }
     }
+    add_merges(*model, pairs);
     model->prepare();
     return model;
   }
