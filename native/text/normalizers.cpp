@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "text/precompiled.hpp"
+#include "text/regex/regex.hpp"
 #include "text/utf8.hpp"
 
 namespace enfold {
@@ -77,6 +78,33 @@ struct NmtNormalizer final : Normalizer {
       dest.push_back({blank(c) ? U' ' : c, 0});
     }
     text.transform(dest);
+  }
+};
+
+// Replaces every match of a regular expression by one string.
+struct RegexReplaceNormalizer final : Normalizer {
+  regex::Regex pattern;
+  std::string content;
+  RegexReplaceNormalizer(std::string_view source, std::string content) : pattern(source), content(std::move(content)) {}
+  void run(Text& text) const override {
+    if (text.empty()) return;
+    std::string made;
+    std::vector<Span> spans;
+    size_t from = 0;
+    regex::Matches matches(pattern, text.bytes);
+    for (regex::Match match; matches.next(match);) {
+      made.append(text.bytes, from, match.begin - from).append(content);
+      if (text.tracked) {
+        spans.insert(spans.end(), text.spans.begin() + from, text.spans.begin() + match.begin);
+        // What is put in stands for the last character before the end of the match.
+        spans.insert(spans.end(), content.size(), match.end ? text.spans[match.end - 1] : Span{});
+      }
+      from = match.end;
+    }
+    made.append(text.bytes, from);
+    if (text.tracked) spans.insert(spans.end(), text.spans.begin() + from, text.spans.end());
+    text.bytes.swap(made);
+    text.spans.swap(spans);
   }
 };
 
@@ -209,9 +237,16 @@ void ReplaceNormalizer::run(Text& text) const {
 std::string literal_pattern(const Json& pattern, const char* owner) {
   if (pattern.kind == Json::String) return pattern.string();
   if (const Json* text = pattern.find("String")) return text->string();
-  if (const Json* regex = pattern.find("Regex"))
-    throw std::invalid_argument(std::string(owner) + ": the regular expression " + regex->string() + " is not supported yet; only plain strings are");
   throw std::invalid_argument(std::string(owner) + ": expected a pattern {\"String\": …} or {\"Regex\": …}");
+}
+
+const Json* regex_pattern(const Json& pattern) {
+  if (pattern.kind != Json::Object) return nullptr;
+  const Json* source = pattern.find("Regex");
+  if (source && source->kind == Json::String) return source;
+  // Nothing, found everywhere.
+  const Json* text = pattern.find("String");
+  return text && text->kind == Json::String && text->text.empty() ? text : nullptr;
 }
 
 NormalizerPtr make_normalizer(const Json& spec) {
@@ -256,6 +291,8 @@ NormalizerPtr make_normalizer(const Json& spec) {
       made->content = spec["content"].string();
       return made;
     }
+    if (const Json* source = regex_pattern(spec["pattern"]))
+      return std::make_shared<RegexReplaceNormalizer>(source->text, spec["content"].string());
     auto made = std::make_shared<ReplaceNormalizer>();
     made->pattern = literal_pattern(spec["pattern"], "Replace");
     made->content = spec["content"].string();

@@ -65,7 +65,9 @@ int char_byte(char32_t code);
 // Replaces every byte by its visible character.
 void bytes_to_chars(Text& text);
 
-// The text of a pattern: {"String": "…"}, or a string. Throws for {"Regex": …}, naming `owner`.
+// The text of a pattern: {"String": "…"}, or a string. Throws for anything else, naming `owner`.
 std::string literal_pattern(const Json& pattern, const char* owner);
+// The expression of a pattern that is none of these: {"Regex": "…"}, or the empty string; null for the others.
+const Json* regex_pattern(const Json& pattern);
 
 }  // namespace enfold

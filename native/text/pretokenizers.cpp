@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "text/normalizers.hpp"
+#include "text/regex/regex.hpp"
 
 namespace enfold {
 namespace {
@@ -112,6 +113,18 @@ void match_literal(std::string_view text, std::string_view pattern, std::vector<
   if (last < text.size()) ranges.push_back({last, text.size(), false});
 }
 
+// As the peer's, matches of nothing among them: they separate what lies on their sides.
+void match_regex(std::string_view text, const regex::Regex& pattern, std::vector<Range>& ranges) {
+  size_t last = 0;
+  regex::Matches matches(pattern, text);
+  for (regex::Match match; matches.next(match);) {
+    if (last < match.begin) ranges.push_back({last, match.begin, false});
+    ranges.push_back({match.begin, match.end, true});
+    last = match.end;
+  }
+  if (last < text.size()) ranges.push_back({last, text.size(), false});
+}
+
 void match_scanner(std::string_view text, Scanner scan, std::vector<Range>& ranges) {
   for (size_t at = 0; at < text.size();) {
     size_t end = scan(text, at);
@@ -140,6 +153,21 @@ struct LiteralSplit final : PreTokenizer {
   void run(std::vector<Split>& splits, bool) const override {
     resplit(splits, [&](Text& text, std::vector<Range>& ranges) {
       match_literal(text.bytes, pattern, ranges);
+      if (invert)
+        for (Range& range : ranges) range.match = !range.match;
+      apply(behavior, ranges);
+    });
+  }
+};
+
+struct RegexSplit final : PreTokenizer {
+  regex::Regex pattern;
+  Behavior behavior = Behavior::Isolated;
+  bool invert = false;
+  explicit RegexSplit(std::string_view source) : pattern(source) {}
+  void run(std::vector<Split>& splits, bool) const override {
+    resplit(splits, [&](Text& text, std::vector<Range>& ranges) {
+      match_regex(text.bytes, pattern, ranges);
       if (invert)
         for (Range& range : ranges) range.match = !range.match;
       apply(behavior, ranges);
@@ -200,6 +228,13 @@ PreTokenizerPtr make_class(uint16_t flag, Behavior behavior) {
   return made;
 }
 
+PreTokenizerPtr make_regex_split(const std::string& source, Behavior behavior, bool invert) {
+  auto made = std::make_shared<RegexSplit>(source);
+  made->behavior = behavior;
+  made->invert = invert;
+  return made;
+}
+
 PreTokenizerPtr make_split(const Json& spec) {
   Behavior behavior = make_behavior(spec["behavior"], Behavior::Isolated);
   bool invert = spec["invert"].boolean(false);
@@ -226,12 +261,12 @@ PreTokenizerPtr make_split(const Json& spec) {
         if (source == std::string(name) + "+" && (behavior == Behavior::Removed || behavior == Behavior::Isolated))
           return make_class(flag, behavior == Behavior::Removed ? behavior : Behavior::Contiguous);
       }
-    throw std::invalid_argument("Split: the regular expression " + source +
-                                " is not supported yet; known are plain strings, \\s, \\s+, \\p{L}, \\p{N} and the patterns of GPT-2, "
-                                "cl100k, Llama 3 and Qwen 2");
+    return make_regex_split(source, behavior, invert);
   }
+  std::string literal = literal_pattern(pattern, "Split");
+  if (literal.empty()) return make_regex_split(literal, behavior, invert);
   auto made = std::make_shared<LiteralSplit>();
-  made->pattern = literal_pattern(pattern, "Split");
+  made->pattern = literal;
   made->behavior = behavior;
   made->invert = invert;
   return made;

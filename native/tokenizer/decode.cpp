@@ -3,6 +3,7 @@
 #include <stdexcept>
 
 #include "text/normalizers.hpp"
+#include "text/regex/regex.hpp"
 #include "text/utf8.hpp"
 
 namespace enfold {
@@ -148,6 +149,23 @@ struct ReplaceDecoder final : Decoder {
   }
 };
 
+struct RegexReplaceDecoder final : Decoder {
+  regex::Regex pattern;
+  std::string content;
+  RegexReplaceDecoder(std::string_view source, std::string content) : pattern(source), content(std::move(content)) {}
+  void run(std::vector<std::string>& tokens) const override {
+    for (std::string& token : tokens) {
+      if (token.empty()) continue;
+      std::string made;
+      size_t from = 0;
+      regex::Matches matches(pattern, token);
+      for (regex::Match match; matches.next(match); from = match.end) made.append(token, from, match.begin - from).append(content);
+      made.append(token, from);
+      token.swap(made);
+    }
+  }
+};
+
 struct DecoderSequence final : Decoder {
   std::vector<DecoderPtr> steps;
   void run(std::vector<std::string>& tokens) const override {
@@ -214,6 +232,8 @@ DecoderPtr make_decoder(const Json& spec) {
     return made;
   }
   if (type == "Replace") {
+    if (const Json* source = regex_pattern(spec["pattern"]))
+      return std::make_shared<RegexReplaceDecoder>(source->text, spec["content"].string());
     auto made = std::make_shared<ReplaceDecoder>();
     made->pattern = literal_pattern(spec["pattern"], "Replace");
     made->content = spec["content"].string();

@@ -11,6 +11,7 @@
 #include <stdexcept>
 
 #include "arrow/py_strings.hpp"
+#include "text/regex/regex.hpp"
 #include "tokenizer/flat/flat.hpp"
 #include "tokenizer/lazy_encoding.hpp"
 #include "tokenizer/py_columns.hpp"
@@ -388,6 +389,7 @@ void register_tokenizer(nb::module_& module) {
     return to_str(made.bytes);
   });
   module.def("pre_tokenize_str", &pre_tokenize);
+  module.def("check_regex", [](const std::string& pattern) { regex::Regex checked(pattern); });
   module.def("decode_tokens", [](const std::string& spec, std::vector<std::string> tokens) {
     remembered(spec, make_decoder)->run(tokens);
     std::string text;

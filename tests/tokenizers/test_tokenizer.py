@@ -264,8 +264,8 @@ def test_a_file_that_cannot_be_read_is_explained(text: str, message: str) -> Non
 
 
 def test_what_is_not_known_is_named() -> None:
-    with pytest.raises(ValueError, match="not supported yet"):
-        pre_tokenizers.Split(Regex("(a|b)+"), "removed")
+    with pytest.raises(ValueError, match="without its \\) at character 3"):
+        pre_tokenizers.Split(Regex("abc(d"), "removed")
     with pytest.raises(TypeError, match="did you mean 'unk_token'"):
         models.WordPiece({}, unk_tokn="x")
     with pytest.raises(RuntimeError, match=r"Missing \[UNK\]"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, ClassVar, TypeVar
 
+from enfold import _native
 from enfold.errors import nearest
 
 __all__ = ["Component", "Option", "Regex", "build", "changes", "pattern_spec", "spec_text"]
@@ -40,6 +41,7 @@ class Regex:
     """
 
     def __init__(self, s: str) -> None:
+        _native.check_regex(s)
         self.pattern = s
 
     def __repr__(self) -> str:

@@ -209,8 +209,6 @@ class Split(PreTokenizer):
         behavior: what becomes of the matches: removed, isolated, merged_with_previous, merged_with_next, contiguous.
         invert: take what lies between the matches for the matches.
 
-    Raises:
-        ValueError: the regular expression is not one of those that the core knows.
     """
 
     _type = "Split"
@@ -220,7 +218,6 @@ class Split(PreTokenizer):
 
     def __init__(self, pattern: str | Regex, behavior: Any, invert: bool = False) -> None:
         self._init(pattern=pattern_spec(pattern), behavior=_behavior(behavior), invert=invert)
-        _native.pre_tokenize_str(spec_text(self), "")
 
     def __getnewargs__(self) -> tuple[str, str]:
         return (" ", "removed")
