@@ -47,6 +47,26 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("WhisperTokenizer", "bytes-whisper", {}),
     ("WhisperTokenizer", "bytes-whisper", {"language": "french", "task": "transcribe"}),
     ("CodeGenTokenizer", "bytes", {}),
+    ("T5Tokenizer", "t5", {}),
+    ("T5Tokenizer", "t5", {"extra_ids": 5}),
+    ("AlbertTokenizer", "albert", {}),
+    ("AlbertTokenizer", "albert", {"do_lower_case": False, "keep_accents": True}),
+    ("XLNetTokenizer", "xlnet", {}),
+    ("DebertaV2Tokenizer", "deberta", {}),
+    ("BigBirdTokenizer", "big_bird", {}),
+    ("ReformerTokenizer", "reformer", {}),
+    ("XLMRobertaTokenizer", "fairseq", {}),
+    ("CamembertTokenizer", "fairseq", {}),
+    ("XGLMTokenizer", "fairseq", {}),
+    ("MBartTokenizer", "fairseq", {"src_lang": "de_DE"}),
+    ("MBart50Tokenizer", "fairseq", {"src_lang": "de_DE"}),
+    ("NllbTokenizer", "fairseq", {}),
+    ("NllbTokenizer", "fairseq", {"src_lang": "fra_Latn", "legacy_behaviour": True}),
+    ("PegasusTokenizer", "t5", {}),
+    ("LlamaTokenizer", "llama", {}),
+    ("LlamaTokenizer", "llama", {"legacy": False, "add_eos_token": True}),
+    ("GemmaTokenizer", "gemma", {}),
+    ("RemBertTokenizer", "albert-rembert", {}),
 ]
 
 
@@ -92,13 +112,18 @@ def describe(tokenizer: Any) -> dict[str, Any]:
     return found
 
 
+def fast(library: Any, kind: str) -> Any:
+    """Return the class that is not written in Python, where there are two."""
+    return getattr(library, kind + "Fast", None) or getattr(library, kind)
+
+
 def main(name: str, folders: Path, saved: Path, foreign: Path | None) -> dict[str, Any]:
     library = importlib.import_module(name)
     found: dict[str, Any] = {}
     for index, (kind, folder, options) in enumerate(CASES):
         case = f"{index} {kind} {options}"
         try:
-            made = getattr(library, kind).from_pretrained(str(folders / folder), **options)
+            made = fast(library, kind).from_pretrained(str(folders / folder), **options)
             found[case] = describe(made)
             made.save_pretrained(str(saved / str(index)))
             if foreign is not None:

@@ -98,12 +98,16 @@ _TOKENIZERS: dict[str, str] = {
     "ministral mistral mistral3 mixtral mllama paligemma persimmon phi3 phimoe video_llava vipllava zamba zamba2",
     "LongformerTokenizer": "longformer",
     "LxmertTokenizer": "lxmert",
+    "MBartTokenizer": "mbart",
+    "MBart50Tokenizer": "mbart50",
     "MobileBertTokenizer": "mobilebert",
     "MPNetTokenizer": "mpnet",
     "MT5Tokenizer": "mt5",
     "MvpTokenizer": "mvp",
+    "NllbTokenizer": "nllb nllb-moe",
     "OpenAIGPTTokenizer": "openai-gpt",
     "PegasusTokenizer": "bigbird_pegasus pegasus pegasus_x",
+    "PLBartTokenizer": "plbart",
     "PreTrainedTokenizerFast": "bitnet blt csm falcon glm glm4 glm4_moe glm4v gpt_oss helium kosmos-2.5 modernbert "
     "moonshine moshi nemotron pixtral smollm3 voxtral",
     "Qwen2Tokenizer": "colqwen2 internvl qwen2 qwen2_5_omni qwen2_5_vl qwen2_audio qwen2_moe qwen2_vl qwen3 qwen3_moe "

@@ -21,7 +21,6 @@ logger = get_logger(__name__)
 # what configurations call a tokenizer of no named family
 _OTHER_NAMES = {
     "PreTrainedTokenizer": "PreTrainedTokenizerFast",
-    "PythonBackend": "PreTrainedTokenizerFast",
     "RustBackend": "PreTrainedTokenizerFast",
     "Qwen3_5Tokenizer": "PreTrainedTokenizerFast",
 }

@@ -14,6 +14,7 @@ from enfold.transformers.tokenization import files
 from enfold.transformers.tokenization.calls import Calls
 from enfold.transformers.tokenization.chat import ChatTemplates
 from enfold.transformers.tokenization.decoding import Decoding
+from enfold.transformers.tokenization.ids import FromIds
 from enfold.transformers.tokenization.options import UNLIMITED
 from enfold.transformers.tokenization.padding import Padding
 from enfold.transformers.tokenization.special import Vocabulary, special_settings
@@ -21,7 +22,7 @@ from enfold.transformers.tokenization.special import Vocabulary, special_setting
 __all__ = ["PreTrainedTokenizerBase"]
 
 
-class PreTrainedTokenizerBase(Calls, Decoding, Vocabulary, Padding, ChatTemplates, PushToHubMixin):
+class PreTrainedTokenizerBase(Calls, Decoding, FromIds, Vocabulary, Padding, ChatTemplates, PushToHubMixin):
     """Text to model inputs and back.
 
     Calling it never changes it: padding and truncation are settled for each call.
@@ -88,7 +89,7 @@ class PreTrainedTokenizerBase(Calls, Decoding, Vocabulary, Padding, ChatTemplate
         self.name_or_path: str = settings.pop("name_or_path", "")
         self.verbose = settings.pop("verbose", True)
         files.add_listed_tokens(core, settings.pop("added_tokens_decoder", None) or {})
-        self._register_special()
+        self._register_special(built)
         self._adapt(settings, built)
         self._warned_length = False
 
@@ -198,7 +199,7 @@ class PreTrainedTokenizerBase(Calls, Decoding, Vocabulary, Padding, ChatTemplate
         )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        made = object.__new__(type(self))
+        memo[id(self)] = made = object.__new__(type(self))
         state = {key: value for key, value in self.__dict__.items() if key != "_variants"}
         made.__dict__.update(copy.deepcopy(state, memo))
         made.__dict__["_variants"] = {}

@@ -14,7 +14,7 @@ from enfold.transformers.tokenization.batch import BatchEncoding
 from enfold.transformers.tokenization.options import UNLIMITED, Options, settle
 from enfold.transformers.tokenization.tensors import PaddedColumn, pad_rows, rectangle
 
-__all__ = ["Calls"]
+__all__ = ["Calls", "shape_inputs"]
 
 logger = get_logger(__name__)
 
@@ -159,7 +159,7 @@ class Calls:
         split_special: bool,
         verbose: bool,
     ) -> BatchEncoding:
-        first, second, batched = _shape_inputs(text, pair, words)
+        first, second, batched = shape_inputs(text, pair, words)
         core = self._variant(options, split_special)
 
         def encodings() -> list[Any]:
@@ -302,6 +302,28 @@ class Calls:
         finally:
             self._switch_to_input_mode()
 
+    def prepare_seq2seq_batch(
+        self,
+        src_texts: list[str],
+        tgt_texts: list[str] | None = None,
+        max_length: int | None = None,
+        max_target_length: int | None = None,
+        padding: bool | str = "longest",
+        return_tensors: str | None = None,
+        truncation: bool | str = True,
+        **kwargs: Any,
+    ) -> BatchEncoding:
+        """Return source texts with, as ``labels``, target texts; calling with ``text_target=`` is the newer way."""
+        for name in ("src_lang", "tgt_lang"):
+            kwargs.pop(name, None)
+        options = {"padding": padding, "truncation": truncation, "return_tensors": return_tensors, **kwargs}
+        inputs = self(src_texts, max_length=max_length or self.model_max_length, **options)
+        if tgt_texts is not None:
+            with self.as_target_tokenizer():
+                limit = max_target_length or max_length or self.model_max_length
+                inputs["labels"] = self(tgt_texts, max_length=limit, **options)["input_ids"]
+        return inputs
+
     def encode_plus(self, text: Any, text_pair: Any = None, **kwargs: Any) -> BatchEncoding:
         """Turn one text, or a pair, into model inputs; the same as calling the tokenizer."""
         return self(text, text_pair, **kwargs)
@@ -332,7 +354,7 @@ def _longest(column: Any) -> int:
     return max((end - start for start, end in itertools.pairwise(offsets)), default=0)
 
 
-def _shape_inputs(text: Any, pair: Any, words: bool) -> tuple[Any, Any, bool]:
+def shape_inputs(text: Any, pair: Any, words: bool) -> tuple[Any, Any, bool]:
     """Return the first texts, the second ones or None, and whether a batch was given."""
     if hasattr(text, "__arrow_c_array__") or hasattr(text, "__arrow_c_stream__"):
         if not words and (pair is None or hasattr(pair, "__arrow_c_array__") or hasattr(pair, "__arrow_c_stream__")):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from enfold.errors import EnfoldError
-from enfold.tokenizers import AddedToken, Tokenizer
+from enfold.tokenizers import AddedToken
 from enfold.transformers.sharing import split_fetch_arguments
 from enfold.transformers.tokenization.special import SPECIAL_TOKENS, as_token
 
@@ -74,12 +74,17 @@ def as_templates(value: Any) -> Any:
     return value
 
 
-def add_listed_tokens(core: Tokenizer, listed: Mapping[Any, Any]) -> None:
+def add_listed_tokens(core: Any, listed: Mapping[Any, Any]) -> None:
     """Add the tokens of an ``added_tokens_decoder`` that the core does not know as added yet, by id."""
     known = {token.content for token in core.get_added_tokens_decoder().values()}
-    for _, value in sorted(listed.items(), key=lambda item: int(item[0])):
+    for id, value in sorted(listed.items(), key=lambda item: int(item[0])):
         token = as_token(value, special=False)
-        if token.content not in known:
+        token = AddedToken(token, special=False) if isinstance(token, str) else token
+        if token.content in known:
+            continue
+        if hasattr(core, "place"):
+            core.place(token, int(id))
+        else:
             (core.add_special_tokens if token.special else core.add_tokens)([token])
 
 

@@ -62,6 +62,8 @@ CLASSES: dict[str, tuple[str, ...]] = {
         "XLMRobertaTokenizer",
         "XLNetTokenizer",
     ),
+    "translation": ("MBart50Tokenizer", "MBartTokenizer", "NllbTokenizer", "PLBartTokenizer"),
+    "python": ("PreTrainedTokenizer", "PythonBackend"),
     "whisper": ("WhisperTokenizer",),
 }
 

@@ -79,14 +79,18 @@ class Vocabulary:
         object.__setattr__(self, "_variants", {})
         self._special.update({name: as_token(token) for name, token in tokens.items()})
 
-    def _register_special(self) -> None:
+    def _register_special(self, built: bool) -> None:
         """Make sure that the core treats every special token as one piece."""
-        known = {token.content for token in self._tokenizer.get_added_tokens_decoder().values()}
-        missing = [
-            token if isinstance(token, AddedToken) else AddedToken(token, special=True, normalized=False)
-            for token in [*self._special.values(), *self._extra]
-            if token is not None and str(getattr(token, "content", token)) not in known
-        ]
+        known = {token.content: token for token in self._tokenizer.get_added_tokens_decoder().values()}
+        missing = []
+        for token in [*self._special.values(), *self._extra]:
+            have = known.get(str(token))
+            if token is None or (have is not None and isinstance(token, str)):
+                continue
+            made = token if isinstance(token, AddedToken) else AddedToken(token, special=True, normalized=False)
+            # a mask with rules of its own replaces the plain token that a vocabulary file made of it
+            if have is None or (built and (have.lstrip, have.rstrip) != (made.lstrip, made.rstrip)):
+                missing.append(made)
         if missing:
             self._tokenizer.add_special_tokens(missing)
             self._changed()

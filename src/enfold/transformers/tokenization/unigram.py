@@ -83,8 +83,7 @@ class SentencePieceTokenizer(PreTrainedTokenizerFast):
         if isinstance(vocab, str | os.PathLike):
             model = read_sentencepiece(vocab)
             added = model.added()
-            unk = model.unk_id if self.unk_id is None else self.unk_id
-            model = model._replace(pieces=self._arrange(model, settings), unk_id=unk)
+            model = model._replace(pieces=self._arrange(model, settings), unk_id=self._unk(model))
         else:
             model, added = self._given(vocab, settings), []
         core = Tokenizer(self._model(model))
@@ -122,6 +121,9 @@ class SentencePieceTokenizer(PreTrainedTokenizerFast):
         """Return the finished vocabulary: the file's pieces with those that the family puts around them."""
         head, tail = [(text, 0.0) for text in self.head], [(text, 0.0) for text in self.tail]
         return [*head, *model.pieces[self.replaced :], *tail]
+
+    def _unk(self, model: Pieces) -> int:
+        return model.unk_id if self.unk_id is None else self.unk_id
 
     def _normalizer(self, model: Pieces, settings: dict[str, Any]) -> Any:
         from enfold.tokenizers import Regex, normalizers
@@ -240,8 +242,11 @@ class FNetTokenizer(AlbertTokenizer):
 
 
 class RemBertTokenizer(AlbertTokenizer):
-    """RemBERT's Unigram, with BERT's special tokens around."""
+    """RemBERT's Unigram, with BERT's special tokens around; case and accents stay."""
 
+    default_tokens = {**_ALBERT, "unk_token": "[UNK]", "pad_token": "[PAD]"}
+    lower = False
+    accents = True
     vocab_files_names = {"vocab_file": "sentencepiece.model", "tokenizer_file": "tokenizer.json"}
 
     def _arrange(self, model: Pieces, settings: dict[str, Any]) -> list[tuple[str, float]]:
@@ -368,6 +373,9 @@ class PegasusTokenizer(SentencePieceTokenizer):
         head = [(text, 0.0) for text in names]
         head += [(f"<unk_{number}>", -100.0) for number in range(2, self.offset)]
         return [*head, *model.pieces[2:]]
+
+    def _unk(self, model: Pieces) -> int:
+        return model.unk_id + self.offset
 
     def _pre_tokenizer(self, settings: dict[str, Any]) -> Any:
         from enfold.tokenizers import pre_tokenizers

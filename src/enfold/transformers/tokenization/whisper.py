@@ -86,7 +86,8 @@ class WhisperTokenizer(GPT2Tokenizer):
         if path is not None:
             with open(path, encoding="utf-8") as file:
                 self.__dict__["english_spelling_normalizer"] = json.load(file)
-        if self._tokenizer.token_to_id("<|startoftranscript|>") is not None:
+        told = any(settings.get(name) is not None for name in ("language", "task", "predict_timestamps"))
+        if (built or told) and self._tokenizer.token_to_id("<|startoftranscript|>") is not None:
             self.set_prefix_tokens()
 
     # --- the prefix
