@@ -18,6 +18,13 @@ Scanner find_scanner(std::string_view pattern);
 
 // GPT-2:  's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
 size_t scan_gpt2(std::string_view text, size_t at);
+// The same on each side of a split into single digits, as StarCoder and SmolLM2 have it.
+size_t scan_gpt2_digits(std::string_view text, size_t at);
+// cl100k and Llama 3; Qwen 2, whose numbers are single digits; o200k; Mistral's tekken.
+size_t scan_cl100k(std::string_view text, size_t at);
+size_t scan_qwen2(std::string_view text, size_t at);
+size_t scan_o200k(std::string_view text, size_t at);
+size_t scan_tekken(std::string_view text, size_t at);
 
 // Classes that the scanners tell apart, one byte per ASCII character.
 enum : uint8_t { kClassLetter = 1, kClassNumber = 2, kClassSpace = 4, kClassOther = 8 };

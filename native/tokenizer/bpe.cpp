@@ -14,7 +14,7 @@ namespace enfold {
 namespace {
 
 // Above this many symbols a heap is faster than looking for the best pair again after each merge.
-constexpr size_t kFew = 24;
+constexpr size_t kFew = 24, kFewBytes = 32;
 
 // Whether a token is written in visible characters for bytes; its bytes are then put into `raw`.
 bool unmap(std::string_view token, std::string& raw) {
@@ -86,6 +86,14 @@ void Bpe::prepare() {
     utf8_append(byte_char((unsigned char)byte), visible);
     byte_tokens_[byte] = vocab.find(visible);
     if (byte_tokens_[byte] < 0) byte_level_ = false;
+  }
+  byte_pairs_.clear();
+  if (byte_level_) {
+    byte_pairs_.resize(65536);
+    for (size_t pair = 0; pair < 65536; ++pair) {
+      const MergeTable::Merge* merge = table_.find(uint32_t(byte_tokens_[pair >> 8]), uint32_t(byte_tokens_[pair & 255]));
+      byte_pairs_[pair] = merge ? uint64_t(merge->rank) << 32 | merge->id : ~uint64_t(0);
+    }
   }
   byte_lengths_.clear();
   if (byte_level_) {
@@ -181,12 +189,43 @@ void Bpe::tokenize_bytes(std::string_view word, std::vector<int32_t>& out) const
     int32_t id = raw_.find(word);
     if (id >= 0) return out.push_back(id);
   }
+  if (word.size() <= kFewBytes) return merge_bytes(word, out);
   thread_local std::vector<Symbol> symbols;
   symbols.resize(word.size());
   for (size_t i = 0; i < word.size(); ++i) symbols[i] = {byte_tokens_[(unsigned char)word[i]], 1, int32_t(i) - 1, int32_t(i) + 1};
   symbols.back().next = -1;
   merge_all(symbols);
   for (int32_t i = 0; i >= 0; i = symbols[i].next) out.push_back(symbols[i].id);
+}
+
+// As merge_few, from bytes: the first look at each pair is into a table of all pairs of bytes, and a pair's rank
+// and outcome are one number.
+void Bpe::merge_bytes(std::string_view word, std::vector<int32_t>& out) const {
+  constexpr uint64_t kNone = ~uint64_t(0);
+  int32_t ids[kFewBytes + 1];
+  uint64_t pairs[kFewBytes + 1];  // rank of the pair that begins here, above the id that it becomes
+  size_t count = word.size();
+  for (size_t i = 0; i < count; ++i) {
+    ids[i] = byte_tokens_[(unsigned char)word[i]];
+    pairs[i] = i + 1 < count ? byte_pairs_[size_t((unsigned char)word[i]) << 8 | (unsigned char)word[i + 1]] : kNone;
+  }
+  auto look = [&](size_t i) {
+    const MergeTable::Merge* merge = i + 1 < count ? table_.find(uint32_t(ids[i]), uint32_t(ids[i + 1])) : nullptr;
+    pairs[i] = merge ? uint64_t(merge->rank) << 32 | merge->id : kNone;
+  };
+  while (count > 1) {
+    size_t best = 0;
+    uint64_t low = pairs[0];
+    for (size_t i = 1; i + 1 < count; ++i)
+      if (pairs[i] < low) low = pairs[i], best = i;
+    if (low == kNone) break;
+    ids[best] = int32_t(uint32_t(low));
+    --count;
+    for (size_t i = best + 1; i < count; ++i) ids[i] = ids[i + 1], pairs[i] = pairs[i + 1];
+    look(best);
+    if (best) look(best - 1);
+  }
+  out.insert(out.end(), ids, ids + count);
 }
 
 void Bpe::merge_all(std::vector<Symbol>& symbols) const {

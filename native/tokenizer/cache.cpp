@@ -1,27 +1,69 @@
 #include "tokenizer/cache.hpp"
 
-namespace enfold {
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
-WordCache::WordCache() : slots_(2 * kSets), long_(1 << 15) {}
+#include <new>
+
+namespace enfold {
+namespace {
+
+constexpr size_t kHuge = size_t(2) << 20;
+
+}  // namespace
+
+void WordCache::Free::operator()(Slot* slots) const { ::operator delete(slots, std::align_val_t(kHuge)); }
+
+WordCache::WordCache() : long_(1 << 12) { allocate(kFirst); }
+
+void WordCache::allocate(size_t entries) {
+  size_t size = entries * sizeof(Slot);
+  auto* made = static_cast<Slot*>(::operator new(size, std::align_val_t(kHuge)));
+  slots_.reset(made);
+#if defined(__linux__)
+  if (size >= kHuge) madvise(made, size, MADV_HUGEPAGE);  // before anything touches them
+#endif
+  std::memset(static_cast<void*>(made), 0, size);
+  entries_ = entries;
+  mask_ = entries / 2 - 1;
+  count_ = 0;
+}
+
+void WordCache::grow() {
+  std::unique_ptr<Slot, Free> old = std::move(slots_);
+  size_t entries = entries_;
+  allocate(entries * 2);
+  for (size_t i = 0; i < entries; ++i)
+    if (old.get()[i].key.high) insert(old.get()[i]);
+}
+
+void WordCache::insert(const Slot& made) {
+  uint64_t at = hash(made.key);
+  Slot* own = const_cast<Slot*>(pair(at));
+  Slot* next = const_cast<Slot*>(pair(at ^ 1));
+  for (Slot* slot : {own, own + 1, next, next + 1})
+    if (slot->key.high == 0) {
+      *slot = made;
+      ++count_;
+      return;
+    }
+  own[++turn_ & 1] = made;
+}
 
 void WordCache::put(std::string_view word, const int32_t* ids, size_t count) {
   if (word.size() > kLongest || count == 0) return;
   if (word.size() > kInline || count > 4) return put_long(word, ids, count);
-  Key key = make_key(word, false);
-  Slot* slot = &slots_[2 * (hash(key) & (kSets - 1))];
-  // The newcomer takes the first place and what was there the second, unless the second is free of charge.
-  if (slot[0].key.high != 0) {
-    if (slot[1].key.high == 0 || (++turn_ & 1)) slot[1] = slot[0];
-  }
-  slot->key = key;
-  for (size_t i = 0; i < 4; ++i) slot->ids[i] = i < count ? ids[i] : -1;
+  if (count_ * 2 > entries_ && entries_ < kMost) grow();
+  Slot made{make_key(word, false), {-1, -1, -1, -1}};
+  for (size_t i = 0; i < count; ++i) made.ids[i] = ids[i];
+  insert(made);
 }
 
 bool WordCache::find_long(std::string_view word, std::vector<int32_t>& out) const {
   uint64_t h = hash_bytes(word) | 1;
-  for (size_t at = h >> 8 & (long_.size() - 1), step = 0; step < 8; ++step, at = (at + 1) & (long_.size() - 1)) {
+  for (size_t at = h >> 8 & (long_.size() - 1); long_[at].hash; at = (at + 1) & (long_.size() - 1)) {
     const LongSlot& slot = long_[at];
-    if (slot.hash == 0) return false;
     if (slot.hash != h || slot.length != word.size() || std::memcmp(keys_.data() + slot.key, word.data(), word.size()) != 0) continue;
     out.insert(out.end(), ids_.begin() + slot.ids, ids_.begin() + slot.ids + slot.count);
     return true;
@@ -30,26 +72,35 @@ bool WordCache::find_long(std::string_view word, std::vector<int32_t>& out) cons
 }
 
 void WordCache::put_long(std::string_view word, const int32_t* ids, size_t count) {
-  if (long_count_ * 2 > long_.size() || keys_.size() + ids_.size() * 4 > kArena) {
-    long_.assign(long_.size(), {});
-    keys_.clear();
-    ids_.clear();
-    long_count_ = 0;
+  bool full = keys_.size() + ids_.size() * 4 > kArena;
+  if (full || long_count_ * 2 > long_.size()) {
+    std::vector<LongSlot> old(full || long_.size() >= kMostLong ? long_.size() : long_.size() * 2);
+    old.swap(long_);
+    if (old.size() == long_.size()) {
+      keys_.clear();
+      ids_.clear();
+      long_count_ = 0;
+    } else {
+      for (const LongSlot& slot : old)
+        if (slot.hash) *free_place(slot.hash) = slot;
+    }
   }
   uint64_t h = hash_bytes(word) | 1;
-  for (size_t at = h >> 8 & (long_.size() - 1), step = 0; step < 8; ++step, at = (at + 1) & (long_.size() - 1)) {
-    LongSlot& slot = long_[at];
-    if (slot.hash != 0) continue;
-    slot = {h, uint32_t(keys_.size()), uint32_t(word.size()), uint32_t(ids_.size()), uint32_t(count)};
-    keys_.append(word);
-    ids_.insert(ids_.end(), ids, ids + count);
-    ++long_count_;
-    return;
-  }
+  *free_place(h) = {h, uint32_t(keys_.size()), uint32_t(word.size()), uint32_t(ids_.size()), uint32_t(count)};
+  keys_.append(word);
+  ids_.insert(ids_.end(), ids, ids + count);
+  ++long_count_;
+}
+
+// At most half of the table is taken: there is one.
+WordCache::LongSlot* WordCache::free_place(uint64_t hash) {
+  size_t at = hash >> 8 & (long_.size() - 1);
+  while (long_[at].hash) at = (at + 1) & (long_.size() - 1);
+  return &long_[at];
 }
 
 size_t WordCache::bytes() const {
-  return slots_.capacity() * sizeof(Slot) + long_.capacity() * sizeof(LongSlot) + keys_.capacity() + ids_.capacity() * 4;
+  return entries_ * sizeof(Slot) + long_.capacity() * sizeof(LongSlot) + keys_.capacity() + ids_.capacity() * 4;
 }
 
 std::unique_ptr<Scratch> ScratchPool::take() {

@@ -13,9 +13,23 @@
 
 namespace enfold {
 
+// Short words of few tokens lie in pairs that share a cache line; a full pair sends newcomers to its neighbour, and what is
+// in the way there is forgotten. The table doubles while it is more than half full, up to kMost entries: 32 bytes each,
+// 16 MiB for each thread that encodes, and 14 MiB for long words, all of which are forgotten when that is full.
 class WordCache {
  public:
   static constexpr size_t kLongest = 96;  // longer words are not remembered
+  static constexpr size_t kInline = 15;   // bytes of a short word
+  static constexpr size_t kMost = size_t(1) << 19;
+
+  struct Key {
+    uint64_t low, high;
+    bool operator==(const Key&) const = default;
+  };
+  struct Slot {
+    Key key;
+    int32_t ids[4];  // -1 behind the last
+  };
 
   WordCache();
   // Appends the tokens of `word` to `out` and returns true, when they are known.
@@ -23,46 +37,25 @@ class WordCache {
   bool find(std::string_view word, bool room, std::vector<int32_t>& out) {
     if (word.size() > kInline) return word.size() <= kLongest && find_long(word, out);
     Key key = make_key(word, room);
-    Slot* slot = &slots_[2 * (hash(key) & (kSets - 1))];
-    for (int way = 0; way < 2; ++way, ++slot)
-      if (slot->key == key) {
-        size_t count = 1 + (slot->ids[1] >= 0) + (slot->ids[2] >= 0) + (slot->ids[3] >= 0);
-        size_t at = out.size();
-        out.resize(at + 4);  // four stores without a branch, then the right size
-        std::memcpy(out.data() + at, slot->ids, 16);
-        out.resize(at + count);
-        return true;
-      }
+    if (const Slot* slot = find(key, hash(key))) {
+      size_t count = 1 + (slot->ids[1] >= 0) + (slot->ids[2] >= 0) + (slot->ids[3] >= 0);
+      out.insert(out.end(), slot->ids, slot->ids + count);
+      return true;
+    }
     return find_long(word, out);  // short, but of many tokens
   }
   void put(std::string_view word, const int32_t* ids, size_t count);
   size_t bytes() const;
 
- private:
-  static constexpr size_t kInline = 15, kSets = 1 << 14, kArena = 1 << 20;
-  struct Key {
-    uint64_t low, high;
-    bool operator==(const Key&) const = default;
-  };
-  struct Slot {
-    Key key;
-    int32_t ids[4];
-  };
-  struct LongSlot {
-    uint64_t hash = 0;
-    uint32_t key = 0, length = 0, ids = 0, count = 0;
-  };
+  // The same in steps, for words of at most kInline bytes: key, hash, prefetch, and what is known of it, or null.
   static Key make_key(std::string_view word, bool room) {
     Key key{0, 0};
     size_t n = word.size();
     if (room) {
       std::memcpy(&key, word.data(), 16);
-      if (n <= 8) {
-        key.low = n == 8 ? key.low : n == 0 ? 0 : key.low & (~uint64_t(0) >> (64 - 8 * n));
-        key.high = 0;
-      } else {
-        key.high &= ~uint64_t(0) >> (128 - 8 * n);
-      }
+      uint64_t low = n ? ~uint64_t(0) >> (64 - 8 * (n < 8 ? n : 8)) : 0, high = n > 8 ? ~uint64_t(0) >> (128 - 8 * n) : 0;
+      key.low &= low;
+      key.high &= high;
     } else {
       std::memcpy(&key, word.data(), n);
     }
@@ -70,10 +63,35 @@ class WordCache {
     return key;
   }
   static uint64_t hash(Key key) { return mix(key.low ^ 0x9E3779B97F4A7C15, key.high ^ 0xD6E8FEB86659FD93); }
+  void prefetch(uint64_t hash) const { __builtin_prefetch(pair(hash)); }
+  const Slot* find(Key key, uint64_t hash) const {
+    const Slot* slot = pair(hash);
+    if (slot[0].key == key) return slot;
+    if (slot[1].key == key) return slot + 1;
+    if (slot[1].key.high == 0) return nullptr;
+    slot = pair(hash ^ 1);
+    return slot[0].key == key ? slot : slot[1].key == key ? slot + 1 : nullptr;
+  }
   bool find_long(std::string_view word, std::vector<int32_t>& out) const;
+
+ private:
+  static constexpr size_t kFirst = size_t(1) << 14, kArena = size_t(8) << 20, kMostLong = size_t(1) << 18;
+  struct LongSlot {
+    uint64_t hash = 0;
+    uint32_t key = 0, length = 0, ids = 0, count = 0;
+  };
+  struct Free {
+    void operator()(Slot* slots) const;
+  };
+  const Slot* pair(uint64_t hash) const { return slots_.get() + 2 * (hash & mask_); }
+  void allocate(size_t entries);
+  void insert(const Slot& made);
+  void grow();
+  LongSlot* free_place(uint64_t hash);
   void put_long(std::string_view word, const int32_t* ids, size_t count);
 
-  std::vector<Slot> slots_;
+  std::unique_ptr<Slot, Free> slots_;
+  size_t mask_ = 0, entries_ = 0, count_ = 0;
   std::vector<LongSlot> long_;
   std::string keys_;
   std::vector<int32_t> ids_;

@@ -100,9 +100,11 @@ struct Bpe final : Model {
   void merge_all(std::vector<Symbol>& symbols) const;
   void merge_few(std::vector<Symbol>& symbols) const;
   void merge_many(std::vector<Symbol>& symbols) const;
+  void merge_bytes(std::string_view word, std::vector<int32_t>& out) const;
   MergeTable table_;
   std::array<int32_t, 256> fallback_{};    // <0xNN>
   std::array<int32_t, 256> byte_tokens_{};  // the token of a byte's visible character
+  std::vector<uint64_t> byte_pairs_;         // by two bytes: rank << 32 | id of their merge, all ones where there is none
   std::vector<bool> junctions_ = std::vector<bool>(65536);
   Vocab raw_;                               // with ignore_merges: tokens as raw bytes
   std::vector<uint32_t> byte_lengths_;      // by id
