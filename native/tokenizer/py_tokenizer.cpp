@@ -12,6 +12,7 @@
 
 #include "arrow/py_strings.hpp"
 #include "text/regex/regex.hpp"
+#include "text/words.hpp"
 #include "tokenizer/flat/flat.hpp"
 #include "tokenizer/lazy_encoding.hpp"
 #include "tokenizer/py_columns.hpp"
@@ -390,6 +391,21 @@ void register_tokenizer(nb::module_& module) {
   });
   module.def("pre_tokenize_str", &pre_tokenize);
   module.def("check_regex", [](const std::string& pattern) { regex::Regex checked(pattern); });
+  // Where the words of a text end by a known pattern, one by one or many at a time; None for an unknown pattern.
+  module.def("word_ends", [](const std::string& pattern, nb::handle given, bool many) -> std::optional<std::vector<size_t>> {
+    Scanner scan = find_scanner(pattern);
+    if (pattern == "digits") scan = scan_gpt2_digits;
+    if (!scan) return std::nullopt;
+    WordScanner words = many ? word_scanner(scan) : nullptr;
+    std::string_view text = utf8(given);
+    std::vector<size_t> ends;
+    for (size_t at = 0; at < text.size();) {
+      size_t found[128], count = 1;
+      at = words ? words(text, at, found, 128, count) : (found[0] = scan(text, at));
+      ends.insert(ends.end(), found, found + count);
+    }
+    return ends;
+  }, "pattern"_a, "text"_a, "many"_a);
   module.def("decode_tokens", [](const std::string& spec, std::vector<std::string> tokens) {
     remembered(spec, make_decoder)->run(tokens);
     std::string text;

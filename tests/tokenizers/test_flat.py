@@ -1,0 +1,93 @@
+"""Words cut 64 bytes at a time and looked up many at once are the words, and give the tokens, of the plain way."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from enfold import _native
+
+_SHORT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+_REST = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_SLASH = _REST.replace(r"[\r\n]*", r"[\r\n/]*", 1)
+_SMALL = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
+_LARGE = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
+PATTERNS = {
+    "gpt2": r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+    "cl100k": _SHORT + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|" + _REST,
+    "qwen2": _SHORT + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|" + _REST,
+    "o200k": f"{_SMALL}{_SHORT}?|{_LARGE}{_SHORT}?|" + r"\p{N}{1,3}|" + _SLASH,
+    "tekken": f"{_SMALL}|{_LARGE}|" + r"\p{N}|" + _SLASH,
+    "digits": "digits",
+}
+ALPHABET = "aabestmdvrlLSTxXYZ''''    \n\n\r\t//..,(0123456789" + "\u00e9\u4e2d\u3000\u017f\u0301\u00b2\u01c5\x1c\x85"
+RUNS = [
+    "    ",
+    "\n\n",
+    "\n    ",
+    " \n",
+    "'s",
+    "'ll",
+    "'RE",
+    "//",
+    ".\n/",
+    "1234567",
+    "Word",
+    "HTTPServer",
+    " (",
+    "\u4e2d\u6587",
+]
+
+
+def texts(count: int, seed: int) -> list[str]:
+    """Strings of what the patterns care about, from nothing to some hundred bytes, ASCII alone every other time."""
+    random.seed(seed)
+    made = []
+    for index in range(count):
+        parts = [random.choice(ALPHABET) if random.random() < 0.7 else random.choice(RUNS) for _ in range(index % 200)]
+        if index % 2:
+            parts = [part for part in parts if part.isascii()]
+        made.append("".join(parts))
+    return made
+
+
+def differences(count: int, seed: int) -> list[tuple[str, str]]:
+    """The patterns and texts for which both ways give different words."""
+    given = texts(count, seed)
+    pairs = [(name, text) for name in PATTERNS for text in given]
+    return [
+        (name, text)
+        for name, text in pairs
+        if _native.word_ends(PATTERNS[name], text, True) != _native.word_ends(PATTERNS[name], text, False)
+    ]
+
+
+@pytest.mark.parametrize("instructions", ["portable", "avx2", "avx512"])
+def test_windows_give_the_words_of_the_scanners(instructions: str) -> None:
+    script = "import sys; sys.path.insert(0, sys.argv[1]); import test_flat; print(test_flat.differences(4000, 1)[:3])"
+    command = [sys.executable, "-c", script, str(Path(__file__).parent)]
+    done = subprocess.run(command, env={**os.environ, "ENFOLD_SIMD": instructions}, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+@settings(max_examples=300, deadline=None)
+@given(text=st.text(st.one_of(st.sampled_from(ALPHABET), st.characters(codec="utf-8")), max_size=200))
+def test_no_text_tells_windows_from_scanners(name: str, text: str) -> None:
+    ends = _native.word_ends(PATTERNS[name], text, True)
+    assert ends == _native.word_ends(PATTERNS[name], text, False)
+    assert text == "" or ends[-1] == len(text.encode())
+
+
+def test_words_longer_than_a_window_are_one() -> None:
+    for name, pattern in PATTERNS.items():
+        for run in ("a" * 1000, " " * 1000, "." * 1000, "\n" * 1000, "\u4e2d" * 300):
+            assert _native.word_ends(pattern, run, True) == _native.word_ends(pattern, run, False), (name, run[0])
+            assert _native.word_ends(pattern, f"x {run} y", True) == _native.word_ends(pattern, f"x {run} y", False)
