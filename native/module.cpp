@@ -7,11 +7,15 @@ void register_tokenizer(nb::module_& module);
 void register_encoding(nb::module_& module);
 void register_columns(nb::module_& module);
 void register_training(nb::module_& module);
+void register_strings(nb::module_& module);
 
 NB_MODULE(_native, module) {
   module.doc() = "enfold's native core";
+  // A component written in Python can reach its tokenizer through its module: a cycle that lives until the process ends.
+  nb::set_leak_warnings(false);
   register_encoding(module);
   register_columns(module);
   register_training(module);
+  register_strings(module);
   register_tokenizer(module);
 }

@@ -15,7 +15,7 @@ import sys
 import unicodedata
 from collections.abc import Callable
 
-from tokenizers import Regex, normalizers, pre_tokenizers
+from tokenizers import NormalizedString, Regex, normalizers, pre_tokenizers
 
 FLAGS = (
     "kLetter",  # \p{L}
@@ -107,6 +107,17 @@ def mapping(normalizer: object) -> dict[int, str]:
     return found
 
 
+def uppercase() -> dict[int, str]:
+    """Every character that NormalizedString.uppercase changes; no normalizer does it."""
+    found = {}
+    for code in SCALARS:
+        text = NormalizedString(chr(code))
+        text.uppercase()
+        if text.normalized != chr(code):
+            found[code] = text.normalized
+    return found
+
+
 def combining() -> dict[int, int]:
     """Canonical combining classes: unicodedata's, where the measured NFD reorders the mark at all."""
     nfd = normalizers.NFD()
@@ -170,6 +181,7 @@ def main() -> None:
     emit_mapping("canonical", decomposed)
     emit_mapping("compatible", mapping(normalizers.NFKD()))
     emit_mapping("lower", mapping(normalizers.Lowercase()))
+    emit_mapping("upper", uppercase())
     classes = combining()
     emit("classFrom", "uint32_t", sorted(classes))
     emit("classValue", "uint8_t", [classes[code] for code in sorted(classes)])

@@ -4,6 +4,7 @@
 #include <array>
 #include <stdexcept>
 
+#include "text/custom.hpp"
 #include "text/precompiled.hpp"
 #include "text/regex/regex.hpp"
 #include "text/utf8.hpp"
@@ -298,6 +299,7 @@ NormalizerPtr make_normalizer(const Json& spec) {
     made->content = spec["content"].string();
     return made;
   }
+  if (type == "Custom" && CustomParts::known) return CustomParts::known->normalizer(spec["handle"].integer(0));
   throw std::invalid_argument("unknown normalizer type \"" + type + "\"");
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "text/custom.hpp"
 #include "text/normalizers.hpp"
 #include "text/regex/regex.hpp"
 
@@ -369,6 +370,7 @@ PreTokenizerPtr make_pre_tokenizer(const Json& spec) {
     if (made->length == 0) throw std::invalid_argument("FixedLength: length must be at least 1");
     return made;
   }
+  if (type == "Custom" && CustomParts::known) return CustomParts::known->pre_tokenizer(spec["handle"].integer(0));
   throw std::invalid_argument("unknown pre_tokenizer type \"" + type + "\"");
 }
 

@@ -10,10 +10,20 @@
 
 namespace enfold {
 
-// A piece of the input: an added token (`added` is its id) or a text still to be cut and tokenized.
+// A token that a component of the user's own made, and the bytes of its split that it covers.
+struct GivenToken {
+  uint32_t id;
+  std::string value;
+  size_t begin, end;
+};
+
+// A piece of the input: an added token (`added` is its id), a text still to be cut and tokenized, or one that comes with
+// its tokens (`added` is kGiven then, so that everything which leaves added tokens alone leaves it alone, too).
 struct Split {
+  static constexpr int32_t kGiven = INT32_MAX;
   Text text;
   int32_t added = -1;
+  std::shared_ptr<const std::vector<GivenToken>> tokens = nullptr;
 };
 
 struct PreTokenizer {

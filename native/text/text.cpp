@@ -7,6 +7,7 @@ namespace enfold {
 Text Text::from(std::string_view original, bool tracked) {
   Text text;
   text.bytes = original;
+  text.source = original;
   text.tracked = tracked;
   uint32_t chars = 0;
   if (tracked) {
@@ -24,6 +25,7 @@ Text Text::from(std::string_view original, bool tracked) {
 Text Text::slice(size_t begin, size_t end) const {
   Text part;
   part.bytes = bytes.substr(begin, end - begin);
+  part.source = source;
   part.tracked = tracked;
   if (tracked) {
     part.spans.assign(spans.begin() + begin, spans.begin() + end);

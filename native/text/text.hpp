@@ -22,6 +22,7 @@ struct Text {
   std::string bytes;
   std::vector<Span> spans;
   Span origin;  // the part of the original that this text covers
+  std::string_view source;  // all of the original, which outlives the text or is not asked for
   bool tracked = false;
 
   static Text from(std::string_view original, bool tracked);

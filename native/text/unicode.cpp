@@ -104,6 +104,12 @@ void lower(char32_t code, std::vector<Change>& out) {
   for (uint16_t i = lowerStart[at]; i < lowerStart[at + 1]; ++i) out.push_back({lowerPool[i], i > lowerStart[at]});
 }
 
+void upper(char32_t code, std::vector<Change>& out) {
+  size_t at = find(upperFrom, code);
+  if (at == std::size(upperFrom)) return out.push_back({code, 0});
+  for (uint16_t i = upperStart[at]; i < upperStart[at + 1]; ++i) out.push_back({upperPool[i], i > upperStart[at]});
+}
+
 void normalize(Form form, std::string_view text, std::vector<Change>& out) {
   out.clear();
   bool compatible = form == Form::NFKC || form == Form::NFKD;

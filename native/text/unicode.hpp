@@ -31,6 +31,8 @@ struct Change {
 
 // The lower-case form, one to three characters.
 void lower(char32_t code, std::vector<Change>& out);
+// The upper-case form, one to three characters.
+void upper(char32_t code, std::vector<Change>& out);
 
 enum class Form { NFC, NFD, NFKC, NFKD };
 

@@ -2,6 +2,7 @@
 
 #include <stdexcept>
 
+#include "text/custom.hpp"
 #include "text/normalizers.hpp"
 #include "text/regex/regex.hpp"
 #include "text/utf8.hpp"
@@ -239,6 +240,7 @@ DecoderPtr make_decoder(const Json& spec) {
     made->content = spec["content"].string();
     return made;
   }
+  if (type == "Custom" && CustomParts::known) return CustomParts::known->decoder(spec["handle"].integer(0));
   throw std::invalid_argument("unknown decoder type \"" + type + "\"");
 }
 

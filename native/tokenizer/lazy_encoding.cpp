@@ -199,7 +199,7 @@ std::vector<LazyEncoding> encode_lazily(const PipelinePtr& pipeline, std::vector
       bool pair = item.pair.is_valid();
       size_t before = ids.size(), first = 0, second = 0, specials = 0;
       const Layout& around = layout(*pipeline, pair, add_special_tokens);
-      if (item.words || !around.simple || !pipeline->model->deterministic()) {
+      if (item.words || !around.simple || !pipeline->model->deterministic() || pipeline->custom) {
         Input input;
         if (!item.words) input.first = {item.first}, input.second = {item.second}, input.has_second = pair;
         chunk.made.push_back({0, 0, 0, std::make_unique<Encoding>(encode(*pipeline, item.words ? *item.words : input, add_special_tokens))});

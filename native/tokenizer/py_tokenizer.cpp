@@ -16,6 +16,8 @@
 #include "tokenizer/flat/flat.hpp"
 #include "tokenizer/lazy_encoding.hpp"
 #include "tokenizer/py_columns.hpp"
+#include "tokenizer/py_custom.hpp"
+#include "tokenizer/py_strings.hpp"
 #include "tokenizer/threads.hpp"
 #include "tokenizer/tokenizer.hpp"
 #include "tokenizer/train/counter.hpp"
@@ -77,6 +79,7 @@ std::pair<nb::object, nb::object> parts(nb::handle item, bool words) {
 // The mutable face of an immutable pipeline.
 struct Core {
   PipelinePtr pipeline;
+  size_t revision = 0;  // grows with every change
 
   Core() {
     auto made = std::make_shared<Pipeline>();
@@ -92,6 +95,7 @@ struct Core {
     made->derived = std::make_shared<Derived>();
     apply(*made);
     pipeline = made;
+    ++revision;
   }
 };
 
@@ -151,6 +155,14 @@ Value remembered(const std::string& text, Value (*make)(const Json&)) {
     last = text;
   }
   return value;
+}
+
+// A component given by its settings and the objects that its custom parts stand for.
+template <class Value>
+Value with_parts(const std::string& spec, const nb::dict& objects, Value (*make)(const Json&)) {
+  if (objects.size() == 0) return remembered(spec, make);
+  PythonParts parts(objects);
+  return from_json(spec, make);
 }
 
 nb::tuple token_tuple(const AddedToken& token) {
@@ -239,8 +251,8 @@ nb::list encode_batch(const Core& core, nb::handle inputs, bool words, bool add_
   return out;
 }
 
-std::vector<std::tuple<std::string, std::pair<uint32_t, uint32_t>>> pre_tokenize(const std::string& spec, nb::handle text) {
-  PreTokenizerPtr pre_tokenizer = remembered(spec, make_pre_tokenizer);
+std::vector<std::tuple<std::string, std::pair<uint32_t, uint32_t>>> pre_tokenize(const std::string& spec, nb::handle text, nb::dict objects) {
+  PreTokenizerPtr pre_tokenizer = with_parts(spec, objects, make_pre_tokenizer);
   std::vector<Split> splits(1);
   splits[0].text = Text::from(utf8(text), true);
   if (splits[0].text.empty()) splits.clear();
@@ -310,14 +322,22 @@ void register_tokenizer(nb::module_& module) {
       .def("load", [](Core& self, nb::bytes source) { return load(self, {source.c_str(), source.size()}); }, "source"_a)
       .def("copy", [](const Core& self) { return Core(self); })
       .def("word_counter", [](const Core& self) { return std::make_unique<WordCounter>(self.pipeline); })
+      .def_prop_ro("revision", [](const Core& self) { return self.revision; })
       .def_prop_ro("model", [](const Core& self) { return self.pipeline->model; })
       .def("set_model", [](Core& self, std::shared_ptr<Model> model) { self.change([&](Pipeline& p) { p.model = model; }); })
-      .def("set_normalizer", [](Core& self, const std::string& spec) {
-        self.change([&](Pipeline& p) { p.normalizer = from_json(spec, make_normalizer), refresh_added(p); });
+      .def("set_normalizer", [](Core& self, const std::string& spec, nb::dict objects) {
+        PythonParts parts(objects);
+        self.change([&](Pipeline& p) { p.normalizer = from_json(spec, make_normalizer), p.custom |= objects.size() > 0, refresh_added(p); });
       })
-      .def("set_pre_tokenizer", [](Core& self, const std::string& spec) { self.change([&](Pipeline& p) { p.pre_tokenizer = from_json(spec, make_pre_tokenizer); }); })
-      .def("set_post_processor", [](Core& self, const std::string& spec) { self.change([&](Pipeline& p) { p.post_processor = from_json(spec, make_post_processor); }); })
-      .def("set_decoder", [](Core& self, const std::string& spec) { self.change([&](Pipeline& p) { p.decoder = from_json(spec, make_decoder); }); })
+      .def("set_pre_tokenizer", [](Core& self, const std::string& spec, nb::dict objects) {
+        PythonParts parts(objects);
+        self.change([&](Pipeline& p) { p.pre_tokenizer = from_json(spec, make_pre_tokenizer), p.custom |= objects.size() > 0; });
+      })
+      .def("set_post_processor", [](Core& self, const std::string& spec, nb::dict) { self.change([&](Pipeline& p) { p.post_processor = from_json(spec, make_post_processor); }); })
+      .def("set_decoder", [](Core& self, const std::string& spec, nb::dict objects) {
+        PythonParts parts(objects);
+        self.change([&](Pipeline& p) { p.decoder = from_json(spec, make_decoder); });
+      })
       .def("set_truncation", [](Core& self, const std::string& spec) { self.change([&](Pipeline& p) { p.truncation = from_json(spec, make_truncation); }); })
       .def("set_padding", [](Core& self, const std::string& spec) { self.change([&](Pipeline& p) { p.padding = from_json(spec, make_padding); }); })
       .def_prop_rw("encode_special_tokens", [](const Core& self) { return self.pipeline->encode_special_tokens; },
@@ -383,13 +403,18 @@ void register_tokenizer(nb::module_& module) {
         return out;
       });
 
-  module.def("normalize_str", [](const std::string& spec, nb::handle text) {
-    NormalizerPtr normalizer = remembered(spec, make_normalizer);
+  module.def("normalize_str", [](const std::string& spec, nb::handle text, nb::dict objects) {
+    NormalizerPtr normalizer = with_parts(spec, objects, make_normalizer);
     Text made = Text::from(utf8(text), true);
     normalizer->run(made);
     return to_str(made.bytes);
-  });
-  module.def("pre_tokenize_str", &pre_tokenize);
+  }, "spec"_a, "text"_a, "objects"_a = nb::dict());
+  module.def("normalize", [](const std::string& spec, NormalizedString& text, nb::dict objects) {
+    NormalizerPtr normalizer = with_parts(spec, objects, make_normalizer);
+    text.use().source = text.source->all();
+    normalizer->run(text.text);
+  }, "spec"_a, "text"_a, "objects"_a = nb::dict());
+  module.def("pre_tokenize_str", &pre_tokenize, "spec"_a, "text"_a, "objects"_a = nb::dict());
   module.def("check_regex", [](const std::string& pattern) { regex::Regex checked(pattern); });
   // Where the words of a text end by a known pattern, one by one or many at a time; None for an unknown pattern.
   module.def("word_ends", [](const std::string& pattern, nb::handle given, bool many) -> std::optional<std::vector<size_t>> {
@@ -406,12 +431,17 @@ void register_tokenizer(nb::module_& module) {
     }
     return ends;
   }, "pattern"_a, "text"_a, "many"_a);
-  module.def("decode_tokens", [](const std::string& spec, std::vector<std::string> tokens) {
-    remembered(spec, make_decoder)->run(tokens);
+  module.def("pre_tokenize", [](const std::string& spec, PreTokenizedString& text, nb::dict objects) {
+    PreTokenizerPtr pre_tokenizer = with_parts(spec, objects, make_pre_tokenizer);
+    for (Split& split : text.use()) split.text.source = text.source->all();
+    pre_tokenizer->run(text.splits, true);
+  }, "spec"_a, "text"_a, "objects"_a = nb::dict());
+  module.def("decode_tokens", [](const std::string& spec, std::vector<std::string> tokens, nb::dict objects) {
+    with_parts(spec, objects, make_decoder)->run(tokens);
     std::string text;
     for (const std::string& token : tokens) text += token;
     return to_str(text);
-  });
+  }, "spec"_a, "tokens"_a, "objects"_a = nb::dict());
   module.def("process_encodings", [](const std::string& spec, const LazyEncoding& first, const LazyEncoding* second, bool add_special_tokens) {
     Pipeline pipeline;
     pipeline.post_processor = from_json(spec, make_post_processor);

@@ -9,7 +9,7 @@ namespace enfold {
 std::vector<Split> Pipeline::pieces(std::string_view text, bool tracked) const {
   std::vector<Split> pieces, made;
   if (text.empty()) return made;
-  added->split_raw(Text::from(text, tracked), encode_special_tokens, pieces);
+  added->split_raw(Text::from(text, tracked || custom), encode_special_tokens, pieces);
   if (!normalizer && !added->any_normalized()) {
     made = std::move(pieces);
   } else {
@@ -67,6 +67,15 @@ bool Pipeline::encode_bytes(std::string_view text, int32_t type_id, int32_t word
   return true;
 }
 
+void push_given(const Split& split, int32_t type_id, int32_t word, Encoding& out) {
+  const Text& text = split.text;
+  for (const GivenToken& token : *split.tokens) {
+    Span span{uint32_t(token.begin), uint32_t(token.end)};  // taken at its word where it lies outside the text
+    if (token.begin < token.end && token.end <= text.bytes.size()) span = text.span(token.begin, token.end);
+    out.push(int32_t(token.id), type_id, word, span, false, std::make_shared<const std::string>(token.value));
+  }
+}
+
 void Pipeline::encode(std::string_view text, int32_t type_id, int32_t word, Encoding& out) const {
   if (!model) throw std::runtime_error("this tokenizer has no model");
   out.model = model;
@@ -76,6 +85,10 @@ void Pipeline::encode(std::string_view text, int32_t type_id, int32_t word, Enco
   for (size_t i = 0; i < words.size(); ++i) {
     const Split& split = words[i];
     int32_t index = word >= 0 ? word : int32_t(i);
+    if (split.tokens) {
+      push_given(split, type_id, index, out);
+      continue;
+    }
     if (split.added >= 0) {
       out.push(split.added, type_id, index, split.text.span(0, split.text.bytes.size()), false,
                std::make_shared<const std::string>(split.text.bytes));

@@ -28,6 +28,7 @@ struct Pipeline {
   std::optional<Truncation> truncation;
   std::optional<Padding> padding;
   bool encode_special_tokens = false;
+  bool custom = false;  // a part is written in Python, and may ask where a text came from
   std::shared_ptr<ScratchPool> scratch;  // word caches, valid for this pipeline only
   std::shared_ptr<Derived> derived;      // likewise
 
@@ -48,6 +49,9 @@ struct Pipeline {
   std::string decode(const std::vector<int64_t>& ids, bool skip_special_tokens) const;
 };
 using PipelinePtr = std::shared_ptr<const Pipeline>;
+
+// Appends the tokens that a split came with.
+void push_given(const Split& split, int32_t type_id, int32_t word, Encoding& out);
 
 // One or two sequences, each a text or words.
 struct Input {

@@ -38,6 +38,10 @@ void FlatEncoder::generic(std::string_view text, std::vector<int32_t>& out, size
   size_t start = out.size();
   for (const Split& split : pipeline_.splits(text, false, !raw_bytes_)) {
     if (out.size() - start >= limit) return;
+    if (split.tokens) {
+      for (const GivenToken& token : *split.tokens) out.push_back(int32_t(token.id));
+      continue;
+    }
     if (split.added >= 0) {
       out.push_back(split.added);
       continue;

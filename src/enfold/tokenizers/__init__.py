@@ -11,7 +11,14 @@ __getattr__, __dir__, __all__ = face(
         ".added": ["AddedToken"],
         ".training": ["TrainingError"],
         ".component": ["Regex"],
-        ".models": ["Token"],
+        ".strings": ["NormalizedString", "PreTokenizedString", "Token"],
+        ".implementations": [
+            "BertWordPieceTokenizer",
+            "ByteLevelBPETokenizer",
+            "CharBPETokenizer",
+            "SentencePieceBPETokenizer",
+            "SentencePieceUnigramTokenizer",
+        ],
         ".encoding": [
             "Encoding",
             "TokenColumn",

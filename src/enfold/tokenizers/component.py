@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import json
 from typing import Any, ClassVar, TypeVar
 
 from enfold import _native
-from enfold.errors import nearest
+from enfold.errors import EnfoldError, nearest
 
-__all__ = ["Component", "Option", "Regex", "build", "changes", "pattern_spec", "spec_text"]
+__all__ = [
+    "Component",
+    "CustomComponentError",
+    "CustomPart",
+    "Option",
+    "Regex",
+    "build",
+    "changes",
+    "custom_objects",
+    "pattern_spec",
+    "spec_text",
+]
 
 C = TypeVar("C", bound="Component")
 
@@ -23,13 +36,20 @@ def changes() -> int:
 
 def spec_text(component: Component | None) -> str:
     """The component as compact JSON, ``null`` for None."""
-    if component is None:
-        return "null"
-    count, text = component._text
-    if count != _changes[0]:
-        text = json.dumps(component.spec(), ensure_ascii=False, separators=(",", ":"))
-        component._text = (_changes[0], text)
-    return text
+    return "null" if component is None else _told(component)[1]
+
+
+def custom_objects(component: Component | None) -> dict[int, Any]:
+    """The user's own objects in a component, under the handles that stand for them in its JSON."""
+    return {} if component is None else _told(component)[2]
+
+
+def _told(component: Component) -> tuple[int, str, dict[int, Any]]:
+    if component._text[0] != _changes[0]:
+        objects: dict[int, Any] = {}
+        text = json.dumps(component.spec(objects), ensure_ascii=False, separators=(",", ":"))
+        component._text = (_changes[0], text, objects)
+    return component._text
 
 
 class Regex:
@@ -89,23 +109,31 @@ class Component:
     """A step of the pipeline; its settings are what tokenizer.json says about it."""
 
     _type: ClassVar[str] = ""
+    _base: ClassVar[str] = ""  # Normalizer, PreTokenizer, PostProcessor or Decoder
     # Names of the settings whose values are words of the format rather than text.
     _bare: ClassVar[frozenset[str]] = frozenset({"behavior", "prepend_scheme"})
     _values: dict[str, Any]
-    # The JSON of the settings, and the count of changes at which it was made.
-    _text: tuple[int, str] = (-1, "")
+    # The count of changes at which the JSON of the settings was made, the JSON, and the user's objects in it.
+    _text: tuple[int, str, dict[int, Any]] = (-1, "", {})
 
     def _init(self, **values: Any) -> None:
         self._values = values
-        self._text = (-1, "")
+        self._text = (-1, "", {})
 
     def _set(self, key: str, value: Any) -> None:
         self._values[key] = value
         _changes[0] += 1
 
-    def spec(self) -> dict[str, Any]:
-        """The object of tokenizer.json that stands for this component."""
-        return {"type": self._type, **{key: _plain(value) for key, value in self._values.items()}}
+    def spec(self, objects: dict[int, Any] | None = None) -> dict[str, Any]:
+        """The object of tokenizer.json that stands for this component.
+
+        Args:
+            objects: where the user's own objects are put, under the handles that stand for them.
+
+        Raises:
+            CustomComponentError: there are such objects, and nowhere to put them.
+        """
+        return {"type": self._type, **{key: _plain(value, objects) for key, value in self._values.items()}}
 
     @classmethod
     def _restore(cls: type[C], spec: dict[str, Any]) -> C:
@@ -114,13 +142,24 @@ class Component:
         return made
 
     def __getstate__(self) -> bytes:
-        return spec_text(self).encode()
+        try:
+            return json.dumps(self.spec(), ensure_ascii=False, separators=(",", ":")).encode()
+        except CustomComponentError as error:
+            raise CustomComponentError(f"Error while attempting to pickle {self._base}: {error}") from None
 
     def __setstate__(self, state: bytes) -> None:
         self._init(**self._restore(json.loads(state))._values)
 
+    def __copy__(self: C) -> C:
+        return copy.deepcopy(self)
+
+    def __deepcopy__(self: C, memo: dict[int, Any]) -> C:
+        made = type(self).__new__(type(self))
+        made._init(**copy.deepcopy(self._values, memo))
+        return made
+
     def __eq__(self, other: object) -> bool:
-        return self.spec() == other.spec() if isinstance(other, Component) else NotImplemented
+        return spec_text(self) == spec_text(other) if isinstance(other, Component) else NotImplemented
 
     __hash__ = object.__hash__
 
@@ -132,12 +171,51 @@ class Component:
         return repr(self)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, objects: dict[int, Any] | None) -> Any:
     if isinstance(value, Component):
-        return value.spec()
+        return value.spec(objects)
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_plain(item, objects) for item in value]
     return value
+
+
+class CustomComponentError(EnfoldError, TypeError):
+    """A component written in Python was to be saved, which no file can hold."""
+
+
+_handles = itertools.count()
+
+
+class CustomPart(Component):
+    """What the custom components have in common: the core knows the user's object by a handle, which no file may name.
+
+    Args:
+        obj: the object that does the work.
+    """
+
+    _type = "Custom"
+    _noun: ClassVar[str] = ""
+
+    def __init__(self, obj: Any) -> None:
+        self.object = obj
+        self._init(handle=next(_handles))
+
+    def spec(self, objects: dict[int, Any] | None = None) -> dict[str, Any]:
+        """As of any component; the object goes to ``objects``."""
+        if objects is None:
+            raise CustomComponentError(f"Custom {self._noun} cannot be serialized")
+        objects[self._values["handle"]] = self.object
+        return super().spec(objects)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return type(self)(self.object)
+
+    @classmethod
+    def _restore(cls, spec: dict[str, Any]) -> Any:
+        raise ValueError(f"a file cannot name a custom {cls._noun}: make it with {cls._base}.custom(object)")
+
+    def __repr__(self) -> str:
+        return f"{self._base}.custom({self.object!r})"
 
 
 def build(base: type[C], spec: dict[str, Any]) -> C:

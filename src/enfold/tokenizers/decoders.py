@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from enfold import _native
 from enfold.errors import EnfoldError
-from enfold.tokenizers.component import Component, Option, Regex, build, pattern_spec, spec_text
+from enfold.tokenizers.component import Component, CustomPart, Option, Regex, build, custom_objects, pattern_spec, spec_text
 
 if TYPE_CHECKING:
     from enfold.tokenizers.tokenizer import Tokenizer
@@ -31,6 +31,23 @@ __all__ = [
 class Decoder(Component):
     """The base of all decoders."""
 
+    _base = "Decoder"
+
+    @staticmethod
+    def custom(decoder: Any) -> Decoder:
+        """Make a decoder of an object with ``decode_chain(tokens: list[str]) -> list[str]``, or ``decode(tokens) -> str``.
+
+        What it raises comes out of ``decode``. A tokenizer that has one cannot be saved.
+
+        Example:
+            >>> class Dashes:
+            ...     def decode_chain(self, tokens):
+            ...         return ["-".join(tokens)]
+            >>> Decoder.custom(Dashes()).decode(["a", "b"])
+            'a-b'
+        """
+        return _Custom(decoder)
+
     def decode(self, tokens: list[str]) -> str:
         """Return the text of ``tokens``.
 
@@ -38,7 +55,13 @@ class Decoder(Component):
             >>> WordPiece().decode(["hel", "##lo", "you"])
             'hello you'
         """
-        return _native.decode_tokens(spec_text(self), list(tokens))
+        return _native.decode_tokens(spec_text(self), list(tokens), custom_objects(self))
+
+
+class _Custom(CustomPart, Decoder):
+    """A decoder written in Python."""
+
+    _noun = "PyDecoder"
 
 
 class ByteLevel(Decoder):
@@ -169,7 +192,7 @@ class Replace(Decoder):
 
     def __init__(self, pattern: str | Regex, content: str) -> None:
         self._init(pattern=pattern_spec(pattern), content=content)
-        _native.decode_tokens(spec_text(self), [])
+        _native.decode_tokens(spec_text(self), [], {})
 
 
 class Sequence(Decoder):

@@ -6,9 +6,10 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from enfold import _native
+from enfold._native import Token
 from enfold.errors import nearest
 from enfold.tokenizers.component import _changes
 
@@ -16,14 +17,6 @@ if TYPE_CHECKING:
     from enfold.tokenizers.trainers import Trainer
 
 __all__ = ["BPE", "Model", "Token", "Unigram", "WordLevel", "WordPiece"]
-
-
-class Token(NamedTuple):
-    """A token of one word: its id, its text, and its (begin, end) in bytes of the word."""
-
-    id: int
-    value: str
-    offsets: tuple[int, int]
 
 
 class _ModelOption:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from enfold import _native
-from enfold.tokenizers.component import Component, Option, Regex, build, pattern_spec, spec_text
+from enfold._native import NormalizedString
+from enfold.tokenizers.component import Component, CustomPart, Option, Regex, build, custom_objects, pattern_spec, spec_text
 
 __all__ = [
     "NFC",
@@ -32,6 +33,30 @@ __all__ = [
 class Normalizer(Component):
     """The base of all normalizers."""
 
+    _base = "Normalizer"
+
+    @staticmethod
+    def custom(obj: Any) -> Normalizer:
+        """Make a normalizer of an object with ``normalize(text: NormalizedString)``, which changes the text in place.
+
+        Tokenizers call it from the threads that encode, one at a time; what it raises comes out of ``encode``. A
+        tokenizer that has one cannot be saved.
+
+        Example:
+            >>> class Shout:
+            ...     def normalize(self, text):
+            ...         text.uppercase()
+            >>> Normalizer.custom(Shout()).normalize_str("hey")
+            'HEY'
+        """
+        return _Custom(obj)
+
+    def normalize(self, normalized: NormalizedString) -> None:
+        """Normalize a NormalizedString in place."""
+        if not isinstance(normalized, NormalizedString):
+            raise TypeError(f"normalize takes a NormalizedString, not {type(normalized).__name__}; see normalize_str")
+        _native.normalize(spec_text(self), normalized, custom_objects(self))
+
     def normalize_str(self, sequence: str) -> str:
         """Return ``sequence`` normalized.
 
@@ -39,7 +64,13 @@ class Normalizer(Component):
             >>> Lowercase().normalize_str("HÉLLO")
             'héllo'
         """
-        return _native.normalize_str(spec_text(self), sequence)
+        return _native.normalize_str(spec_text(self), sequence, custom_objects(self))
+
+
+class _Custom(CustomPart, Normalizer):
+    """A normalizer written in Python."""
+
+    _noun = "Normalizer"
 
 
 class BertNormalizer(Normalizer):
@@ -209,7 +240,7 @@ class Replace(Normalizer):
 
     def __init__(self, pattern: str | Regex, content: str) -> None:
         self._init(pattern=pattern_spec(pattern), content=content)
-        _native.normalize_str(spec_text(self), "")
+        _native.normalize_str(spec_text(self), "", {})
 
 
 class Sequence(Normalizer):

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from enfold import _native
-from enfold.tokenizers.component import Component, Option, Regex, build, pattern_spec, spec_text
+from enfold._native import PreTokenizedString
+from enfold.tokenizers.component import Component, CustomPart, Option, Regex, build, custom_objects, pattern_spec, spec_text
 
 __all__ = [
     "BertPreTokenizer",
@@ -56,6 +57,32 @@ class _Behavior(Option):
 class PreTokenizer(Component):
     """The base of all pre-tokenizers."""
 
+    _base = "PreTokenizer"
+
+    @staticmethod
+    def custom(pretok: Any) -> PreTokenizer:
+        """Make a pre-tokenizer of an object with ``pre_tokenize(text: PreTokenizedString)``, which cuts the text in place.
+
+        Tokenizers call it from the threads that encode, one at a time; what it raises comes out of ``encode``. A
+        tokenizer that has one cannot be saved.
+
+        Example:
+            >>> class Commas:
+            ...     def pre_tokenize(self, text):
+            ...         text.split(lambda i, part: part.split(",", "removed"))
+            >>> PreTokenizer.custom(Commas()).pre_tokenize_str("a,b")
+            [('a', (0, 1)), ('b', (2, 3))]
+        """
+        return _Custom(pretok)
+
+    def pre_tokenize(self, pretok: PreTokenizedString) -> None:
+        """Cut the parts of a PreTokenizedString further, in place."""
+        if not isinstance(pretok, PreTokenizedString):
+            raise TypeError(
+                f"pre_tokenize takes a PreTokenizedString, not {type(pretok).__name__}; see pre_tokenize_str"
+            )
+        _native.pre_tokenize(spec_text(self), pretok, custom_objects(self))
+
     def pre_tokenize_str(self, s: str) -> list[tuple[str, tuple[int, int]]]:
         """Return the words of ``s``, each with its (begin, end) in characters.
 
@@ -63,7 +90,13 @@ class PreTokenizer(Component):
             >>> Whitespace().pre_tokenize_str("Hey you!")
             [('Hey', (0, 3)), ('you', (4, 7)), ('!', (7, 8))]
         """
-        return _native.pre_tokenize_str(spec_text(self), s)
+        return _native.pre_tokenize_str(spec_text(self), s, custom_objects(self))
+
+
+class _Custom(CustomPart, PreTokenizer):
+    """A pre-tokenizer written in Python."""
+
+    _noun = "PreTokenizer"
 
 
 class ByteLevel(PreTokenizer):

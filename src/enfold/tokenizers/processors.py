@@ -15,6 +15,8 @@ __all__ = ["BertProcessing", "ByteLevel", "PostProcessor", "RobertaProcessing", 
 class PostProcessor(Component):
     """The base of all post-processors."""
 
+    _base = "PostProcessor"
+
     def num_special_tokens_to_add(self, is_pair: bool) -> int:
         """How many tokens are put around a single sequence, or a pair."""
         return _native.num_special_tokens(spec_text(self), is_pair)

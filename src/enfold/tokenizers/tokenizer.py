@@ -8,37 +8,24 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from enfold import _native
 from enfold.errors import EnfoldError
 from enfold.tokenizers.added import AddedToken
-from enfold.tokenizers.component import Component, build, changes, spec_text
+from enfold.tokenizers.background import Background
+from enfold.tokenizers.component import CustomComponentError
 from enfold.tokenizers.encoding import Encoding, TokenColumn
+from enfold.tokenizers.lengths import Lengths, padding_spec, truncation_spec
 
 if TYPE_CHECKING:
-    from enfold.tokenizers.decoders import Decoder
     from enfold.tokenizers.models import Model
-    from enfold.tokenizers.normalizers import Normalizer
-    from enfold.tokenizers.pre_tokenizers import PreTokenizer
-    from enfold.tokenizers.processors import PostProcessor
     from enfold.tokenizers.trainers import Trainer
 
 __all__ = ["Tokenizer", "TokenizerError"]
-
-_STRATEGIES = {"longest_first": "LongestFirst", "only_first": "OnlyFirst", "only_second": "OnlySecond"}
-_DIRECTIONS = {"right": "Right", "left": "Left"}
-_COMPONENTS = {
-    "normalizer": ("normalizers", "Normalizer"),
-    "pre_tokenizer": ("pre_tokenizers", "PreTokenizer"),
-    "post_processor": ("processors", "PostProcessor"),
-    "decoder": ("decoders", "Decoder"),
-}
-
 
 class TokenizerError(EnfoldError, ValueError):
     """A tokenizer.json that cannot be read."""
 
 
-class Tokenizer:
+class Tokenizer(Lengths, Background):
     """A pipeline of normalizer, pre-tokenizer, model, post-processor and decoder.
 
     Args:
@@ -56,14 +43,6 @@ class Tokenizer:
     def __init__(self, model: Model) -> None:
         self._start()
         self.model = model
-
-    def _start(self) -> None:
-        self._core = _native.Tokenizer()
-        self._model: Model | None = None
-        # The components as they stand in the core, and the objects made for them so far.
-        self._texts: dict[str, str] = dict.fromkeys(_COMPONENTS, "null")
-        self._objects: dict[str, Component] = {}
-        self._seen = changes()
 
     # Reading and writing
 
@@ -86,10 +65,9 @@ class Tokenizer:
 
     def _load(self, buffer: bytes) -> None:
         try:
-            parts = self._core.load(buffer)
+            self._take_specs(self._core.load(buffer))
         except (ValueError, RuntimeError) as error:
             raise TokenizerError(f"cannot read this tokenizer.json: {error}") from None
-        self._texts = {name: text or "null" for name, text in parts.items()}
 
     @staticmethod
     def from_file(path: str | os.PathLike[str]) -> Tokenizer:
@@ -121,12 +99,14 @@ class Tokenizer:
 
         Args:
             pretty: one item a line, indented by two blanks.
+
+        Raises:
+            CustomComponentError: a component is written in Python.
         """
-        self._sync()
         head = {
             "version": "1.0",
-            "truncation": self._truncation_spec(),
-            "padding": self._padding_spec(),
+            "truncation": truncation_spec(self.truncation),
+            "padding": padding_spec(self.padding),
             "added_tokens": [
                 {
                     "id": id,
@@ -141,9 +121,8 @@ class Tokenizer:
             ],
         }
         text = json.dumps(head, ensure_ascii=False, separators=(",", ":"))[:-1]
-        for name in _COMPONENTS:
-            component = getattr(self, name)
-            text += f',"{name}":{spec_text(component)}'
+        for name, spec in self._component_specs():
+            text += f',"{name}":{spec}'
         core = self._core.model
         text += f',"model":{"null" if core is None else core.to_json()}}}'
         return json.dumps(json.loads(text), ensure_ascii=False, indent=2) if pretty else text
@@ -161,11 +140,23 @@ class Tokenizer:
         os.replace(path + ".tmp", path)
 
     def __getstate__(self) -> bytes:
-        return self.to_str().encode()
+        try:
+            return self.to_str().encode()
+        except CustomComponentError as error:
+            raise CustomComponentError(f"Error while attempting to pickle Tokenizer: {error}") from None
 
     def __setstate__(self, state: bytes) -> None:
         self._start()
         self._load(state)
+
+    def __copy__(self) -> Tokenizer:
+        made = Tokenizer.__new__(Tokenizer)
+        made._start_as(self)
+        return made
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> Tokenizer:
+        # The core's parts are never changed in place, only replaced: both may have them.
+        return self.__copy__()
 
     def __getnewargs__(self) -> tuple[()]:
         return ()
@@ -176,7 +167,6 @@ class Tokenizer:
         return hashlib.sha256((self.to_str() + extra).encode()).hexdigest()[:32]
 
     def __repr__(self) -> str:
-        self._sync()
         added = ", ".join(
             f'{{"id":{id}, "content":{json.dumps(token.content, ensure_ascii=False)}, "single_word":'
             f'{token.single_word}, "lstrip":{token.lstrip}, "rstrip":{token.rstrip}, "normalized":'
@@ -188,216 +178,6 @@ class Tokenizer:
             f"normalizer={self.normalizer}, pre_tokenizer={self.pre_tokenizer}, post_processor={self.post_processor}, "
             f"decoder={self.decoder}, model={self.model})"
         )
-
-    # The parts
-
-    def _sync(self) -> _native.Tokenizer:
-        """Bring the core up to date with components that were changed in place."""
-        if self._seen != changes():
-            self._seen = changes()
-            if self._model is not None and self._model._core is not self._core.model:
-                self._core.set_model(self._model._core)
-            for name, component in self._objects.items():
-                self._put(name, spec_text(component))
-        return self._core
-
-    def _put(self, name: str, text: str) -> None:
-        if text != self._texts[name]:
-            getattr(self._core, f"set_{name}")(text)
-            self._texts[name] = text
-
-    def _get(self, name: str) -> Any:
-        if name not in self._objects and self._texts[name] != "null":
-            from importlib import import_module
-
-            module, base = _COMPONENTS[name]
-            home = import_module(f"enfold.tokenizers.{module}")
-            component = build(getattr(home, base), json.loads(self._texts[name]))
-            self._objects[name] = component
-            self._texts[name] = spec_text(component)
-        return self._objects.get(name)
-
-    def _assign(self, name: str, component: Any) -> None:
-        if component is not None and not isinstance(component, Component):
-            raise TypeError(f"{name} must be a {_COMPONENTS[name][1]} or None, not {type(component).__name__}")
-        self._put(name, spec_text(component))
-        self._objects.pop(name, None)
-        if component is not None:
-            self._objects[name] = component
-
-    @property
-    def model(self) -> Any:
-        """The model."""
-        if self._model is None:
-            from enfold.tokenizers.models import Model
-
-            core = self._core.model
-            self._model = None if core is None else Model._wrap(core)
-        return self._model
-
-    @model.setter
-    def model(self, model: Model) -> None:
-        self._core.set_model(model._core)
-        self._model = model
-
-    @property
-    def normalizer(self) -> Any:
-        """The normalizer, or None."""
-        return self._get("normalizer")
-
-    @normalizer.setter
-    def normalizer(self, normalizer: Normalizer | None) -> None:
-        self._assign("normalizer", normalizer)
-
-    @property
-    def pre_tokenizer(self) -> Any:
-        """The pre-tokenizer, or None."""
-        return self._get("pre_tokenizer")
-
-    @pre_tokenizer.setter
-    def pre_tokenizer(self, pre_tokenizer: PreTokenizer | None) -> None:
-        self._assign("pre_tokenizer", pre_tokenizer)
-
-    @property
-    def post_processor(self) -> Any:
-        """The post-processor, or None."""
-        return self._get("post_processor")
-
-    @post_processor.setter
-    def post_processor(self, processor: PostProcessor | None) -> None:
-        self._assign("post_processor", processor)
-
-    @property
-    def decoder(self) -> Any:
-        """The decoder, or None."""
-        return self._get("decoder")
-
-    @decoder.setter
-    def decoder(self, decoder: Decoder | None) -> None:
-        self._assign("decoder", decoder)
-
-    @property
-    def encode_special_tokens(self) -> bool:
-        """Treat special tokens in the text as plain text."""
-        return self._core.encode_special_tokens
-
-    @encode_special_tokens.setter
-    def encode_special_tokens(self, value: bool) -> None:
-        self._core.encode_special_tokens = value
-
-    # Truncation and padding
-
-    def enable_truncation(
-        self, max_length: int, stride: int = 0, strategy: str = "longest_first", direction: str = "right"
-    ) -> None:
-        """Cut encodings from now on.
-
-        Args:
-            max_length: how many tokens remain, special ones included.
-            stride: how many tokens the parts that were cut off share with the one before.
-            strategy: of a pair cut "longest_first", "only_first" or "only_second".
-            direction: the end that is cut off, "right" or "left".
-
-        Raises:
-            ValueError: the stride leaves no room, or a name is unknown.
-        """
-        if strategy not in _STRATEGIES:
-            raise ValueError(
-                f"Unknown `strategy`: `{strategy}`. Use one of `longest_first`, `only_first`, or `only_second`"
-            )
-        if direction not in _DIRECTIONS:
-            raise ValueError(f"Unknown `direction`: `{direction}`. Use one of `left` or `right`")
-        added = self.num_special_tokens_to_add(False)
-        if max_length >= added and stride > max_length - added:
-            raise ValueError(
-                f"tokenizer stride set to {stride}, which is greater than or equal to its effective max length of "
-                f"{max_length - added} (= {max_length} original max length - {added} added special tokens), "
-            )
-        spec = {
-            "direction": _DIRECTIONS[direction],
-            "max_length": max_length,
-            "strategy": _STRATEGIES[strategy],
-            "stride": stride,
-        }
-        self._core.set_truncation(json.dumps(spec))
-
-    def no_truncation(self) -> None:
-        """Cut nothing from now on."""
-        self._core.set_truncation("null")
-
-    @property
-    def truncation(self) -> dict[str, Any] | None:
-        """The settings of enable_truncation, or None."""
-        found = self._core.truncation
-        return (
-            None if found is None else dict(zip(("max_length", "stride", "strategy", "direction"), found, strict=True))
-        )
-
-    def _truncation_spec(self) -> dict[str, Any] | None:
-        found = self.truncation
-        if found is None:
-            return None
-        return {
-            "direction": _DIRECTIONS[found["direction"]],
-            "max_length": found["max_length"],
-            "strategy": _STRATEGIES[found["strategy"]],
-            "stride": found["stride"],
-        }
-
-    def enable_padding(
-        self,
-        direction: str = "right",
-        pad_id: int = 0,
-        pad_type_id: int = 0,
-        pad_token: str = "[PAD]",
-        length: int | None = None,
-        pad_to_multiple_of: int | None = None,
-    ) -> None:
-        """Fill encodings up from now on.
-
-        Args:
-            direction: the end that is filled, "right" or "left".
-            pad_id: the id to fill with.
-            pad_type_id: its type id.
-            pad_token: its text.
-            length: the length in tokens; None for the longest of the batch.
-            pad_to_multiple_of: round the length up to a multiple of this.
-        """
-        if direction not in _DIRECTIONS:
-            raise ValueError(f"Unknown `direction`: `{direction}`. Use one of `left` or `right`")
-        spec = {
-            "strategy": "BatchLongest" if length is None else {"Fixed": length},
-            "direction": _DIRECTIONS[direction],
-            "pad_to_multiple_of": pad_to_multiple_of,
-            "pad_id": pad_id,
-            "pad_type_id": pad_type_id,
-            "pad_token": pad_token,
-        }
-        self._core.set_padding(json.dumps(spec))
-
-    def no_padding(self) -> None:
-        """Fill nothing from now on."""
-        self._core.set_padding("null")
-
-    @property
-    def padding(self) -> dict[str, Any] | None:
-        """The settings of enable_padding, or None."""
-        found = self._core.padding
-        names = ("length", "pad_to_multiple_of", "pad_id", "pad_token", "pad_type_id", "direction")
-        return None if found is None else dict(zip(names, found, strict=True))
-
-    def _padding_spec(self) -> dict[str, Any] | None:
-        found = self.padding
-        if found is None:
-            return None
-        return {
-            "strategy": "BatchLongest" if found["length"] is None else {"Fixed": found["length"]},
-            "direction": _DIRECTIONS[found["direction"]],
-            "pad_to_multiple_of": found["pad_to_multiple_of"],
-            "pad_id": found["pad_id"],
-            "pad_type_id": found["pad_type_id"],
-            "pad_token": found["pad_token"],
-        }
 
     # The vocabulary
 
@@ -619,31 +399,3 @@ class Tokenizer:
                 f"{self.model._type}: use {type(self.model.get_trainer()).__name__}"
             )
         return trainer
-
-    # The same without blocking the event loop
-
-    async def async_encode(
-        self, sequence: Any, pair: Any = None, is_pretokenized: bool = False, add_special_tokens: bool = True
-    ) -> Encoding:
-        """As encode, in a worker thread."""
-        import asyncio
-
-        return await asyncio.to_thread(self.encode, sequence, pair, is_pretokenized, add_special_tokens)
-
-    async def async_encode_batch(
-        self, input: Iterable[Any], is_pretokenized: bool = False, add_special_tokens: bool = True
-    ) -> list[Encoding]:
-        """As encode_batch, in a worker thread."""
-        import asyncio
-
-        return await asyncio.to_thread(self.encode_batch, input, is_pretokenized, add_special_tokens)
-
-    async_encode_batch_fast = async_encode_batch
-
-    async def async_decode_batch(
-        self, sequences: Sequence[Sequence[int]], skip_special_tokens: bool = True
-    ) -> list[str]:
-        """As decode_batch, in a worker thread."""
-        import asyncio
-
-        return await asyncio.to_thread(self.decode_batch, sequences, skip_special_tokens)

@@ -261,7 +261,7 @@ class Calls:
             if options.truncates
             else None
         )
-        state = _state(self._tokenizer)
+        state = self._tokenizer.revision
         key = (cut, split_special)
         held = self._variants.get(key)
         if held is not None and held[0] == state:
@@ -341,12 +341,6 @@ class Calls:
     ) -> list[str]:
         """Return the tokens of a text, without special tokens by default."""
         return self(text, pair, add_special_tokens=add_special_tokens, **kwargs).tokens()
-
-
-def _state(core: Tokenizer) -> tuple[Any, ...]:
-    """What changes when somebody changes the core tokenizer: its parts, its model, its size."""
-    core._sync()
-    return (*core._texts.values(), id(core._core.model), core.get_vocab_size(with_added_tokens=True))
 
 
 def _longest(column: Any) -> int:

@@ -1,0 +1,98 @@
+"""SentencePiece's unigram language model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from enfold.tokenizers import decoders, models, normalizers, pre_tokenizers
+from enfold.tokenizers.added import AddedToken
+from enfold.tokenizers.component import Regex
+from enfold.tokenizers.implementations.base_tokenizer import BaseTokenizer
+from enfold.tokenizers.tokenizer import Tokenizer
+
+__all__ = ["SentencePieceUnigramTokenizer"]
+
+
+class SentencePieceUnigramTokenizer(BaseTokenizer):
+    """The unigram language model over characters, blanks among them (Kudo 2018).
+
+    Args:
+        vocab: (piece, log probability) in the order of their ids; None for an empty one, to be trained.
+        replacement: what is written for a blank.
+        add_prefix_space: put a blank before the text.
+    """
+
+    def __init__(
+        self,
+        vocab: list[tuple[str, float]] | None = None,
+        replacement: str = "▁",
+        add_prefix_space: bool = True,
+    ) -> None:
+        tokenizer = Tokenizer(models.Unigram(vocab))
+        tokenizer.normalizer = normalizers.Sequence(
+            [normalizers.Nmt(), normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")]
+        )
+        scheme = "always" if add_prefix_space else "never"
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement=replacement, prepend_scheme=scheme)
+        tokenizer.decoder = decoders.Metaspace(replacement=replacement, prepend_scheme=scheme)
+        parameters = {
+            "model": "SentencePieceUnigram",
+            "replacement": replacement,
+            "add_prefix_space": add_prefix_space,
+        }
+        super().__init__(tokenizer, parameters)
+
+    def train(
+        self,
+        files: str | list[str],
+        vocab_size: int = 8000,
+        show_progress: bool = True,
+        special_tokens: Sequence[str | AddedToken] | None = None,
+        initial_alphabet: Sequence[str] | None = None,
+        unk_token: str | None = None,
+    ) -> None:
+        """Train the model on files of text.
+
+        Args:
+            files: their paths.
+            vocab_size: how many pieces to end with.
+            show_progress: show a bar.
+            special_tokens: put first into the vocabulary.
+            initial_alphabet: characters to keep in any case.
+            unk_token: what stands for unknown characters.
+        """
+        options = (vocab_size, show_progress, special_tokens, initial_alphabet, unk_token)
+        self._train(files, _trainer(*options), files=True)
+
+    def train_from_iterator(
+        self,
+        iterator: Iterable[Any],
+        vocab_size: int = 8000,
+        show_progress: bool = True,
+        special_tokens: Sequence[str | AddedToken] | None = None,
+        initial_alphabet: Sequence[str] | None = None,
+        unk_token: str | None = None,
+        length: int | None = None,
+    ) -> None:
+        """Train the model on texts, or lists of them; ``length`` of them, for the bar. The rest as for train."""
+        options = (vocab_size, show_progress, special_tokens, initial_alphabet, unk_token)
+        self._train(iterator, _trainer(*options), length=length)
+
+
+def _trainer(
+    vocab_size: int,
+    show_progress: bool,
+    special_tokens: Sequence[str | AddedToken] | None,
+    initial_alphabet: Sequence[str] | None,
+    unk_token: str | None,
+) -> Any:
+    from enfold.tokenizers.trainers import UnigramTrainer
+
+    return UnigramTrainer(
+        vocab_size=vocab_size,
+        show_progress=show_progress,
+        special_tokens=list(special_tokens or ()),
+        initial_alphabet=list(initial_alphabet or ()),
+        unk_token=unk_token,
+    )
