@@ -58,7 +58,9 @@ async def _apart(work: Callable[[Callable[[], bool]], R]) -> R:
         raise
 
 
-def _in_slices(items: Sequence[Any], call: Callable[[Sequence[Any]], list[R]]) -> Callable[[Callable[[], bool]], list[R]]:
+def _in_slices(
+    items: Sequence[Any], call: Callable[[Sequence[Any]], list[R]]
+) -> Callable[[Callable[[], bool]], list[R]]:
     def work(cancelled: Callable[[], bool]) -> list[R]:
         made: list[R] = []
         for start in range(0, len(items), _SLICE):

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from enfold import _native
 from enfold.errors import EnfoldError
-from enfold.tokenizers.component import Component, CustomPart, Option, Regex, build, custom_objects, pattern_spec, spec_text
+from enfold.tokenizers.component import (
+    Component,
+    CustomPart,
+    Option,
+    Regex,
+    build,
+    custom_objects,
+    pattern_spec,
+    spec_text,
+)
 
 if TYPE_CHECKING:
     from enfold.tokenizers.tokenizer import Tokenizer
@@ -35,7 +44,7 @@ class Decoder(Component):
 
     @staticmethod
     def custom(decoder: Any) -> Decoder:
-        """Make a decoder of an object with ``decode_chain(tokens: list[str]) -> list[str]``, or ``decode(tokens) -> str``.
+        """Make a decoder of an object with ``decode_chain(tokens) -> list[str]``, or ``decode(tokens) -> str``.
 
         What it raises comes out of ``decode``. A tokenizer that has one cannot be saved.
 

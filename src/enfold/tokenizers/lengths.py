@@ -62,7 +62,7 @@ class Lengths(Parts):
             )
         if direction not in _DIRECTIONS:
             raise ValueError(f"Unknown `direction`: `{direction}`. Use one of `left` or `right`")
-        added = self.num_special_tokens_to_add(False)
+        added = self._sync().num_special_tokens(False)
         if max_length >= added and stride > max_length - added:
             raise ValueError(
                 f"tokenizer stride set to {stride}, which is greater than or equal to its effective max length of "

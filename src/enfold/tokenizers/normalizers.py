@@ -8,7 +8,16 @@ from typing import Any
 
 from enfold import _native
 from enfold._native import NormalizedString
-from enfold.tokenizers.component import Component, CustomPart, Option, Regex, build, custom_objects, pattern_spec, spec_text
+from enfold.tokenizers.component import (
+    Component,
+    CustomPart,
+    Option,
+    Regex,
+    build,
+    custom_objects,
+    pattern_spec,
+    spec_text,
+)
 
 __all__ = [
     "NFC",

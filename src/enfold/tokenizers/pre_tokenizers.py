@@ -7,7 +7,16 @@ from typing import Any
 
 from enfold import _native
 from enfold._native import PreTokenizedString
-from enfold.tokenizers.component import Component, CustomPart, Option, Regex, build, custom_objects, pattern_spec, spec_text
+from enfold.tokenizers.component import (
+    Component,
+    CustomPart,
+    Option,
+    Regex,
+    build,
+    custom_objects,
+    pattern_spec,
+    spec_text,
+)
 
 __all__ = [
     "BertPreTokenizer",
@@ -61,7 +70,7 @@ class PreTokenizer(Component):
 
     @staticmethod
     def custom(pretok: Any) -> PreTokenizer:
-        """Make a pre-tokenizer of an object with ``pre_tokenize(text: PreTokenizedString)``, which cuts the text in place.
+        """Make a pre-tokenizer of an object with ``pre_tokenize(text: PreTokenizedString)``, which cuts it in place.
 
         Tokenizers call it from the threads that encode, one at a time; what it raises comes out of ``encode``. A
         tokenizer that has one cannot be saved.

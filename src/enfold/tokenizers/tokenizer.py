@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Tokenizer", "TokenizerError"]
 
+
 class TokenizerError(EnfoldError, ValueError):
     """A tokenizer.json that cannot be read."""
 

@@ -74,10 +74,11 @@ class BaseTokenizer:
         files: bool = False,
         length: int | None = None,
     ) -> None:
+        tokenizer: Any = self._tokenizer
         if files:
-            self._tokenizer.train([texts] if isinstance(texts, str | os.PathLike) else texts, trainer=trainer)
+            tokenizer.train([texts] if isinstance(texts, str | os.PathLike) else texts, trainer=trainer)
         else:
-            self._tokenizer.train_from_iterator(texts, trainer=trainer, length=length)
+            tokenizer.train_from_iterator(texts, trainer=trainer, length=length)
 
     # The vocabulary
 
@@ -125,7 +126,7 @@ class BaseTokenizer:
         length: int | None = None,
     ) -> None:
         """Fill encodings up from now on; see Tokenizer.enable_padding."""
-        given = {
+        given: dict[str, Any] = {
             "direction": direction,
             "pad_to_multiple_of": pad_to_multiple_of,
             "pad_id": pad_id,

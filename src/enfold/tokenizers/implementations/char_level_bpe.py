@@ -53,9 +53,7 @@ class CharBPETokenizer(BaseTokenizer):
             Lowercase() if lowercase else None,
         )
         blanks = split_on_whitespace_only
-        tokenizer.pre_tokenizer = (
-            pre_tokenizers.WhitespaceSplit() if blanks else pre_tokenizers.BertPreTokenizer()
-        )
+        tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit() if blanks else pre_tokenizers.BertPreTokenizer()
         tokenizer.decoder = decoders.BPEDecoder(suffix=suffix)
         parameters = {
             "model": "BPE",
