@@ -1,4 +1,3 @@
-# mypy: disable-error-code="attr-defined"
 """SentencePiece's unigram language model."""
 
 from __future__ import annotations
