@@ -1,3 +1,4 @@
+# mypy: disable-error-code="attr-defined"
 """SentencePiece's unigram language model."""
 
 from __future__ import annotations
