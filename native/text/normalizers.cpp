@@ -48,6 +48,7 @@ struct FormNormalizer final : Normalizer {
   explicit FormNormalizer(Form form) : form(form) {}
   void run(Text& text) const override { to_form(form, text); }
   bool keeps_blanks() const override { return true; }
+  bool composes() const override { return form == Form::NFC; }
 };
 
 struct LowercaseNormalizer final : Normalizer {

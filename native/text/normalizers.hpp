@@ -13,6 +13,8 @@ struct Normalizer {
   virtual void run(Text& text) const = 0;
   // Whether what lies between two ASCII blanks is normalized without a look across them, and blanks stay blanks.
   virtual bool keeps_blanks() const { return false; }
+  // Whether this is NFC.
+  virtual bool composes() const { return false; }
 };
 using NormalizerPtr = std::shared_ptr<const Normalizer>;
 

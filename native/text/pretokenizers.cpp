@@ -138,6 +138,7 @@ void match_scanner(std::string_view text, Scanner scan, std::vector<Range>& rang
 struct ClassSplit final : PreTokenizer {
   uint16_t flag = 0;
   Behavior behavior = Behavior::Isolated;
+  bool isolates_digits() const override { return flag == kNumeric && behavior == Behavior::Isolated; }
   void run(std::vector<Split>& splits, bool) const override {
     resplit(splits, [&](Text& text, std::vector<Range>& ranges) {
       match_chars(text.bytes, ranges, [&](char32_t c) { return char_flags(c) & flag; });

@@ -31,6 +31,8 @@ struct PreTokenizer {
   // Cuts every split that is not an added token. With `map_bytes` false the byte-level step leaves the bytes as they
   // are: a model that knows them needs no visible characters.
   virtual void run(std::vector<Split>& splits, bool map_bytes) const = 0;
+  // Whether all it does is to set every digit apart.
+  virtual bool isolates_digits() const { return false; }
   // Whether ASCII blanks are in no word, and nothing looks across them.
   virtual bool drops_blanks() const { return false; }
 };

@@ -60,8 +60,7 @@ void WordCache::put(std::string_view word, const int32_t* ids, size_t count) {
   insert(made);
 }
 
-bool WordCache::find_long(std::string_view word, std::vector<int32_t>& out) const {
-  uint64_t h = hash_bytes(word) | 1;
+bool WordCache::find_long(std::string_view word, uint64_t h, std::vector<int32_t>& out) const {
   for (size_t at = h >> 8 & (long_.size() - 1); long_[at].hash; at = (at + 1) & (long_.size() - 1)) {
     const LongSlot& slot = long_[at];
     if (slot.hash != h || slot.length != word.size() || std::memcmp(keys_.data() + slot.key, word.data(), word.size()) != 0) continue;
@@ -85,7 +84,7 @@ void WordCache::put_long(std::string_view word, const int32_t* ids, size_t count
         if (slot.hash) *free_place(slot.hash) = slot;
     }
   }
-  uint64_t h = hash_bytes(word) | 1;
+  uint64_t h = hash_long(word);
   *free_place(h) = {h, uint32_t(keys_.size()), uint32_t(word.size()), uint32_t(ids_.size()), uint32_t(count)};
   keys_.append(word);
   ids_.insert(ids_.end(), ids, ids + count);

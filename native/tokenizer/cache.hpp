@@ -1,6 +1,7 @@
 // Remembers the tokens of words. Bounded: what is in the way is overwritten, or all is forgotten.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -53,9 +54,8 @@ class WordCache {
     size_t n = word.size();
     if (room) {
       std::memcpy(&key, word.data(), 16);
-      uint64_t low = n ? ~uint64_t(0) >> (64 - 8 * (n < 8 ? n : 8)) : 0, high = n > 8 ? ~uint64_t(0) >> (128 - 8 * n) : 0;
-      key.low &= low;
-      key.high &= high;
+      key.low &= kMasks[n].low;
+      key.high &= kMasks[n].high;
     } else {
       std::memcpy(&key, word.data(), n);
     }
@@ -66,13 +66,18 @@ class WordCache {
   void prefetch(uint64_t hash) const { __builtin_prefetch(pair(hash)); }
   const Slot* find(Key key, uint64_t hash) const {
     const Slot* slot = pair(hash);
-    if (slot[0].key == key) return slot;
-    if (slot[1].key == key) return slot + 1;
-    if (slot[1].key.high == 0) return nullptr;
+    slot += same(slot[1].key, key);  // which of the two is not to be guessed
+    if (same(slot->key, key)) [[likely]] return slot;
+    if (pair(hash)[1].key.high == 0) return nullptr;
     slot = pair(hash ^ 1);
-    return slot[0].key == key ? slot : slot[1].key == key ? slot + 1 : nullptr;
+    slot += same(slot[1].key, key);
+    return same(slot->key, key) ? slot : nullptr;
   }
-  bool find_long(std::string_view word, std::vector<int32_t>& out) const;
+  // For longer words.
+  static uint64_t hash_long(std::string_view word) { return hash_bytes(word) | 1; }
+  void prefetch_long(uint64_t hash) const { __builtin_prefetch(&long_[hash >> 8 & (long_.size() - 1)]); }
+  bool find_long(std::string_view word, uint64_t hash, std::vector<int32_t>& out) const;
+  bool find_long(std::string_view word, std::vector<int32_t>& out) const { return find_long(word, hash_long(word), out); }
 
  private:
   static constexpr size_t kFirst = size_t(1) << 14, kArena = size_t(8) << 20, kMostLong = size_t(1) << 18;
@@ -80,6 +85,16 @@ class WordCache {
     uint64_t hash = 0;
     uint32_t key = 0, length = 0, ids = 0, count = 0;
   };
+  static bool same(const Key& a, const Key& b) { return ((a.low ^ b.low) | (a.high ^ b.high)) == 0; }
+  // Those of the first n bytes.
+  static constexpr std::array<Key, kInline + 1> kMasks = [] {
+    std::array<Key, kInline + 1> made{};
+    for (size_t n = 0; n <= kInline; ++n) {
+      made[n].low = n >= 8 ? ~uint64_t(0) : (uint64_t(1) << 8 * n) - 1;
+      made[n].high = n <= 8 ? 0 : (uint64_t(1) << (8 * n - 64)) - 1;
+    }
+    return made;
+  }();
   struct Free {
     void operator()(Slot* slots) const;
   };
