@@ -67,6 +67,11 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("LlamaTokenizer", "llama", {"legacy": False, "add_eos_token": True}),
     ("GemmaTokenizer", "gemma", {}),
     ("RemBertTokenizer", "albert-rembert", {}),
+    ("M2M100Tokenizer", "m2m100", {"src_lang": "de"}),
+    ("MarianTokenizer", "marian", {}),
+    ("SpeechT5Tokenizer", "letters", {}),
+    ("Wav2Vec2CTCTokenizer", "ctc", {}),
+    ("Wav2Vec2CTCTokenizer", "ctc", {"do_lower_case": True}),
 ]
 
 

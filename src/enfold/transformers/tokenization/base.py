@@ -128,14 +128,14 @@ class PreTrainedTokenizerBase(Calls, Decoding, FromIds, Vocabulary, Padding, Cha
 
         Args:
             save_directory: folder; made when missing.
-            legacy_format: accepted; the files are the same.
+            legacy_format: write the vocabulary files (vocab.txt …) and added_tokens.json as well.
             filename_prefix: put before each file's name, with a hyphen.
             push_to_hub: upload as well; ``repo_id`` and the other arguments of ``push_to_hub`` may follow.
 
         Returns:
             The paths written.
         """
-        written = files.save(self, save_directory, filename_prefix)
+        written = files.save(self, save_directory, filename_prefix, bool(legacy_format))
         if push_to_hub:
             self.push_to_hub(kwargs.pop("repo_id", os.path.basename(os.path.normpath(save_directory))), **kwargs)
         return written

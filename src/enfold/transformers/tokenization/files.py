@@ -116,7 +116,7 @@ def load(cls: Any, name: str | os.PathLike[str], inputs: tuple[Any, ...], kwargs
             settings["chat_template"] = file.read()
     settings.update(overrides)
     settings["name_or_path"] = source.name
-    found = source.find(TOKENIZER)
+    found = source.find(TOKENIZER) if "tokenizer_file" in cls.vocab_files_names else None
     if found is not None:
         made = cls(*inputs, tokenizer_file=found, **settings)
     else:
@@ -130,9 +130,8 @@ def load(cls: Any, name: str | os.PathLike[str], inputs: tuple[Any, ...], kwargs
             listed = [AddedToken(token, special=False) for token, _ in sorted(added.items(), key=lambda item: item[1])]
             have = made.added_tokens_encoder
             made.add_tokens([token for token in listed if token.content not in have])
-    for key in list(vars(made)["init_kwargs"]):
-        if key in ("vocab_file", "merges_file", "vocab", "merges"):
-            made.init_kwargs.pop(key)
+    for key in (*cls.vocab_files_names, "vocab", "merges"):
+        made.init_kwargs.pop(key, None)
     return made
 
 
@@ -148,8 +147,17 @@ def _plain(token: Any, tag: bool = False) -> Any:
     return {"__type": "AddedToken", **state, "special": token.special} if tag else state
 
 
-def save(tokenizer: Any, folder: str | os.PathLike[str], prefix: str | None = None) -> tuple[str, ...]:
-    """Write a tokenizer's files into a folder and return their paths."""
+def save(
+    tokenizer: Any, folder: str | os.PathLike[str], prefix: str | None = None, legacy: bool = False
+) -> tuple[str, ...]:
+    """Write a tokenizer's files into a folder and return their paths.
+
+    Args:
+        tokenizer: the tokenizer.
+        folder: where to; made when missing.
+        prefix: put before each file's name, with a hyphen.
+        legacy: write the vocabulary files and added_tokens.json of tokenizers written in Python as well.
+    """
     target = os.path.expanduser(os.fspath(folder))
     if os.path.isfile(target):
         raise NotADirectoryError(f"{target!r} is a file; give a folder to save into")
@@ -194,8 +202,15 @@ def save(tokenizer: Any, folder: str | os.PathLike[str], prefix: str | None = No
         special["additional_special_tokens"] = [_plain(token) for token in tokenizer._extra]
     files[CONFIG] = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     files[SPECIAL] = json.dumps(special, indent=2, ensure_ascii=False) + "\n"
-    files[TOKENIZER] = tokenizer.backend_tokenizer.to_str(pretty=True)
-    written = []
+    legacy = legacy or not tokenizer.is_fast
+    if tokenizer.is_fast:
+        files[TOKENIZER] = tokenizer.backend_tokenizer.to_str(pretty=True)
+    if legacy:
+        size = tokenizer.vocab_size
+        added = {token: id for token, id in tokenizer.added_tokens_encoder.items() if id >= size}
+        if added:
+            files[ADDED] = json.dumps(added, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    written = list(tokenizer.save_vocabulary(target, prefix)) if legacy else []
     for filename, text in files.items():
         path = os.path.join(target, f"{prefix}-{filename}" if prefix else filename)
         with open(path + ".part", "w", encoding="utf-8", newline="\n") as file:

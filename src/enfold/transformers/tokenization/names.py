@@ -63,6 +63,8 @@ CLASSES: dict[str, tuple[str, ...]] = {
         "XLNetTokenizer",
     ),
     "translation": ("MBart50Tokenizer", "MBartTokenizer", "NllbTokenizer", "PLBartTokenizer"),
+    "two_files": ("M2M100Tokenizer", "MarianTokenizer", "SpeechT5Tokenizer"),
+    "ctc": ("Wav2Vec2CTCTokenizer", "Wav2Vec2CTCTokenizerOutput"),
     "python": ("PreTrainedTokenizer", "PythonBackend"),
     "whisper": ("WhisperTokenizer",),
 }
@@ -83,7 +85,7 @@ def face_table() -> dict[str, list[str]]:
 
 
 # modules whose classes have no "Fast" name: they are written in Python
-SLOW_ONLY: tuple[str, ...] = ("python",)
+SLOW_ONLY: tuple[str, ...] = ("ctc", "python", "two_files")
 
 
 def homes() -> dict[str, str]:

@@ -55,6 +55,11 @@ class PythonCore:
         self._ids[token.content] = id
         self._pattern = None
 
+    def remove(self, id: int) -> None:
+        """Forget an added token."""
+        self._ids.pop(self._added.pop(id).content, None)
+        self._pattern = None
+
     def add_tokens(self, tokens: Sequence[str | AddedToken], special: bool = False) -> int:
         """Add tokens and return how many were new."""
         vocab = self.get_vocab()
