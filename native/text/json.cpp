@@ -277,7 +277,12 @@ JsonDocument::JsonDocument(std::string_view source) {
 void json_quote(std::string_view text, std::string& out) {
   static const char* hex = "0123456789abcdef";
   out.push_back('"');
-  for (char c : text) {
+  size_t done = 0;
+  for (size_t at = 0; at < text.size(); ++at) {
+    auto c = (unsigned char)text[at];
+    if (c >= 0x20 && c != '"' && c != '\\') continue;
+    out.append(text, done, at - done);
+    done = at + 1;
     switch (c) {
       case '"': out += "\\\""; break;
       case '\\': out += "\\\\"; break;
@@ -287,16 +292,50 @@ void json_quote(std::string_view text, std::string& out) {
       case '\b': out += "\\b"; break;
       case '\f': out += "\\f"; break;
       default:
-        if ((unsigned char)c < 0x20) {
-          out += "\\u00";
-          out.push_back(hex[c >> 4 & 15]);
-          out.push_back(hex[c & 15]);
-        } else {
-          out.push_back(c);
-        }
+        out += "\\u00";
+        out.push_back(hex[c >> 4]);
+        out.push_back(hex[c & 15]);
     }
   }
+  out.append(text, done, text.size() - done);
   out.push_back('"');
+}
+
+std::string json_indent(std::string_view text) {
+  std::string out;
+  out.reserve(text.size() * 5 / 2);
+  size_t depth = 0;
+  auto line = [&] {
+    out.push_back('\n');
+    out.append(2 * depth, ' ');
+  };
+  for (size_t at = 0; at < text.size(); ++at) {
+    char c = text[at];
+    if (c == '"') {
+      size_t end = at + 1;
+      while (end < text.size() && text[end] != '"') end += text[end] == '\\' ? 2 : 1;
+      end = std::min(end + 1, text.size());
+      out.append(text, at, end - at);
+      at = end - 1;
+    } else if (c == '{' || c == '[') {
+      out.push_back(c);
+      if (at + 1 < text.size() && (text[at + 1] == '}' || text[at + 1] == ']')) {
+        out.push_back(text[++at]);
+        continue;
+      }
+      ++depth;
+      line();
+    } else if (c == '}' || c == ']') {
+      depth -= depth > 0;
+      line();
+      out.push_back(c);
+    } else {
+      out.push_back(c);
+      if (c == ',') line();
+      else if (c == ':') out.push_back(' ');
+    }
+  }
+  return out;
 }
 
 }  // namespace enfold

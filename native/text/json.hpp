@@ -53,4 +53,7 @@ struct JsonDocument {
 // Appends `text` as a JSON string, quotes included.
 void json_quote(std::string_view text, std::string& out);
 
+// The same JSON with an item a line, two blanks a level; `text` is compact, and well-formed.
+std::string json_indent(std::string_view text);
+
 }  // namespace enfold

@@ -403,6 +403,7 @@ void register_tokenizer(nb::module_& module) {
         return out;
       });
 
+  module.def("indent_json", [](nb::handle text) { return to_str(json_indent(utf8(text))); });
   module.def("normalize_str", [](const std::string& spec, nb::handle text, nb::dict objects) {
     NormalizerPtr normalizer = with_parts(spec, objects, make_normalizer);
     Text made = Text::from(utf8(text), true);

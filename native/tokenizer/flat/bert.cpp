@@ -5,7 +5,9 @@
 // and other characters that stand alone by their code point. What is left, words with accents and the like, goes through
 // the normalizer, and then into the word cache under its raw bytes.
 #include <atomic>
+#include <cstdlib>
 #include <memory>
+#include <new>
 
 #include "text/ascii_masks.hpp"
 #include "text/utf8.hpp"
@@ -22,7 +24,8 @@ struct BertTables {
   WordTable whole, rest;
   std::array<int32_t, 128> punct{};
   // What becomes of a character that depends on nothing around it, filled in as characters are met.
-  std::unique_ptr<std::atomic<int32_t>[]> alone{new std::atomic<int32_t>[kAlone]()};
+  // From calloc, for pages of it that no text asks for then take no memory and no time.
+  std::unique_ptr<std::atomic<int32_t>[], decltype(&std::free)> alone{static_cast<std::atomic<int32_t>*>(std::calloc(kAlone, sizeof(int32_t))), &std::free};
 
   explicit BertTables(const WordPiece& model) {
     auto plain = [](std::string_view text) {
@@ -30,17 +33,17 @@ struct BertTables {
       for (char c : text) good = good && ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'));
       return good;
     };
-    size_t wholes = 0, rests = 0;
-    auto each = [&](auto whole, auto rest) {
-      model.vocab.each([&](std::string_view token, uint32_t id) {
-        if (plain(token)) whole(token, int32_t(id));
-        if (token.starts_with(model.prefix) && plain(token.substr(model.prefix.size()))) rest(token.substr(model.prefix.size()), int32_t(id));
-      });
-    };
-    each([&](auto, auto) { ++wholes; }, [&](auto, auto) { ++rests; });
-    whole = WordTable(wholes);
-    rest = WordTable(rests);
-    each([&](std::string_view word, int32_t id) { whole.add(word, id); }, [&](std::string_view word, int32_t id) { rest.add(word, id); });
+    if (!alone) throw std::bad_alloc();
+    std::vector<std::pair<std::string_view, int32_t>> wholes, rests;
+    wholes.reserve(model.vocab.size());
+    model.vocab.each([&](std::string_view token, uint32_t id) {
+      if (plain(token)) wholes.emplace_back(token, int32_t(id));
+      if (token.starts_with(model.prefix) && plain(token.substr(model.prefix.size()))) rests.emplace_back(token.substr(model.prefix.size()), int32_t(id));
+    });
+    whole = WordTable(wholes.size());
+    rest = WordTable(rests.size());
+    for (auto [word, id] : wholes) whole.add(word, id);
+    for (auto [word, id] : rests) rest.add(word, id);
     int32_t unk = model.vocab.find(model.unk_token);
     for (size_t c = 0; c < punct.size(); ++c) {
       char text = char(c);

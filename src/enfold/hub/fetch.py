@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 
 from enfold.errors import nearest
-from enfold.hub import constants, http
-from enfold.hub.cache import cached_repositories
-from enfold.hub.download import hf_hub_download
+from enfold.hub import constants
 from enfold.hub.errors import (
     EntryNotFoundError,
     FileNotFoundInSource,
@@ -69,6 +67,9 @@ def find_file(
             return None
         there = sorted(os.listdir(name))
         raise FileNotFoundInSource(f"the folder {name!r} has no file {path!r}{nearest(path, there)}")
+    # Local folders need none of what follows, so it is loaded only here.
+    from enfold.hub.download import hf_hub_download
+
     repo_id = os.fspath(source)
     try:
         validate_repo_id(repo_id)
@@ -109,11 +110,16 @@ def find_file(
 
 
 def _known_repository(repo_id: str, repo_type: str, cache_dir: str | os.PathLike[str] | None) -> bool:
+    from enfold.hub.cache import cached_repositories
+
     return repo_id in cached_repositories(repo_type, cache_dir)
 
 
 def _similar(repo_id: str, repo_type: str, cache_dir: str | os.PathLike[str] | None, token: bool | str | None) -> str:
     """Return "; did you mean 'x'?" from the cache and from what the Hub finds for the beginning of the name."""
+    from enfold.hub import http
+    from enfold.hub.cache import cached_repositories
+
     known = set(cached_repositories(repo_type, cache_dir))
     short = repo_id.rsplit("/", 1)[-1]
     try:

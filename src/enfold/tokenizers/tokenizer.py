@@ -126,7 +126,7 @@ class Tokenizer(Lengths, Background):
             text += f',"{name}":{spec}'
         core = self._core.model
         text += f',"model":{"null" if core is None else core.to_json()}}}'
-        return json.dumps(json.loads(text), ensure_ascii=False, indent=2) if pretty else text
+        return _native.indent_json(text) if pretty else text
 
     def save(self, path: str | os.PathLike[str], pretty: bool = True) -> None:
         """Write the tokenizer.json.
