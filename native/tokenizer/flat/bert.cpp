@@ -79,8 +79,14 @@ class BertPath final : public FlatPath {
       size_t used = out.size();
       out.resize(used + size);
       int32_t *to = out.data() + used, *stop = to + std::min(enough - used, size);
-      size_t at = 0;
-      while (to < stop) {
+      // Words wait in a queue while memory fetches their places in the table.
+      Waiting queue[kQueue];
+      size_t waiting = 0, at = 0;
+      auto flush = [&] {
+        for (size_t i = 0; i < waiting; ++i) to = word(queue[i], to, scratch);
+        waiting = 0;
+      };
+      while (to + waiting < stop) {
         uint64_t gap = ~window<&AsciiMasks::space>(masks, at);
         if (!gap) {
           at += 64;
@@ -93,12 +99,16 @@ class BertPath final : public FlatPath {
         at += length;
         if (length == 0) {
           if (masks[at >> 6].punct >> (at & 63) & 1) {
-            *to++ = tables_.punct[(unsigned char)copy[at++]];
+            queue[waiting++] = {0, 0, tables_.punct[(unsigned char)copy[at++]], 0};
+            if (waiting == kQueue) flush();
             continue;
           }
         } else if (at < size ? !odd(masks, at) : last) {
           if (length <= longest_) [[likely]] {
-            to = word(copy + begin, length, to);
+            WordTable::Key key = WordTable::load(copy + begin) & WordTable::mask(length);
+            size_t place = tables_.whole.prefetch(key);
+            queue[waiting++] = {key, place, -1, uint32_t(length)};
+            if (waiting == kQueue) flush();
             continue;
           }
         } else if (at >= size && begin > 0) {
@@ -106,6 +116,11 @@ class BertPath final : public FlatPath {
           break;
         }
         // Long, or with odd characters: from the text itself, at least to the end of the word.
+        flush();
+        if (to >= stop) {
+          at = begin;
+          break;
+        }
         out.resize(size_t(to - out.data()));
         at = odd_word(text, base + begin, out, enough, scratch) - base;
         used = out.size();
@@ -114,6 +129,7 @@ class BertPath final : public FlatPath {
         to = out.data() + used;
         stop = to + std::min(enough - std::min(enough, used), left);
       }
+      flush();
       out.resize(size_t(to - out.data()));
       base += at;
     }
@@ -155,28 +171,43 @@ class BertPath final : public FlatPath {
     return !((block.word | block.space | block.punct) >> (at & 63) & 1);
   }
 
-  // The tokens of a word of up to 16 ASCII letters and digits; 16 bytes may be read at `bytes`.
-  int32_t* word(const char* bytes, size_t length, int32_t* to) const {
-    WordTable::Key key = WordTable::load(bytes) & WordTable::mask(length);
-    int32_t id = tables_.whole.find(key);
+  struct Waiting {
+    WordTable::Key key;
+    size_t place;
+    int32_t id;       // of punctuation; -1 for a word
+    uint32_t length;  // of a word, up to 16 ASCII letters and digits
+  };
+  static constexpr size_t kQueue = 32;
+
+  int32_t* word(const Waiting& waiting, int32_t* to, Scratch& scratch) const {
+    int32_t id = waiting.id >= 0 ? waiting.id : tables_.whole.find(waiting.key, waiting.place);
     if (id >= 0) [[likely]] {
       *to = id;
       return to + 1;
     }
+    // Lower-case words are their own raw text, as which the cache knows them.
+    WordTable::Key key = waiting.key;
+    char bytes[16];
+    std::memcpy(bytes, &key, 16);
+    std::string_view text(bytes, waiting.length);
+    scratch.ids.clear();
+    if (scratch.cache.find(text, true, scratch.ids)) return std::copy(scratch.ids.begin(), scratch.ids.end(), to);
     int32_t* begin = to;
     const WordTable* table = &tables_.whole;
-    for (size_t left = length; left;) {
+    for (size_t left = waiting.length; left;) {
       size_t taken = left;
       id = table->longest(key, taken);
       if (id < 0) {
         *begin = unk_;
-        return begin + 1;
+        to = begin + 1;
+        break;
       }
       *to++ = id;
       left -= taken;
       key = left ? key >> (8 * taken) : 0;
       table = &tables_.rest;
     }
+    scratch.cache.put(text, begin, size_t(to - begin));
     return to;
   }
 

@@ -37,12 +37,20 @@ class WordTable {
     else for (size_t second = 0; second < 64; ++second) lengths_[second << 6 | symbol((unsigned char)word[0])] |= length;
   }
   // The id of the word, or -1.
-  int32_t find(Key key) const {
-    for (size_t at = place(key);; at = (at + 1) & mask_) {
+  int32_t find(Key key) const { return find(key, place(key)); }
+  // As find(key), from where prefetch() said that the word is to be looked for.
+  int32_t find(Key key, size_t at) const {
+    for (;; at = (at + 1) & mask_) {
       const Slot& slot = slots_[at];
       if (slot.low == uint64_t(key) && slot.high == uint64_t(key >> 64)) [[likely]] return slot.id;
       if (slot.id < 0) return -1;
     }
+  }
+  // Has memory fetch the word's place, and returns it.
+  size_t prefetch(Key key) const {
+    size_t at = place(key);
+    __builtin_prefetch(&slots_[at]);
+    return at;
   }
   // The longest word that begins `key`, of at most `length` characters; its length then is in `length`. -1 for none.
   int32_t longest(Key key, size_t& length) const {

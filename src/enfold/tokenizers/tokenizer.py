@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from enfold import _native
 from enfold.errors import EnfoldError
 from enfold.tokenizers.added import AddedToken
 from enfold.tokenizers.background import Background
