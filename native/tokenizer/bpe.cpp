@@ -1,6 +1,7 @@
 // Byte-pair encoding, exact in the order of merges: lowest rank first, leftmost among equals.
 // Sennrich, Haddow and Birch (2016), https://arxiv.org/abs/1508.07909.
 #include <algorithm>
+#include <iterator>
 #include <queue>
 #include <random>
 #include <stdexcept>
@@ -87,11 +88,13 @@ void Bpe::prepare() {
     byte_tokens_[byte] = vocab.find(visible);
     if (byte_tokens_[byte] < 0) byte_level_ = false;
   }
+  takes_bytes_ = byte_level_ || (plain_ && deterministic() && !unk_token && !byte_fallback);
   byte_pairs_.clear();
-  if (byte_level_) {
+  if (takes_bytes_) {
     byte_pairs_.resize(65536);
     for (size_t pair = 0; pair < 65536; ++pair) {
-      const MergeTable::Merge* merge = table_.find(uint32_t(byte_tokens_[pair >> 8]), uint32_t(byte_tokens_[pair & 255]));
+      int32_t left = byte_tokens_[pair >> 8], right = byte_tokens_[pair & 255];
+      const MergeTable::Merge* merge = left < 0 || right < 0 ? nullptr : table_.find(uint32_t(left), uint32_t(right));
       byte_pairs_[pair] = merge ? uint64_t(merge->rank) << 32 | merge->id : ~uint64_t(0);
     }
   }
@@ -103,7 +106,7 @@ void Bpe::prepare() {
     });
   }
   raw_ = Vocab();
-  if (byte_level_ && ignore_merges) {
+  if (takes_bytes_ && ignore_merges) {
     std::string raw;
     vocab.each([&](std::string_view token, uint32_t id) {
       if (unmap(token, raw)) raw_.add(raw, id);
@@ -184,11 +187,18 @@ void Bpe::tokenize(std::string_view word, std::vector<Piece>& out) const {
 
 void Bpe::tokenize_bytes(std::string_view word, std::vector<int32_t>& out) const {
   if (word.empty()) return;
-  if (word.size() == 1) return out.push_back(byte_tokens_[(unsigned char)word[0]]);
   if (ignore_merges) {
     int32_t id = raw_.find(word);
     if (id >= 0) return out.push_back(id);
   }
+  std::string known;
+  auto unknown = [&](char c) { return byte_tokens_[(unsigned char)c] < 0; };
+  if (!byte_level_ && std::any_of(word.begin(), word.end(), unknown)) {
+    std::remove_copy_if(word.begin(), word.end(), std::back_inserter(known), unknown);
+    if (known.empty()) return;
+    word = known;
+  }
+  if (word.size() == 1) return out.push_back(byte_tokens_[(unsigned char)word[0]]);
   if (word.size() <= kFewBytes) return merge_bytes(word, out);
   thread_local std::vector<Symbol> symbols;
   symbols.resize(word.size());

@@ -12,14 +12,18 @@
 
 #include "tokenizer/model.hpp"
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 namespace enfold {
 
 // Short words of few tokens lie in pairs that share a cache line; a full pair sends newcomers to its neighbour, and what is
 // in the way there is forgotten. The table doubles while it is more than half full, up to kMost entries: 32 bytes each,
-// 16 MiB for each thread that encodes, and 14 MiB for long words, all of which are forgotten when that is full.
+// 16 MiB for each thread that encodes, and 22 MiB for long words, all of which are forgotten when that is full.
 class WordCache {
  public:
-  static constexpr size_t kLongest = 96;  // longer words are not remembered
+  static constexpr size_t kLongest = 256;  // longer words are not remembered
   static constexpr size_t kInline = 15;   // bytes of a short word
   static constexpr size_t kMost = size_t(1) << 19;
 
@@ -30,6 +34,14 @@ class WordCache {
   struct Slot {
     Key key;
     int32_t ids[4];  // -1 behind the last
+    size_t count() const {
+#if defined(__SSE2__)
+      int signs = _mm_movemask_ps(_mm_castsi128_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(ids))));
+      return size_t(__builtin_ctz(unsigned(signs) | 16));
+#else
+      return 1 + (ids[1] >= 0) + (ids[2] >= 0) + (ids[3] >= 0);
+#endif
+    }
   };
 
   WordCache();
@@ -39,8 +51,7 @@ class WordCache {
     if (word.size() > kInline) return word.size() <= kLongest && find_long(word, out);
     Key key = make_key(word, room);
     if (const Slot* slot = find(key, hash(key))) {
-      size_t count = 1 + (slot->ids[1] >= 0) + (slot->ids[2] >= 0) + (slot->ids[3] >= 0);
-      out.insert(out.end(), slot->ids, slot->ids + count);
+      out.insert(out.end(), slot->ids, slot->ids + slot->count());
       return true;
     }
     return find_long(word, out);  // short, but of many tokens
@@ -80,7 +91,7 @@ class WordCache {
   bool find_long(std::string_view word, std::vector<int32_t>& out) const { return find_long(word, hash_long(word), out); }
 
  private:
-  static constexpr size_t kFirst = size_t(1) << 14, kArena = size_t(8) << 20, kMostLong = size_t(1) << 18;
+  static constexpr size_t kFirst = size_t(1) << 14, kArena = size_t(16) << 20, kMostLong = size_t(1) << 18;
   struct LongSlot {
     uint64_t hash = 0;
     uint32_t key = 0, length = 0, ids = 0, count = 0;

@@ -75,10 +75,13 @@ struct Bpe final : Model {
   void prepare();
   void tokenize(std::string_view word, std::vector<Piece>& out) const override;
   // As tokenize, for a word of raw bytes that a byte-level pre-tokenizer would have written as visible characters.
-  // Only where byte_level() holds.
+  // Only where takes_bytes() holds.
   void tokenize_bytes(std::string_view word, std::vector<int32_t>& out) const;
   // Whether every byte's visible character is a token, and no option stands in the way.
   bool byte_level() const { return byte_level_; }
+  // Whether tokenize_bytes() can be used: as byte_level(), but bytes without a token may also be such that the model passes
+  // over them.
+  bool takes_bytes() const { return takes_bytes_; }
   // How many bytes a token stands for, where byte_level() holds.
   size_t byte_length(int32_t id) const { return byte_lengths_[size_t(id)]; }
   // Whether no token has `mark` after another character: then a text may be cut before every run of it.
@@ -108,7 +111,7 @@ struct Bpe final : Model {
   std::vector<bool> junctions_ = std::vector<bool>(65536);
   Vocab raw_;                               // with ignore_merges: tokens as raw bytes
   std::vector<uint32_t> byte_lengths_;      // by id
-  bool byte_level_ = false, plain_ = true;
+  bool byte_level_ = false, takes_bytes_ = false, plain_ = true;
 };
 
 // Adds merges, pairs of tokens in the order of their rank; throws std::invalid_argument for tokens that are not in the

@@ -104,6 +104,42 @@ void register_columns(nb::module_& module) {
             return rows;
           },
           "All rows, as list[list[int]].")
+      .def(
+          "pack",
+          [](const TokenColumn& self, size_t length, std::optional<int32_t> separator, bool keep_remainder) {
+            if (length == 0) throw nb::value_error("length must be at least 1");
+            size_t total = self.total() + (separator ? self.rows : 0), rest = total % length;
+            size_t used = keep_remainder ? total : total - rest, rows = (used + length - 1) / length;
+            if (used > size_t(INT32_MAX)) throw nb::value_error("pack: more than 2^31 - 1 tokens; pass fewer rows at a time");
+            auto batch = std::make_shared<enfold::FlatBatch>();
+            batch->ids = std::make_unique_for_overwrite<int32_t[]>(used + 1);
+            batch->type_ids = std::make_unique_for_overwrite<int32_t[]>(used + 1);  // the positions
+            batch->offsets.resize(rows + 1);
+            for (size_t row = 0; row <= rows; ++row) batch->offsets[row] = int32_t(std::min(row * length, used));
+            size_t at = 0, column = 0;
+            int32_t position = 0;
+            auto put = [&](int32_t id) {
+              if (at == used) return;
+              if (column == length) column = 0, position = 0;
+              batch->ids[at] = id;
+              batch->type_ids[at++] = position++;
+              ++column;
+            };
+            for (size_t row = 0; row < self.rows && at < used; ++row) {
+              position = 0;
+              std::for_each(self.row(row), self.row(row) + self.length(row), put);
+              if (separator) put(*separator);
+            }
+            nb::dict made;
+            made["input_ids"] = nb::cast(TokenColumn{batch, batch->ids.get(), 0, rows});
+            made["position_ids"] = nb::cast(TokenColumn{batch, batch->type_ids.get(), 0, rows});
+            return made;
+          },
+          "length"_a, nb::kw_only(), "separator"_a = nb::none(), "keep_remainder"_a = false,
+          "The rows one after the other, cut anew into rows of `length`, for training language models.\n\n"
+          "`separator` is put behind every old row; what does not fill a last row is dropped unless `keep_remainder`.\n"
+          "Returns input_ids and position_ids, a TokenColumn each: positions begin at 0 with every old row and every new\n"
+          "one, so that a model that goes by them never looks from one document into another.")
       .def_prop_ro(
           "values",
           [](nb::handle self) {

@@ -171,6 +171,23 @@ nb::tuple token_tuple(const AddedToken& token) {
 
 using TokenTuple = std::tuple<std::string, bool, bool, bool, bool, bool>;
 
+TokenColumn count_tokens(const Core& core, nb::handle column, bool add_special_tokens) {
+  PipelinePtr pipeline = core.pipeline;
+  Column texts;
+  FlatRequest request;
+  read_column(column, texts);
+  request.first = std::move(texts.views);
+  request.add_special_tokens = add_special_tokens;
+  request.count_only = true;
+  std::shared_ptr<FlatBatch> batch;
+  {
+    nb::gil_scoped_release release;
+    batch = encode_flat(*pipeline, request);
+  }
+  const int32_t* counts = batch->ids.get();
+  return {std::move(batch), counts, 0, 1};
+}
+
 nb::dict encode_arrow(const Core& core, nb::handle column, nb::handle pair, bool add_special_tokens, std::optional<size_t> max_length,
                       const std::vector<std::string>& fields) {
   PipelinePtr pipeline = core.pipeline;
@@ -384,6 +401,7 @@ void register_tokenizer(nb::module_& module) {
       })
       .def("encode", &encode_one, "sequence"_a, "pair"_a.none(), "is_pretokenized"_a, "add_special_tokens"_a)
       .def("encode_batch", &encode_batch)
+      .def("count_tokens", &count_tokens, "column"_a, "add_special_tokens"_a)
       .def("encode_arrow", &encode_arrow, "column"_a, "pair"_a.none(), "add_special_tokens"_a, "max_length"_a.none(), "fields"_a)
       .def("post_process", [](const Core& self, const LazyEncoding& first, const LazyEncoding* second, bool add_special_tokens) {
         return LazyEncoding(self.pipeline->finish(first.full(), second ? std::optional(second->full()) : std::nullopt, add_special_tokens));

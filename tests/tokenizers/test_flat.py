@@ -7,12 +7,16 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enfold import _native
+from enfold.tokenizers import Tokenizer
+from enfold.tokenizers.models import BPE, WordLevel
+from enfold.tokenizers.pre_tokenizers import ByteLevel, WhitespaceSplit
 
 _SHORT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _REST = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -91,3 +95,53 @@ def test_words_longer_than_a_window_are_one() -> None:
         for run in ("a" * 1000, " " * 1000, "." * 1000, "\n" * 1000, "\u4e2d" * 300):
             assert _native.word_ends(pattern, run, True) == _native.word_ends(pattern, run, False), (name, run[0])
             assert _native.word_ends(pattern, f"x {run} y", True) == _native.word_ends(pattern, f"x {run} y", False)
+
+
+def naive_pack(rows: list[list[int]], length: int, separator: int | None, keep: bool) -> tuple[list[Any], list[Any]]:
+    """Packing by its definition."""
+    joined = [(i, id_) for row in rows for i, id_ in enumerate([*row, *([] if separator is None else [separator])])]
+    packed, positions = [], []
+    for begin in range(0, len(joined), length):
+        piece = joined[begin : begin + length]
+        if len(piece) < length and not keep:
+            break
+        packed.append([id_ for _, id_ in piece])
+        starts: list[int] = []
+        for i, _ in piece:
+            starts.append(0 if i == 0 or not starts else starts[-1] + 1)
+        positions.append(starts)
+    return packed, positions
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    lengths=st.lists(st.integers(0, 9), max_size=9),
+    length=st.integers(1, 12),
+    separator=st.none() | st.just(3),
+    keep=st.booleans(),
+)
+def test_packing_joins_documents_and_restarts_positions(
+    lengths: list[int], length: int, separator: int | None, keep: bool
+) -> None:
+    tokenizer = Tokenizer(WordLevel({"a": 0, "b": 1, "?": 2}, unk_token="?"))
+    tokenizer.pre_tokenizer = WhitespaceSplit()
+    column = tokenizer.encode_arrow([" ".join("ab"[i % 2] for i in range(n)) for n in lengths])["input_ids"]
+    made = column.pack(length, separator=separator, keep_remainder=keep)
+    expected = naive_pack(column.tolist(), length, separator, keep)
+    assert (made["input_ids"].tolist(), made["position_ids"].tolist()) == expected
+    assert list(tokenizer.count_tokens([" ".join("a" * n) for n in lengths])) == lengths
+
+
+def test_rows_of_no_length_are_refused() -> None:
+    with pytest.raises(ValueError, match="length must be at least 1"):
+        Tokenizer(WordLevel({"a": 0}, unk_token="a")).encode_arrow(["a"])["input_ids"].pack(0)
+
+
+def test_bytes_without_a_token_are_passed_over() -> None:
+    visible = sorted(set(ByteLevel.alphabet()) - {"b"})
+    vocab = {token: index for index, token in enumerate([*visible, "ac"])}
+    tokenizer = Tokenizer(BPE(vocab=vocab, merges=[("a", "c")]))
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    ids = tokenizer.encode_arrow(["abc", "b", "ab" * 30 + "c"])["input_ids"].tolist()
+    assert ids == [tokenizer.encode(text).ids for text in ("abc", "b", "ab" * 30 + "c")]
+    assert ids[:2] == [[vocab["ac"]], []]

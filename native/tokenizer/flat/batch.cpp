@@ -113,7 +113,7 @@ std::shared_ptr<FlatBatch> encode_flat(const Pipeline& pipeline, const FlatReque
     size_t bytes = 0;
     for (std::string_view text : request.first) bytes += text.size() + reserved;
     for (std::string_view text : request.second) bytes += text.size();
-    whole.reserve(bytes / 2 + 16);
+    if (!request.count_only) whole.reserve(bytes / 2 + 16);
   }
   parallel(chunks.size(), threads, [&](size_t index) {
     Chunk& chunk = chunks[index];
@@ -127,7 +127,10 @@ std::shared_ptr<FlatBatch> encode_flat(const Pipeline& pipeline, const FlatReque
       chunk.ids.reserve(bytes / 3 + (chunk.end - chunk.begin) * (reserved + 1));
     }
     chunk.lengths.reserve(chunk.end - chunk.begin);
-    for (size_t row = chunk.begin; row < chunk.end; ++row) encode_row(row, chunk, *scratch);
+    for (size_t row = chunk.begin; row < chunk.end; ++row) {
+      encode_row(row, chunk, *scratch);
+      if (request.count_only) chunk.ids.clear();
+    }
     counts[index] = chunk.ids.size();
     if (threads == 1) {
       whole.add(chunk.ids);
@@ -137,6 +140,13 @@ std::shared_ptr<FlatBatch> encode_flat(const Pipeline& pipeline, const FlatReque
   });
 
   auto batch = std::make_shared<FlatBatch>();
+  if (request.count_only) {
+    batch->ids = std::make_unique_for_overwrite<int32_t[]>(request.first.size() + 1);
+    int32_t* to = batch->ids.get();
+    for (const Chunk& chunk : chunks) to = std::copy(chunk.lengths.begin(), chunk.lengths.end(), to);
+    batch->offsets.push_back(int32_t(request.first.size()));
+    return batch;
+  }
   size_t total = 0;
   for (size_t count : counts) total += count;
   if (total > size_t(INT32_MAX)) throw std::overflow_error("encode_arrow: more than 2^31 - 1 tokens in one call; pass fewer rows at a time");

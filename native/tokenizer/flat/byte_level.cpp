@@ -84,7 +84,7 @@ class ByteLevelPath final : public FlatPath {
       if (keys[i].high) [[likely]]
         if (const WordCache::Slot* slot = cache.find(keys[i], hashes[i])) [[likely]] {
           std::memcpy(made + filled, slot->ids, 16);
-          filled += 1 + (slot->ids[1] >= 0) + (slot->ids[2] >= 0) + (slot->ids[3] >= 0);
+          filled += slot->count();
           continue;
         }
       out.insert(out.end(), made, made + filled);
@@ -110,7 +110,7 @@ class ByteLevelPath final : public FlatPath {
 FlatPathPtr byte_level_path(const Pipeline& pipeline) {
   const auto* bpe = dynamic_cast<const Bpe*>(pipeline.model.get());
   const Normalizer* normalizer = pipeline.normalizer.get();
-  if (!bpe || !bpe->byte_level() || !bpe->deterministic()) return nullptr;
+  if (!bpe || !bpe->takes_bytes()) return nullptr;
   if (normalizer && (!normalizer->composes() || pipeline.added->any_normalized())) return nullptr;
   auto made = [&](Scanner scan, bool prefix_space) { return std::make_unique<ByteLevelPath>(*bpe, scan, prefix_space, normalizer); };
   const PreTokenizer* pre = pipeline.pre_tokenizer.get();

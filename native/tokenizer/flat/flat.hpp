@@ -36,6 +36,7 @@ struct FlatRequest {
   bool pair = false, add_special_tokens = true;
   size_t max_length = SIZE_MAX;
   bool want_type_ids = true, want_attention = true, want_special = false;
+  bool count_only = false;  // then `ids` holds how many each row has, and there is nothing else
 };
 
 // Encodes all rows on all threads. Throws std::runtime_error for rows that cannot be encoded, std::overflow_error for more

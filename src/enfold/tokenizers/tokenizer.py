@@ -316,6 +316,27 @@ class Tokenizer(Lengths, Background):
         """
         return self._sync().encode_arrow(column, pair, add_special_tokens, max_length, list(fields))
 
+    def count_tokens(self, column: Any, *, add_special_tokens: bool = True) -> memoryview:
+        """Count the tokens of a column of texts without keeping their ids.
+
+        Args:
+            column: as in encode_arrow.
+            add_special_tokens: count the model's special tokens too.
+
+        Returns:
+            A memoryview of int32, one number a text.
+
+        Raises:
+            ValueError: a row is null.
+            TypeError: a row is not a string.
+
+        Example:
+            >>> from enfold.tokenizers.models import WordLevel
+            >>> list(Tokenizer(WordLevel({"a": 0}, unk_token="a")).count_tokens(["a", ""]))
+            [1, 0]
+        """
+        return self._sync().count_tokens(column, add_special_tokens).values
+
     def post_process(
         self, encoding: Encoding, pair: Encoding | None = None, add_special_tokens: bool = True
     ) -> Encoding:
