@@ -8,6 +8,7 @@ void register_encoding(nb::module_& module);
 void register_columns(nb::module_& module);
 void register_training(nb::module_& module);
 void register_strings(nb::module_& module);
+void register_decoding(nb::module_& module);
 
 NB_MODULE(_native, module) {
   module.doc() = "enfold's native core";
@@ -17,5 +18,6 @@ NB_MODULE(_native, module) {
   register_columns(module);
   register_training(module);
   register_strings(module);
+  register_decoding(module);
   register_tokenizer(module);
 }

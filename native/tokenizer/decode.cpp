@@ -31,12 +31,14 @@ struct ByteLevelDecoder final : Decoder {
     tokens.assign(1, {});
     utf8_append_lossy(bytes, tokens[0]);
   }
-  bool byte_level() const override { return true; }
+  Kind kind() const override { return Bytes; }
 };
 
 struct WordPieceDecoder final : Decoder {
   std::string prefix = "##";
   bool cleanup = true;
+  Kind kind() const override { return PerToken; }
+  bool sees_first() const override { return true; }
   void run(std::vector<std::string>& tokens) const override {
     for (size_t i = 0; i < tokens.size(); ++i) {
       std::string& token = tokens[i];
@@ -52,6 +54,8 @@ struct WordPieceDecoder final : Decoder {
 struct MetaspaceDecoder final : Decoder {
   std::string replacement;
   bool prepended = true;
+  Kind kind() const override { return PerToken; }
+  bool sees_first() const override { return prepended; }
   void run(std::vector<std::string>& tokens) const override {
     for (size_t i = 0; i < tokens.size(); ++i) {
       // The first token's marks were put there, all of them as far as the scheme can tell.
@@ -62,6 +66,8 @@ struct MetaspaceDecoder final : Decoder {
 
 struct BpeDecoder final : Decoder {
   std::string suffix = "</w>";
+  Kind kind() const override { return PerToken; }
+  bool sees_last() const override { return true; }
   void run(std::vector<std::string>& tokens) const override {
     for (size_t i = 0; i < tokens.size(); ++i) replace_all(tokens[i], suffix, i + 1 == tokens.size() ? "" : " ");
   }
@@ -87,16 +93,7 @@ struct CtcDecoder final : Decoder {
 };
 
 struct ByteFallbackDecoder final : Decoder {
-  static int byte_of(const std::string& token) {
-    if (token.size() != 6 || !token.starts_with("<0x") || token[5] != '>') return -1;
-    int value = 0;
-    for (char c : token.substr(3, 2)) {
-      int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-      if (digit < 0) return -1;
-      value = value * 16 + digit;
-    }
-    return value;
-  }
+  Kind kind() const override { return Fallback; }
   void run(std::vector<std::string>& tokens) const override {
     std::vector<std::string> made;
     std::string bytes;
@@ -107,7 +104,7 @@ struct ByteFallbackDecoder final : Decoder {
       bytes.clear();
     };
     for (std::string& token : tokens) {
-      int byte = byte_of(token);
+      int byte = fallback_byte(token);
       if (byte >= 0) {
         bytes.push_back(char(byte));
       } else {
@@ -121,6 +118,7 @@ struct ByteFallbackDecoder final : Decoder {
 };
 
 struct FuseDecoder final : Decoder {
+  Kind kind() const override { return Join; }
   void run(std::vector<std::string>& tokens) const override {
     std::string all;
     for (const std::string& token : tokens) all += token;
@@ -131,6 +129,7 @@ struct FuseDecoder final : Decoder {
 struct StripDecoder final : Decoder {
   std::string content = " ";
   size_t start = 0, stop = 0;
+  Kind kind() const override { return PerToken; }
   void run(std::vector<std::string>& tokens) const override {
     if (content.empty()) return;
     for (std::string& token : tokens) {
@@ -145,6 +144,7 @@ struct StripDecoder final : Decoder {
 
 struct ReplaceDecoder final : Decoder {
   std::string pattern, content;
+  Kind kind() const override { return PerToken; }
   void run(std::vector<std::string>& tokens) const override {
     for (std::string& token : tokens) replace_all(token, pattern, content);
   }
@@ -153,6 +153,7 @@ struct ReplaceDecoder final : Decoder {
 struct RegexReplaceDecoder final : Decoder {
   regex::Regex pattern;
   std::string content;
+  Kind kind() const override { return PerToken; }
   RegexReplaceDecoder(std::string_view source, std::string content) : pattern(source), content(std::move(content)) {}
   void run(std::vector<std::string>& tokens) const override {
     for (std::string& token : tokens) {
@@ -169,6 +170,15 @@ struct RegexReplaceDecoder final : Decoder {
 
 struct DecoderSequence final : Decoder {
   std::vector<DecoderPtr> steps;
+  std::vector<const Decoder*> parts() const override {
+    std::vector<const Decoder*> made;
+    for (const auto& step : steps) {
+      std::vector<const Decoder*> inner = step->parts();
+      if (inner.empty()) inner.push_back(step.get());
+      made.insert(made.end(), inner.begin(), inner.end());
+    }
+    return made;
+  }
   void run(std::vector<std::string>& tokens) const override {
     for (const auto& step : steps) step->run(tokens);
   }
@@ -188,6 +198,18 @@ void append_bytes(std::string_view token, std::string& out) {
     }
     out.push_back(char(byte));
   }
+}
+
+int fallback_byte(std::string_view token) {
+  if (token.size() != 6 || !token.starts_with("<0x") || token[5] != '>') return -1;
+  int value = 0;
+  // The ecosystem's number parser takes a plus sign.
+  for (char c : token.substr(token[3] == '+' ? 4 : 3, token[3] == '+' ? 1 : 2)) {
+    int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    if (digit < 0) return -1;
+    value = value * 16 + digit;
+  }
+  return value;
 }
 
 DecoderPtr make_decoder(const Json& spec) {

@@ -8,6 +8,10 @@ const FlatEncoder& flat_encoder(const Pipeline& pipeline) {
   return pipeline.derived->flat.get([&] { return FlatEncoder(pipeline); });
 }
 
+const DecodeTable& decode_table(const Pipeline& pipeline) {
+  return pipeline.derived->decode.get([&] { return DecodeTable(pipeline); });
+}
+
 const Aligner* aligner(const Pipeline& pipeline) {
   return pipeline.derived->aligner.get([&] { return make_aligner(pipeline); }).get();
 }

@@ -17,6 +17,7 @@
 #include "tokenizer/lazy_encoding.hpp"
 #include "tokenizer/py_columns.hpp"
 #include "tokenizer/py_custom.hpp"
+#include "tokenizer/py_decode.hpp"
 #include "tokenizer/py_strings.hpp"
 #include "tokenizer/threads.hpp"
 #include "tokenizer/tokenizer.hpp"
@@ -406,20 +407,9 @@ void register_tokenizer(nb::module_& module) {
       .def("post_process", [](const Core& self, const LazyEncoding& first, const LazyEncoding* second, bool add_special_tokens) {
         return LazyEncoding(self.pipeline->finish(first.full(), second ? std::optional(second->full()) : std::nullopt, add_special_tokens));
       }, "first"_a, "second"_a.none(), "add_special_tokens"_a)
-      .def("decode", [](const Core& self, const std::vector<int64_t>& ids, bool skip_special_tokens) {
-        return to_str(self.pipeline->decode(ids, skip_special_tokens));
-      })
-      .def("decode_batch", [](const Core& self, const std::vector<std::vector<int64_t>>& batch, bool skip_special_tokens) {
-        PipelinePtr pipeline = self.pipeline;
-        std::vector<std::string> made(batch.size());
-        {
-          nb::gil_scoped_release release;
-          parallel(batch.size(), thread_count(), [&](size_t i) { made[i] = pipeline->decode(batch[i], skip_special_tokens); });
-        }
-        nb::list out;
-        for (const std::string& text : made) out.append(to_str(text));
-        return out;
-      });
+      .def("decode", [](const Core& self, nb::handle ids, bool skip) { return decode_ids(self.pipeline, ids, skip); })
+      .def("decode_batch", [](const Core& self, nb::handle rows, bool skip) { return decode_rows(self.pipeline, rows, skip); })
+      .def("decode_step", [](const Core& self, nb::handle stream, nb::handle ids) { return decode_step(self.pipeline, stream, ids); });
 
   module.def("indent_json", [](nb::handle text) { return to_str(json_indent(utf8(text))); });
   module.def("normalize_str", [](const std::string& spec, nb::handle text, nb::dict objects) {

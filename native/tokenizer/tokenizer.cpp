@@ -164,27 +164,13 @@ bool Pipeline::id_to_token(int64_t id, std::string& out) const {
 
 std::string Pipeline::decode(const std::vector<int64_t>& ids, bool skip_special_tokens) const {
   std::vector<std::string> tokens;
-  std::string bytes;
-  bool byte_level = decoder && decoder->byte_level();
-  if (!byte_level) tokens.reserve(ids.size());
+  tokens.reserve(ids.size());
   for (int64_t id : ids) {
-    std::string_view token;
     if (const AddedToken* known = id >= 0 && id <= INT32_MAX ? added->token(int32_t(id)) : nullptr) {
-      if (skip_special_tokens && added->is_special(known->content)) continue;
-      token = known->content;
+      if (!skip_special_tokens || !added->is_special(known->content)) tokens.push_back(known->content);
     } else if (model && model->vocab.has_id(id)) {
-      token = model->vocab.token(id);
-    } else {
-      continue;
+      tokens.emplace_back(model->vocab.token(id));
     }
-    if (byte_level) append_bytes(token, bytes);
-    else tokens.emplace_back(token);
-  }
-  if (byte_level) {
-    std::string text;
-    text.reserve(bytes.size());
-    utf8_append_lossy(bytes, text);
-    return text;
   }
   if (decoder) decoder->run(tokens);
   std::string text;

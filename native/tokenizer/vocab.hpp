@@ -65,6 +65,8 @@ class Vocab {
     return view(by_id_[id] - 1);
   }
   size_t size() const { return entries_.size(); }
+  // All ids are below this.
+  size_t ids() const { return by_id_.size(); }
   size_t longest() const { return longest_; }
   // Calls fn(token, id) for every token in the order of its id.
   template <class Fn>

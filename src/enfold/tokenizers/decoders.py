@@ -233,43 +233,35 @@ class DecodeStream:
     Args:
         ids: tokens that came before, such as the prompt; their text is not given out.
         skip_special_tokens: leave special tokens out.
+
+    Example:
+        >>> from enfold.tokenizers import Tokenizer
+        >>> from enfold.tokenizers.models import WordLevel
+        >>> stream, tokenizer = DecodeStream(), Tokenizer(WordLevel({"a": 0, "b": 1}, unk_token="b"))
+        >>> [stream.step(tokenizer, 0), stream.step(tokenizer, [1, 0])]
+        ['a', ' b a']
     """
 
     def __init__(self, ids: list[int] | None = None, skip_special_tokens: bool | None = False) -> None:
-        self._ids = list(ids or [])
-        self._skip = bool(skip_special_tokens)
-        self._prefix = ""
-        self._prefix_index = 0
+        self._stream = _native.DecodeStream(ids or [], bool(skip_special_tokens))
 
     def step(self, tokenizer: Tokenizer, id: int | list[int]) -> str | None:
         """Add one token or several, and return the text that is new, or None while there is none.
 
         Raises:
             EnfoldError: the text so far changed, so that what was given out would be wrong.
+            TypeError: `id` is neither an id nor several.
         """
-        if not self._prefix and self._ids:
-            text = tokenizer.decode(self._ids, skip_special_tokens=self._skip)
-            if not text.endswith("\ufffd"):
-                self._prefix, self._prefix_index = text, len(self._ids)
-        self._ids.extend([id] if isinstance(id, int) else id)
-        text = tokenizer.decode(self._ids, skip_special_tokens=self._skip)
-        if len(text.encode()) <= len(self._prefix.encode()) or text.endswith("\ufffd"):
-            return None
-        if not text.startswith(self._prefix):
-            raise EnfoldError(
-                "Invalid prefix encountered while decoding stream: the text of the tokens so far has changed "
-                f"(expected prefix {self._prefix!r}, got {text!r})"
-            )
-        new = text[len(self._prefix) :]
-        kept = len(self._ids) - self._prefix_index
-        self._ids = self._ids[self._prefix_index :]
-        self._prefix = tokenizer.decode(self._ids, skip_special_tokens=self._skip)
-        self._prefix_index = kept
-        return new
+        try:
+            return tokenizer._sync().decode_step(self._stream, id)
+        except (OverflowError, TypeError):
+            raise TypeError("StreamInput must be either an integer or a list of integers") from None
+        except RuntimeError as error:
+            raise EnfoldError(str(error)) from None
 
     def __copy__(self) -> DecodeStream:
-        made = DecodeStream(self._ids, self._skip)
-        made._prefix, made._prefix_index = self._prefix, self._prefix_index
+        made = DecodeStream.__new__(DecodeStream)
+        made._stream = self._stream.copy()
         return made
 
     def __deepcopy__(self, _memo: dict[int, Any]) -> DecodeStream:

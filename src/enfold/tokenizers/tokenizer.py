@@ -349,14 +349,25 @@ class Tokenizer(Lengths, Background):
         """Return the text of ids.
 
         Args:
-            ids: the ids; unknown ones are passed over.
+            ids: the ids, as a sequence of ints or an array of integers (NumPy, torch, memoryview) of one dimension;
+                unknown ones are passed over.
             skip_special_tokens: leave special tokens out.
+
+        Raises:
+            OverflowError: an id is negative, or 2^32 or more.
+            TypeError: something else than integers.
         """
-        return self._sync().decode(ids if isinstance(ids, list) else list(ids), skip_special_tokens)
+        return self._sync().decode(ids, skip_special_tokens)
 
     def decode_batch(self, sequences: Sequence[Sequence[int]], skip_special_tokens: bool = True) -> list[str]:
-        """As decode, for many sequences on all threads."""
-        return self._sync().decode_batch([list(ids) for ids in sequences], skip_special_tokens)
+        """As decode, for many sequences on all threads.
+
+        Args:
+            sequences: a list of what decode takes, a TokenColumn, any Arrow column of lists of integers, or an array of
+                two dimensions; of the last three no Python number is made.
+            skip_special_tokens: leave special tokens out.
+        """
+        return self._sync().decode_batch(sequences, skip_special_tokens)
 
     # Training
 
