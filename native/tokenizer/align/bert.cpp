@@ -1,7 +1,11 @@
 // BERT: the words stand in the text as they are, but for case; an id tells how long its part of a word is.
 #include <array>
 #include <atomic>
+#include <bit>
+#include <cstring>
 
+#include "text/ascii_masks.hpp"
+#include "text/utf8.hpp"
 #include "tokenizer/align/align.hpp"
 
 namespace enfold {
@@ -24,18 +28,74 @@ class BertAligner final : public Aligner {
     for (char32_t code = 0; code < 128; ++code) ascii_[code] = look(code);
   }
 
-  bool place(std::string_view text, bool starts, Unplaced& ids) const override {
-    const auto* p = reinterpret_cast<const unsigned char*>(text.data());
-    size_t size = text.size();
-    for (size_t at = 0; at < size && !ids.done();) {
-      size_t begin = at, width = 1;
-      Kind first = kind(text, at, width);
-      at += width;
-      if (first == Space) continue;
-      if (first == Punct || first == Alone) {
-        if (!one(begin, at, ids)) return false;
-        continue;
+  bool place(std::string_view text, bool, Unplaced& ids) const override {
+    // Windows of the text are classed 64 bytes at a time; what is not ASCII is looked at character by character.
+    char copy[kWindow + 64];
+    AsciiMasks masks[kWindow / 64 + 2];
+    for (size_t base = 0; base < text.size() && !ids.done();) {
+      size_t size = std::min(kWindow, text.size() - base), at = 0;
+      bool last = base + size == text.size();
+      classify(text.data() + base, size, copy, masks);
+      while (!ids.done()) {
+        uint64_t gap = ~window<&AsciiMasks::space>(masks, at);
+        at += gap ? size_t(std::countr_zero(gap)) : 64;
+        if (!gap) continue;
+        if (at >= size) break;
+        size_t length = size_t(std::countr_one(window<&AsciiMasks::word>(masks, at))), end = at + length;
+        if (length == 0 && (masks[at >> 6].punct >> (at & 63) & 1)) {
+          one(base + at, base + at + 1, ids);
+          ++at;
+        } else if (length > 0 && length < 64 && (end < size ? !odd(masks, end) : last)) {
+          if (!word(base + at, base + end, ids)) return false;
+          at = end;
+        } else if (length > 0 && end >= size && at > 0) {
+          break;  // again, in a window that begins with it
+        } else if (!next(text, base, at, ids)) {
+          return false;
+        }
+        if (at >= size) break;
       }
+      base += at;
+    }
+    return true;
+  }
+
+ private:
+  static constexpr size_t kWindow = 2048;
+
+  static void classify(const char* in, size_t size, char* copy, AsciiMasks* masks) {
+    size_t blocks = size / 64, tail = size % 64;
+    ascii_masks(in, blocks, false, copy, masks);
+    if (tail) {
+      char* end = copy + blocks * 64;
+      std::memcpy(end, in + blocks * 64, tail);
+      std::memset(end + tail, 0, 64 - tail);
+      ascii_masks(end, 1, false, end, masks + blocks++);
+    }
+    masks[blocks] = {};  // ends every run
+  }
+  // The 64 bits of one class from bit `at` on.
+  template <uint64_t AsciiMasks::* kind>
+  static uint64_t window(const AsciiMasks* masks, size_t at) {
+    size_t shift = at & 63;
+    const AsciiMasks* block = masks + (at >> 6);
+    return block->*kind >> shift | ((block + 1)->*kind << 1) << (63 - shift);
+  }
+  static bool odd(const AsciiMasks* masks, size_t at) {
+    const AsciiMasks& block = masks[at >> 6];
+    return !((block.word | block.space | block.punct) >> (at & 63) & 1);
+  }
+
+  // Places the word, or what else begins at text[base + offset], and moves `offset` past it.
+  bool next(std::string_view text, size_t base, size_t& offset, Unplaced& ids) const {
+    const auto* p = reinterpret_cast<const unsigned char*>(text.data());
+    size_t size = text.size(), at = base + offset, begin = at, width = 1;
+    Kind first = kind(text, at, width);
+    at += width;
+    bool told = true;
+    if (first == Punct || first == Alone) {
+      one(begin, at, ids);
+    } else if (first != Space) {
       Kind now = first;
       while (now == Word && at < size) {
         if (p[at] < 128) now = ascii_[p[at]], width = 1;
@@ -49,15 +109,15 @@ class BertAligner final : public Aligner {
           if (now == Alone || (width == 1 && (now == Space || now == Punct))) break;
           at += width;
         }
-        if (!look_closely(text.substr(begin, at - begin), begin, ids)) return false;
-      } else if (!word(begin, at, ids)) {
-        return false;
+        told = look_closely(text.substr(begin, at - begin), begin, ids);
+      } else {
+        told = word(begin, at, ids);
       }
     }
-    return true;
+    offset = at - base;
+    return told;
   }
 
- private:
   Kind look(char32_t code) const {
     Text text;
     utf8_append(code, text.bytes);
