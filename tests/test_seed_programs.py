@@ -160,6 +160,11 @@ def test_08_trainer(run: Any, environment: dict[str, str]) -> None:
     assert len(list((result.folder / "results").glob("checkpoint-*"))) == 3
 
 
+def test_10_tokenizers(run: Any, offline: dict[str, str]) -> None:
+    result = run("10_tokenizers.py", offline, {"tokenizers"})
+    assert [line.split()[0] for line in result.output.splitlines()] == ["BPE", "WordPiece", "Unigram"]
+
+
 def test_11_evaluate(run: Any, offline: dict[str, str]) -> None:
     run("11_evaluate.py", offline, {"evaluate"})
 

@@ -25,6 +25,7 @@ for name in ("models", "normalizers", "pre_tokenizers", "trainers"):
 from parity import training_cases as cases
 made = {"bpe": cases.bpe(tokenizers), "wordpiece": cases.wordpiece(tokenizers, None)}
 made |= {"others": cases.others(tokenizers), "file": cases.file(tokenizers, sys.argv[2])}
+made["unigram"] = cases.unigram(tokenizers)
 open(sys.argv[3], "w").write(json.dumps(made))
 print("{}")
 """
@@ -80,3 +81,19 @@ def test_word_level_options_and_added_tokens(theirs: dict[str, Any]) -> None:
 
 def test_files_are_read_line_by_line(theirs: dict[str, Any], corpus: Path) -> None:
     assert cases.file(tokenizers, str(corpus)) == theirs["file"]
+
+
+def test_unigram_pieces_and_scores_before_any_pruning(theirs: dict[str, Any]) -> None:
+    # The peer sums in the order of a hash map that differs from run to run, and so do the scores that it gives to
+    # characters whose pieces were dropped: they are compared as a whole.
+    ours = cases.unigram(tokenizers)
+    assert ours.keys() == theirs["unigram"].keys()
+    for name, (unk_id, pieces) in theirs["unigram"].items():
+        assert ours[name][0] == unk_id, name
+        mine, other = ours[name][1], pieces
+        assert sorted(piece for piece, _ in mine) == sorted(piece for piece, _ in other), name
+        assert [score for _, score in mine] == pytest.approx([score for _, score in other], abs=1e-9), name
+        scores = dict(map(tuple, other))
+        for piece, score in mine:
+            if len(piece) > 1:
+                assert score == pytest.approx(scores[piece], abs=1e-9), (name, piece)

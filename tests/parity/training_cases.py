@@ -196,3 +196,25 @@ def file(lib: Any, path: str) -> list[str]:
         trained.train([path], lib.trainers.BpeTrainer(show_progress=False, vocab_size=900))
         made.append(trained.to_str())
     return made
+
+
+def unigram(lib: Any) -> dict[str, Any]:
+    """Unigram trainings whose pieces are fitted but not pruned."""
+    made = {}
+    for name, corpus in texts().items():
+        for kind in ("whitespace", "metaspace", "none"):
+            for option, values in {
+                "plain": {},
+                "seeds": {"n_sub_iterations": 0},
+                "short": {"max_piece_length": 3, "n_sub_iterations": 1},
+                "few": {"seed_size": 40},
+                "special": {"special_tokens": ["<pad>", "<unk>"], "unk_token": "<unk>", "initial_alphabet": ["Z"]},
+                "unk": {"unk_token": "[UNK]"},
+            }.items():
+                trained = tokenizer(lib, lib.models.Unigram(), pre_tokenizers(lib)[kind])
+                trained.train_from_iterator(
+                    corpus, lib.trainers.UnigramTrainer(vocab_size=50_000, show_progress=False, **values)
+                )
+                model = json.loads(trained.to_str())["model"]
+                made[f"{name}, {kind}, {option}"] = [model["unk_id"], model["vocab"]]
+    return made

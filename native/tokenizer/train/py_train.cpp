@@ -12,7 +12,9 @@
 #include "text/utf8.hpp"
 #include "tokenizer/train/bpe.hpp"
 #include "tokenizer/train/counter.hpp"
+#include "tokenizer/train/unigram.hpp"
 #include "tokenizer/train/word_level.hpp"
+#include "tokenizer/unigram.hpp"
 
 using namespace nb::literals;
 using namespace enfold;
@@ -103,6 +105,19 @@ ModelPtr train_word_level_model(WordCounter& counter, const Model& base, size_t 
   return model;
 }
 
+ModelPtr train_unigram_model(WordCounter& counter, const Model& base, nb::handle report, size_t vocab_size, size_t n_sub_iterations,
+                             double shrinking_factor, std::vector<std::string> special_tokens, nb::str initial_alphabet,
+                             std::optional<std::string> unk_token, size_t max_piece_length, size_t seed_size) {
+  const auto* unigram = dynamic_cast<const Unigram*>(&base);
+  if (!unigram) throw std::invalid_argument("only a Unigram is made of pieces with scores");
+  UnigramOptions options{vocab_size, n_sub_iterations, shrinking_factor, std::move(special_tokens), code_points(utf8(initial_alphabet)),
+                         std::move(unk_token), max_piece_length, seed_size};
+  Watch watching = watch(report);
+  nb::gil_scoped_release release;
+  UnigramResult made = train_unigram(counter.words(), options, watching);
+  return Unigram(std::move(made.pieces), made.unk_id, false).with_sampling(unigram->alpha, unigram->nbest_size);
+}
+
 }  // namespace
 
 void register_training(nb::module_& module) {
@@ -113,5 +128,7 @@ void register_training(nb::module_& module) {
   module.def("train_bpe", &train_bpe_model, "counter"_a, "model"_a, "report"_a.none(), "vocab_size"_a, "min_frequency"_a, "special_tokens"_a,
              "limit_alphabet"_a.none(), "initial_alphabet"_a, "continuing_subword_prefix"_a.none(), "end_of_word_suffix"_a.none(),
              "max_token_length"_a.none());
+  module.def("train_unigram", &train_unigram_model, "counter"_a, "model"_a, "report"_a.none(), "vocab_size"_a, "n_sub_iterations"_a,
+             "shrinking_factor"_a, "special_tokens"_a, "initial_alphabet"_a, "unk_token"_a.none(), "max_piece_length"_a, "seed_size"_a);
   module.def("train_word_level", &train_word_level_model, "counter"_a, "model"_a, "vocab_size"_a, "min_frequency"_a, "special_tokens"_a);
 }

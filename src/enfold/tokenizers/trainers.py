@@ -12,7 +12,7 @@ from enfold.progress import Progress
 from enfold.tokenizers.added import AddedToken
 from enfold.tokenizers.models import Model
 
-__all__ = ["BpeTrainer", "Trainer", "WordLevelTrainer", "WordPieceTrainer"]
+__all__ = ["BpeTrainer", "Trainer", "UnigramTrainer", "WordLevelTrainer", "WordPieceTrainer"]
 
 # How progress is shown, and the name of that in files.
 _FORMATS = {"indicatif": "Indicatif", "json": "JsonLines", "silent": "Silent"}
@@ -35,6 +35,12 @@ def _text_or_none(name: str, value: Any) -> str | None:
     if value is not None and not isinstance(value, str):
         raise TypeError(f"{name} must be str or None, not {type(value).__name__}")
     return value
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} must be a number, not {type(value).__name__}")
+    return float(value)
 
 
 def _specials(name: str, value: Any) -> list[AddedToken]:
@@ -400,3 +406,98 @@ class WordLevelTrainer(Trainer):
         return _native.train_word_level(
             counter, model._core, values["vocab_size"], values["min_frequency"], self._special_texts()
         )
+
+
+class UnigramTrainer(Trainer):
+    """Learns the pieces of a Unigram and their scores (Kudo 2018, arXiv:1804.10959).
+
+    Many pieces to begin with are fitted to the words by expectation maximization, and those that matter least are
+    dropped, in turns.
+
+    Args:
+        vocab_size: how many tokens there will be at most, special tokens and characters included.
+        show_progress: show how far the training has come.
+        special_tokens: texts or AddedTokens that get the first ids.
+        initial_alphabet: characters to have in any case.
+        shrinking_factor: what is left of the pieces after each pruning, 0 to 1.
+        unk_token: what stands for unknown characters; None for nothing. It gets id 0 unless it is a special token.
+        max_piece_length: the longest piece, in characters.
+        n_sub_iterations: steps of expectation maximization between two prunings.
+        seed_size: how many pieces there are to begin with.
+
+    Example:
+        >>> from enfold.tokenizers import Tokenizer, models
+        >>> tokenizer = Tokenizer(models.Unigram())
+        >>> trainer = UnigramTrainer(vocab_size=10, unk_token="<unk>", show_progress=False)
+        >>> tokenizer.train_from_iterator(["abab", "ab"], trainer)
+        >>> tokenizer.token_to_id("<unk>")
+        0
+    """
+
+    _model = "Unigram"
+    _order = (
+        "show_progress",
+        "vocab_size",
+        "n_sub_iterations",
+        "shrinking_factor",
+        "special_tokens",
+        "initial_alphabet",
+        "unk_token",
+        "max_piece_length",
+        "seed_size",
+    )
+    vocab_size = _Setting(_whole)
+    show_progress = _Setting()
+    special_tokens = _Setting(_specials)
+    initial_alphabet = _Setting(_alphabet)
+    shrinking_factor = _Setting(_number)
+    unk_token = _Setting(_text_or_none)
+    max_piece_length = _Setting(_whole)
+    n_sub_iterations = _Setting(_whole)
+    seed_size = _Setting(_whole)
+
+    def __init__(
+        self,
+        *,
+        vocab_size: int = 8000,
+        show_progress: bool = True,
+        special_tokens: Sequence[str | AddedToken] = (),
+        initial_alphabet: Sequence[str] = (),
+        shrinking_factor: float = 0.75,
+        unk_token: str | None = None,
+        max_piece_length: int = 16,
+        n_sub_iterations: int = 2,
+        seed_size: int = 1_000_000,
+        **kwargs: Any,
+    ) -> None:
+        values = dict(
+            vocab_size=vocab_size,
+            show_progress=show_progress,
+            special_tokens=special_tokens,
+            initial_alphabet=initial_alphabet,
+            shrinking_factor=shrinking_factor,
+            unk_token=unk_token,
+            max_piece_length=max_piece_length,
+            n_sub_iterations=n_sub_iterations,
+            seed_size=seed_size,
+        )
+        self._start(values, kwargs)
+
+    def _train(self, counter: _native.WordCounter, model: Model) -> Any:
+        values, report = self._values, self._report()
+        self._words = counter.size()
+        made = _native.train_unigram(
+            counter,
+            model._core,
+            report,
+            values["vocab_size"],
+            values["n_sub_iterations"],
+            values["shrinking_factor"],
+            self._special_texts(),
+            "".join(values["initial_alphabet"]),
+            values["unk_token"],
+            values["max_piece_length"],
+            values["seed_size"],
+        )
+        report.close()
+        return made

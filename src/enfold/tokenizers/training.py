@@ -106,7 +106,10 @@ def finish(tokenizer: Tokenizer, trainer: Trainer, counter: _native.WordCounter)
     Nothing of the tokenizer changes unless all went well.
     """
     model = tokenizer.model
-    core = trainer._train(counter, model)
+    try:
+        core = trainer._train(counter, model)
+    except (ValueError, OverflowError) as error:
+        raise TrainingError(str(error)) from None
     # The model stays the same object: whoever holds it sees the new vocabulary.
     model._core = core
     _changes[0] += 1
