@@ -6,6 +6,7 @@ import json
 import pickle
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def naive_merges(words: Counter[str], size: int) -> list[tuple[str, str]]:
     while len(ids) < size:
         pairs: Counter[tuple[str, str]] = Counter()
         for word, parts in split.items():
-            for pair in zip(parts, parts[1:], strict=False):
+            for pair in pairwise(parts):
                 pairs[pair] += words[word]
         if not pairs:
             break
@@ -132,7 +133,7 @@ def test_a_failed_training_leaves_the_tokenizer_as_it_was(tmp_path: Path) -> Non
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9 au lait")
     with pytest.raises(TrainingError, match=r"latin.txt is not UTF-8: byte 0xe9 at offset 3"):
         tokenizer.train([tmp_path / "latin.txt"], trainers.BpeTrainer(**QUIET))
-    with pytest.raises(TrainingError, match="WordPieceTrainer can only train a WordPiece.*use BpeTrainer"):
+    with pytest.raises(TrainingError, match=r"WordPieceTrainer can only train a WordPiece.*use BpeTrainer"):
         tokenizer.train_from_iterator(["a"], trainers.WordPieceTrainer(**QUIET))
     assert tokenizer.to_str() == before and tokenizer.model is model
 
