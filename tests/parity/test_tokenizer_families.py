@@ -184,7 +184,7 @@ NOT_4 = {
     "Blenderbot": ("pairs", "added"),
     "SpeechT5": ("decode",),  # the space after an unknown piece
     # its constructor forgets to make languages special; published checkpoints list them
-    "M2M100": ("decode", "decode skip", "special ids"),
+    "M2M100": ("decode", "decode skip", "special ids", "sizes"),
     "Deberta": ("batch", "offsets", "decode", "decode skip", "tokens", "pairs", "padded"),
 }
 # what transformers 5 does otherwise: it lost token types, and counts the token between words as special
@@ -196,7 +196,7 @@ NOT_5: dict[str, tuple[str, ...]] = {
     "RemBert": ("token_type_ids", "names"),
     "Wav2Vec2CTC": ("special ids",),
     "DebertaV2": ("names",),
-    "M2M100": ("decode", "decode skip", "special ids"),
+    "M2M100": ("decode", "decode skip", "special ids", "sizes"),
 }
 GOLDEN = json.loads(Path(__file__).with_name("tokenizer_families_golden.json").read_text(encoding="utf-8"))
 

@@ -39,8 +39,8 @@ def tokenizer(folder: Path) -> Any:
 def test_loading_and_calling_is_quick_and_loads_neither_torch_nor_numpy(folder: Path) -> None:
     AutoTokenizer.from_pretrained(folder).save_pretrained(folder)
     script = (
-        "import sys, time\nbegin = time.perf_counter()\nfrom enfold.transformers import AutoTokenizer\n"
-        "made = AutoTokenizer.from_pretrained(sys.argv[1])\nspent = time.perf_counter() - begin\n"
+        "import sys, time\nbegin = time.process_time()\nfrom enfold.transformers import AutoTokenizer\n"
+        "made = AutoTokenizer.from_pretrained(sys.argv[1])\nspent = time.process_time() - begin\n"
         "made(['a b', 'c'], padding=True, truncation=True)\n"
         "made('a', return_offsets_mapping=True)\nmade.decode([5, 6])\n"
         "assert not {'torch', 'numpy', 'jinja2', 'yaml', 'pyarrow'} & set(sys.modules)\nprint(spent)\n"

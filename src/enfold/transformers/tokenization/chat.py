@@ -2,66 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import json
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from enfold.errors import EnfoldError, nearest
+from enfold.transformers.tokenization.sandbox import ChatTemplateError, compiled
+from enfold.transformers.tokenization.tools import tool_schema
 
 __all__ = ["ChatTemplateError", "ChatTemplates", "render"]
-
-
-class ChatTemplateError(EnfoldError, ValueError):
-    """A chat template is missing, unknown, or refuses the conversation."""
-
-
-@functools.lru_cache(maxsize=32)
-def _compile(template: str) -> Any:
-    from jinja2 import TemplateError, nodes
-    from jinja2.ext import Extension, loopcontrols
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    class Generation(Extension):
-        """``{% generation %}…{% endgeneration %}`` marks what the assistant says; the marks are not printed."""
-
-        tags = {"generation"}
-
-        def parse(self, parser: Any) -> Any:
-            line = next(parser.stream).lineno
-            body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
-            call = self.call_method("_mark", [nodes.ContextReference()])
-            return nodes.CallBlock(call, [], [], body).set_lineno(line)
-
-        def _mark(self, context: Any, caller: Callable[[], str]) -> str:
-            text = caller()
-            marks = context.get("_generated")
-            if marks is not None:
-                # What is outside is known only when all is rendered: brackets that no text holds keep the place.
-                marks.append(text)
-                return f"\x00\x01{text}\x00\x02"
-            return text
-
-    def raise_exception(message: str) -> None:
-        raise TemplateError(message)
-
-    def tojson(
-        value: Any,
-        ensure_ascii: bool = False,
-        indent: int | None = None,
-        separators: tuple[str, str] | None = None,
-        sort_keys: bool = False,
-    ) -> str:
-        return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
-
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols]
-    )
-    environment.filters["tojson"] = tojson
-    environment.globals["raise_exception"] = raise_exception
-    environment.globals["strftime_now"] = lambda pattern: datetime.now().strftime(pattern)
-    return environment.from_string(template)
 
 
 def render(
@@ -79,7 +26,7 @@ def render(
         The text, and the (start, end) characters that the assistant generates.
 
     Raises:
-        ChatTemplateError: the template is malformed, or it refuses the conversation.
+        ChatTemplateError: the template is malformed, refuses the conversation, or has no end.
 
     Example:
         >>> render("{% for m in messages %}{{ m.role }}:{{ m.content }}{% endfor %}", [{"role": "me", "content": "Hi"}])
@@ -88,9 +35,11 @@ def render(
     from jinja2 import TemplateError
 
     try:
-        text = _compile(template).render(messages=messages, _generated=[] if mark else None, **values)
+        text = compiled(template).render(messages=messages, _steps=[0], _generated=True if mark else None, **values)
     except TemplateError as error:
         raise ChatTemplateError(str(error)) from error
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError) as error:
+        raise ChatTemplateError(f"the chat template fails on this conversation: {error}") from error
     if not mark:
         return text, []
     spans, plain, at = [], "", 0
@@ -197,7 +146,7 @@ class ChatTemplates:
         first = conversation[0] if len(conversation) else None
         batched = isinstance(first, list | tuple) or hasattr(first, "messages")
         rows = [getattr(row, "messages", row) for row in conversation] if batched else [conversation]
-        schemas = None if tools is None else [_schema(tool) for tool in tools]
+        schemas = None if tools is None else [tool_schema(tool) for tool in tools]
         values = {**self.special_tokens_map, **kwargs}
         texts, spans = [], []
         for messages in rows:
@@ -257,97 +206,3 @@ def _cut_after(text: str, content: str) -> str:
     after = place + len(stripped)
     tail = content[len(content.rstrip()) :]
     return text[:after] + tail if tail and text[after:].startswith(tail) else text[:after]
-
-
-# --- tools
-
-_JSON_TYPES = {
-    "str": "string",
-    "int": "integer",
-    "float": "number",
-    "bool": "boolean",
-    "list": "array",
-    "dict": "object",
-}
-
-
-def _schema(tool: Any) -> Any:
-    """Return a tool's JSON schema: as given, or from a function's signature and its docstring's ``Args:``."""
-    if isinstance(tool, Mapping):
-        return tool
-    if not callable(tool):
-        raise ChatTemplateError(f"a tool is a function or a JSON schema, not {type(tool).__name__}")
-    import inspect
-    import typing
-
-    described, arguments, returns = _read_docstring(inspect.getdoc(tool) or "")
-    if not described:
-        raise ChatTemplateError(f"the tool {tool.__name__!r} needs a docstring that says what it does")
-    hints = typing.get_type_hints(tool)
-    properties: dict[str, Any] = {}
-    required = []
-    for name, parameter in inspect.signature(tool).parameters.items():
-        if name not in hints or name not in arguments:
-            known = nearest(name, arguments)
-            raise ChatTemplateError(
-                f"the tool {tool.__name__!r} needs a type and a line under Args: for {name!r}{known}"
-            )
-        properties[name] = {**_type_schema(hints[name]), "description": arguments[name]}
-        if parameter.default is inspect.Parameter.empty:
-            required.append(name)
-    parameters: dict[str, Any] = {"type": "object", "properties": properties}
-    if required:
-        parameters["required"] = required
-    function: dict[str, Any] = {"name": tool.__name__, "description": described, "parameters": parameters}
-    if "return" in hints:
-        function["return"] = {**_type_schema(hints["return"]), **({"description": returns} if returns else {})}
-    return {"type": "function", "function": function}
-
-
-def _type_schema(hint: Any) -> dict[str, Any]:
-    import types
-    import typing
-
-    origin, inner = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        members = [_type_schema(member) for member in inner if member is not type(None)]
-        plain = all(set(member) == {"type"} for member in members)
-        if len(members) == 1:
-            made = members[0]
-        elif plain:
-            made = {"type": sorted(member["type"] for member in members)}
-        else:
-            made = {"anyOf": members}
-        return {**made, "nullable": True} if type(None) in inner else made
-    if origin is typing.Literal:
-        return {**_type_schema(type(inner[0])), "enum": list(inner)}
-    if origin in (list, tuple) or hint in (list, tuple):
-        return {"type": "array", **({"items": _type_schema(inner[0])} if inner else {})}
-    if origin is dict and len(inner) == 2:
-        return {"type": "object", "additionalProperties": _type_schema(inner[1])}
-    if hint is type(None):
-        return {"type": "null"}
-    name = getattr(hint, "__name__", str(hint))
-    return {"type": _JSON_TYPES[name]} if name in _JSON_TYPES else {}
-
-
-def _read_docstring(text: str) -> tuple[str, dict[str, str], str]:
-    """Return what a docstring in Google's style says of the function, of each argument, and of the result."""
-    part = ""
-    lines: dict[str, list[str]] = {"": [], "Args": [], "Returns": []}
-    for line in text.splitlines():
-        head = line.strip().rstrip(":")
-        if line.strip().endswith(":") and not line.startswith(" ") and head in ("Args", "Returns", "Raises", "Example"):
-            part = head
-        else:
-            lines.setdefault(part, []).append(line)
-    arguments: dict[str, str] = {}
-    name = ""
-    for line in lines["Args"]:
-        begin, colon, rest = line.strip().partition(":")
-        word = begin.split("(")[0].strip()
-        if colon and word.isidentifier():
-            name, arguments[word] = word, rest.strip()
-        elif name and line.strip():
-            arguments[name] += " " + line.strip()
-    return "\n".join(lines[""]).strip(), arguments, " ".join(line.strip() for line in lines["Returns"]).strip()

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from enfold.tokenizers import AddedToken
 from enfold.transformers.tokenization.base import PreTrainedTokenizerBase
+from enfold.transformers.tokenization.training import Training
 
 __all__ = ["PreTrainedTokenizerFast", "TokenizersBackend", "mask"]
 
@@ -15,7 +16,7 @@ def mask(content: str) -> AddedToken:
     return AddedToken(content, lstrip=True, special=True)
 
 
-class PreTrainedTokenizerFast(PreTrainedTokenizerBase):
+class PreTrainedTokenizerFast(Training, PreTrainedTokenizerBase):
     """A tokenizer of no named family: everything is in its tokenizer.json.
 
     A family is a subclass that says, in class attributes, which files it is built from, its special tokens, and the

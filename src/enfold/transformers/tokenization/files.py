@@ -19,6 +19,7 @@ TOKENIZER = "tokenizer.json"
 SPECIAL = "special_tokens_map.json"
 ADDED = "added_tokens.json"
 TEMPLATE = "chat_template.jinja"
+TEMPLATES = "additional_chat_templates"
 _FIELDS = ("content", "lstrip", "normalized", "rstrip", "single_word", "special")
 # Recorded in configurations by other programs, without meaning for a tokenizer.
 _NOTES = (
@@ -61,6 +62,24 @@ class Source:
             return None
         with open(path, encoding="utf-8") as file:
             return json.load(file)
+
+    def named_templates(self) -> dict[str, str]:
+        """Return name → template for the files of the folder additional_chat_templates."""
+        found: dict[str, str] = {}
+        root = os.path.join(self.name, self.where.get("subfolder") or "", TEMPLATES)
+        if os.path.isdir(root):
+            names = sorted(name for name in os.listdir(root) if name.endswith(".jinja"))
+        elif os.path.isdir(self.name):
+            names = []
+        else:
+            # a repository cannot be listed offline: the two names that checkpoints use are asked for
+            names = ["tool_use.jinja", "rag.jinja"] if self.find(TEMPLATE) is not None else []
+        for name in names:
+            path = self.find(f"{TEMPLATES}/{name}")
+            if path is not None:
+                with open(path, encoding="utf-8") as file:
+                    found[name.removesuffix(".jinja")] = file.read()
+        return found
 
     def config(self) -> dict[str, Any]:
         """Return the tokenizer's configuration."""
@@ -114,6 +133,11 @@ def load(cls: Any, name: str | os.PathLike[str], inputs: tuple[Any, ...], kwargs
     if template is not None:
         with open(template, encoding="utf-8") as file:
             settings["chat_template"] = file.read()
+    more = source.named_templates()
+    if more:
+        own = as_templates(settings.get("chat_template"))
+        named = own if isinstance(own, dict) else {} if own is None else {"default": own}
+        settings["chat_template"] = {**named, **more}
     settings.update(overrides)
     settings["name_or_path"] = source.name
     found = source.find(TOKENIZER) if "tokenizer_file" in cls.vocab_files_names else None

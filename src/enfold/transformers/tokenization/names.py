@@ -65,6 +65,7 @@ CLASSES: dict[str, tuple[str, ...]] = {
     "translation": ("MBart50Tokenizer", "MBartTokenizer", "NllbTokenizer", "PLBartTokenizer"),
     "two_files": ("M2M100Tokenizer", "MarianTokenizer", "SpeechT5Tokenizer"),
     "ctc": ("Wav2Vec2CTCTokenizer", "Wav2Vec2CTCTokenizerOutput"),
+    "tools": ("get_json_schema",),
     "python": ("PreTrainedTokenizer", "PythonBackend"),
     "whisper": ("WhisperTokenizer",),
 }

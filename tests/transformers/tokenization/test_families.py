@@ -1,0 +1,229 @@
+"""Families: language marks, prefixes, frames to words, tokenizers of users, training, ids to inputs."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from enfold.transformers import (
+    AutoTokenizer,
+    BertTokenizer,
+    GPT2Tokenizer,
+    NllbTokenizer,
+    PreTrainedTokenizer,
+    PreTrainedTokenizerFast,
+    RobertaTokenizer,
+    Wav2Vec2CTCTokenizer,
+    WhisperTokenizer,
+)
+from enfold.transformers.tokenization.chat import ChatTemplateError, render
+from enfold.transformers.tokenization.names import homes
+from enfold.transformers.tokenization.recordings import join_windows
+from enfold.transformers.tokenization.transcripts import EnglishTextNormalizer
+
+LETTERS = {chr(97 + number): number for number in range(26)}
+
+
+class Letters(PreTrainedTokenizer):
+    """A user's tokenizer."""
+
+    vocab_files_names = {"letters_file": "letters.txt"}
+    needed_files = ("letters_file",)
+
+    def __init__(self, letters_file: str, **kwargs: Any) -> None:
+        self.decoder = dict(enumerate(Path(letters_file).read_text().split()))
+        self.encoder = {letter: id for id, letter in self.decoder.items()}
+        super().__init__(**kwargs)
+
+    @property
+    def vocab_size(self) -> int:
+        return len(self.encoder)
+
+    def get_vocab(self) -> dict[str, int]:
+        return {**self.encoder, **self.added_tokens_encoder}
+
+    def _tokenize(self, text: str, **kwargs: Any) -> list[str]:
+        return [letter for letter in text if letter != " "]
+
+    def _convert_token_to_id(self, token: str) -> int | None:
+        return self.encoder.get(token)
+
+    def _convert_id_to_token(self, index: int) -> str | None:
+        return self.decoder.get(index)
+
+    def build_inputs_with_special_tokens(self, token_ids_0: Any, token_ids_1: Any = None) -> list[int]:
+        return [self.bos_token_id, *token_ids_0, *(token_ids_1 or [])]
+
+    def save_vocabulary(self, save_directory: str, filename_prefix: str | None = None) -> tuple[str, ...]:
+        path = Path(save_directory) / "letters.txt"
+        path.write_text(" ".join(self.encoder))
+        return (str(path),)
+
+
+@pytest.fixture
+def letters(tmp_path: Path) -> Any:
+    (tmp_path / "letters.txt").write_text(" ".join(LETTERS))
+    return Letters(str(tmp_path / "letters.txt"), bos_token="<s>", pad_token="<pad>", unk_token="<unk>")
+
+
+def test_a_tokenizer_written_in_python_pads_cuts_and_decodes(letters: Any) -> None:
+    batch = letters(["ab<s>c", "abcd"], padding=True, return_tensors="np")
+    assert batch["input_ids"].tolist() == [[26, 0, 1, 26, 2], [26, 0, 1, 2, 3]]
+    cut = letters("abcdef", truncation=True, max_length=4, return_overflowing_tokens=True)
+    assert cut["input_ids"] == [26, 0, 1, 2] and cut["overflowing_tokens"] == [3, 4, 5]
+    assert not letters.is_fast and letters.decode([0, 1, 26], skip_special_tokens=True) == "a b"
+    assert letters("é")["input_ids"] == [26, letters.unk_token_id]
+    with pytest.raises(NotImplementedError, match="offsets"):
+        letters("a", return_offsets_mapping=True)
+
+
+def test_a_tokenizer_written_in_python_is_copied_and_saved(letters: Any, tmp_path: Path) -> None:
+    letters.add_tokens(["new"])
+    for made in (copy.deepcopy(letters), pickle.loads(pickle.dumps(letters))):
+        assert made("a new b")["input_ids"] == letters("a new b")["input_ids"]
+        made.add_tokens(["other"])
+        assert len(made) == len(letters) + 1
+    letters.save_pretrained(tmp_path / "saved")
+    assert not (tmp_path / "saved" / "tokenizer.json").exists()
+    again = Letters.from_pretrained(tmp_path / "saved")
+    assert again("a new b")["input_ids"] == letters("a new b")["input_ids"]
+
+
+def test_every_named_class_can_be_reached() -> None:
+    from enfold import transformers
+
+    for name in homes():
+        assert getattr(transformers, name) is not None
+
+
+def test_ids_become_inputs_as_texts_do() -> None:
+    tokenizer = BertTokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *LETTERS])
+    plain = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("a b c", "d e")]
+    for options in ({}, {"truncation": True, "max_length": 6}, {"truncation": "only_first", "max_length": 6}):
+        made = tokenizer.prepare_for_model(*plain, **options)
+        assert dict(made) == dict(tokenizer("a b c", "d e", **options))
+    assert tokenizer.get_special_tokens_mask(*plain) == [1, 0, 0, 0, 1, 0, 0, 1]
+    assert tokenizer.get_special_tokens_mask([2, 5, 3], already_has_special_tokens=True) == [1, 0, 1]
+    with pytest.raises(ValueError, match="only_first"):
+        tokenizer.prepare_for_model(*plain, truncation=True, max_length=4, return_overflowing_tokens=True)
+
+
+def test_roberta_separates_pairs_with_two_tokens_of_type_zero() -> None:
+    tokenizer = RobertaTokenizer({"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "a": 4, "b": 5, "<mask>": 6}, [])
+    assert tokenizer("a", "b")["input_ids"] == [0, 4, 2, 2, 5, 2]
+    assert tokenizer.build_inputs_with_special_tokens([4], [5]) == [0, 4, 2, 2, 5, 2]
+    assert tokenizer.create_token_type_ids_from_sequences([4], [5]) == [0] * 6
+    assert tokenizer("a <mask>")["input_ids"] == [0, 4, 6, 2]
+
+
+def test_languages_mark_source_and_target() -> None:
+    pieces = [(piece, 0.0) for piece in ("<s>", "<pad>", "</s>", "<unk>", "▁a", "▁b")]
+    tokenizer = NllbTokenizer(pieces, src_lang="fra_Latn", tgt_lang="deu_Latn")
+    french, german = tokenizer.convert_tokens_to_ids(["fra_Latn", "deu_Latn"])
+    batch = tokenizer("a", text_target="b")
+    assert batch["input_ids"] == [french, 4, 2] and batch["labels"] == [german, 5, 2]
+    assert tokenizer("a")["input_ids"] == [french, 4, 2]
+    tokenizer.src_lang = "eng_Latn"
+    assert tokenizer("a")["input_ids"][0] == tokenizer.convert_tokens_to_ids("eng_Latn")
+    with pytest.raises(ValueError, match="fra_Latn"):
+        tokenizer.src_lang = "fra_Latin"
+    assert tokenizer.src_lang == "eng_Latn"
+
+
+@pytest.fixture
+def whisper() -> Any:
+    from enfold.transformers.tokenization.whisper import LANGUAGES
+
+    special = ["endoftext", "startoftranscript", *LANGUAGES, "translate", "transcribe", "startoflm", "startofprev"]
+    words = [*LETTERS, "Ġ", *(f"<|{name}|>" for name in [*special, "nospeech", "notimestamps"])]
+    extra = [f"<|{name}|>" for name in [*special[1:], "nospeech", "notimestamps"]]
+    made = WhisperTokenizer({word: id for id, word in enumerate(words)}, [], additional_special_tokens=extra)
+    made.add_tokens([f"<|{step * 0.02:.2f}|>" for step in range(1501)])
+    return made
+
+
+def test_whispers_prefix_names_language_and_task(whisper: Any) -> None:
+    whisper.set_prefix_tokens(language="French", task="transcribe")
+    assert whisper("a").tokens()[:4] == ["<|startoftranscript|>", "<|fr|>", "<|transcribe|>", "<|notimestamps|>"]
+    assert whisper.get_decoder_prompt_ids(language="de")[0] == (1, whisper.convert_tokens_to_ids("<|de|>"))
+    with pytest.raises(ValueError, match="french"):
+        whisper.set_prefix_tokens(language="frensh")
+    assert whisper("a").tokens()[1] == "<|de|>"
+
+
+def test_whispers_times_are_kept_or_dropped(whisper: Any) -> None:
+    ids = whisper.convert_tokens_to_ids(["<|0.00|>", "a", "b", "<|1.00|>", "<|1.00|>", "c", "<|2.50|>"])
+    assert whisper.decode(ids) == "abc"
+    assert whisper.decode(ids, decode_with_timestamps=True) == "<|0.00|>ab<|1.00|><|1.00|>c<|2.50|>"
+    found = whisper.decode(ids, output_offsets=True)["offsets"]
+    assert [(part["text"], part["timestamp"]) for part in found] == [("ab", (0.0, 1.0)), ("c", (1.0, 2.5))]
+
+
+def test_windows_are_joined_where_they_agree() -> None:
+    assert join_windows([[1, 2, 3, 4, 5], [4, 5, 6, 7]])[0] == [1, 2, 3, 4, 5, 6, 7]
+    assert join_windows([[1, 2], [3, 4]])[0] == [1, 2, 3, 4]
+
+
+def test_transcripts_are_normalized_for_comparison() -> None:
+    clean = EnglishTextNormalizer({"colour": "color"})
+    assert clean("Dr. Who's colour, um, isn't [noise] Red!") == "doctor who is color is not red"
+    assert clean("twenty five dollars and two and a half percent") == "$25 and 2.5%"
+
+
+def test_frames_become_letters_words_and_their_places(tmp_path: Path) -> None:
+    tokens = ["<pad>", "<s>", "</s>", "<unk>", "|", "A", "B", "L"]
+    (tmp_path / "vocab.json").write_text(json.dumps({token: id for id, token in enumerate(tokens)}))
+    tokenizer = Wav2Vec2CTCTokenizer.from_pretrained(tmp_path)
+    frames = [0, 5, 5, 7, 0, 7, 4, 4, 6, 0]
+    assert tokenizer.decode(frames) == "ALL B"
+    found = tokenizer.decode(frames, output_word_offsets=True)
+    assert found.word_offsets == [
+        {"word": "ALL", "start_offset": 1, "end_offset": 6},
+        {"word": "B", "start_offset": 8, "end_offset": 9},
+    ]
+    assert tokenizer.batch_decode([frames, [5]]) == ["ALL B", "A"]
+    assert tokenizer("AB L")["input_ids"] == [5, 6, 4, 7]
+
+
+def test_a_new_vocabulary_is_learnt() -> None:
+    old = GPT2Tokenizer({**LETTERS, "Ġ": 26, "<|endoftext|>": 27}, [], model_max_length=9)
+    new = old.train_new_from_iterator(["low lower lowest"] * 9, 270, new_special_tokens=["<x>"])
+    assert type(new) is GPT2Tokenizer and new.model_max_length == 9
+    assert new.tokenize("slow<x>") == ["s", "low", "<x>"] and "<x>" in new.all_special_tokens
+    assert new.eos_token_id == new.convert_tokens_to_ids("<|endoftext|>")
+    assert old.tokenize("low") == ["l", "o", "w"]
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+        "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}",
+        "{% set ns = namespace(s='aaaaaaaa') %}{% for i in range(90) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}",
+        "{{ 'a' * 10 ** 10 }}",
+        "{{ 9 ** (9 ** 9) }}",
+        "{{ '{:>9999999999}'.format(1) }}",
+        "{{ 'a' | center(10 ** 10) }}",
+        "{{ ('a' * 100000).replace('a', 'b' * 100000) }}",
+    ],
+)
+def test_templates_have_an_end(template: str) -> None:
+    with pytest.raises(ChatTemplateError):
+        render(template, [])
+
+
+def test_named_templates_lie_in_a_folder_of_their_own(tmp_path: Path) -> None:
+    from enfold.tokenizers import Tokenizer, models
+
+    core = Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))
+    PreTrainedTokenizerFast(tokenizer_object=core, chat_template="plain").save_pretrained(tmp_path)
+    (tmp_path / "additional_chat_templates").mkdir()
+    (tmp_path / "additional_chat_templates" / "tool_use.jinja").write_text("tools")
+    made = AutoTokenizer.from_pretrained(tmp_path)
+    assert made.chat_template == {"default": "plain", "tool_use": "tools"}
+    assert made.apply_chat_template([], tools=[{"name": "x"}], tokenize=False) == "tools"
