@@ -169,6 +169,31 @@ def emit_mapping(name: str, table: dict[int, str]) -> None:
     emit(f"{name}Pool", "uint32_t", pool)
 
 
+def scripts() -> list[tuple[int, int]]:
+    """The scripts of UnicodeScripts as (first code point, number) of each run; 0 is one that goes with every other.
+
+    Two characters have the same script when the pre-tokenizer leaves them together, and one has script 0 when nothing
+    is left of it alone. What the peer counts as Han (kana, the prolonged sound mark) has one number here too.
+    """
+    split = pre_tokenizers.UnicodeScripts()
+    bound = [code for code in SCALARS if split.pre_tokenize_str(chr(code))]
+    numbers: dict[int, int] = {}
+    firsts: list[str] = []  # one character of each script
+    for _, (begin, end) in split.pre_tokenize_str("".join(map(chr, bound))):
+        char = chr(bound[begin])
+        same = [n for n, first in enumerate(firsts) if len(split.pre_tokenize_str(first + char)) == 1]
+        if not same:
+            firsts.append(char)
+        number = same[0] + 1 if same else len(firsts)
+        numbers.update((code, number) for code in bound[begin:end])
+    runs: list[tuple[int, int]] = []
+    for code in range(0x110000):
+        number = numbers.get(code, 0)
+        if not runs or runs[-1][1] != number:
+            runs.append((code, number))
+    return runs
+
+
 def main() -> None:
     print("// Written by make_tables.py. Do not edit.")
     for bit, name in enumerate(FLAGS):
@@ -185,6 +210,9 @@ def main() -> None:
     classes = combining()
     emit("classFrom", "uint32_t", sorted(classes))
     emit("classValue", "uint8_t", [classes[code] for code in sorted(classes)])
+    runs = scripts()
+    emit("scriptFrom", "uint32_t", [code for code, _ in runs])
+    emit("scriptNumber", "uint8_t", [number for _, number in runs])
     pairs = compositions(decomposed)
     emit("pairFirst", "uint32_t", [first for first, _, _ in pairs])
     emit("pairSecond", "uint32_t", [second for _, second, _ in pairs])

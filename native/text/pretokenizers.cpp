@@ -210,6 +210,25 @@ struct WhitespaceSplit final : PreTokenizer {
   bool drops_blanks() const override { return true; }
 };
 
+// Cuts where the script changes. What has no script of its own, the blank above all, stays with what stands before it;
+// as in the peer, such characters are dropped at the very beginning.
+struct ScriptSplit final : PreTokenizer {
+  void run(std::vector<Split>& splits, bool) const override {
+    resplit(splits, [](Text& text, std::vector<Range>& ranges) {
+      int last = 0;
+      for (size_t at = 0; at < text.bytes.size();) {
+        size_t from = at;
+        int script = script_of(utf8_next(text.bytes, at));
+        if (script && script != last) {
+          if (!ranges.empty()) ranges.back().end = from;
+          ranges.push_back({from, text.bytes.size(), false});
+          last = script;
+        }
+      }
+    });
+  }
+};
+
 struct FixedLengthSplit final : PreTokenizer {
   size_t length = 5;
   void run(std::vector<Split>& splits, bool) const override {
@@ -351,7 +370,7 @@ PreTokenizerPtr make_pre_tokenizer(const Json& spec) {
   if (type == "Split") return make_split(spec);
   if (type == "Metaspace") {
     auto made = std::make_shared<MetaspacePreTokenizer>();
-    made->replacement = spec["replacement"].string("\u2581");
+    made->replacement = spec["replacement"].string(spec["str_rep"].string("\u2581"));
     std::string scheme = spec["prepend_scheme"].string(spec["add_prefix_space"].boolean(true) ? "always" : "never");
     if (scheme != "always" && scheme != "first" && scheme != "never")
       throw std::invalid_argument("unknown prepend_scheme \"" + scheme + "\"; expected always, first or never");
@@ -365,10 +384,11 @@ PreTokenizerPtr make_pre_tokenizer(const Json& spec) {
     made->behavior = Behavior::Removed;
     return made;
   }
+  if (type == "UnicodeScripts") return std::make_shared<ScriptSplit>();
   if (type == "FixedLength") {
     auto made = std::make_shared<FixedLengthSplit>();
     made->length = size_t(spec["length"].integer(5));
-    if (made->length == 0) throw std::invalid_argument("FixedLength: length must be at least 1");
+    if (spec["length"].integer(5) < 1) throw std::invalid_argument("FixedLength: length must be at least 1");
     return made;
   }
   if (type == "Custom" && CustomParts::known) return CustomParts::known->pre_tokenizer(spec["handle"].integer(0));

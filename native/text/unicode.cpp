@@ -97,6 +97,11 @@ void recompose(std::vector<Change>& chars) {
 
 }  // namespace
 
+uint8_t script_of(char32_t code) {
+  const uint32_t* after = std::upper_bound(std::begin(scriptFrom), std::end(scriptFrom), uint32_t(code));
+  return scriptNumber[after - std::begin(scriptFrom) - 1];
+}
+
 void lower(char32_t code, std::vector<Change>& out) {
   if (code < 0x80) return out.push_back({code >= 'A' && code <= 'Z' ? code + 32 : code, 0});
   size_t at = find(lowerFrom, code);

@@ -15,6 +15,9 @@ inline uint16_t char_flags(char32_t code) {
 inline bool is_white(char32_t code) { return char_flags(code) & kWhite; }
 inline bool is_punct(char32_t code) { return char_flags(code) & kPunct; }
 
+// The number of the character's script for UnicodeScripts; 0 goes with every other.
+uint8_t script_of(char32_t code);
+
 // The ideograph blocks that BERT's basic tokenizer sets apart.
 inline bool is_ideograph(char32_t c) {
   return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3400 && c <= 0x4DBF) || (c >= 0x20000 && c <= 0x2A6DF) ||

@@ -121,7 +121,8 @@ std::bitset<256> CharSet::first_bytes() const {
     utf8_put(range.first, bytes);
     unsigned first = (unsigned char)bytes[0];
     utf8_put(range.last, bytes);
-    for (unsigned byte = first; byte <= (unsigned char)bytes[0]; ++byte) made.set(byte);
+    for (unsigned byte = first; byte <= (unsigned char)bytes[0]; ++byte)
+      if (byte < 0x80 || byte >= 0xC2) made.set(byte);  // the others begin no character
   }
   return made;
 }

@@ -29,6 +29,14 @@ constexpr size_t kMostMemo = size_t(1) << 23;        // words of 64 bits: 64 MiB
 constexpr uint64_t kFreeSteps = 30'000'000, kStepsPerByte = 200;
 constexpr uint64_t kEasy = 2'000, kEasyPerByte = 8;  // steps before failures are remembered
 
+// The pattern as an error shows it.
+std::string shown(const std::string& pattern) {
+  size_t end = 200;
+  if (pattern.size() <= end) return pattern;
+  while (end > 0 && (pattern[end] & 0xC0) == 0x80) --end;
+  return pattern.substr(0, end) + "\u2026";
+}
+
 size_t back_one(std::string_view text, size_t at) {
   do --at;
   while (at > 0 && (text[at] & 0xC0) == 0x80);
@@ -60,7 +68,7 @@ struct Workspace {
     stack[height++] = entry;
   }
   void grow(const std::string& pattern) {
-    if (stack.size() >= kMostEntries) throw TooHard("the regular expression " + pattern + " needs too much memory for this text");
+    if (stack.size() >= kMostEntries) throw TooHard("the regular expression " + shown(pattern) + " needs too much memory for this text");
     stack.resize(std::max<size_t>(256, stack.size() * 2));
   }
   // From here on places that failed are remembered, if that is sound and the table not too large.
@@ -89,7 +97,7 @@ Regex::Regex(std::string_view pattern) : pattern_(pattern), program_(std::make_s
 
 Matches::Matches(const Regex& regex, std::string_view text)
     : program_(regex.program()), pattern_(regex.pattern()), text_(text), work_(spare ? std::move(spare) : std::make_unique<Workspace>()) {
-  if (text.size() >= UINT32_MAX) throw TooHard("a text of 4 GiB or more cannot be matched with " + pattern_);
+  if (text.size() >= UINT32_MAX) throw TooHard("a text of 4 GiB or more cannot be matched with " + shown(pattern_));
   work_->registers.assign(program_.registers, kNone);
   work_->steps = 0;
   work_->limit = kFreeSteps + kStepsPerByte * text.size();
@@ -359,7 +367,7 @@ bool Matches::match_at(size_t start, size_t from, Match& match) {
     while (!found) {
       if (work.height == 0) return false;
       if (++work.steps > work.limit)
-        throw TooHard("the regular expression " + pattern_ + " takes too many steps on this text; make its repeats possessive or its branches distinct");
+        throw TooHard("the regular expression " + shown(pattern_) + " takes too many steps on this text; make its repeats possessive or its branches distinct");
       Entry& entry = work.stack[work.height - 1];
       switch (entry.what) {
         case Entry::Choice:

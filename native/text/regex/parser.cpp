@@ -15,6 +15,13 @@ constexpr uint32_t kWrittenOut = 512;      // instructions that a counted repeat
 constexpr uint32_t kHuge = 1u << 30;      // "at least so many" in the saturating sums
 
 uint32_t sum(uint32_t a, uint32_t b) { return std::min(kHuge, a + b); }
+// A word as its characters compare when case is ignored.
+std::u32string keyed(std::u32string_view word) {
+  std::u32string made;
+  for (char32_t code : word) made.push_back(case_key(code));
+  return made;
+}
+
 uint32_t product(uint32_t a, uint32_t b) { return uint32_t(std::min<uint64_t>(kHuge, uint64_t(a) * b)); }
 
 struct Options {
@@ -240,7 +247,58 @@ uint32_t Parser::join(Kind kind, std::vector<uint32_t> children) {
   return add(std::move(node));
 }
 
-uint32_t Parser::concatenation(std::vector<uint32_t> items) { return join(Kind::Concat, std::move(items)); }
+// Where case is ignored, some characters equal several: ß and ss, ﬆ and st. Such a character, and such a sequence, becomes
+// a choice among all that equal it.
+uint32_t Parser::concatenation(std::vector<uint32_t> items) {
+  std::vector<uint32_t> made;
+  std::u32string keys;  // of the characters for which case is ignored; 0 for all other items
+  bool any = false;
+  for (uint32_t item : items) {
+    const Node& node = tree_.nodes[item];
+    bool folds = node.fold && (node.kind == Kind::Char || (node.kind == Kind::Set && node.value < tree_.sets.size()));
+    char32_t one = !folds ? 0 : node.kind == Kind::Char ? node.value : tree_.sets[node.value].ranges()[0].first;
+    keys.push_back(folds ? case_key(one) : 0);
+    any = any || folds;
+  }
+  if (!any) return join(Kind::Concat, std::move(items));
+  Options before = options_;
+  options_.fold = true;
+  for (size_t i = 0; i < items.size();) {
+    if (!keys[i]) {
+      made.push_back(items[i++]);
+      continue;
+    }
+    // The longest sequence that has an equal here.
+    std::u32string_view folded;
+    for (const LongFolding& folding : long_foldings()) {
+      if (case_key(folding.code) == keys[i]) folded = folding.folded;
+      else if (folding.folded.size() > folded.size() && folding.folded.size() > 1 && std::u32string_view(keys).substr(i).starts_with(keyed(folding.folded)))
+        folded = folding.folded;
+    }
+    bool whole = !folded.empty() && std::u32string_view(keys).substr(i).starts_with(keyed(folded));
+    if (folded.empty()) {
+      made.push_back(items[i++]);
+      continue;
+    }
+    std::vector<uint32_t> ways;
+    std::vector<CodeRange> single;
+    for (const LongFolding& folding : long_foldings())
+      if (keyed(folding.folded) == keyed(folded)) single.push_back({folding.code, folding.code});
+    if (whole) {
+      ways.push_back(join(Kind::Concat, {items.begin() + i, items.begin() + i + folded.size()}));
+    } else {
+      single.push_back({keys[i], keys[i]});
+      ways.push_back(spelled(folded));
+    }
+    CharSet set(std::move(single));
+    set.close_over_case();
+    ways.push_back(set_node(std::move(set)));
+    made.push_back(join(Kind::Alternate, std::move(ways)));
+    i += whole ? folded.size() : 1;
+  }
+  options_ = before;
+  return join(Kind::Concat, std::move(made));
+}
 
 // One of several characters is a class: no choice to come back to.
 uint32_t Parser::alternation(std::vector<uint32_t> branches) {

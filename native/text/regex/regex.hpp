@@ -16,6 +16,11 @@ namespace enfold::regex {
 struct Program;
 struct Workspace;
 
+// A regular expression that cannot be compiled; the message names the place.
+struct SyntaxError : std::invalid_argument {
+  using std::invalid_argument::invalid_argument;
+};
+
 // A match that took more steps or memory than a text of its length is worth.
 struct TooHard : std::runtime_error {
   using std::runtime_error::runtime_error;

@@ -4,19 +4,14 @@
 
 #include <bitset>
 #include <cstdint>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "text/regex/charset.hpp"
+#include "text/regex/regex.hpp"
 
 namespace enfold::regex {
-
-// A regular expression that cannot be compiled; the message names the place.
-struct SyntaxError : std::invalid_argument {
-  using std::invalid_argument::invalid_argument;
-};
 
 inline constexpr uint32_t kNoLimit = UINT32_MAX;
 

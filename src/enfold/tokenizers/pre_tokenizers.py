@@ -29,6 +29,7 @@ __all__ = [
     "Punctuation",
     "Sequence",
     "Split",
+    "UnicodeScripts",
     "Whitespace",
     "WhitespaceSplit",
 ]
@@ -61,6 +62,62 @@ class _Behavior(Option):
 
     def __set__(self, instance: Component, value: Any) -> None:
         instance._set("behavior", _behavior(value))
+
+
+class _Pattern(Option):
+    """The pattern: a string or a Regex, as it was given."""
+
+    def __get__(self, instance: Component | None, owner: type) -> Any:
+        if instance is None:
+            return self
+        ((kind, text),) = instance._values["pattern"].items()
+        return Regex(text) if kind == "Regex" else text
+
+    def __set__(self, instance: Component, value: Any) -> None:
+        instance._set("pattern", pattern_spec(value))
+
+
+class _Character(Option):
+    """A setting that is one character."""
+
+    def __set__(self, instance: Component, value: Any) -> None:
+        instance._set(str(self.key), _one_character(value))
+
+
+class _Scheme(Option):
+    """Metaspace's prepend_scheme."""
+
+    def __set__(self, instance: Component, value: Any) -> None:
+        instance._set("prepend_scheme", _scheme(value))
+
+
+class _Length(Option):
+    """A number of characters, at least one."""
+
+    def __set__(self, instance: Component, value: Any) -> None:
+        instance._set(str(self.key), _length(value))
+
+
+def _one_character(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected a string of length 1, not {type(value).__name__}")
+    if len(value) != 1:
+        raise ValueError("expected a string of length 1")
+    return value
+
+
+def _scheme(value: Any) -> str:
+    if value not in ("first", "never", "always"):
+        raise ValueError(f"{value} is an unknown variant, should be one of ['first', 'never', 'always']")
+    return value
+
+
+def _length(value: Any) -> int:
+    if value < 0:
+        raise OverflowError("can't convert negative int to unsigned")
+    if value == 0:
+        raise ValueError("length must be at least 1")
+    return value
 
 
 class PreTokenizer(Component):
@@ -168,12 +225,10 @@ class CharDelimiterSplit(PreTokenizer):
     """
 
     _type = "CharDelimiterSplit"
-    delimiter = Option()
+    delimiter = _Character()
 
     def __init__(self, delimiter: str) -> None:
-        if len(delimiter) != 1:
-            raise ValueError("delimiter must be a single character")
-        self._init(delimiter=delimiter)
+        self._init(delimiter=_one_character(delimiter))
 
     def __getnewargs__(self) -> tuple[str]:
         return (" ",)
@@ -215,10 +270,10 @@ class FixedLength(PreTokenizer):
     """
 
     _type = "FixedLength"
-    length = Option()
+    length = _Length()
 
     def __init__(self, length: int = 5) -> None:
-        self._init(length=length)
+        self._init(length=_length(length))
 
 
 class Metaspace(PreTokenizer):
@@ -231,30 +286,36 @@ class Metaspace(PreTokenizer):
     """
 
     _type = "Metaspace"
-    replacement = Option()
-    prepend_scheme = Option()
+    replacement = _Character()
+    prepend_scheme = _Scheme()
     split = Option()
 
     def __init__(self, replacement: str = "▁", prepend_scheme: str = "always", split: bool = True) -> None:
-        if len(replacement) != 1:
-            raise ValueError("expected a string of length 1 for `replacement`")
-        if prepend_scheme not in ("always", "first", "never"):
-            raise ValueError(f"{prepend_scheme} is an unknown variant, should be one of ['first', 'never', 'always']")
-        self._init(replacement=replacement, prepend_scheme=prepend_scheme, split=split)
+        self._init(replacement=_one_character(replacement), prepend_scheme=_scheme(prepend_scheme), split=split)
+
+    @classmethod
+    def _restore(cls, spec: dict[str, Any]) -> Metaspace:
+        # Files of older versions say add_prefix_space, and repeat the mark as str_rep.
+        scheme = "always" if spec.get("add_prefix_space", True) else "never"
+        mark = spec.get("replacement", spec.get("str_rep", "▁"))
+        return cls(mark, spec.get("prepend_scheme", scheme), spec.get("split", True))
 
 
 class Split(PreTokenizer):
-    """Cuts at a pattern.
+    r"""Cuts at a pattern.
 
     Args:
         pattern: a string, taken literally, or a Regex.
         behavior: what becomes of the matches: removed, isolated, merged_with_previous, merged_with_next, contiguous.
         invert: take what lies between the matches for the matches.
 
+    Example:
+        >>> Split(Regex(r"\d+"), "isolated").pre_tokenize_str("room 101b")
+        [('room ', (0, 5)), ('101', (5, 8)), ('b', (8, 9))]
     """
 
     _type = "Split"
-    pattern = Option()
+    pattern = _Pattern()
     behavior = _Behavior()
     invert = Option()
 
@@ -263,6 +324,20 @@ class Split(PreTokenizer):
 
     def __getnewargs__(self) -> tuple[str, str]:
         return (" ", "removed")
+
+
+class UnicodeScripts(PreTokenizer):
+    """Cuts where the script changes; Hiragana and Katakana count as Han, blanks stay with what stands before them.
+
+    Example:
+        >>> UnicodeScripts().pre_tokenize_str("Apples are りんご")
+        [('Apples are ', (0, 11)), ('りんご', (11, 14))]
+    """
+
+    _type = "UnicodeScripts"
+
+    def __init__(self) -> None:
+        self._init()
 
 
 class Sequence(PreTokenizer):
