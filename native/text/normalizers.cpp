@@ -46,17 +46,20 @@ void to_form(Form form, Text& text) {
 struct FormNormalizer final : Normalizer {
   Form form;
   explicit FormNormalizer(Form form) : form(form) {}
+  bool cuts_at_blanks() const override { return true; }
   void run(Text& text) const override { to_form(form, text); }
   bool keeps_blanks() const override { return true; }
   bool composes() const override { return form == Form::NFC; }
 };
 
 struct LowercaseNormalizer final : Normalizer {
+  bool cuts_at_blanks() const override { return true; }
   void run(Text& text) const override { lowercase(text); }
   bool keeps_blanks() const override { return true; }
 };
 
 struct StripAccentsNormalizer final : Normalizer {
+  bool cuts_at_blanks() const override { return true; }
   void run(Text& text) const override {
     if (!is_ascii(text.bytes)) text.filter([](char32_t c) { return !(char_flags(c) & kMark); });
   }
@@ -72,6 +75,7 @@ struct NmtNormalizer final : Normalizer {
     return c == 9 || c == 0xA || c == 0xC || c == 0xD || c == 0x1680 || (c >= 0x200B && c <= 0x200F) || c == 0x2028 ||
            c == 0x2029 || c == 0x2581 || c == 0xFEFF || c == 0xFFFD;
   }
+  bool cuts_at_blanks() const override { return true; }
   void run(Text& text) const override {
     text.filter([](char32_t c) { return !dropped(c); });
     std::vector<Change>& dest = changes();

@@ -15,6 +15,9 @@ struct Normalizer {
   virtual bool keeps_blanks() const { return false; }
   // Whether this is NFC.
   virtual bool composes() const { return false; }
+  // Whether a text may be cut before blanks, and its parts normalized one by one: what comes out is the same, blanks stay
+  // blanks, and no blank appears at a cut or goes.
+  virtual bool cuts_at_blanks() const { return false; }
 };
 using NormalizerPtr = std::shared_ptr<const Normalizer>;
 
@@ -31,6 +34,7 @@ struct BertNormalizer final : Normalizer {
 struct ReplaceNormalizer final : Normalizer {
   std::string pattern, content;
   void run(Text& text) const override;
+  bool cuts_at_blanks() const override { return !pattern.empty() && pattern.find(' ') == std::string::npos; }
 };
 
 // Replaces every run of two or more blanks: the pattern " {2,}" of nearly all SentencePiece tokenizers.

@@ -47,6 +47,7 @@ struct PrecompiledNormalizer final : Normalizer {
   CharsMap map;
   explicit PrecompiledNormalizer(std::string_view blob) : map(blob) {}
   void run(Text& text) const override;
+  bool cuts_at_blanks() const override { return !map.leads(" "); }
   // Appends the normalized form of `text`.
   void append(std::string_view text, std::string& out) const;
 };

@@ -20,6 +20,8 @@ std::vector<Split> Pipeline::pieces(std::string_view text, bool tracked) const {
       }
       if (normalizer) normalizer->run(piece.text);
       if (piece.text.empty()) continue;
+      // What was trimmed in front is gone: the text begins where its first character does.
+      if (tracked) piece.text.origin = piece.text.span(0, piece.text.bytes.size());
       added->split_normalized(piece.text, encode_special_tokens, made);
     }
   }

@@ -29,7 +29,9 @@ for name in ("models", "normalizers", "pre_tokenizers"):
 from parity import unigram_cases as cases
 count = int(sys.argv[3])
 made = {name: cases.real(tokenizers.Tokenizer.from_file(path), count) for name, path in json.loads(sys.argv[2]).items()}
-made["normalized"] = cases.normalized(tokenizers, base64.b64decode(open(sys.argv[4]).read()))
+real = open(sys.argv[4]).read()
+made["normalized"] = cases.normalized(tokenizers, base64.b64decode(real))
+made["whole"] = cases.whole(tokenizers, cases.pipelines(real), 1000)
 made["small"] = cases.small_models(tokenizers)
 made["errors"] = cases.errors(tokenizers)
 made["numbers"] = cases.numbers(tokenizers)
@@ -85,6 +87,19 @@ def test_the_flat_path_gives_the_same(name: str, files: dict[str, str], theirs: 
             tokenizer.encode_arrow(texts)["input_ids"].tolist(), [row[0] for row in theirs[name]["rows"]]
         )
         assert not wrong, f"{len(wrong)} differ, such as {texts[wrong[0][0]]!r}: {wrong[0]}"
+
+
+def test_pipelines_of_families_give_the_same(charsmap: str, theirs: dict[str, Any]) -> None:
+    files = cases.pipelines(charsmap)
+    mine = cases.whole(tokenizers, files, 1000)
+    texts = cases.blank_texts(1000)
+    for name, rows in theirs["whole"].items():
+        wrong = differences(mine[name], rows)
+        assert not wrong, f"{name}: {len(wrong)} differ, such as {texts[wrong[0][0]]!r}: {wrong[0]}"
+        tokenizer = tokenizers.Tokenizer.from_str(files[name])
+        for _ in range(2):
+            wrong = differences(tokenizer.encode_arrow(texts)["input_ids"].tolist(), [row[0] for row in rows])
+            assert not wrong, f"{name}, flat: {len(wrong)} differ, such as {texts[wrong[0][0]]!r}: {wrong[0]}"
 
 
 def test_every_character_and_many_clusters_normalize_the_same(charsmap: str, theirs: dict[str, Any]) -> None:

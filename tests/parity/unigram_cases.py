@@ -141,6 +141,83 @@ def small_models(library: Any) -> dict[str, Any]:
     return made
 
 
+BLANKS = {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}
+RIGHT = {"type": "Strip", "strip_left": False, "strip_right": True}
+QUOTES = [{"type": "Replace", "pattern": {"String": mark}, "content": '"'} for mark in ("``", "''")]
+
+
+def pipelines(real: str) -> dict[str, str]:
+    """Vocabularies with ties and holes, after the normalizers that families of models have."""
+    mapped = {"type": "Precompiled", "precompiled_charsmap": real}
+    both = {"type": "Strip", "strip_left": True, "strip_right": True}
+    steps: dict[str, list[dict[str, Any]]] = {
+        "nothing": [],
+        "t5": [mapped, RIGHT, BLANKS | {"content": "▁"}],
+        "deberta": [both, mapped, BLANKS],
+        "trimmed late": [mapped, BLANKS, both],
+        "marks then trimmed": [mapped, BLANKS | {"content": "▁"}, both],
+        "left only": [{"type": "NFKC"}, both | {"strip_right": False}],
+        "albert": [*QUOTES, {"type": "NFKD"}, {"type": "StripAccents"}, {"type": "Lowercase"}, mapped, BLANKS],
+        "nmt": [{"type": "Nmt"}, {"type": "NFC"}, BLANKS],
+        "blanks replaced": [{"type": "Replace", "pattern": {"String": " "}, "content": "b"}, mapped],
+    }
+    pieces = '▁ ▁a a ab b ▁ab c ▁c é ▁é ee e \' " ▁" aa ▁▁ 中 文 ▁中 x ,'.split(" ")
+    vocab = [["<unk>", 0.0]] + [[piece, -1.5 * len(piece)] for piece in pieces]
+    made = {}
+    for name, normalizers in steps.items():
+        for scheme in ("always", "first", "never"):
+            file = json.loads(small_file({"unk_id": 0, "vocab": vocab}))
+            file["normalizer"] = {"type": "Sequence", "normalizers": normalizers} if normalizers else None
+            file["pre_tokenizer"]["prepend_scheme"] = scheme
+            options = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+            file["added_tokens"] = [{"id": 30, "content": "<x>", **options}]
+            made[f"{name}, {scheme}"] = json.dumps(file)
+    return made
+
+
+def blank_texts(count: int) -> list[str]:
+    """Short texts full of blanks, other white space, marks, accents and things that vanish."""
+    draw = random.Random(13)
+    pool = [
+        "a",
+        "b",
+        "ab",
+        " ",
+        " ",
+        "  ",
+        "▁",
+        "\u00a0",
+        "\n",
+        "\r\n",
+        "\t",
+        "\u0301",
+        "e\u0301",
+        "é",
+        "中文",
+        "\u0600",
+        "'",
+    ]
+    pool += [
+        "\u200b",
+        "\x07",
+        "``",
+        "''",
+        "Ａ",
+        "<x>",
+        "\u3000",
+        "\u00a8",
+        "c",
+        "，",
+        "\ufeff",
+        "\u200d",
+        "\u2028",
+        "x",
+        "İ",
+        "ﬁ",
+    ]
+    return ["".join(draw.choice(pool) for _ in range(draw.randint(0, 12))) for _ in range(count)]
+
+
 def errors(library: Any) -> dict[str, bool]:
     """Which of these the library refuses."""
     unigram, precompiled = library.models.Unigram, library.normalizers.Precompiled
@@ -164,6 +241,18 @@ def errors(library: Any) -> dict[str, bool]:
             made[name] = False
         except Exception:
             made[name] = True
+    return made
+
+
+def whole(library: Any, files: dict[str, str], count: int) -> dict[str, list[Any]]:
+    """What whole pipelines make of the blank texts."""
+    texts = blank_texts(count)
+    made = {}
+    for name, file in files.items():
+        encodings = library.Tokenizer.from_str(file).encode_batch(texts)
+        made[name] = [
+            [each.ids, [list(span) for span in each.offsets], each.word_ids, each.tokens] for each in encodings
+        ]
     return made
 
 

@@ -1,14 +1,26 @@
+#include <algorithm>
 #include <stdexcept>
 
 #include "tokenizer/flat/flat.hpp"
 
 namespace enfold {
+namespace {
+
+bool marks_first(const PreTokenizer* step) {
+  if (const auto* metaspace = dynamic_cast<const MetaspacePreTokenizer*>(step)) return metaspace->scheme == MetaspacePreTokenizer::First;
+  const auto* sequence = dynamic_cast<const PreTokenizerSequence*>(step);
+  return sequence && std::any_of(sequence->steps.begin(), sequence->steps.end(), [](const auto& part) { return marks_first(part.get()); });
+}
+
+}  // namespace
 
 FlatEncoder::FlatEncoder(const Pipeline& pipeline) : pipeline_(pipeline) {
   if (!pipeline.model) throw std::runtime_error("this tokenizer has no model");
   cached_ = pipeline.model->deterministic();
-  for (auto make : {byte_level_path, bert_path, spaces_path})
+  for (auto make : {byte_level_path, bert_path, spaces_path, unigram_path})
     if ((path_ = make(pipeline))) return;
+  // Whether a word begins the text is asked of its alignment.
+  tracked_ = pipeline.normalizer && marks_first(pipeline.pre_tokenizer.get());
   // A byte-level model can take the bytes as they are when mapping them is the last step.
   const auto* bpe = dynamic_cast<const Bpe*>(pipeline.model.get());
   const auto* sequence = dynamic_cast<const PreTokenizerSequence*>(pipeline.pre_tokenizer.get());
@@ -36,7 +48,7 @@ void FlatEncoder::encode(std::string_view text, std::vector<int32_t>& out, size_
 
 void FlatEncoder::generic(std::string_view text, std::vector<int32_t>& out, size_t limit, Scratch& scratch) const {
   size_t start = out.size();
-  for (const Split& split : pipeline_.splits(text, false, !raw_bytes_)) {
+  for (const Split& split : pipeline_.splits(text, tracked_, !raw_bytes_)) {
     if (out.size() - start >= limit) return;
     if (split.tokens) {
       for (const GivenToken& token : *split.tokens) out.push_back(int32_t(token.id));

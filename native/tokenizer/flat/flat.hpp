@@ -23,7 +23,7 @@ class FlatEncoder {
   const Pipeline& pipeline_;
   FlatPathPtr path_;                  // null: word by word, as everything else does
   const Bpe* raw_bytes_ = nullptr;    // the model, where it takes the bytes as they are
-  bool cached_ = true;
+  bool cached_ = true, tracked_ = false;
 };
 
 struct FlatBatch {

@@ -22,5 +22,6 @@ using FlatPathPtr = std::unique_ptr<FlatPath>;
 FlatPathPtr byte_level_path(const Pipeline& pipeline);
 FlatPathPtr bert_path(const Pipeline& pipeline);
 FlatPathPtr spaces_path(const Pipeline& pipeline);
+FlatPathPtr unigram_path(const Pipeline& pipeline);
 
 }  // namespace enfold

@@ -1,0 +1,237 @@
+// T5, XLM-R, DeBERTa-v3, ALBERT: Unigram over words that begin with a mark, after a normalizer.
+//
+// A text is cut before its blanks: no step of these normalizers looks across such a place, so every part can be
+// normalized alone, and most need no normalizing. Parts go into the word cache under their raw bytes.
+#include <array>
+
+#include "text/graphemes.hpp"
+#include "text/precompiled.hpp"
+#include "text/utf8.hpp"
+#include "tokenizer/flat/path.hpp"
+#include "tokenizer/unigram.hpp"
+
+namespace enfold {
+namespace {
+
+constexpr std::string_view kMark = "\u2581";
+enum class Mark { Never, First, Always };
+
+struct Sides {
+  bool left = false, right = false;
+};
+
+// A normalizer taken apart: what trims the text as given, what looks at one place at a time, what trims and collapses
+// blanks at the end.
+struct Steps {
+  Sides before, after;
+  std::vector<const Normalizer*> local;
+  bool collapse = false, marks = false;  // runs of blanks become one; marks: and then are no white space any more
+};
+
+bool take_apart(const Normalizer* normalizer, Steps& steps) {
+  if (!normalizer) return true;
+  if (const auto* sequence = dynamic_cast<const NormalizerSequence*>(normalizer)) {
+    for (const auto& step : sequence->steps)
+      if (!take_apart(step.get(), steps)) return false;
+    return true;
+  }
+  if (const auto* strip = dynamic_cast<const StripNormalizer*>(normalizer)) {
+    if (steps.marks) return false;
+    Sides& sides = steps.local.empty() && !steps.collapse ? steps.before : steps.after;
+    sides = {sides.left || strip->left, sides.right || strip->right};
+    return true;
+  }
+  if (const auto* run = dynamic_cast<const BlankRunNormalizer*>(normalizer)) {
+    if (steps.collapse || (run->content != " " && run->content != kMark)) return false;
+    steps.marks = run->content == kMark;
+    return steps.collapse = true;
+  }
+  if (steps.collapse || steps.after.left || steps.after.right || !normalizer->cuts_at_blanks()) return false;
+  steps.local.push_back(normalizer);
+  return true;
+}
+
+class UnigramPath final : public FlatPath {
+ public:
+  UnigramPath(const Unigram& model, Mark mark, Steps steps) : model_(model), mark_(mark), steps_(std::move(steps)) {
+    if (steps_.local.size() == 1) map_ = dynamic_cast<const PrecompiledNormalizer*>(steps_.local[0]);
+    for (int c = 0; c < 128; ++c) {
+      char text = char(c);
+      std::string made;
+      normalize({&text, 1}, made);
+      bool changed = made.size() != 1 || made[0] != text;
+      for (const Normalizer* step : steps_.local)
+        if (const auto* replace = dynamic_cast<const ReplaceNormalizer*>(step)) changed |= replace->pattern[0] == text;
+      kinds_[size_t(c)] = text == ' ' ? Blank : changed || is_white(char32_t(c)) ? Odd : Plain;
+    }
+    for (int c = 128; c < 256; ++c) kinds_[size_t(c)] = Far;
+  }
+
+  void encode(std::string_view text, bool starts, std::vector<int32_t>& out, size_t limit, Scratch& scratch) const override {
+    size_t given = text.size();
+    trim(text, {steps_.before.left, false});
+    starts = starts && text.size() == given;
+    trim(text, {false, steps_.before.right});
+    size_t start = out.size();
+    std::string& pending = scratch.buffer;  // normalized, but what follows may still change where its blanks go
+    pending.clear();
+    bool first = true;
+    bool put = mark_ == Mark::Always || (mark_ == Mark::First && starts);  // a mark before the first word
+    const auto* p = reinterpret_cast<const unsigned char*>(text.data());
+    size_t size = text.size();
+    for (size_t at = 0; at < size && out.size() - start < limit;) {
+      size_t begin = at;
+      while (at < size && p[at] == ' ') ++at;
+      size_t word = at;
+      bool plain = scan(text, at);
+      if (plain && pending.empty()) {
+        if (!first && word > begin && at > word) {
+          if (!steps_.collapse) blanks(word - begin - 1, out);
+          piece(text.substr(word - 1, at - word + 1), size - word + 1 >= 16, out, scratch);
+          continue;
+        }
+        if (first && at > word) {
+          bool marked = put;
+          if (word > begin && !steps_.after.left) {
+            if (!steps_.collapse) blanks(word - begin - 1, out);
+            marked = true;
+          }
+          first = false;
+          if (marked) piece(scratch.mapped.assign(" ").append(text.substr(word, at - word)), false, out, scratch);
+          else piece(text.substr(word, at - word), size - word >= 16, out, scratch);
+          continue;
+        }
+      }
+      // Something to normalize, or blanks at the end.
+      std::string_view part = text.substr(begin, at - begin);
+      bool whole = pending.empty() && !first && at < size;
+      if (whole && scratch.cache.find(part, size - begin >= 16, out)) continue;
+      if (plain) pending.append(part);
+      else normalize(part, pending);
+      if (pending.empty() || (at < size && ends_white(pending))) continue;
+      size_t before = out.size();
+      finish(pending, first, put, at == size, out, scratch);
+      if (whole) scratch.cache.put(part, out.data() + before, out.size() - before);
+      pending.clear();
+    }
+    if (!pending.empty() && out.size() - start < limit) finish(pending, first, put, true, out, scratch);
+    pending.clear();
+  }
+
+ private:
+  enum Kind : uint8_t { Plain, Blank, Odd, Far };
+
+  static void trim(std::string_view& text, Sides sides) {
+    size_t begin = 0, end = text.size();
+    if (sides.left)
+      for (size_t at = 0; at < end && is_white(utf8_next(text, at));) begin = at;
+    if (sides.right)
+      for (size_t at = end; at > begin && is_white(utf8_previous(text, at));) end = at;
+    text = text.substr(begin, end - begin);
+  }
+  static bool ends_white(std::string_view text) {
+    size_t end = text.size();
+    return is_white(utf8_previous(text, end));
+  }
+
+  // Moves `at` to where the part ends; true when it is its own normal form.
+  bool scan(std::string_view text, size_t& at) const {
+    const auto* p = reinterpret_cast<const unsigned char*>(text.data());
+    bool plain = true, glued = false;  // glued: the next character hangs on to this one, even a blank
+    for (size_t size = text.size(); at < size;) {
+      Kind kind = kinds_[p[at]];
+      if (kind == Plain) {
+        ++at;
+        glued = false;
+      } else if (kind == Far) {
+        char32_t code = utf8_next(text, at);
+        uint8_t cls = cluster_class(code);
+        glued = (cls & kClusterMask) == kClusterPrepend;
+        plain = plain && !cluster_joins(cls) && keeps(code);
+      } else if (kind == Blank && !glued) {
+        break;
+      } else {
+        ++at;
+        plain = glued = false;
+      }
+    }
+    return plain;
+  }
+
+  // Whether a character that does not join with others stays as it is.
+  bool keeps(char32_t code) const {
+    if (code == 0x2581 || is_white(code)) return false;
+    return steps_.local.empty() || (map_ && !map_->map.changes(code));
+  }
+
+  void normalize(std::string_view part, std::string& out) const {
+    if (map_) return map_->append(part, out);
+    Text text = Text::from(part, false);
+    for (const Normalizer* step : steps_.local) step->run(text);
+    out.append(text.bytes);
+  }
+
+  // The pieces of one word that begins with a blank, which stands for the mark, or without one.
+  void piece(std::string_view raw, bool room, std::vector<int32_t>& out, Scratch& scratch) const {
+    if (scratch.cache.find(raw, room, out)) return;
+    size_t before = out.size();
+    if (raw[0] == ' ') model_.tokenize_ids(std::string(kMark).append(raw.substr(1)), out);
+    else model_.tokenize_ids(raw, out);
+    scratch.cache.put(raw, out.data() + before, out.size() - before);
+  }
+
+  void blanks(size_t count, std::vector<int32_t>& out) const {
+    while (count--) model_.tokenize_ids(kMark, out);
+  }
+
+  // The pieces of normalized text that ends where the blanks of what follows do not matter to it.
+  void finish(std::string_view text, bool& first, bool put, bool last, std::vector<int32_t>& out, Scratch& scratch) const {
+    trim(text, {first && steps_.after.left, last && steps_.after.right});
+    if (text.empty()) return;
+    std::string& word = scratch.mapped;
+    word.clear();
+    if (first && put && text[0] != ' ' && !text.starts_with(kMark)) word = kMark;
+    first = false;
+    for (size_t at = 0; at < text.size();) {
+      bool blank = text[at] == ' ';
+      if (blank || (text[at] == kMark[0] && text.substr(at, kMark.size()) == kMark)) {
+        if (!word.empty()) model_.tokenize_ids(word, out);
+        word = kMark;
+        at += blank ? 1 : kMark.size();
+        if (blank && steps_.collapse)
+          while (at < text.size() && text[at] == ' ') ++at;
+      } else {
+        word.push_back(text[at++]);
+      }
+    }
+    if (!word.empty()) model_.tokenize_ids(word, out);
+  }
+
+  const Unigram& model_;
+  Mark mark_;
+  Steps steps_;
+  const PrecompiledNormalizer* map_ = nullptr;  // where it is all there is to normalizing
+  std::array<Kind, 256> kinds_{};
+};
+
+}  // namespace
+
+FlatPathPtr unigram_path(const Pipeline& pipeline) {
+  const auto* model = dynamic_cast<const Unigram*>(pipeline.model.get());
+  if (!model || !model->deterministic() || pipeline.added->any_normalized()) return nullptr;
+  const PreTokenizer* cut = pipeline.pre_tokenizer.get();
+  if (const auto* sequence = dynamic_cast<const PreTokenizerSequence*>(cut); sequence && sequence->steps.size() == 1) cut = sequence->steps[0].get();
+  const auto* metaspace = dynamic_cast<const MetaspacePreTokenizer*>(cut);
+  if (!metaspace || metaspace->replacement != kMark || !metaspace->split) return nullptr;
+  Steps steps;
+  if (!take_apart(pipeline.normalizer.get(), steps)) return nullptr;
+  Mark mark = metaspace->scheme == MetaspacePreTokenizer::Always  ? Mark::Always
+              : metaspace->scheme == MetaspacePreTokenizer::First ? Mark::First
+                                                                  : Mark::Never;
+  // Where a first word's first character came from would have to be known.
+  bool plain = steps.local.empty() || (steps.local.size() == 1 && dynamic_cast<const PrecompiledNormalizer*>(steps.local[0]));
+  if (mark == Mark::First && (steps.after.left || !plain)) return nullptr;
+  return std::make_unique<UnigramPath>(*model, mark, std::move(steps));
+}
+
+}  // namespace enfold
