@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-import struct
 from typing import Any, NamedTuple
 
 from enfold.errors import EnfoldError
 from enfold.tokenizers import AddedToken
+from enfold.tokenizers.sentencepiece import CONTROL, UNKNOWN, USER_DEFINED, BadModel, merges_of, read_model
 
-__all__ = ["BadVocabulary", "Pieces", "merges_of", "read_merges", "read_sentencepiece", "read_vocabulary"]
+__all__ = [
+    "CONTROL",
+    "UNKNOWN",
+    "USER_DEFINED",
+    "BadVocabulary",
+    "Pieces",
+    "merges_of",
+    "read_merges",
+    "read_sentencepiece",
+    "read_vocabulary",
+]
 
 
 class BadVocabulary(EnfoldError, ValueError):
@@ -44,10 +54,6 @@ def read_merges(merges: str | os.PathLike[str] | list[Any]) -> list[tuple[str, s
     return pairs  # type: ignore[return-value]
 
 
-# What a piece is, in SentencePiece's model files (sentencepiece_model.proto: ModelProto.SentencePiece.Type).
-UNKNOWN, CONTROL, USER_DEFINED = 2, 3, 4
-
-
 class Pieces(NamedTuple):
     """What a SentencePiece model file holds.
 
@@ -77,83 +83,16 @@ def read_sentencepiece(path: str | os.PathLike[str]) -> Pieces:
     Raises:
         BadVocabulary: the file is not such a model.
     """
-    with open(path, "rb") as file:
-        data = file.read()
-    pieces: list[tuple[str, float]] = []
-    kinds: list[int] = []
-    trainer: dict[int, Any] = {}
-    normalizer: dict[int, Any] = {}
     try:
-        for field, value in _fields(data):
-            if not isinstance(value, bytes):
-                continue
-            if field == 1:
-                parts: dict[int, Any] = dict(_fields(value))
-                score = struct.unpack("<f", parts[2])[0] if 2 in parts else 0.0
-                pieces.append((parts[1].decode("utf-8"), score))
-                kinds.append(parts.get(3, 1))
-            elif field == 2:
-                trainer = dict(_fields(value))
-            elif field == 3:
-                normalizer = dict(_fields(value))
-        made = Pieces(
-            pieces,
-            kinds,
-            algorithm=trainer.get(3, 1),
-            unk_id=trainer.get(40, 0),
-            unk_piece=trainer.get(45, b"<unk>").decode("utf-8"),
-            byte_fallback=bool(trainer.get(35, 0)),
-            charsmap=normalizer.get(2, b""),
-        )
-    except (IndexError, KeyError, struct.error, UnicodeDecodeError, AttributeError) as error:
-        raise BadVocabulary(f"{os.fspath(path)!r} is not a SentencePiece model") from error
-    if not pieces:
-        raise BadVocabulary(f"{os.fspath(path)!r} is not a SentencePiece model: it has no pieces")
-    return made
-
-
-def merges_of(pieces: list[tuple[str, float]]) -> list[tuple[str, str]]:
-    """Return the merges that build the pieces of a SentencePiece BPE, best first.
-
-    A piece may be joined from any two pieces that spell it; those with the highest score are joined first.
-    """
-    ids = {text: id for id, (text, _) in enumerate(pieces)}
-    found = []
-    for text, score in dict(pieces).items():
-        cuts = [(text[:cut], text[cut:]) for cut in range(1, len(text))]
-        pairs = [(left, right) for left, right in cuts if left in ids and right in ids]
-        pairs.sort(key=lambda pair: (ids[pair[0]], ids[pair[1]]))
-        found += [(-score, -len(left), -len(right), (left, right)) for left, right in pairs]
-    found.sort(key=lambda item: item[:3])
-    return [pair for *_, pair in found]
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        value |= (byte & 0x7F) << shift
-        at += 1
-        if byte < 0x80:
-            return value, at
-        shift += 7
-
-
-def _fields(data: bytes) -> list[tuple[int, int | bytes]]:
-    """Return (number, value) of each field of a protocol-buffers message."""
-    found: list[tuple[int, int | bytes]] = []
-    at = 0
-    while at < len(data):
-        key, at = _varint(data, at)
-        number, wire = key >> 3, key & 7
-        if wire == 0:
-            value, at = _varint(data, at)
-            found.append((number, value))
-            continue
-        if wire == 2:
-            size, at = _varint(data, at)
-        else:
-            size = {1: 8, 5: 4}[wire]
-        found.append((number, data[at : at + size]))
-        at += size
-    return found
+        model = read_model(path)
+    except BadModel as error:
+        raise BadVocabulary(str(error)) from error
+    return Pieces(
+        [(piece.text, piece.score) for piece in model.pieces],
+        [piece.kind for piece in model.pieces],
+        algorithm={"unigram": 1, "bpe": 2, "word": 3, "char": 4}[model.algorithm],
+        unk_id=model.unk_id,
+        unk_piece=model.unk_piece,
+        byte_fallback=model.byte_fallback,
+        charsmap=model.charsmap,
+    )
