@@ -10,7 +10,11 @@ namespace enfold {
 std::string_view utf8(nb::handle text) {
   Py_ssize_t size;
   const char* data = PyUnicode_AsUTF8AndSize(text.ptr(), &size);
-  if (!data) nb::raise_python_error();
+  if (!data) {
+    // The ecosystem's kind of error, which says what a text must be.
+    PyErr_Clear();
+    throw nb::type_error("a text must be str that UTF-8 can hold: this one has a lone surrogate");
+  }
   return {data, size_t(size)};
 }
 

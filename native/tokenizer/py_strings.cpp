@@ -103,23 +103,9 @@ void need_callable(nb::handle object, const char* message) {
 
 std::string_view original(NormalizedString& self) { return self.use(), self.source->between(self.text.origin); }
 
-// Shown as the ecosystem's: in double quotes, with the escapes of a debug dump.
-std::string quoted(std::string_view text) {
-  std::string made = "\"";
-  for (char c : text) {
-    if (c == '"' || c == '\\') made.push_back('\\');
-    if (c == '\n') made += "\\n";
-    else if (c == '\r') made += "\\r";
-    else if (c == '\t') made += "\\t";
-    else if (c == '\0') made += "\\0";
-    else made.push_back(c);
-  }
-  return made + "\"";
-}
-
 nb::str shown(NormalizedString& self) {
   if (self.ended) return nb::str("<NormalizedString of a call that is over>");
-  return to_str("NormalizedString(original=" + quoted(original(self)) + ", normalized=" + quoted(self.text.bytes) + ")");
+  return to_str("NormalizedString(original=\"" + std::string(original(self)) + "\", normalized=\"" + self.text.bytes + "\")");
 }
 
 // Runs a component given by its settings, as a normalizer.
@@ -216,7 +202,12 @@ std::vector<NormalizedString> split(NormalizedString& self, nb::handle pattern, 
     make_pre_tokenizer(document.root)->run(splits, true);
   }
   std::vector<NormalizedString> made;
-  for (Split& split : splits) made.push_back({self.source, std::move(split.text)});
+  for (Split& split : splits) {
+    Text& text = split.text;
+    // A part covers what its characters stand for, also where it is all that is left.
+    text.origin = text.empty() ? Span{text.origin.begin, text.origin.begin} : text.span(0, text.bytes.size());
+    made.push_back({self.source, std::move(text)});
+  }
   return made;
 }
 

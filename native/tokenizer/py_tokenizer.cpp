@@ -13,6 +13,7 @@
 #include "arrow/py_strings.hpp"
 #include "text/regex/regex.hpp"
 #include "text/words.hpp"
+#include "tokenizer/check.hpp"
 #include "tokenizer/flat/flat.hpp"
 #include "tokenizer/lazy_encoding.hpp"
 #include "tokenizer/py_columns.hpp"
@@ -69,7 +70,9 @@ Input read_input(nb::handle sequence, nb::handle pair, bool words, std::vector<n
 
 // One element of a batch: a sequence, or two of them in a tuple or list.
 std::pair<nb::object, nb::object> parts(nb::handle item, bool words) {
-  bool two = (PyTuple_Check(item.ptr()) || PyList_Check(item.ptr())) && nb::len(item) == 2;
+  // A row of a numpy array with two columns is a pair, too.
+  bool rows = PyTuple_Check(item.ptr()) || PyList_Check(item.ptr()) || (!words && !PyUnicode_Check(item.ptr()) && nb::hasattr(item, "__array_interface__"));
+  bool two = rows && nb::len(item) == 2;
   if (two && words) two = !PyUnicode_Check(nb::object(item[0]).ptr());
   if (two) return {nb::object(item[0]), nb::object(item[1])};
   if (!words && !PyUnicode_Check(item.ptr()))
@@ -122,7 +125,7 @@ nb::dict load(Core& core, std::string_view source) {
     nb::gil_scoped_release release;
     JsonDocument document(source);
     const Json& root = document.root;
-    if (root.kind != Json::Object) throw std::invalid_argument("expected a JSON object");
+    check_document(root);
     core.change([&](Pipeline& pipeline) {
       pipeline.model = make_model(root["model"]);
       pipeline.normalizer = make_normalizer(root["normalizer"]);
@@ -277,7 +280,7 @@ std::vector<std::tuple<std::string, std::pair<uint32_t, uint32_t>>> pre_tokenize
   pre_tokenizer->run(splits, true);
   std::vector<std::tuple<std::string, std::pair<uint32_t, uint32_t>>> made;
   for (const Split& split : splits) {
-    Span span = split.text.span(0, split.text.bytes.size());
+    Span span = split.text.origin;
     made.emplace_back(split.text.bytes, std::pair(span.begin, span.end));
   }
   return made;

@@ -28,13 +28,14 @@ class AddedToken:
 
     def __init__(
         self,
-        content: str = "",
+        content: str | None = None,
         single_word: bool = False,
         lstrip: bool = False,
         rstrip: bool = False,
         normalized: bool | None = None,
         special: bool = False,
     ) -> None:
+        content = "" if content is None else content
         if not isinstance(content, str):
             raise TypeError(f"content must be str, not {type(content).__name__}")
         self.content = content

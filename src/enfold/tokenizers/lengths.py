@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import operator
 from typing import Any
 
 from enfold.tokenizers.parts import Parts
 
-__all__ = ["Lengths", "padding_spec", "truncation_spec"]
+__all__ = ["Lengths", "padding_spec", "shown_padding", "shown_truncation", "truncation_spec"]
 
 _STRATEGIES = {"longest_first": "LongestFirst", "only_first": "OnlyFirst", "only_second": "OnlySecond"}
 _DIRECTIONS = {"right": "Right", "left": "Left"}
@@ -39,6 +40,32 @@ def padding_spec(given: dict[str, Any] | None) -> dict[str, Any] | None:
     }
 
 
+def shown_truncation(given: dict[str, Any] | None) -> str:
+    """The settings of enable_truncation as the repr of a tokenizer has them."""
+    spec = truncation_spec(given)
+    return "None" if spec is None else f"TruncationParams({_fields(spec)})"
+
+
+def shown_padding(given: dict[str, Any] | None) -> str:
+    """The settings of enable_padding as the repr of a tokenizer has them."""
+    spec = padding_spec(given)
+    if spec is None:
+        return "None"
+    if isinstance(spec["strategy"], dict):
+        spec["strategy"] = f"Fixed({spec['strategy']['Fixed']})"
+    spec["pad_token"] = json.dumps(spec["pad_token"], ensure_ascii=False)
+    return f"PaddingParams({_fields(spec)})"
+
+
+def _fields(spec: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in spec.items())
+
+
+def _count(name: str, value: int) -> None:
+    if operator.index(value) < 0:
+        raise OverflowError(f"{name} must not be negative, but is {value}")
+
+
 class Lengths(Parts):
     """What makes encodings shorter or longer."""
 
@@ -62,6 +89,8 @@ class Lengths(Parts):
             )
         if direction not in _DIRECTIONS:
             raise ValueError(f"Unknown `direction`: `{direction}`. Use one of `left` or `right`")
+        _count("max_length", max_length)
+        _count("stride", stride)
         added = self._sync().num_special_tokens(False)
         if max_length >= added and stride > max_length - added:
             raise ValueError(
@@ -104,6 +133,8 @@ class Lengths(Parts):
         """
         if direction not in _DIRECTIONS:
             raise ValueError(f"Unknown `direction`: `{direction}`. Use one of `left` or `right`")
+        for name, value in (("pad_id", pad_id), ("pad_type_id", pad_type_id), ("length", length or 0)):
+            _count(name, value)
         given = {
             "length": length,
             "pad_to_multiple_of": pad_to_multiple_of,

@@ -105,7 +105,8 @@ class Parts:
         return self._objects.get(name)
 
     def _assign(self, name: str, component: Any) -> None:
-        if component is not None and not isinstance(component, Component):
+        base = _COMPONENTS[name][1]
+        if component is not None and not (isinstance(component, Component) and component._base == base):
             raise TypeError(f"{name} must be a {_COMPONENTS[name][1]} or None, not {type(component).__name__}")
         self._put(name, component)
         self._objects.pop(name, None)
@@ -124,6 +125,8 @@ class Parts:
 
     @model.setter
     def model(self, model: Model) -> None:
+        if not isinstance(getattr(model, "_core", None), _native.Model):
+            raise TypeError(f"model must be a Model, not {type(model).__name__}")
         self._core.set_model(model._core)
         self._model = model
 

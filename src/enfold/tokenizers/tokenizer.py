@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,13 +15,26 @@ from enfold.tokenizers.added import AddedToken
 from enfold.tokenizers.background import Background
 from enfold.tokenizers.component import CustomComponentError
 from enfold.tokenizers.encoding import Encoding, TokenColumn
-from enfold.tokenizers.lengths import Lengths, padding_spec, truncation_spec
+from enfold.tokenizers.lengths import Lengths, padding_spec, shown_padding, shown_truncation, truncation_spec
 
 if TYPE_CHECKING:
     from enfold.tokenizers.models import Model
     from enfold.tokenizers.trainers import Trainer
 
 __all__ = ["Tokenizer", "TokenizerError"]
+
+
+def as_id(value: int) -> int:
+    """An id: any whole number that 32 bits hold, of numpy, too.
+
+    Raises:
+        TypeError: it is no whole number.
+        OverflowError: it is negative, or 2^32 and more.
+    """
+    number = operator.index(value)
+    if not 0 <= number < 1 << 32:
+        raise OverflowError(f"an id must be between 0 and 2^32 - 1, not {number}")
+    return number
 
 
 class TokenizerError(EnfoldError, ValueError):
@@ -60,6 +74,8 @@ class Tokenizer(Lengths, Background):
     @staticmethod
     def from_buffer(buffer: bytes) -> Tokenizer:
         """Make a tokenizer from the bytes of a tokenizer.json."""
+        if isinstance(buffer, str):
+            raise TypeError("from_buffer takes bytes, not str; see from_str")
         made = Tokenizer.__new__(Tokenizer)
         made._start()
         made._load(bytes(buffer))
@@ -175,8 +191,10 @@ class Tokenizer(Lengths, Background):
             f'{token.normalized}, "special":{token.special}}}'
             for id, token in list(self.get_added_tokens_decoder().items())[:5]
         )
+        added += ", ..." if len(self._core.added()) > 5 else ""
         return (
-            f'Tokenizer(version="1.0", truncation={self.truncation}, padding={self.padding}, added_tokens=[{added}], '
+            f'Tokenizer(version="1.0", truncation={shown_truncation(self.truncation)}, '
+            f"padding={shown_padding(self.padding)}, added_tokens=[{added}], "
             f"normalizer={self.normalizer}, pre_tokenizer={self.pre_tokenizer}, post_processor={self.post_processor}, "
             f"decoder={self.decoder}, model={self.model})"
         )
@@ -219,6 +237,8 @@ class Tokenizer(Lengths, Background):
         return self._add(tokens, special=True)
 
     def _add(self, tokens: Sequence[str | AddedToken], special: bool) -> int:
+        if isinstance(tokens, str):
+            raise TypeError("tokens must be a list of str or AddedToken, not one str")
         made = []
         for token in tokens:
             if isinstance(token, str):
@@ -237,7 +257,7 @@ class Tokenizer(Lengths, Background):
 
     def id_to_token(self, id: int) -> str | None:
         """The token of an id, or None."""
-        return self._core.id_to_token(id)
+        return self._core.id_to_token(as_id(id))
 
     def num_special_tokens_to_add(self, is_pair: bool) -> int:
         """How many tokens are put around a single sequence, or a pair."""
@@ -275,6 +295,8 @@ class Tokenizer(Lengths, Background):
             is_pretokenized: the sequences are cut into words already.
             add_special_tokens: put the model's special tokens around.
         """
+        if isinstance(input, str):
+            raise TypeError("encode_batch takes a list of inputs, not one str; see encode")
         return self._sync().encode_batch(input, is_pretokenized, add_special_tokens)
 
     def encode_batch_fast(
