@@ -211,6 +211,11 @@ def save(
     config["truncation_side"] = tokenizer.truncation_side
     if tokenizer.model_input_names != type(tokenizer).model_input_names:
         config["model_input_names"] = tokenizer.model_input_names
+    if getattr(tokenizer, "default_add_bos", False):
+        # transformers 5 builds these anew and adds the tokens only when it is told to
+        around = [id for id, _ in tokenizer._around(False)]
+        config["add_bos_token"] = tokenizer.bos_token_id in around[: around.index("A")]
+        config["add_eos_token"] = tokenizer.eos_token_id in around[around.index("A") :]
     name = type(tokenizer).__name__
     config["tokenizer_class"] = (
         "PreTrainedTokenizerFast" if name.startswith("PreTrained") else name.removesuffix("Fast")
