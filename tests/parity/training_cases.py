@@ -199,7 +199,7 @@ def file(lib: Any, path: str) -> list[str]:
 
 
 def unigram(lib: Any) -> dict[str, Any]:
-    """Unigram trainings whose pieces are fitted but not pruned."""
+    """Unigram trainings, with and without pruning."""
     made = {}
     for name, corpus in texts().items():
         for kind in ("whitespace", "metaspace", "none"):
@@ -210,10 +210,12 @@ def unigram(lib: Any) -> dict[str, Any]:
                 "few": {"seed_size": 40},
                 "special": {"special_tokens": ["<pad>", "<unk>"], "unk_token": "<unk>", "initial_alphabet": ["Z"]},
                 "unk": {"unk_token": "[UNK]"},
+                "pruned": {"vocab_size": 200},
+                "pruned seeds": {"vocab_size": 180, "n_sub_iterations": 0, "shrinking_factor": 0.9},
             }.items():
                 trained = tokenizer(lib, lib.models.Unigram(), pre_tokenizers(lib)[kind])
                 trained.train_from_iterator(
-                    corpus, lib.trainers.UnigramTrainer(vocab_size=50_000, show_progress=False, **values)
+                    corpus, lib.trainers.UnigramTrainer(show_progress=False, **{"vocab_size": 50_000, **values})
                 )
                 model = json.loads(trained.to_str())["model"]
                 made[f"{name}, {kind}, {option}"] = [model["unk_id"], model["vocab"]]

@@ -244,8 +244,10 @@ class Trainer {
         bool best = lattices.instead(pieces_[i].begin, pieces_[i].length, scores_, unk, instead);
         if (counts[i] == 0) fate[i] = Drop;
         if (counts[i] == 0 || !best) continue;
-        // What its occurrences would say when others stand in for it.
-        double log_other = std::log(sum + counts[i] * double(instead.size() - 1)), then = 0;
+        // What its occurrences would say when others stand in for it. The sum of all counts should grow by those of the
+        // pieces that stand in; the ecosystem's trainer takes the number of all pieces for theirs, and its vocabularies
+        // follow from that.
+        double log_other = std::log(sum + counts[i] * double(count - 1)), then = 0;
         for (uint32_t piece : instead) then += std::log(counts[piece] + counts[i]) - log_other;
         losses[i] = counts[i] / all * (std::log(counts[i]) - log_sum - then);
         fate[i] = Weigh;
