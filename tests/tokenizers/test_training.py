@@ -126,7 +126,7 @@ def test_a_failed_training_leaves_the_tokenizer_as_it_was(tmp_path: Path) -> Non
         tokenizer.train_from_iterator([1], trainers.BpeTrainer(**QUIET))
     with pytest.raises(TypeError, match="not an instance of 'str'"):
         tokenizer.train_from_iterator([["a", 1]], trainers.BpeTrainer(**QUIET))
-    with pytest.raises(UnicodeEncodeError):
+    with pytest.raises(TypeError, match="lone surrogate"):
         tokenizer.train_from_iterator(["a\ud800"], trainers.BpeTrainer(**QUIET))
     with pytest.raises(FileNotFoundError):
         tokenizer.train([tmp_path / "missing.txt"], trainers.BpeTrainer(**QUIET))
