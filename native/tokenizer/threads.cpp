@@ -22,8 +22,8 @@ struct Task {
   size_t count;
   std::atomic<size_t> next{0};
   size_t running = 0;  // helpers inside work(), under the pool's mutex
-  std::mutex error_mutex;
-  std::exception_ptr error;
+  std::mutex error_mutex{};
+  std::exception_ptr error{};
 
   void work() {
     for (size_t i; (i = next.fetch_add(1)) < count;) {

@@ -56,8 +56,8 @@ class PairCounts {
   size_t size_ = 0;
 };
 
-// Places of a pair in the corpus: one lies in the list itself.
-struct Places {
+// The places of a pair in the corpus: one lies in the list itself.
+struct PairPlaces {
   union {
     const uint32_t* many;
     uint32_t one;
@@ -70,7 +70,7 @@ struct Places {
 // A pair that waits to be merged.
 struct Candidate {
   uint64_t key;
-  Places places;
+  PairPlaces places;
 };
 
 // The waiting pairs: the one of the highest count first, and the lowest key among equals. Counts are looked at again

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from enfold.errors import EnfoldError
 from enfold.tokenizers.added import AddedToken
@@ -28,8 +27,7 @@ class BadModel(EnfoldError, ValueError):
     """Bytes are not a SentencePiece model, or say what no such model can."""
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(NamedTuple):
     """A piece of a vocabulary: its text, its score (a log probability or a rank), what it is (NORMAL, CONTROL …)."""
 
     text: str
@@ -37,8 +35,7 @@ class Piece:
     kind: int = NORMAL
 
 
-@dataclass
-class SentencePieceModel:
+class SentencePieceModel(NamedTuple):
     """What a model file says; ids are places in ``pieces``."""
 
     pieces: list[Piece]
@@ -59,10 +56,6 @@ class SentencePieceModel:
     escape_whitespaces: bool = True
     denormalizer_charsmap: bytes = b""
     normalizer_name: str = ""
-    ids: dict[str, int] = field(default_factory=dict, repr=False)
-
-    def __post_init__(self) -> None:
-        self.ids = {piece.text: id for id, piece in enumerate(self.pieces)}
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
@@ -164,7 +157,15 @@ def _model(data: bytes) -> SentencePieceModel:
     algorithm = trainer.get(3, UNIGRAM)
     if algorithm not in _NAMES:
         raise BadModel(f"its algorithm has the number {algorithm}")
-    made = SentencePieceModel(
+    said: dict[str, Any] = {
+        name: trainer[number].decode("utf-8") if number in trainer else text for number, (name, text) in _TEXTS.items()
+    }
+    said |= {name: _signed(trainer.get(number, id)) for number, (name, id) in _IDS.items()}
+    said |= {name: bool(normalizer.get(number, flag)) for number, (name, flag) in _FLAGS.items()}
+    unknown = [id for id, piece in enumerate(pieces) if piece.kind == UNKNOWN]
+    if unknown:
+        said["unk_id"] = unknown[0]
+    return SentencePieceModel(
         pieces,
         _NAMES[algorithm],
         byte_fallback=bool(trainer.get(35, 0)),
@@ -172,17 +173,8 @@ def _model(data: bytes) -> SentencePieceModel:
         charsmap=bytes(normalizer.get(2, b"")),
         denormalizer_charsmap=bytes(denormalizer.get(2, b"")),
         normalizer_name=normalizer.get(1, b"").decode("utf-8"),
+        **said,
     )
-    for number, (name, text) in _TEXTS.items():
-        setattr(made, name, trainer[number].decode("utf-8") if number in trainer else text)
-    for number, (name, id) in _IDS.items():
-        setattr(made, name, _signed(trainer.get(number, id)))
-    for number, (name, flag) in _FLAGS.items():
-        setattr(made, name, bool(normalizer.get(number, flag)))
-    unknown = [id for id, piece in enumerate(pieces) if piece.kind == UNKNOWN]
-    if unknown:
-        made.unk_id = unknown[0]
-    return made
 
 
 def merges_of(pieces: list[tuple[str, float]], skip: frozenset[str] = frozenset()) -> list[tuple[str, str]]:
