@@ -91,7 +91,7 @@ class ExportMixin:
 
     def to_list(self: Any) -> list[dict[str, Any]]:
         """Return the rows as a list of dicts."""
-        from .dataset import table_rows
+        from .access import table_rows
 
         return table_rows(self._read(0, len(self), self.column_names), None, self._decoders())
 
@@ -202,7 +202,7 @@ class ExportMixin:
         Returns:
             The number of bytes written.
         """
-        from .dataset import table_rows
+        from .access import table_rows
 
         if orient not in ("records", "list", "columns"):
             raise ValueError(f"orient must be 'records' or 'list', not {orient!r}")

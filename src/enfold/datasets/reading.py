@@ -13,6 +13,7 @@ import pyarrow as pa
 from .errors import FileNotFoundDatasetsError
 from .features.features import Features, encode, needs_encoding, to_arrow
 from .info import DatasetInfo
+from .results import SMALL, shrink
 from .source import TableSource, chain, open_arrow
 from .values import to_arrow_array
 from .writer import TableWriter
@@ -32,8 +33,6 @@ def columns_to_table(columns: Mapping[str, Any], features: Features | None) -> p
     Raises:
         ValueError: columns of different lengths, or values that have no common type.
     """
-    from .mapping import _SMALL, _shrink
-
     if features is not None:
         missing = [name for name in features if name not in columns]
         columns = {**columns, **{name: [None] * len(next(iter(columns.values()), [])) for name in missing}}
@@ -47,7 +46,7 @@ def columns_to_table(columns: Mapping[str, Any], features: Features | None) -> p
         try:
             if feature is None:
                 made = to_arrow_array(values)
-                arrays[name] = _shrink(made, _SMALL[name]) if name in _SMALL else made
+                arrays[name] = shrink(made, SMALL[name]) if name in SMALL else made
             elif needs_encoding(feature) and not isinstance(values, (pa.Array, pa.ChunkedArray, np.ndarray)):
                 arrays[name] = to_arrow_array([encode(feature, value) for value in values], to_arrow(feature))
             else:

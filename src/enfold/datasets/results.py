@@ -1,0 +1,143 @@
+"""What a user's function gave back, as Arrow: columns, tables, and their types beside the input's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from .column import Column
+from .errors import MapOutputError
+from .features.features import encode, needs_encoding, to_arrow
+from .values import to_arrow_array
+
+if TYPE_CHECKING:
+    from .task import Task
+
+__all__ = ["SMALL", "as_table", "assemble", "shrink"]
+
+# What models call these columns; the ecosystem stores them in the smallest type that their values need.
+SMALL = {
+    "input_ids": pa.int32(),
+    "attention_mask": pa.int8(),
+    "token_type_ids": pa.int8(),
+    "special_tokens_mask": pa.int8(),
+}
+
+
+def as_table(task: Task, result: Any) -> pa.Table:
+    if isinstance(result, pa.RecordBatch):
+        result = pa.Table.from_batches([result])
+    elif not isinstance(result, pa.Table):
+        if hasattr(result, "__arrow_c_stream__") and hasattr(result, "columns"):
+            result = pa.table(result)
+        elif hasattr(result, "iloc") and hasattr(result, "columns"):
+            result = pa.Table.from_pandas(result, preserve_index=False)
+        else:
+            raise MapOutputError(
+                f"the function returned a {type(result).__name__}; expected a dict of columns, a table, or None"
+            )
+    if task.features is not None:
+        from .source import cast_table
+
+        result = cast_table(result, task.features.arrow_schema)
+    return result.replace_schema_metadata(None)
+
+
+def assemble(task: Task, table: pa.Table, results: dict[str, Any]) -> pa.Table:
+    """Return the input's columns that stay, with those that the function made in their places or behind them."""
+    made = {name: _column(task, name, value) for name, value in results.items()}
+    kept = [name for name in table.column_names if name not in task.removed and name not in made]
+    sizes = {name: len(array) for name, array in made.items()}
+    rows = next(iter(sizes.values()), table.num_rows)
+    for name, size in sizes.items():
+        if size != rows:
+            other = next(iter(sizes))
+            raise MapOutputError(f"column {name!r} has {size} rows, but column {other!r} has {rows}")
+    if kept and rows != table.num_rows:
+        raise MapOutputError(
+            f"the function made {rows} rows of {table.num_rows}, so that the columns {kept} have no row to stand in; "
+            f"drop them: remove_columns={kept}"
+        )
+    order = [name for name in task.dataset.column_names if name in kept or name in made]
+    order += [name for name in made if name not in order]
+    columns = [made[name] if name in made else table.column(name) for name in order]
+    if task.features is not None:
+        from .source import cast_table
+
+        return cast_table(pa.table(columns, names=order), task.features.arrow_schema)
+    return pa.table(columns, names=order)
+
+
+def _column(task: Task, name: str, value: Any) -> pa.Array:
+    try:
+        return _convert(task, name, value)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError, OverflowError) as error:
+        raise MapOutputError(f"what the function returned for column {name!r} cannot be stored: {error}") from error
+
+
+def _convert(task: Task, name: str, value: Any) -> pa.Array:
+    if isinstance(value, (str, bytes)) or not (hasattr(value, "__len__") or hasattr(value, "__iter__")):
+        raise TypeError(f"a {type(value).__name__} is not a column: a batched function returns one value for each row")
+    arrow_made = type(value) is Column or hasattr(value, "__arrow_c_array__") or hasattr(value, "__arrow_c_stream__")
+    feature = task.features.get(name) if task.features is not None else None
+    original = task.dataset.features.get(name) if task.try_original and task.features is None else None
+    for wanted in (feature, original):
+        if wanted is None:
+            continue
+        kind = to_arrow(wanted)
+        try:
+            if not arrow_made and needs_encoding(wanted):
+                return to_arrow_array([encode(wanted, item) for item in value], kind)
+            if wanted is original:
+                # the new values' own type decides: an integer column that is given fractions must not lose them
+                array = to_arrow_array(value)
+                if array.type == kind or _alike(array.type, kind) or _spelled(array.type, kind):
+                    return to_arrow_array(array, kind)
+                break
+            return to_arrow_array(value, kind)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError, ValueError):
+            if wanted is feature:
+                raise
+            break
+    array = to_arrow_array(value)
+    small = SMALL.get(name)
+    if small is not None:
+        array = shrink(array, small)
+    return array
+
+
+def _alike(first: pa.DataType, second: pa.DataType) -> bool:
+    """Return whether a cast from the first type to the second only changes the width of numbers."""
+    types = pa.types
+    if types.is_null(first):
+        return True
+    if types.is_integer(first) or types.is_floating(first):
+        return types.is_integer(second) or types.is_floating(second)
+    if types.is_list(first) or types.is_large_list(first):
+        return (types.is_list(second) or types.is_large_list(second)) and _alike(first.value_type, second.value_type)
+    if types.is_struct(first) and types.is_struct(second):
+        names = {field.name for field in second}
+        return all(field.name in names and _alike(field.type, second.field(field.name).type) for field in first)
+    return first == second or (types.is_string(first) and types.is_large_string(second))
+
+
+def _spelled(first: pa.DataType, second: pa.DataType) -> bool:
+    """Return whether values of the first type may spell numbers of the second: ``"3"`` and True fit an int column."""
+    types = pa.types
+    return (types.is_string(first) or types.is_boolean(first)) and (
+        types.is_integer(second) or types.is_floating(second)
+    )
+
+
+def shrink(array: pa.Array, small: pa.DataType) -> pa.Array:
+    """Store a list of integers in the smaller type that its column's name promises, where the values fit."""
+    kind = array.type
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)) or not pa.types.is_integer(kind.value_type):
+        return array
+    if kind.value_type == small:
+        return array
+    try:
+        return array.cast(pa.large_list(small) if pa.types.is_large_list(kind) else pa.list_(small))
+    except pa.ArrowInvalid:
+        return array

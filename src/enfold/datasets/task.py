@@ -1,0 +1,157 @@
+"""One call of ``map`` or ``filter``: the function, what it is fed with, and what it makes of a range of rows."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from .access import table_rows
+from .column import Batch, unknown_column
+from .errors import MapOutputError
+from .features.features import Features
+from .results import as_table, assemble
+
+if TYPE_CHECKING:
+    from .dataset import Dataset
+
+__all__ = ["Task", "run_range"]
+
+# Rows that a function without `batched` is fed with between two reads.
+_BLOCK = 1000
+
+
+@dataclass
+class Task:
+    dataset: Dataset
+    function: Callable[..., Any]
+    batched: bool
+    batch_size: int
+    drop_last: bool
+    with_indices: bool
+    with_rank: bool
+    inputs: list[str] | None
+    removed: set[str]
+    kwargs: dict[str, Any]
+    features: Features | None = None
+    try_original: bool = True
+
+    def __post_init__(self) -> None:
+        known = self.dataset.column_names
+        for name in [*(self.inputs or []), *self.removed]:
+            if name not in known:
+                raise unknown_column(name, known)
+        self.formatter = self.dataset._formatter()
+        self.decoders = self.dataset._decoders()
+        if inspect.iscoroutinefunction(self.function):
+            self.function = _in_event_loop(self.function)
+
+    def ranges(self) -> Iterator[tuple[int, int]]:
+        rows = len(self.dataset)
+        step = self.batch_size if self.batched else _BLOCK
+        if step <= 0:
+            step = max(rows, 1)
+        stop = rows - rows % step if self.drop_last and self.batched else rows
+        for start in range(0, stop, step):
+            yield start, min(start + step, stop)
+
+    def needed(self) -> list[str]:
+        """The columns to read: those that the function sees or that go on into the result."""
+        seen = self.dataset._visible_columns() if self.inputs is None else self.inputs
+        return [name for name in self.dataset.column_names if name in seen or name not in self.removed]
+
+    def inputs_of(self, table: pa.Table, start: int) -> tuple[Any, list[Any]]:
+        """Return the batch and the positional arguments that the function is called with."""
+        shown = [name for name in self.dataset._visible_columns() if name in table.column_names]
+        if self.formatter is not None and self.formatter.numpy_rows is None:
+            batch: Any = self.formatter.batch(table.select(shown if self.inputs is None else self.inputs))
+        else:
+            batch = Batch(table, self.decoders, self.formatter, shown if self.inputs is None else self.inputs)
+        return batch, [batch] if self.inputs is None else [batch[name] for name in self.inputs]
+
+    def rows_of(self, table: pa.Table) -> list[dict[str, Any]]:
+        shown = self.dataset._visible_columns() if self.inputs is None else self.inputs
+        return table_rows(
+            table.select([name for name in shown if name in table.column_names]), self.formatter, self.decoders
+        )
+
+
+def _in_event_loop(function: Callable[..., Any]) -> Callable[..., Any]:
+    import asyncio
+
+    def run(*arguments: Any, **kwargs: Any) -> Any:
+        return asyncio.run(function(*arguments, **kwargs))
+
+    def run_beside(*arguments: Any, **kwargs: Any) -> Any:
+        # A notebook's thread has a loop of its own that is running: wait for ours in another thread.
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(run, *arguments, **kwargs).result()
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return run
+    return run_beside
+
+
+def run_range(task: Task, start: int, stop: int, rank: int) -> pa.Table | None:
+    table = task.dataset._read(start, stop, task.needed())
+    if task.batched:
+        batch, arguments = task.inputs_of(table, start)
+        if task.with_indices:
+            arguments.append(list(range(start, stop)))
+        if task.with_rank:
+            arguments.append(rank)
+        result = task.function(*arguments, **task.kwargs)
+        if result is None:
+            return None
+        if not isinstance(result, Mapping):
+            return as_table(task, result)
+        columns = result.changes() if result is batch else {str(name): result[name] for name in result}
+        if isinstance(batch, Batch):
+            columns = {name: value for name, value in columns.items() if not batch.untouched(name, value)}
+        return assemble(task, table, columns)
+    return _rows_result(task, table, start, rank)
+
+
+def _rows_result(task: Task, table: pa.Table, start: int, rank: int) -> pa.Table | None:
+    rows = task.rows_of(table)
+    results: list[Any] = []
+    extra: list[Any] = []
+    originals: list[dict[str, Any]] = []
+    for number, row in enumerate(rows):
+        originals.append(dict(row))
+        if task.with_indices:
+            extra = [start + number]
+        if task.with_rank:
+            extra = [*extra[: int(task.with_indices)], rank]
+        arguments = [row] if task.inputs is None else [row[name] for name in task.inputs]
+        results.append(task.function(*arguments, *extra, **task.kwargs))
+    if results[0] is None:
+        if any(result is not None for result in results):
+            raise MapOutputError("the function returned None for some rows and a dict for others")
+        return None
+    tables = [as_table(task, result) for result in results if not isinstance(result, Mapping)]
+    if tables:
+        if len(tables) != len(results):
+            raise MapOutputError("the function returned a table for some rows and something else for others")
+        return pa.concat_tables(tables, promote_options="permissive")
+    names: dict[str, None] = {}
+    for result in results:
+        names.update(dict.fromkeys(result))
+    columns: dict[str, Any] = {}
+    for name in names:
+        if name in table.column_names and not pa.types.is_nested(table.schema.field(name).type):
+            same = all(
+                name not in result or (name in before and result[name] is before[name])
+                for result, before in zip(results, originals, strict=False)
+            )
+            if same:
+                continue
+        values = [result.get(name) for result in results]
+        columns[str(name)] = values
+    return assemble(task, table, columns)
