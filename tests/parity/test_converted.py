@@ -60,7 +60,7 @@ def test_tekken_gives_what_tiktoken_gives(paths: dict[str, str], theirs: dict[st
 def test_a_unigram_model_gives_what_its_tokenizer_json_gives() -> None:
     folder = real_vocabularies.folder("deberta-v3")
     model = read_model(folder / "spm.model")
-    model.byte_fallback = False  # as in that file
+    model = model._replace(byte_fallback=False)  # as in that file
     mine = from_sentencepiece(model)
     other = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
     other.no_padding()
