@@ -15,6 +15,7 @@ test: setup peers chromium lint types floors ## set up, lint, check types and ru
 	$(BIN)/pytest -m "not slow" $(ARGS)
 
 test-slow: setup peers chromium ## the tests that take minutes or need more peers
+	$(BIN)/python tools/peers.py
 	$(BIN)/pytest -m slow $(ARGS)
 
 lint: setup

@@ -16,7 +16,8 @@ import pytest
 
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
-PEER_PYTHON = ROOT / ".peers" / "models" / "bin" / "python"
+PEERS = ROOT / ".peers"
+PEER_PYTHON = PEERS / "models" / "bin" / "python"
 sys.path.insert(0, str(TESTS))
 
 # Before anything imports a library: no test reads the developer's caches or token, and none is slowed by threads that
@@ -66,17 +67,26 @@ def peer(peer_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Callabl
 
     The result is what the script prints as JSON on its last line. Arrays go into the file that the variable PEER_NPZ
     names (``numpy.savez``): then the result is a dictionary of them, with the printed JSON object, if there is one,
-    merged in.
+    merged in. ``environment`` names another section of peers.txt, for slow tests.
     """
 
-    def run(script: str | Path, *arguments: Any, timeout: float = 300, variables: dict[str, str] | None = None) -> Any:
+    def run(
+        script: str | Path,
+        *arguments: Any,
+        timeout: float = 300,
+        variables: dict[str, str] | None = None,
+        environment: str = "models",
+    ) -> Any:
+        python = PEERS / environment / "bin" / "python" if environment != "models" else peer_python
+        if not python.exists():
+            pytest.skip(f"the peers' environment {environment!r} is missing: run `python tools/peers.py {environment}`")
         folder = tmp_path_factory.mktemp("peer")
         if isinstance(script, str) and "\n" in script:
             (folder / "script.py").write_text(script, encoding="utf-8")
             script = folder / "script.py"
         arrays = folder / "arrays.npz"
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "HF_"))}
-        environment |= {
+        settings = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "HF_"))}
+        settings |= {
             "HF_HOME": str(folder / "home"),
             "HF_HUB_OFFLINE": "1",
             "PEER_NPZ": str(arrays),
@@ -85,9 +95,9 @@ def peer(peer_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Callabl
             **(variables or {}),
         }
         texts = [str(item) if isinstance(item, (str, Path)) else json.dumps(item) for item in arguments]
-        command = [str(peer_python), str(script), *texts]
+        command = [str(python), str(script), *texts]
         done = subprocess.run(
-            command, env=environment, cwd=folder, timeout=timeout, capture_output=True, stdin=subprocess.DEVNULL
+            command, env=settings, cwd=folder, timeout=timeout, capture_output=True, stdin=subprocess.DEVNULL
         )
         out, errors = done.stdout.decode(), done.stderr.decode()
         assert done.returncode == 0, f"the peer's script failed:\n{errors[-4000:]}\n{out[-1000:]}"
