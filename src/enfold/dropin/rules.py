@@ -53,6 +53,9 @@ _RULES: list[tuple[re.Pattern[str], str]] = [
         (r"datasets\.(?:arrow_dataset|dataset_dict|load|combine|iterable_dataset|splits|info)", "enfold.datasets"),
         (r"huggingface_hub\.(?:file_download|hf_api|repocard|repocard_data|_snapshot_download)", "enfold.hub"),
         (r"evaluate\.(?:module|loading)", "enfold.evaluate"),
+        (r"evaluate\.evaluator(?:\.\w+)?", "enfold.evaluate.evaluators"),
+        (r"evaluate\.evaluation_suite", "enfold.evaluate.suite"),
+        (r"evaluate\.hub", "enfold.evaluate.sharing"),
         (r"gradio\.(?:interface|blocks|routes|components(?:\.\w+)?|layouts|events|helpers|themes)", "enfold.gradio"),
         (r"accelerate\.(?:accelerator|state|utils(?:\.\w+)*)", "enfold.accelerate"),
     )
