@@ -5,6 +5,7 @@ from __future__ import annotations
 from enfold.errors import EnfoldError
 
 __all__ = [
+    "CacheWriteError",
     "ColumnNotFoundError",
     "DataFilesNotFoundError",
     "DatasetBuildError",
@@ -17,6 +18,7 @@ __all__ = [
     "HubUnreachableError",
     "MapOutputError",
     "UnexpectedSplitsError",
+    "WorkerDiedError",
 ]
 
 
@@ -69,3 +71,11 @@ class ColumnNotFoundError(DatasetsError, KeyError, ValueError):
 
 class MapOutputError(DatasetsError, TypeError, ValueError):
     """A function given to ``map`` or ``filter`` returned something that cannot become columns."""
+
+
+class WorkerDiedError(DatasetsError, RuntimeError):
+    """A worker process of ``map`` or ``filter`` ended before its rows were done; the message names them."""
+
+
+class CacheWriteError(DatasetsError, OSError):
+    """A file of the cache could not be written, because the disk is full or its folder is closed to this user."""

@@ -12,10 +12,9 @@ import pyarrow.compute as pc
 from enfold.log import get_logger
 from enfold.progress import Progress
 
-from .caching import cache_place
+from .caching import SUFFIX, cache_place
 from .column import Batch, Column
 from .errors import MapOutputError
-from .source import open_arrow
 from .task import Task
 from .values import one_array
 from .workers import ordered
@@ -45,6 +44,7 @@ def filter_dataset(
     num_proc: int | None,
     new_fingerprint: str | None,
     desc: str | None,
+    suffix_template: str = SUFFIX,
 ) -> Dataset:
     """Return the rows for which a function is true; see :meth:`Dataset.filter`."""
     inputs = [input_columns] if isinstance(input_columns, str) else input_columns
@@ -75,16 +75,30 @@ def filter_dataset(
         "fn_kwargs": task.kwargs,
         "format": dataset._format_key(),
     }
-    path, fingerprint, found = cache_place(
-        dataset, "filter", arguments, keep_in_memory, load_from_cache_file, cache_file_name, new_fingerprint
+    place = cache_place(
+        dataset,
+        "filter",
+        arguments,
+        keep_in_memory,
+        load_from_cache_file,
+        cache_file_name,
+        new_fingerprint,
+        suffix_template,
     )
-    if found is not None:
-        logger.info("Loading the result of filter from %s", found)
-        rows = open_arrow(found).column("indices").to_numpy().astype(np.int64)
-        return dataset._select_rows(rows, fingerprint)
+    if (found := place.find()) is None:
+        with place.lock():
+            if (found := place.find()) is None:
+                return dataset._select_rows(_build(task, place.path, num_proc or 1, desc), place.fingerprint)
+    table, files = found
+    logger.info("Loading the result of filter from %s", files[0])
+    rows = one_array(table.column("indices")).to_numpy().astype(np.int64)
+    return dataset._select_rows(rows, place.fingerprint)
+
+
+def _build(task: Task, path: str | None, workers: int, desc: str | None) -> np.ndarray:
     kept = []
-    with Progress(len(dataset), desc or "Filter", unit="examples") as bar:
-        for start, stop, mask in ordered(task, lambda a, b, rank: _mask(task, a, b, rank), num_proc or 1):
+    with Progress(len(task.dataset), desc or "Filter", unit="examples") as bar:
+        for start, stop, mask in ordered(task, _mask, workers):
             kept.append(np.flatnonzero(mask) + start)
             bar.advance(stop - start)
     rows = np.concatenate(kept) if kept else np.zeros(0, np.int64)
@@ -92,7 +106,7 @@ def filter_dataset(
         with TableWriter(path) as writer:
             writer.write(pa.table({"indices": pa.array(rows.astype(np.uint64))}))
             writer.finish()
-    return dataset._select_rows(rows, fingerprint)
+    return rows
 
 
 def _truth(*arguments: Any) -> Any:
@@ -107,7 +121,7 @@ def _mask(task: Task, start: int, stop: int, rank: int) -> np.ndarray:
             arguments.append(list(range(start, stop)))
         if task.with_rank:
             arguments.append(rank)
-        result = task.function(*arguments, **task.kwargs)
+        result = _outcome(task, arguments)
         if isinstance(result, (pa.Array, pa.ChunkedArray)):
             result = one_array(result).fill_null(False).to_numpy(zero_copy_only=False)
         if hasattr(result, "detach"):
@@ -118,19 +132,32 @@ def _mask(task: Task, start: int, stop: int, rank: int) -> np.ndarray:
                 f"a batched filter returns one truth value for each of the {stop - start} rows, not {size}"
             )
         return np.fromiter(map(bool, result), bool, stop - start)
-    if task.inputs is not None and not task.with_indices and not task.with_rank and task.formatter is None:
+    plain = task.formatter is None and task.begin is None
+    if plain and task.inputs is not None and not task.with_indices and not task.with_rank:
         columns = [Column(table.column(name), table.num_rows, task.decoders.get(name)) for name in task.inputs]
         outcome = (bool(task.function(*values, **task.kwargs)) for values in zip(*columns, strict=False))
         return np.fromiter(outcome, bool, stop - start)
     mask = np.empty(stop - start, bool)
+    begun: list[Any] = []
     for number, row in enumerate(task.rows_of(table)):
         arguments = [row] if task.inputs is None else [row[name] for name in task.inputs]
         if task.with_indices:
             arguments.append(start + number)
         if task.with_rank:
             arguments.append(rank)
-        mask[number] = bool(task.function(*arguments, **task.kwargs))
+        if task.begin is not None:
+            begun.append(task.begin(*arguments, **task.kwargs))
+        else:
+            mask[number] = bool(task.function(*arguments, **task.kwargs))
+    for number, future in enumerate(begun):
+        mask[number] = bool(future.result())
     return mask
+
+
+def _outcome(task: Task, arguments: list[Any]) -> Any:
+    if task.begin is not None:
+        return task.begin(*arguments, **task.kwargs).result()
+    return task.function(*arguments, **task.kwargs)
 
 
 def _by_expression(dataset: Dataset, expression: Any) -> np.ndarray:

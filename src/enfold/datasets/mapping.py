@@ -11,13 +11,13 @@ import pyarrow as pa
 from enfold.log import get_logger
 from enfold.progress import Progress
 
-from .caching import cache_place
+from .caching import SUFFIX, Place, cache_place, with_suffix
 from .errors import MapOutputError
 from .features.features import Features, from_arrow, to_arrow
-from .source import TableSource, open_arrow
+from .source import TableSource
 from .task import Task, run_range
 from .workers import ordered
-from .writer import TableWriter
+from .writer import ShardedWriter
 
 if TYPE_CHECKING:
     from .dataset import Dataset
@@ -47,6 +47,10 @@ def map_dataset(
     new_fingerprint: str | None,
     desc: str | None,
     try_original_type: bool | None,
+    disable_nullable: bool = False,
+    suffix_template: str = SUFFIX,
+    on_mixed_types: str | None = "use_json",
+    writer_batch_size: int | None = 1000,
 ) -> Dataset:
     """Return the dataset that a function makes of another; see :meth:`Dataset.map`."""
     inputs = [input_columns] if isinstance(input_columns, str) else input_columns
@@ -64,6 +68,8 @@ def map_dataset(
         dict(fn_kwargs or {}),
         Features(features) if features is not None else None,
         try_original_type is not False,
+        on_mixed_types,
+        not disable_nullable,
     )
     if not len(dataset):
         return dataset.remove_columns(sorted(removed)) if removed else dataset
@@ -80,31 +86,55 @@ def map_dataset(
         "fn_kwargs": task.kwargs,
         "format": dataset._format_key(),
         "try_original_type": task.try_original,
+        "on_mixed_types": on_mixed_types,
+        **({"disable_nullable": True} if disable_nullable else {}),
     }
-    path, fingerprint, found = cache_place(
-        dataset, "map", arguments, keep_in_memory, load_from_cache_file, cache_file_name, new_fingerprint
+    workers = num_proc or 1
+    place = cache_place(
+        dataset,
+        "map",
+        arguments,
+        keep_in_memory,
+        load_from_cache_file,
+        cache_file_name,
+        new_fingerprint,
+        suffix_template,
     )
-    if found is not None:
-        logger.info("Loading the result of map from %s", found)
-        table = open_arrow(found)
-        made = Features.from_arrow_schema(table.schema)
-        source = TableSource(table.replace_schema_metadata(None), [found])
-        return dataset._derived(source, made, fingerprint)
+    if (found := place.find()) is None:
+        with place.lock():
+            # another process may have made it while this one waited
+            if (found := place.find()) is None:
+                return _build(task, place, workers, writer_batch_size, desc)
+    table, files = found
+    logger.info("Loading the result of map from %s", files[0])
+    made = Features.from_arrow_schema(table.schema)
+    return dataset._derived(TableSource(table.replace_schema_metadata(None), files), made, place.fingerprint)
 
+
+def _build(task: Task, place: Place, workers: int, writer_batch_size: int | None, desc: str | None) -> Dataset:
+    dataset = task.dataset
     update: bool | None = None
-    describe = partial(_result_features, task)
-    with (
-        TableWriter(path, describe=describe) as writer,
-        Progress(len(dataset), desc or "Map", unit="examples") as bar,
-    ):
-        for start, stop, made in ordered(task, lambda a, b, rank: run_range(task, a, b, rank), num_proc or 1):
+    rows = len(dataset)
+    paths = [place.path]
+    if workers > 1 and place.path is not None:
+        parts = min(workers, rows)
+        paths = [with_suffix(place.path, place.suffix, rank, parts) for rank in range(parts)]
+    label = desc or "Map"
+    if workers > 1:
+        label += f" (num_proc={workers})"
+    with ShardedWriter(paths, partial(_result_features, task)) as writer, Progress(rows, label, unit="examples") as bar:
+        for start, stop, result in ordered(task, run_range, workers):
             if update is None:
-                update = made is not None
-            elif update != (made is not None):
+                update = result is not None
+            elif update != (result is not None):
                 raise MapOutputError("the function returned None for some rows and columns for others")
-            if made is not None:
+            if result is not None:
+                made, mixed = result
+                task.mixed.update(mixed)
+                if not task.nullable:
+                    _require_values(made, start, stop)
                 try:
-                    writer.write(made)
+                    writer.write(made, start * len(paths) // rows)
                 except pa.ArrowInvalid as error:
                     raise MapOutputError(f"rows {start} to {stop - 1}: {error}") from error
             bar.advance(stop - start)
@@ -113,7 +143,15 @@ def map_dataset(
         assert writer.schema is not None
         features = _result_features(task, writer.schema)
         source = writer.finish()
-    return dataset._derived(source, features, fingerprint)
+    return dataset._derived(source, features, place.fingerprint)
+
+
+def _require_values(table: pa.Table, start: int, stop: int) -> None:
+    for name in table.column_names:
+        if table.column(name).null_count:
+            raise MapOutputError(
+                f"rows {start} to {stop - 1}: column {name!r} has missing values, which disable_nullable=True forbids"
+            )
 
 
 def _identity(batch: Any) -> Any:
@@ -126,6 +164,9 @@ def _result_features(task: Task, schema: pa.Schema) -> Features:
     before = task.dataset.features
     out = Features()
     for column in schema:
+        if column.name in task.mixed:
+            out[column.name] = task.mixed[column.name]
+            continue
         same = column.name in before and to_arrow(before[column.name]) == column.type
         out[column.name] = before[column.name] if same else from_arrow(column.type)
     return out

@@ -8,13 +8,14 @@ import pyarrow as pa
 
 from .column import Column
 from .errors import MapOutputError
-from .features.features import encode, needs_encoding, to_arrow
+from .features.features import encode, from_arrow, needs_encoding, to_arrow
+from .features.types import Json, List
 from .values import to_arrow_array
 
 if TYPE_CHECKING:
     from .task import Task
 
-__all__ = ["SMALL", "as_table", "assemble", "shrink"]
+__all__ = ["SMALL", "as_table", "assemble", "mixed_feature", "shrink"]
 
 # What models call these columns; the ecosystem stores them in the smallest type that their values need.
 SMALL = {
@@ -71,9 +72,69 @@ def assemble(task: Task, table: pa.Table, results: dict[str, Any]) -> pa.Table:
 
 def _column(task: Task, name: str, value: Any) -> pa.Array:
     try:
+        declared = task.features is not None and name in task.features
+        if task.on_mixed_types == "use_json" and isinstance(value, list) and not declared:
+            known = task.mixed.get(name)
+            if known is None and value and _holds_dicts(value):
+                known = mixed_feature(value)
+            if known is not None:
+                return _as_json(task, name, value, known)
         return _convert(task, name, value)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError, OverflowError) as error:
+        if task.on_mixed_types == "use_json" and isinstance(value, list) and not declared:
+            feature = mixed_feature(value)
+            if feature is not None:
+                return _as_json(task, name, value, feature)
         raise MapOutputError(f"what the function returned for column {name!r} cannot be stored: {error}") from error
+
+
+def _as_json(task: Task, name: str, values: list[Any], feature: Any) -> pa.Array:
+    task.mixed[name] = feature
+    return to_arrow_array([encode(feature, value) for value in values], to_arrow(feature))
+
+
+def _holds_dicts(values: list[Any]) -> bool:
+    first: Any = values
+    while isinstance(first, list):
+        first = next((value for value in first if value is not None), None)
+    return isinstance(first, dict)
+
+
+def mixed_feature(values: list[Any]) -> Any:
+    """Return a feature that keeps values without a common type as JSON, at the deepest place where they differ.
+
+    Dicts with different keys have no common type, either.
+
+    Returns:
+        The feature, or None where the values have a common type.
+    """
+    feature = _joint(values)
+    return feature if _has_json(feature) else None
+
+
+def _has_json(feature: Any) -> bool:
+    if isinstance(feature, dict):
+        return any(_has_json(inner) for inner in feature.values())
+    return isinstance(feature, Json) or (isinstance(feature, List) and _has_json(feature.feature))
+
+
+def _joint(values: list[Any]) -> Any:
+    values = [value for value in values if value is not None]
+    dicts = sum(isinstance(value, dict) for value in values)
+    lists = sum(isinstance(value, (list, tuple)) for value in values)
+    if values and dicts == len(values):
+        keys = set(values[0])
+        if any(set(value) != keys for value in values):
+            return Json()
+        return {key: _joint([value[key] for value in values]) for key in values[0]}
+    if values and lists == len(values):
+        return List(_joint([item for value in values for item in value]))
+    if dicts or lists:
+        return Json()
+    try:
+        return from_arrow(to_arrow_array(values).type)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        return Json()
 
 
 def _convert(task: Task, name: str, value: Any) -> pa.Array:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +37,8 @@ class Task:
     kwargs: dict[str, Any]
     features: Features | None = None
     try_original: bool = True
+    on_mixed_types: str | None = None
+    nullable: bool = True
 
     def __post_init__(self) -> None:
         known = self.dataset.column_names
@@ -47,8 +47,10 @@ class Task:
                 raise unknown_column(name, known)
         self.formatter = self.dataset._formatter()
         self.decoders = self.dataset._decoders()
-        if inspect.iscoroutinefunction(self.function):
-            self.function = _in_event_loop(self.function)
+        # column → feature, for columns whose values had no common type and are kept as JSON
+        self.mixed: dict[str, Any] = {}
+        # begins a coroutine and returns a future of its result; set while a coroutine function runs
+        self.begin: Callable[..., Any] | None = None
 
     def ranges(self) -> Iterator[tuple[int, int]]:
         rows = len(self.dataset)
@@ -80,25 +82,13 @@ class Task:
         )
 
 
-def _in_event_loop(function: Callable[..., Any]) -> Callable[..., Any]:
-    import asyncio
-
-    def run(*arguments: Any, **kwargs: Any) -> Any:
-        return asyncio.run(function(*arguments, **kwargs))
-
-    def run_beside(*arguments: Any, **kwargs: Any) -> Any:
-        # A notebook's thread has a loop of its own that is running: wait for ours in another thread.
-        with ThreadPoolExecutor(1) as thread:
-            return thread.submit(run, *arguments, **kwargs).result()
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return run
-    return run_beside
+def run_range(task: Task, start: int, stop: int, rank: int) -> tuple[pa.Table, dict[str, Any]] | None:
+    """Return what the function makes of rows, and the features of its columns of mixed types; None for no change."""
+    made = _made(task, start, stop, rank)
+    return None if made is None else (made, task.mixed)
 
 
-def run_range(task: Task, start: int, stop: int, rank: int) -> pa.Table | None:
+def _made(task: Task, start: int, stop: int, rank: int) -> pa.Table | None:
     table = task.dataset._read(start, stop, task.needed())
     if task.batched:
         batch, arguments = task.inputs_of(table, start)
@@ -106,7 +96,11 @@ def run_range(task: Task, start: int, stop: int, rank: int) -> pa.Table | None:
             arguments.append(list(range(start, stop)))
         if task.with_rank:
             arguments.append(rank)
-        result = task.function(*arguments, **task.kwargs)
+        result = (
+            task.function(*arguments, **task.kwargs)
+            if task.begin is None
+            else task.begin(*arguments, **task.kwargs).result()
+        )
         if result is None:
             return None
         if not isinstance(result, Mapping):
@@ -130,7 +124,9 @@ def _rows_result(task: Task, table: pa.Table, start: int, rank: int) -> pa.Table
         if task.with_rank:
             extra = [*extra[: int(task.with_indices)], rank]
         arguments = [row] if task.inputs is None else [row[name] for name in task.inputs]
-        results.append(task.function(*arguments, *extra, **task.kwargs))
+        results.append((task.begin or task.function)(*arguments, *extra, **task.kwargs))
+    if task.begin is not None:
+        results = [future.result() for future in results]
     if results[0] is None:
         if any(result is not None for result in results):
             raise MapOutputError("the function returned None for some rows and a dict for others")

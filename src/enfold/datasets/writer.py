@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
+import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
 
+from .errors import CacheWriteError
 from .features.features import Features
 from .source import TableSource, cast_table, open_arrow
 
-__all__ = ["TableWriter", "session_folder", "widen"]
+__all__ = ["ShardedWriter", "TableWriter", "session_folder", "widen"]
 
 # A record batch of this many bytes is written at a time: many small ones make a table slow to gather from.
 FLUSH_BYTES = 32 << 20
@@ -146,6 +149,18 @@ class TableWriter:
             os.unlink(written)
 
     def _put(self, table: pa.Table) -> None:
+        try:
+            self._append(table)
+        except OSError as error:
+            raise self._refused(error) from error
+
+    def _refused(self, error: OSError) -> CacheWriteError:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        what = "the disk is full" if full else f"it cannot be written ({error.strerror or error})"
+        text = f"{what}: after {self.num_rows} rows; nothing of the result is kept"
+        return CacheWriteError(error.errno or errno.EIO, text, self.path)
+
+    def _append(self, table: pa.Table) -> None:
         if self._stream is None:
             assert self.path is not None
             folder = os.path.dirname(os.path.abspath(self.path))
@@ -183,8 +198,11 @@ class TableWriter:
             return TableSource(table.replace_schema_metadata(None))
         if self._stream is None:
             self._put(self.schema.empty_table())
-        self._stream.close()
-        self._file.close()
+        try:
+            self._stream.close()
+            self._file.close()
+        except OSError as error:
+            raise self._refused(error) from error
         assert self._temporary is not None
         umask = os.umask(0)
         os.umask(umask)
@@ -195,9 +213,54 @@ class TableWriter:
 
     def close(self) -> None:
         """Remove what was written if :meth:`finish` was not reached."""
-        if self._stream is not None:
-            self._file.close()
-            self._stream = None
+        if self._file is not None:
+            # on a full disk, closing writes again and fails again; the file is removed all the same
+            with contextlib.suppress(OSError):
+                self._file.close()
+            self._stream = self._file = None
         if self._temporary is not None and os.path.exists(self._temporary):
             os.unlink(self._temporary)
         self._temporary = None
+
+
+class ShardedWriter:
+    """Writes tables of equal columns into several files, and gives them back as one source.
+
+    Args:
+        paths: the files, or ``[None]`` for memory. They appear together when :meth:`finish` is called.
+        describe: from the columns' types to the features that the files' metadata holds.
+    """
+
+    def __init__(self, paths: Sequence[str | None], describe: Callable[[pa.Schema], Features] | None = None) -> None:
+        self._writers = [TableWriter(path, describe=describe) for path in paths]
+        self.schema: pa.Schema | None = None
+
+    def __enter__(self) -> ShardedWriter:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        for writer in self._writers:
+            writer.close()
+
+    def write(self, table: pa.Table, shard: int = 0) -> None:
+        """Add rows to one of the files.
+
+        Raises:
+            pyarrow.ArrowInvalid: the columns or types do not fit those before.
+        """
+        writer = self._writers[shard]
+        if writer.schema is None and self.schema is not None:
+            writer.write(self.schema.empty_table())
+        writer.write(table)
+        self.schema = writer.schema
+
+    def finish(self) -> TableSource:
+        """Give the files their names, and return the rows of all of them."""
+        schema = self.schema if self.schema is not None else pa.schema([])
+        for writer in self._writers:  # a type that became wider in a later file is the type of all
+            writer.write(schema.empty_table())
+        sources = [writer.finish() for writer in self._writers]
+        if len(sources) == 1:
+            return sources[0]
+        table = pa.concat_tables([source.table for source in sources])
+        return TableSource(table, [file for source in sources for file in source.files])
