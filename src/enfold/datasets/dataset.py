@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from .access import AccessMixin
 from .column import unknown_column
+from .distributing import DistributeMixin
 from .exporting import ExportMixin
 from .features.features import Features, to_arrow
 from .fingerprint import combine
@@ -20,6 +21,7 @@ from .info import DatasetInfo
 from .ordering import OrderMixin
 from .reading import ReadMixin
 from .schema import SchemaMixin
+from .search import SearchMixin
 from .source import Source, TableSource
 from .splits import NamedSplit
 from .transforms import TransformMixin
@@ -27,7 +29,17 @@ from .transforms import TransformMixin
 __all__ = ["Dataset"]
 
 
-class Dataset(AccessMixin, FormatMixin, SchemaMixin, TransformMixin, OrderMixin, ReadMixin, ExportMixin):
+class Dataset(
+    AccessMixin,
+    FormatMixin,
+    SchemaMixin,
+    TransformMixin,
+    OrderMixin,
+    SearchMixin,
+    ReadMixin,
+    ExportMixin,
+    DistributeMixin,
+):
     """A table of rows with typed columns, in memory or on disk.
 
     A dataset never changes its rows: every method returns another one that shares the data. Only ``set_format``,
@@ -85,6 +97,7 @@ class Dataset(AccessMixin, FormatMixin, SchemaMixin, TransformMixin, OrderMixin,
         self._format: tuple[str | None, dict[str, Any], list[str] | None, bool] = (None, {}, None, False)
         self._made_formatter: Formatter | None = None
         self._cache_dir = cache_dir
+        self._indexes: dict[str, Any] = {}
 
     # ---- making others of this one
 
@@ -92,6 +105,7 @@ class Dataset(AccessMixin, FormatMixin, SchemaMixin, TransformMixin, OrderMixin,
         made = copy.copy(self)
         made._identity = None
         made._made_formatter = None
+        made._indexes = {}  # they number the rows of this dataset
         features = changes.pop("features", None)
         for name, value in changes.items():
             setattr(made, name, value)
@@ -214,6 +228,16 @@ class Dataset(AccessMixin, FormatMixin, SchemaMixin, TransformMixin, OrderMixin,
     def version(self) -> Any:
         """The dataset's version."""
         return self._info.version
+
+    @property
+    def download_checksums(self) -> dict[str, Any] | None:
+        """The checksums of the files that were downloaded."""
+        return self._info.download_checksums
+
+    @property
+    def supervised_keys(self) -> Any:
+        """The columns of input and target, where the dataset names them."""
+        return getattr(self._info, "supervised_keys", None)
 
     @property
     def download_size(self) -> int | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from .dataset import Dataset
@@ -92,31 +94,111 @@ class DatasetDict(dict):
         return {name: dataset.cleanup_cache_files() for name, dataset in self.items()}
 
     def map(
-        self, function: Any = None, *arguments: Any, cache_file_names: Mapping[str, str] | None = None, **options: Any
-    ) -> DatasetDict:
-        """Apply a function to every split; see :meth:`Dataset.map`."""
-        return self._mapped("map", function, arguments, cache_file_names, options)
-
-    def filter(
-        self, function: Any = None, *arguments: Any, cache_file_names: Mapping[str, str] | None = None, **options: Any
-    ) -> DatasetDict:
-        """Keep the rows of every split for which a function is true; see :meth:`Dataset.filter`."""
-        return self._mapped("filter", function, arguments, cache_file_names, options)
-
-    def _mapped(
         self,
-        name: str,
-        function: Any,
-        arguments: tuple[Any, ...],
-        files: Mapping[str, str] | None,
-        options: dict[str, Any],
+        function: Callable[..., Any] | None = None,
+        with_indices: bool = False,
+        with_rank: bool = False,
+        with_split: bool = False,
+        input_columns: str | list[str] | None = None,
+        batched: bool = False,
+        batch_size: int | None = 1000,
+        drop_last_batch: bool = False,
+        remove_columns: str | list[str] | None = None,
+        keep_in_memory: bool = False,
+        load_from_cache_file: bool | None = None,
+        cache_file_names: Mapping[str, str | None] | None = None,
+        writer_batch_size: int | None = 1000,
+        features: Features | None = None,
+        disable_nullable: bool = False,
+        fn_kwargs: dict[str, Any] | None = None,
+        num_proc: int | None = None,
+        desc: str | None = None,
+        try_original_type: bool | None = True,
+        on_mixed_types: str | None = "use_json",
+        **options: Any,
     ) -> DatasetDict:
+        """Apply a function to every split.
+
+        Args:
+            with_split: also give the function the split's name, behind the row or batch.
+            cache_file_names: the file to write for each split.
+            function, with_indices, with_rank, input_columns, batched, batch_size, drop_last_batch, remove_columns,
+                keep_in_memory, load_from_cache_file, writer_batch_size, features, disable_nullable, fn_kwargs,
+                num_proc, desc, try_original_type, on_mixed_types, options: as for :meth:`Dataset.map`.
+        """
+        given = {
+            "with_indices": with_indices,
+            "with_rank": with_rank,
+            "input_columns": input_columns,
+            "batched": batched,
+            "batch_size": batch_size,
+            "drop_last_batch": drop_last_batch,
+            "remove_columns": remove_columns,
+            "keep_in_memory": keep_in_memory,
+            "load_from_cache_file": load_from_cache_file,
+            "writer_batch_size": writer_batch_size,
+            "features": features,
+            "disable_nullable": disable_nullable,
+            "fn_kwargs": fn_kwargs,
+            "num_proc": num_proc,
+            "try_original_type": try_original_type,
+            "on_mixed_types": on_mixed_types,
+            **options,
+        }
         made = DatasetDict()
         for split, dataset in self.items():
-            mine = {**options, **({"cache_file_name": files[split]} if files and files.get(split) else {})}
-            if options.get("desc"):
-                mine["desc"] = f"{options['desc']} ({split})"
-            made[split] = getattr(dataset, name)(function, *arguments, **mine)
+            mine = partial(_with_split, function, split) if with_split and function is not None else function
+            made[split] = dataset.map(
+                mine,
+                cache_file_name=(cache_file_names or {}).get(split),
+                desc=f"{desc} ({split})" if desc else None,
+                **given,
+            )
+        return made
+
+    def filter(
+        self,
+        function: Any = None,
+        with_indices: bool = False,
+        with_rank: bool = False,
+        input_columns: str | list[str] | None = None,
+        batched: bool = False,
+        batch_size: int | None = 1000,
+        keep_in_memory: bool = False,
+        load_from_cache_file: bool | None = None,
+        cache_file_names: Mapping[str, str | None] | None = None,
+        writer_batch_size: int | None = 1000,
+        fn_kwargs: dict[str, Any] | None = None,
+        num_proc: int | None = None,
+        desc: str | None = None,
+        **options: Any,
+    ) -> DatasetDict:
+        """Keep the rows of every split for which a function is true.
+
+        Args:
+            cache_file_names: the file to write for each split.
+            function, with_indices, with_rank, input_columns, batched, batch_size, keep_in_memory,
+                load_from_cache_file, writer_batch_size, fn_kwargs, num_proc, desc, options: as for
+                :meth:`Dataset.filter`.
+        """
+        made = DatasetDict()
+        for split, dataset in self.items():
+            made[split] = dataset.filter(
+                function,
+                with_indices=with_indices,
+                with_rank=with_rank,
+                input_columns=input_columns,
+                batched=batched,
+                batch_size=batch_size,
+                keep_in_memory=keep_in_memory,
+                load_from_cache_file=load_from_cache_file,
+                cache_file_name=(cache_file_names or {}).get(split),
+                writer_batch_size=writer_batch_size,
+                fn_kwargs=fn_kwargs,
+                num_proc=num_proc,
+                desc=f"{desc} ({split})" if desc else None,
+                **options,
+            )
         return made
 
     def cast(self, features: Features, **options: Any) -> DatasetDict:
@@ -168,16 +250,35 @@ class DatasetDict(dict):
         """Make columns of the fields of structs in every split."""
         return self._each("flatten", max_depth=max_depth)
 
-    def flatten_indices(self, **options: Any) -> DatasetDict:
+    def flatten_indices(
+        self,
+        keep_in_memory: bool = False,
+        cache_file_names: Mapping[str, str | None] | None = None,
+        writer_batch_size: int | None = 1000,
+        features: Features | None = None,
+        disable_nullable: bool = False,
+        num_proc: int | None = None,
+        new_fingerprint: str | None = None,
+    ) -> DatasetDict:
         """Lay the selected rows of every split out one after the other."""
-        return self._each("flatten_indices")
+        files = cache_file_names or {}
+        return DatasetDict(
+            {name: dataset.flatten_indices(cache_file_name=files.get(name)) for name, dataset in self.items()}
+        )
 
     def align_labels_with_mapping(self, label2id: Mapping[str, int], label_column: str) -> DatasetDict:
         """Give the labels of every split the integers of a mapping."""
         return self._each("align_labels_with_mapping", label2id, label_column)
 
     def sort(
-        self, column_names: Any, reverse: Any = False, null_placement: str = "at_end", **options: Any
+        self,
+        column_names: str | Sequence[str],
+        reverse: bool | Sequence[bool] = False,
+        null_placement: str = "at_end",
+        keep_in_memory: bool = False,
+        load_from_cache_file: bool | None = None,
+        indices_cache_file_names: Mapping[str, str | None] | None = None,
+        writer_batch_size: int | None = 1000,
     ) -> DatasetDict:
         """Sort every split; see :meth:`Dataset.sort`."""
         return self._each("sort", column_names, reverse=reverse, null_placement=null_placement)
@@ -187,7 +288,10 @@ class DatasetDict(dict):
         seeds: int | Mapping[str, int | None] | None = None,
         seed: int | None = None,
         generators: Mapping[str, Any] | None = None,
-        **options: Any,
+        keep_in_memory: bool = False,
+        load_from_cache_file: bool | None = None,
+        indices_cache_file_names: Mapping[str, str | None] | None = None,
+        writer_batch_size: int | None = 1000,
     ) -> DatasetDict:
         """Shuffle every split.
 
@@ -217,6 +321,20 @@ class DatasetDict(dict):
         """Set what values are given as in every split; see :meth:`Dataset.set_format`."""
         for dataset in self.values():
             dataset.set_format(type, columns, output_all_columns, **format_kwargs)
+
+    @contextlib.contextmanager
+    def formatted_as(
+        self,
+        type: str | None = None,
+        columns: list[str] | None = None,
+        output_all_columns: bool = False,
+        **format_kwargs: Any,
+    ) -> Iterator[None]:
+        """Set a format of every split for the body of a ``with`` statement."""
+        with contextlib.ExitStack() as stack:
+            for dataset in self.values():
+                stack.enter_context(dataset.formatted_as(type, columns, output_all_columns, **format_kwargs))
+            yield
 
     def reset_format(self) -> None:
         """Give plain Python values again."""
@@ -345,10 +463,12 @@ class DatasetDict(dict):
         features: Features | None = None,
         cache_dir: str | None = None,
         keep_in_memory: bool = False,
+        columns: list[str] | None = None,
         **kwargs: Any,
     ) -> DatasetDict:
-        """Return the splits of Parquet files given as {split: path}."""
-        return cls._from_kind("parquet", path_or_paths, features, cache_dir, keep_in_memory, kwargs)
+        """Return the splits of Parquet files given as {split: path}; ``columns`` names those to take."""
+        options = {"columns": columns, **kwargs}
+        return cls._from_kind("parquet", path_or_paths, features, cache_dir, keep_in_memory, options)
 
     @classmethod
     def from_text(
@@ -398,3 +518,7 @@ class DatasetDict(dict):
             num_shards=dict(num_shards or {}),
             keep_other_splits=False,
         )
+
+
+def _with_split(function: Callable[..., Any], split: str, first: Any, *others: Any, **options: Any) -> Any:
+    return function(first, *others, split, **options)

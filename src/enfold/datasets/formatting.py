@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from .formats.base import format_name
@@ -76,6 +77,22 @@ class FormatMixin:
         made = self._with(_identity=lambda: self._fingerprint)
         made.set_format(type, columns, output_all_columns, **format_kwargs)
         return made
+
+    @contextlib.contextmanager
+    def formatted_as(
+        self: Any,
+        type: str | None = None,
+        columns: list[str] | None = None,
+        output_all_columns: bool = False,
+        **format_kwargs: Any,
+    ) -> Iterator[None]:
+        """Set a format for the body of a ``with`` statement; the arguments are those of :meth:`set_format`."""
+        before = self._format
+        try:
+            self.set_format(type, columns, output_all_columns, **format_kwargs)
+            yield
+        finally:
+            self._format, self._made_formatter = before, None
 
     def reset_format(self: Any) -> None:
         """Give plain Python values again."""
