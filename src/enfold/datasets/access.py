@@ -10,13 +10,16 @@ import pyarrow as pa
 
 from .column import Column
 from .features.features import decoder
-from .formats.base import Formatter, make_formatter
+from .features.storage import is_heavy
+from .formats.base import Formatter, decoded_values, make_formatter
 from .values import arrow_to_list, one_array
 
 __all__ = ["AccessMixin", "table_rows"]
 
 # Rows that iteration reads at a time.
 _READ_AHEAD = 1000
+# … and those whose images and recordings it decodes at a time, in several threads.
+_DECODE_AHEAD = 32
 
 
 def table_rows(
@@ -29,9 +32,8 @@ def table_rows(
             return [{} for _ in range(table.num_rows)]
         columns = []
         for name in names:
-            values = arrow_to_list(one_array(table.column(name)))
-            decode = decoders.get(name)
-            columns.append(values if decode is None else [decode(value) for value in values])
+            array, decode = one_array(table.column(name)), decoders.get(name)
+            columns.append(arrow_to_list(array) if decode is None else decoded_values(array, decode))
         return [dict(zip(names, row, strict=False)) for row in zip(*columns, strict=False)]
     if formatter.numpy_rows is None:
         return [formatter.table_row(table.slice(i, 1)) for i in range(table.num_rows)]
@@ -82,28 +84,29 @@ class AccessMixin:
     def _python(self: Any, table: pa.Table) -> dict[str, list[Any]]:
         out = {}
         for name in table.column_names:
-            values = arrow_to_list(one_array(table.column(name)))
-            decode = decoder(self.features[name])
-            out[name] = values if decode is None else [decode(value) for value in values]
+            array, decode = one_array(table.column(name)), decoder(self.features[name])
+            out[name] = arrow_to_list(array) if decode is None else decoded_values(array, decode)
         return out
+
+    def _python_row(self: Any, row: int, names: list[str]) -> dict[str, Any]:
+        values = self._source.row(row, names)
+        for name, decode in self._decoders().items():
+            if name in values:
+                values[name] = decode(values[name])
+        return values
 
     def _row(self: Any, position: int) -> Any:
         formatter = self._formatter()
         names = self._visible_columns()
         row = position if self._indices is None else int(self._indices[position])
         if formatter is None:
-            values = self._source.row(row, names)
-            decoders = self._decoders()
-            for name, decode in decoders.items():
-                if name in values:
-                    values[name] = decode(values[name])
-            return values
+            return self._python_row(row, names)
         if formatter.numpy_rows is None:
             return formatter.table_row(self._gather(np.array([position]), names))
         columns = self._format[2]
         if columns is not None and self._format[3]:
             rest = [name for name in names if name not in columns]
-            return {**formatter.row(self._source.row(row, columns, True)), **self._source.row(row, rest)}
+            return {**formatter.row(self._source.row(row, columns, True)), **self._python_row(row, rest)}
         return formatter.row(self._source.row(row, names, True))
 
     def __getitem__(self: Any, key: Any) -> Any:
@@ -186,8 +189,9 @@ class AccessMixin:
 
     def __iter__(self: Any) -> Iterator[Any]:
         names = self._visible_columns()
-        for start in range(0, len(self), _READ_AHEAD):
-            yield from self._table_rows(self._read(start, min(start + _READ_AHEAD, len(self)), names))
+        step = _DECODE_AHEAD if any(is_heavy(self.features[name]) for name in names) else _READ_AHEAD
+        for start in range(0, len(self), step):
+            yield from self._table_rows(self._read(start, min(start + step, len(self)), names))
 
     def iter(self: Any, batch_size: int, drop_last_batch: bool = False) -> Iterator[Any]:
         """Yield batches of rows in the dataset's format.

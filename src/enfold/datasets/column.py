@@ -11,10 +11,10 @@ import pyarrow as pa
 from enfold.errors import nearest
 
 from .errors import ColumnNotFoundError
-from .formats.base import Formatter
+from .formats.base import Formatter, decoded_values
 from .values import arrow_to_list, one_array, to_arrow_array
 
-__all__ = ["Batch", "Column", "unknown_column"]
+__all__ = ["Batch", "Column", "Row", "unknown_column"]
 
 
 def unknown_column(name: Any, known: Iterable[str]) -> ColumnNotFoundError:
@@ -102,10 +102,9 @@ class Column(MutableSequence):
     def _list(self) -> list[Any]:
         if self._values is None:
             if self._formatter is not None:
-                self._values = list(self._formatter.column(self.arrow))
+                self._values = list(self._formatter.decoded(self.arrow, self._decode))
             else:
-                values = arrow_to_list(self.arrow)
-                self._values = values if self._decode is None else [self._decode(value) for value in values]
+                self._values = self._part(self.arrow)
         return self._values
 
     def tolist(self) -> list[Any]:
@@ -118,13 +117,15 @@ class Column(MutableSequence):
         return self._length if self._values is None else len(self._values)
 
     def __iter__(self) -> Iterator[Any]:
+        if self._values is None and self._decode is not None and pa.types.is_nested(self.arrow.type):
+            # images and recordings: a few at a time, as all of them may be more than memory holds
+            return (value for start in range(0, self._length, 32) for value in self._part(self.arrow.slice(start, 32)))
         return iter(self._list())
 
     def _part(self, array: pa.Array) -> Any:
         if self._formatter is not None:
-            return self._formatter.column(array)
-        values = arrow_to_list(array)
-        return values if self._decode is None else [self._decode(value) for value in values]
+            return self._formatter.decoded(array, self._decode)
+        return arrow_to_list(array) if self._decode is None else decoded_values(array, self._decode)
 
     def __getitem__(self, key: Any) -> Any:
         if self._values is not None and self._formatter is None:
@@ -257,7 +258,7 @@ class Batch(MutableMapping):
     def _read(self, name: str) -> Any:
         column = self._table.column(name)
         if self._formatter is not None:
-            return self._formatter.column(one_array(column))
+            return self._formatter.decoded(one_array(column), self._decoders.get(name))
         made = self._made[name] = Column(column, len(column), self._decoders.get(name))
         return made
 
@@ -296,6 +297,64 @@ class Batch(MutableMapping):
 
     def __ror__(self, other: Any) -> dict[str, Any]:
         return {**other, **self}
+
+
+class Row(MutableMapping):
+    """A row as a dict whose images and recordings are decoded when they are asked for.
+
+    Args:
+        values: the row, with the stored form of the columns that are decoded later.
+        decoders: those columns → from the stored value to the one that users see.
+    """
+
+    def __init__(self, values: dict[str, Any], decoders: dict[str, Callable[[Any], Any]]) -> None:
+        self._values = values
+        self._pending = {name: decode for name, decode in decoders.items() if name in values}
+
+    def __getitem__(self, name: str) -> Any:
+        decode = self._pending.pop(name, None)
+        if decode is not None:
+            self._values[name] = decode(self._values[name])
+        return self._values[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._pending.pop(name, None)
+        self._values[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        self._pending.pop(name, None)
+        del self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._values
+
+    def __repr__(self) -> str:
+        return repr({name: self[name] for name in self})
+
+    def __or__(self, other: Any) -> dict[str, Any]:
+        return {**self, **other}
+
+    def __ror__(self, other: Any) -> dict[str, Any]:
+        return {**other, **self}
+
+    def copy(self) -> dict[str, Any]:
+        """Return a dict of the row."""
+        return dict(self)
+
+    def stored(self) -> dict[str, Any]:
+        """Return the row's values, those that nobody asked for in their stored form."""
+        return dict(self._values)
+
+    @property
+    def pending(self) -> set[str]:
+        """The columns that nobody asked for yet."""
+        return set(self._pending)
 
 
 _UNREAD = object()

@@ -15,7 +15,9 @@ import pyarrow as pa
 
 from enfold.progress import Progress
 
+from .features.storage import embed_table, holds_files
 from .info import write_text
+from .source import cast_table
 from .values import arrow_to_list, one_array
 
 __all__ = ["ExportMixin", "parse_size"]
@@ -252,10 +254,12 @@ class ExportMixin:
             step = batch_size or self._row_group()
             for table in self._tables(step):
                 written += table.nbytes
-                writer.write_table(pa.table(table.columns, schema=schema), row_group_size=step)
+                writer.write_table(cast_table(table, schema), row_group_size=step)
         return written
 
     def _row_group(self: Any) -> int:
+        if holds_files(dict(self.features)):
+            return 100  # a row may be megabytes, and more once its files are put in
         size = max(self._source.nbytes / max(self._source.num_rows, 1), 1)
         return max(1000, min(int(100e6 / size), 1 << 20))
 
@@ -292,13 +296,16 @@ class ExportMixin:
     def _save(self: Any, folder: str, max_shard_size: str | int | None, num_shards: int | None) -> None:
         shards = self._shards(max_shard_size, num_shards, _SHARD)
         schema = self.features.arrow_schema
+        files = holds_files(dict(self.features))
         names = []
         with Progress(len(self), "Saving the dataset", unit="examples") as bar:
             for number, shard in enumerate(shards):
                 name = f"data-{number:05d}-of-{len(shards):05d}.arrow"
                 with pa.OSFile(os.path.join(folder, name), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
-                    for table in shard._tables(1 << 16):
-                        writer.write_table(pa.table(table.combine_chunks().columns, schema=schema))
+                    for table in shard._tables(1 << 16 if not files else 100):
+                        # files of this machine would be out of reach for whoever loads the folder elsewhere
+                        table = embed_table(table, shard.features, remote_files=False) if files else table
+                        writer.write_table(cast_table(table.combine_chunks(), schema))
                         bar.advance(table.num_rows)
                 names.append({"filename": name})
         kind, options, columns, everything = self._format

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from .features.features import Features, from_arrow, to_arrow
+from .features.storage import cast_to, flatten_table
 from .fingerprint import combine
 from .source import TableSource, ZipSource
 from .values import one_array, to_arrow_array
@@ -104,11 +105,7 @@ class SchemaMixin:
         features = self.features.flatten(max_depth)
 
         def flat(batch: pa.Table) -> pa.Table:
-            for _ in range(max_depth):
-                if not any(pa.types.is_struct(field.type) for field in batch.schema):
-                    break
-                batch = batch.flatten()
-            return batch
+            return flatten_table(batch, features)
 
         return self._arrow_map(flat, features, "flatten")
 
@@ -153,10 +150,7 @@ class SchemaMixin:
         def change(table: pa.Table) -> pa.Table:
             columns = []
             for name, feature in wanted.items():
-                array = one_array(table.column(name))
-                if hasattr(feature, "cast_storage"):
-                    array = feature.cast_storage(array)
-                columns.append(to_arrow_array(array, to_arrow(feature)))
+                columns.append(cast_to(one_array(table.column(name)), feature))
             return pa.table(columns, names=list(wanted))
 
         try:

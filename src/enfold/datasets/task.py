@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from .access import table_rows
-from .column import Batch, unknown_column
+from .column import Batch, Row, unknown_column
 from .errors import MapOutputError
 from .features.features import Features
+from .features.storage import is_heavy
 from .results import as_table, assemble
 
 if TYPE_CHECKING:
@@ -75,11 +76,14 @@ class Task:
             batch = Batch(table, self.decoders, self.formatter, shown if self.inputs is None else self.inputs)
         return batch, [batch] if self.inputs is None else [batch[name] for name in self.inputs]
 
-    def rows_of(self, table: pa.Table) -> list[dict[str, Any]]:
+    def rows_of(self, table: pa.Table) -> list[Any]:
         shown = self.dataset._visible_columns() if self.inputs is None else self.inputs
-        return table_rows(
-            table.select([name for name in shown if name in table.column_names]), self.formatter, self.decoders
-        )
+        table = table.select([name for name in shown if name in table.column_names])
+        later = {name: self.decoders[name] for name in table.column_names if is_heavy(self.dataset.features[name])}
+        if self.formatter is not None or not later:
+            return table_rows(table, self.formatter, self.decoders)
+        now = {name: decode for name, decode in self.decoders.items() if name not in later}
+        return [Row(values, later) for values in table_rows(table, None, now)]
 
 
 def run_range(task: Task, start: int, stop: int, rank: int) -> tuple[pa.Table, dict[str, Any]] | None:
@@ -118,7 +122,7 @@ def _rows_result(task: Task, table: pa.Table, start: int, rank: int) -> pa.Table
     extra: list[Any] = []
     originals: list[dict[str, Any]] = []
     for number, row in enumerate(rows):
-        originals.append(dict(row))
+        originals.append(row.stored() if isinstance(row, Row) else dict(row))
         if task.with_indices:
             extra = [start + number]
         if task.with_rank:
@@ -138,7 +142,10 @@ def _rows_result(task: Task, table: pa.Table, start: int, rank: int) -> pa.Table
         return pa.concat_tables(tables, promote_options="permissive")
     names: dict[str, None] = {}
     for result in results:
-        names.update(dict.fromkeys(result))
+        names.update(
+            dict.fromkeys(name for name in result if not isinstance(result, Row) or name not in result.pending)
+        )
+    results = [result.stored() if isinstance(result, Row) else result for result in results]
     columns: dict[str, Any] = {}
     for name in names:
         if name in table.column_names and not pa.types.is_nested(table.schema.field(name).type):

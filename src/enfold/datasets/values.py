@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Callable, Mapping
 from itertools import chain, pairwise
 from typing import Any
@@ -119,6 +120,11 @@ def _is_nested(kind: pa.DataType) -> bool:
     return pa.types.is_nested(kind)
 
 
+def _is_deep(kind: pa.DataType) -> bool:
+    """Whether the items of a list need a cast of their own."""
+    return pa.types.is_nested(kind.value_type) or isinstance(kind.value_type, pa.BaseExtensionType)
+
+
 def _objects(values: list[Any]) -> np.ndarray:
     # np.array(values, dtype=object) would look into the values and may make two dimensions of them
     out = np.empty(len(values), dtype=object)
@@ -203,6 +209,8 @@ def cast_array(array: pa.Array, kind: pa.DataType) -> pa.Array:
         return array
     if isinstance(array, pa.ExtensionArray):
         return cast_array(array.storage, kind)
+    if isinstance(kind, pa.BaseExtensionType):
+        return pa.ExtensionArray.from_storage(kind, cast_array(array, kind.storage_type))
     if pa.types.is_struct(kind) and pa.types.is_struct(array.type):
         have = {array.type.field(i).name: i for i in range(array.type.num_fields)}
         children = array.flatten()
@@ -215,7 +223,7 @@ def cast_array(array: pa.Array, kind: pa.DataType) -> pa.Array:
         if extra:
             raise pa.ArrowInvalid(f"the fields {sorted(extra)} have no place in {kind}")
         return pa.StructArray.from_arrays(columns, names, mask=array.is_null() if array.null_count else None)
-    if _is_ragged(kind) and _is_ragged(array.type) and pa.types.is_nested(kind.value_type):
+    if _is_ragged(kind) and _is_ragged(array.type) and (_is_deep(kind) or _is_deep(array.type)):
         bounds = to_large_offsets(array)
         start = int(bounds[0]) if len(bounds) else 0
         stop = int(bounds[-1]) if len(bounds) else 0
@@ -256,8 +264,15 @@ def _from_values(values: list[Any], kind: pa.DataType | None) -> pa.Array:
         fast = _from_integer_lists(values, kind)
         if fast is not None:
             return fast
+        item = next((item for value in values if value is not None for item in value if item is not None), None)
+        if _media(item) is not None or (isinstance(item, list) and kind is None):
+            items = _from_values([item for value in values if value is not None for item in value], None)
+            if _holds_media(items.type):
+                return _lists_of(items, values, kind)
     elif _is_array(first):
         return _from_arrays(values, kind)
+    elif _media(first) is not None:
+        return _from_media(values, kind)
     elif isinstance(first, Mapping) and not isinstance(first, dict):
         values = [None if value is None else dict(value) for value in values]
     try:
@@ -346,6 +361,47 @@ def _from_arrays(values: list[Any], kind: pa.DataType | None) -> pa.Array:
     return made if kind is None or made.type == kind else cast_array(made, kind)
 
 
+def _media(value: Any) -> str | None:
+    """Return the name of the feature that a decoded file belongs to, without loading any library for the answer."""
+    if isinstance(value, (str, bytes, int, float, dict, list)) or value is None:
+        return None
+    for feature, module, kind in (
+        ("Image", "PIL.Image", "Image"),
+        ("Audio", "enfold.datasets.features.audio", "Recording"),
+        ("Video", "enfold.datasets.features.video", "Clip"),
+        ("Pdf", "pdfplumber.pdf", "PDF"),
+    ):
+        loaded = sys.modules.get(module)
+        if loaded is not None and isinstance(value, getattr(loaded, kind)):
+            return feature
+    return None
+
+
+def _from_media(values: list[Any], kind: pa.DataType | None) -> pa.Array:
+    from .features.media import MEDIA, MediaType
+    from .features.storage import from_arrow
+
+    name = next(found for value in values if (found := _media(value)) is not None)
+    mark = MediaType(name)
+    feature = from_arrow(mark)
+    made = pa.array([None if value is None else feature.encode_example(value) for value in values], MEDIA)
+    return pa.ExtensionArray.from_storage(mark, made) if kind is None else cast_array(made, kind)
+
+
+def _holds_media(kind: pa.DataType) -> bool:
+    if pa.types.is_list(kind):
+        return _holds_media(kind.value_type)
+    return isinstance(kind, pa.BaseExtensionType) and kind.extension_name.startswith("enfold.")
+
+
+def _lists_of(items: pa.Array, values: list[Any], kind: pa.DataType | None) -> pa.Array:
+    lengths = [0 if value is None else len(value) for value in values]
+    edges = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
+    mask = pa.array([value is None for value in values]) if any(value is None for value in values) else None
+    made = pa.ListArray.from_arrays(edges, items, mask=mask)
+    return made if kind is None else cast_array(made, kind)
+
+
 def _plain(value: Any) -> Any:
     """Replace numpy, torch and mapping objects in a value by Python's own; the value itself where it has none."""
     if isinstance(value, np.ndarray):
@@ -354,6 +410,10 @@ def _plain(value: Any) -> Any:
         return value.item()
     if hasattr(value, "detach") and hasattr(value, "tolist"):
         return value.tolist()
+    if _media(value) == "Image":
+        from .features.image import encode_image
+
+        return encode_image(value)
     if isinstance(value, Mapping):
         inner = {name: _plain(item) for name, item in value.items()}
         return value if isinstance(value, dict) and all(inner[k] is value[k] for k in inner) else inner

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from .errors import CacheWriteError
-from .features.features import Features
+from .features.features import Features, storage_schema
 from .source import TableSource, cast_table, open_arrow
 
 __all__ = ["ShardedWriter", "TableWriter", "session_folder", "widen"]
@@ -41,6 +41,9 @@ def widen(first: pa.DataType, second: pa.DataType) -> pa.DataType:
     """
     if first == second or pa.types.is_null(second):
         return first
+    for marked, other in ((first, second), (second, first)):
+        if isinstance(marked, pa.BaseExtensionType) and marked.storage_type == other:
+            return marked
     if pa.types.is_null(first):
         return second
     if pa.types.is_struct(first) and pa.types.is_struct(second):
@@ -168,14 +171,18 @@ class TableWriter:
             number, self._temporary = tempfile.mkstemp(prefix=".tmp-", suffix=".arrow", dir=folder)
             self._file = os.fdopen(number, "wb")
             self._stream = pa.ipc.new_stream(self._file, self._final_schema())
-        for batch in table.combine_chunks().to_batches():
-            self._stream.write_batch(batch.replace_schema_metadata(self._final_schema().metadata))
+        for batch in cast_table(table, self._final_schema()).combine_chunks().to_batches():
+            self._stream.write_batch(batch)
 
     def _final_schema(self) -> pa.Schema:
+        """The file's columns: the marks of arrays and JSON in their places, the features in the metadata."""
         assert self.schema is not None
         if self.schema.metadata and b"huggingface" in self.schema.metadata:
             return self.schema
-        return self.schema.with_metadata(self._describe(self.schema).arrow_schema.metadata)
+        described = self._describe(self.schema).arrow_schema
+        plain, stored = storage_schema(described), storage_schema(self.schema)
+        fields = [described.field(f.name) if plain.field(f.name).type == f.type else f for f in stored]
+        return pa.schema(fields, metadata=described.metadata)
 
     def _flush(self) -> None:
         if not self._pending:

@@ -5,7 +5,13 @@ from enfold.lazy import face
 __getattr__, __dir__, __all__ = face(
     __name__,
     {
+        ".arrays": ["Array2D", "Array3D", "Array4D", "Array5D"],
+        ".audio": ["Audio"],
         ".features": ["Features"],
-        ".types": ["ClassLabel", "FeatureType", "Json", "LargeList", "List", "Sequence", "Translation", "Value"],
+        ".image": ["Image"],
+        ".pdf": ["Pdf"],
+        ".translation": ["Translation", "TranslationVariableLanguages"],
+        ".types": ["ClassLabel", "FeatureType", "Json", "LargeList", "List", "Sequence", "Value"],
+        ".video": ["Video"],
     },
 )

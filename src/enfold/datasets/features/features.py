@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -12,111 +14,41 @@ import pyarrow as pa
 from enfold.errors import nearest
 from enfold.log import get_logger
 
-from .types import ClassLabel, Json, LargeList, List, Sequence, Translation, Value, dtype_name
+from .arrays import Array2D, Array3D, Array4D, Array5D
+from .audio import Audio
+from .image import Image
+from .pdf import Pdf
+from .storage import (
+    decode_all,
+    decoder,
+    encode,
+    file_type,
+    from_arrow,
+    is_heavy,
+    needs_encoding,
+    storage_schema,
+    to_arrow,
+)
+from .translation import Translation, TranslationVariableLanguages
+from .types import ClassLabel, Json, LargeList, List, Sequence, Value
+from .video import Video
 
-__all__ = ["Features", "decoder", "encode", "from_arrow", "storage_schema", "to_arrow"]
+__all__ = ["Features", "decoder", "encode", "from_arrow", "needs_encoding", "storage_schema", "to_arrow"]
 
 _METADATA = b"huggingface"
 _CLASSES: dict[str, Any] = {
-    "Value": Value,
-    "ClassLabel": ClassLabel,
-    "List": List,
-    "LargeList": LargeList,
-    "Sequence": Sequence,
-    "Translation": Translation,
-    "Json": Json,
+    kind.__name__: kind
+    for kind in (
+        *(Value, ClassLabel, List, LargeList, Sequence, Translation, TranslationVariableLanguages, Json),
+        *(Image, Audio, Video, Pdf, Array2D, Array3D, Array4D, Array5D),
+    )
 }
-# How a class is spelled in the YAML of a card: its name in snake case.
-_YAML_NAMES = {"ClassLabel": "class_label", "Translation": "translation", "Json": "json"}
-
-
-def to_arrow(feature: Any) -> pa.DataType:
-    """Return the Arrow type in which a feature is stored."""
-    if isinstance(feature, dict):
-        return pa.struct([(name, to_arrow(inner)) for name, inner in feature.items()])
-    if isinstance(feature, (list, tuple)):
-        return pa.list_(to_arrow(feature[0]))
-    return feature()
-
-
-def from_arrow(arrow: pa.DataType) -> Any:
-    """Return the feature that an Arrow type stands for when nothing else is known about it."""
-    types = pa.types
-    if isinstance(arrow, pa.BaseExtensionType):
-        return Json() if arrow.extension_name == "arrow.json" else from_arrow(arrow.storage_type)
-    if types.is_struct(arrow):
-        return {arrow.field(i).name: from_arrow(arrow.field(i).type) for i in range(arrow.num_fields)}
-    if types.is_fixed_size_list(arrow):
-        return List(from_arrow(arrow.value_type), length=arrow.list_size)
-    if types.is_list(arrow) or types.is_list_view(arrow):
-        return List(from_arrow(arrow.value_type))
-    if types.is_large_list(arrow) or types.is_large_list_view(arrow):
-        return LargeList(from_arrow(arrow.value_type))
-    if types.is_map(arrow):
-        return List({"key": from_arrow(arrow.key_type), "value": from_arrow(arrow.item_type)})
-    return Value(dtype_name(arrow))
-
-
-def storage_schema(schema: pa.Schema) -> pa.Schema:
-    """Return a schema whose extension and dictionary types are replaced by the types that hold their values."""
-
-    def plain(arrow: pa.DataType) -> pa.DataType:
-        if isinstance(arrow, pa.BaseExtensionType):
-            return plain(arrow.storage_type)
-        if pa.types.is_dictionary(arrow):
-            return plain(arrow.value_type)
-        if pa.types.is_struct(arrow):
-            return pa.struct([(arrow.field(i).name, plain(arrow.field(i).type)) for i in range(arrow.num_fields)])
-        if pa.types.is_fixed_size_list(arrow):
-            return pa.list_(plain(arrow.value_type), arrow.list_size)
-        if pa.types.is_list(arrow):
-            return pa.list_(plain(arrow.value_type))
-        if pa.types.is_large_list(arrow):
-            return pa.large_list(plain(arrow.value_type))
-        return arrow
-
-    return pa.schema([(field.name, plain(field.type)) for field in schema], metadata=schema.metadata)
-
-
-def encode(feature: Any, value: Any) -> Any:
-    """Return a Python value as it is stored in a column of this feature (names of labels become integers)."""
-    if value is None:
-        return None
-    if isinstance(feature, dict):
-        return {name: encode(inner, value.get(name)) for name, inner in feature.items()}
-    if isinstance(feature, (list, tuple)):
-        return [encode(feature[0], item) for item in value]
-    if isinstance(feature, (List, LargeList)):
-        if isinstance(feature.feature, dict) and isinstance(value, Mapping):  # a dict of lists, the older form
-            value = [dict(zip(value, items, strict=False)) for items in zip(*value.values(), strict=False)]
-        return [encode(feature.feature, item) for item in value] if needs_encoding(feature.feature) else list(value)
-    return feature.encode_example(value) if hasattr(feature, "encode_example") else value
-
-
-def needs_encoding(feature: Any) -> bool:
-    """Return whether a column of this feature may hold Python values that Arrow alone would not store rightly."""
-    if isinstance(feature, dict):
-        return any(needs_encoding(inner) for inner in feature.values())
-    if isinstance(feature, (list, tuple)):
-        return needs_encoding(feature[0])
-    if isinstance(feature, (List, LargeList)):
-        return needs_encoding(feature.feature) or isinstance(feature.feature, dict)
-    return isinstance(feature, (ClassLabel, Json))
-
-
-def decoder(feature: Any) -> Callable[[Any], Any] | None:
-    """Return the function that turns a stored value into the one that users see, or None where they are the same."""
-    if isinstance(feature, dict):
-        parts = {name: found for name, inner in feature.items() if (found := decoder(inner))}
-        if not parts:
-            return None
-        return lambda value: None if value is None else {k: parts[k](v) if k in parts else v for k, v in value.items()}
-    if isinstance(feature, (List, LargeList, list, tuple)):
-        inner = decoder(feature[0] if isinstance(feature, (list, tuple)) else feature.feature)
-        return None if inner is None else (lambda value: None if value is None else [inner(item) for item in value])
-    if isinstance(feature, Json) and feature.decode:
-        return feature.decode_example
-    return None
+# How a class is spelled in the YAML of a card: its name in snake case, a digit beginning no word.
+_YAML_NAMES = {
+    name: re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    for name in _CLASSES
+    if name not in ("Value", "List", "LargeList", "Sequence")
+}
 
 
 class Features(dict):
@@ -148,12 +80,12 @@ class Features(dict):
     @property
     def type(self) -> pa.DataType:
         """The Arrow struct type of one row."""
-        return to_arrow(dict(self))
+        return file_type(dict(self))
 
     @property
     def arrow_schema(self) -> pa.Schema:
         """The Arrow schema of the columns; its metadata holds the features, under the key ``huggingface``."""
-        fields = [(name, to_arrow(feature)) for name, feature in self.items()]
+        fields = [(name, file_type(feature)) for name, feature in self.items()]
         return pa.schema(fields, metadata={_METADATA: json.dumps({"info": {"features": self.to_dict()}})})
 
     @classmethod
@@ -168,7 +100,7 @@ class Features(dict):
                     continue
                 try:
                     feature = _from_dict(form)
-                    if storage_schema(pa.schema([(name, to_arrow(feature))])).equals(
+                    if pa.schema([(name, to_arrow(feature))]).equals(
                         storage_schema(pa.schema([schema.field(name).remove_metadata()]))
                     ):
                         inferred[name] = feature
@@ -212,10 +144,35 @@ class Features(dict):
             raise ValueError(f"the columns {sorted(batch)} are not those of the features {sorted(self)}")
         return {name: [encode(self[name], value) for value in column] for name, column in batch.items()}
 
+    def encode_column(self, column: Any, column_name: str) -> list[Any]:
+        """Return the values of one column as they are stored."""
+        feature = self._feature(column_name)
+        return [encode(feature, value) for value in column]
+
     def decode_example(self, example: Mapping[str, Any], token_per_repo_id: Any = None) -> dict[str, Any]:
-        """Return a stored row as users see it."""
-        found = {name: decoder(self[name]) for name in example if name in self}
+        """Return a stored row as users see it.
+
+        Args:
+            example: the row.
+            token_per_repo_id: the token to read files of a repository with, by its id.
+        """
+        found = {name: decoder(self[name], token_per_repo_id) for name in example if name in self}
         return {name: change(value) if (change := found.get(name)) else value for name, value in example.items()}
+
+    def decode_batch(self, batch: Mapping[str, Any], token_per_repo_id: Any = None) -> dict[str, list[Any]]:
+        """Return stored columns of a batch as users see them."""
+        return {name: self.decode_column(column, name, token_per_repo_id) for name, column in batch.items()}
+
+    def decode_column(self, column: Any, column_name: str, token_per_repo_id: Any = None) -> list[Any]:
+        """Return the stored values of one column as users see them; files are decoded in several threads."""
+        feature = self._feature(column_name)
+        change = decoder(feature, token_per_repo_id)
+        return list(column) if change is None else decode_all(change, list(column), is_heavy(feature))
+
+    def _feature(self, name: str) -> Any:
+        if name not in self:
+            raise KeyError(f"there is no column {name!r}{nearest(name, self)}")
+        return self[name]
 
     def copy(self) -> Features:
         """Return a copy that shares nothing with the original."""
@@ -227,7 +184,7 @@ class Features(dict):
         for _ in range(max_depth):
             flat: dict[str, Any] = {}
             for name, feature in current.items():
-                if isinstance(feature, Translation):
+                if hasattr(feature, "flatten"):
                     feature = feature.flatten()
                 if isinstance(feature, dict):
                     flat.update({f"{name}.{inner}": value for inner, value in feature.items()})
@@ -272,19 +229,17 @@ def _to_dict(feature: Any) -> Any:
         return {name: _to_dict(inner) for name, inner in feature.items()}
     if isinstance(feature, (list, tuple)):
         feature = List(feature[0])
-    kind = {"_type": type(feature).__name__}
-    if isinstance(feature, Value):
-        return {"dtype": feature.dtype, **kind}
+    out: dict[str, Any] = {}
     if isinstance(feature, ClassLabel):
-        return {"names": list(feature.names), **kind}
-    if isinstance(feature, List):
-        length = {} if feature.length == -1 else {"length": feature.length}
-        return {"feature": _to_dict(feature.feature), **length, **kind}
-    if isinstance(feature, LargeList):
-        return {"feature": _to_dict(feature.feature), **kind}
-    if isinstance(feature, Translation):
-        return {"languages": list(feature.languages), **kind}
-    return kind if getattr(feature, "decode", True) else {"decode": False, **kind}
+        out["names"] = list(feature.names)
+    else:
+        # what differs from what the class takes when nothing is said
+        for item in dataclasses.fields(feature):
+            value = getattr(feature, item.name)
+            if value != item.default and item.name != "id":
+                plain = list(value) if isinstance(value, (list, tuple)) else value
+                out[item.name] = _to_dict(value) if item.name == "feature" else plain
+    return {**out, "_type": type(feature).__name__}
 
 
 def _from_dict(form: Any) -> Any:

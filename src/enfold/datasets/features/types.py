@@ -19,7 +19,6 @@ __all__ = [
     "LargeList",
     "List",
     "Sequence",
-    "Translation",
     "Value",
     "dtype_name",
     "dtype_to_arrow",
@@ -268,9 +267,9 @@ class List:
         return f"List({self.feature!r})" if self.length == -1 else f"List({self.feature!r}, length={self.length})"
 
     def __call__(self) -> pa.DataType:
-        from .features import to_arrow
+        from .storage import file_type
 
-        return pa.list_(to_arrow(self.feature), self.length)
+        return pa.list_(file_type(self.feature), self.length)
 
 
 @dataclass
@@ -288,9 +287,9 @@ class LargeList:
         return f"LargeList({self.feature!r})"
 
     def __call__(self) -> pa.DataType:
-        from .features import to_arrow
+        from .storage import file_type
 
-        return pa.large_list(to_arrow(self.feature))
+        return pa.large_list(file_type(self.feature))
 
 
 class Sequence:
@@ -308,45 +307,62 @@ class Sequence:
 
 
 @dataclass
-class Translation:
-    """A column with one text for each of several languages.
-
-    Args:
-        languages: the languages' codes.
-    """
-
-    languages: list[str]
-    id: str | None = field(default=None, repr=False, compare=False)
-
-    def __call__(self) -> pa.DataType:
-        return pa.struct([(language, pa.string()) for language in sorted(self.languages)])
-
-    def flatten(self) -> dict[str, Any]:
-        """Return the feature of each language."""
-        return {language: Value("string") for language in sorted(self.languages)}
-
-
-@dataclass
 class Json:
     """A column of any JSON value, stored as text: for values whose type differs from row to row.
 
+    A text that is a JSON object or array is taken for what it says; any other text is a JSON string.
+
     Args:
         decode: give back the value, not its text.
+
+    Example:
+        >>> Json().encode_example({"a": [1, "x"]}), Json().decode_example("[1]")
+        ('{"a":[1,"x"]}', [1])
     """
 
     decode: bool = True
     id: str | None = field(default=None, repr=False, compare=False)
 
     def __call__(self) -> pa.DataType:
+        return pa.json_(pa.string()) if hasattr(pa, "json_") else pa.string()
+
+    def stored_type(self) -> pa.DataType:
+        """Return the Arrow type of the texts alone."""
         return pa.string()
 
     def encode_example(self, value: Any) -> str | None:
         """Return the text that is stored for a value."""
-        return None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        if value is None:
+            return None
+        if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+            try:
+                json.loads(value)
+            except ValueError:
+                pass
+            else:
+                return value
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain_json)
 
-    def decode_example(self, value: Any) -> Any:
+    def decode_example(self, value: Any, token_per_repo_id: Any = None) -> Any:
         """Return the value that a stored text stands for."""
         return value if value is None or not self.decode else json.loads(value)
 
+    def cast_storage(self, storage: pa.Array) -> pa.Array:
+        """Return a column of texts as it is, any other as the texts of its values."""
+        kind = storage.type
+        if isinstance(kind, pa.BaseExtensionType):
+            return self.cast_storage(storage.storage)
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            return storage.cast(pa.string())
+        return pa.array([self.encode_example(value) for value in storage.to_pylist()], pa.string())
 
-FeatureType = Value | ClassLabel | List | LargeList | Translation | Json | dict | list
+
+def _plain_json(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    raise TypeError(f"a {type(value).__name__} has no JSON form")
+
+
+FeatureType = Any

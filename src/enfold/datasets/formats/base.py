@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from enfold.errors import nearest
 
-__all__ = ["CustomFormatter", "Formatter", "format_name", "make_formatter"]
+__all__ = ["CustomFormatter", "Formatter", "decoded_values", "format_name", "make_formatter"]
 
 # every spelling → the format's own name; the module of that name has the class `Format`
 _NAMES: dict[str | None, str | None] = {
@@ -28,6 +28,9 @@ _NAMES: dict[str | None, str | None] = {
     "pd": "pandas",
     "polars": "polars",
     "pl": "polars",
+    "tensorflow": "tensorflow",
+    "tf": "tensorflow",
+    "jax": "jax",
     "custom": "custom",
 }
 
@@ -55,15 +58,55 @@ class Formatter:
         """Return rows as a dict of columns."""
         from ..values import one_array
 
-        return {name: self.column(one_array(table.column(name)), shared=shared) for name in table.column_names}
+        return {
+            name: self.decoded(one_array(table.column(name)), self.decoders.get(name), shared=shared)
+            for name in table.column_names
+        }
+
+    def decoded(self, array: pa.Array, decode: Callable[[Any], Any] | None, *, shared: bool = True) -> Any:
+        """Return a column whose stored values are decoded first, where there is a function for that."""
+        if decode is None or self.numpy_rows is None:
+            return self.column(array, shared=shared)
+        return self.objects(decoded_values(array, decode))
+
+    def objects(self, values: list[Any]) -> Any:
+        """Return a column of decoded values: images, recordings, whatever a JSON text says."""
+        raise NotImplementedError
+
+    def value(self, value: Any) -> Any:
+        """Return one value."""
+        return value
 
     def row(self, values: dict[str, Any]) -> Any:
-        """Return a row from its values."""
-        return values
+        """Return a row from its stored values."""
+        decoders = self.decoders
+        return {
+            name: self.value(decoders[name](_plain(value)) if name in decoders else value)
+            for name, value in values.items()
+        }
 
     def table_row(self, table: pa.Table) -> Any:
         """Return a row from a table of one row."""
         raise NotImplementedError
+
+
+def decoded_values(array: pa.Array, decode: Callable[[Any], Any]) -> list[Any]:
+    """Return the decoded values of a column, made in several threads."""
+    from ..features.storage import decode_all
+    from ..values import arrow_to_list
+
+    return decode_all(decode, arrow_to_list(array), pa.types.is_nested(array.type))
+
+
+def _plain(value: Any) -> Any:
+    """Replace the numpy scalars and arrays that a row is read as by what decoders take."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if type(value).__module__ == "numpy":
+        return _plain(value.tolist())
+    return value
 
 
 class CustomFormatter(Formatter):
@@ -86,9 +129,8 @@ class CustomFormatter(Formatter):
 
         columns = {}
         for name in table.column_names:
-            values = arrow_to_list(one_array(table.column(name)))
-            decode = self.decoders.get(name)
-            columns[name] = values if decode is None else [decode(value) for value in values]
+            array, decode = one_array(table.column(name)), self.decoders.get(name)
+            columns[name] = arrow_to_list(array) if decode is None else decoded_values(array, decode)
         return self.transform(columns)
 
     def table_row(self, table: pa.Table) -> Any:

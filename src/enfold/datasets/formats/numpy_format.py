@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from ..features.image import is_image
 from ..values import arrow_to_list, arrow_to_numpy
 from .base import Formatter
 
@@ -53,10 +54,21 @@ class Format(Formatter):
             return self._cast(value, shared=True)
         if isinstance(value, (bool, int, float, str)):
             return np.asarray(value)[()]
-        return value
+        return np.asarray(value) if is_image(value) else value
 
-    def row(self, values: dict[str, Any]) -> dict[str, Any]:
-        return {name: self._value(value) for name, value in values.items()}
+    value = _value
+
+    def objects(self, values: list[Any]) -> Any:
+        made = [self._value(value) for value in values]
+        first = made[0] if made else None
+        if isinstance(first, np.ndarray) and all(
+            isinstance(item, np.ndarray) and item.shape == first.shape and item.dtype == first.dtype for item in made
+        ):
+            return np.stack(made)
+        out = np.empty(len(made), object)
+        for i, item in enumerate(made):  # an assignment of all at once would look into the arrays
+            out[i] = item
+        return out
 
 
 def _is_text(kind: pa.DataType) -> bool:

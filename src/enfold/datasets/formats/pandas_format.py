@@ -6,7 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from .base import Formatter
+from ..values import one_array
+from .base import Formatter, decoded_values
 
 __all__ = ["Format", "require_pandas"]
 
@@ -37,7 +38,11 @@ class Format(Formatter):
         return array.to_pandas(**self.options)
 
     def batch(self, table: pa.Table, *, shared: bool = True) -> Any:
-        return table.to_pandas(**self.options)
+        frame = table.to_pandas(**self.options)
+        for name in [name for name in table.column_names if name in self.decoders]:
+            values = decoded_values(one_array(table.column(name)), self.decoders[name])
+            frame[name] = require_pandas().Series(values, dtype=object, index=frame.index)
+        return frame
 
     def table_row(self, table: pa.Table) -> Any:
-        return table.to_pandas(**self.options)
+        return self.batch(table)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from .base import Formatter
+from ..values import one_array
+from .base import Formatter, decoded_values
 
 __all__ = ["Format", "require_polars"]
 
@@ -37,7 +38,12 @@ class Format(Formatter):
         return require_polars().from_arrow(array)
 
     def batch(self, table: pa.Table, *, shared: bool = True) -> Any:
-        return require_polars().from_arrow(table)
+        polars = require_polars()
+        frame = polars.from_arrow(table)
+        for name in [name for name in table.column_names if name in self.decoders]:
+            values = decoded_values(one_array(table.column(name)), self.decoders[name])
+            frame = frame.with_columns(polars.Series(name, values, dtype=polars.Object))
+        return frame
 
     def table_row(self, table: pa.Table) -> Any:
-        return require_polars().from_arrow(table)
+        return self.batch(table)

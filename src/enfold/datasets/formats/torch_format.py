@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from ..features.image import is_image
 from ..values import arrow_to_list, arrow_to_numpy
 from .base import Formatter
 
@@ -82,6 +83,11 @@ class Format(Formatter):
             return self._tensor(value, shared=True)
         if isinstance(value, (np.generic, bool, int, float)):
             return self._scalar(value)
+        if is_image(value):  # channels first
+            pixels = np.asarray(value)
+            return self._tensor(
+                np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)), True
+            )
         return value
 
     def _scalar(self, value: Any) -> Any:
@@ -94,5 +100,7 @@ class Format(Formatter):
         plain = value.item() if isinstance(value, np.generic) else value
         return torch.tensor(plain, dtype=wanted, device=self.options.get("device"))
 
-    def row(self, values: dict[str, Any]) -> dict[str, Any]:
-        return {name: self._value(value) for name, value in values.items()}
+    value = _value
+
+    def objects(self, values: list[Any]) -> Any:
+        return self._value(values)
