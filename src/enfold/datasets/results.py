@@ -9,6 +9,7 @@ import pyarrow as pa
 from .column import Column
 from .errors import MapOutputError
 from .features.features import encode, from_arrow, needs_encoding, to_arrow
+from .features.storage import holds_files
 from .features.types import Json, List
 from .values import to_arrow_array
 
@@ -73,6 +74,7 @@ def assemble(task: Task, table: pa.Table, results: dict[str, Any]) -> pa.Table:
 def _column(task: Task, name: str, value: Any) -> pa.Array:
     try:
         declared = task.features is not None and name in task.features
+        declared = declared or holds_files(task.dataset.features.get(name))  # images stand beside stored ones
         if task.on_mixed_types == "use_json" and isinstance(value, list) and not declared:
             known = task.mixed.get(name)
             if known is None and value and _holds_dicts(value):
