@@ -10,7 +10,7 @@ from enfold.log import get_logger
 from enfold.transformers import tokenization
 from enfold.transformers.registry import MODELS, TOKENIZERS
 from enfold.transformers.sharing import split_fetch_arguments
-from enfold.transformers.tokenization import files
+from enfold.transformers.tokenization import files, foreign
 from enfold.transformers.tokenization.fast import PreTrainedTokenizerFast
 from enfold.transformers.tokenization.names import homes
 
@@ -117,6 +117,14 @@ def _choose(source: files.Source, model_type: str | None) -> Any:
         if source.find(files.TOKENIZER) is not None:
             logger.info("no class of its own for %s: its tokenizer.json says everything", name)
             return PreTrainedTokenizerFast
+        if foreign.find(source) is not None:
+            return PreTrainedTokenizerFast
+        code = (source.config().get("auto_map") or {}).get("AutoTokenizer")
+        if code:
+            raise files.NoTokenizer(
+                f"{source.name!r} brings code of its own for its tokenizer ({_code(code)}), which is not run here, "
+                f"and has no {files.TOKENIZER}: save it once with the library that runs that code, and load the folder"
+            )
         raise files.NoTokenizer(
             f"{source.name!r} asks for the tokenizer class {name!r}{nearest(name, homes())}, which is not "
             f"here, and has no {files.TOKENIZER}"
@@ -127,6 +135,8 @@ def _choose(source: files.Source, model_type: str | None) -> Any:
         if model_type is not None and getattr(config_class, "model_type", None) == model_type:
             return next(made for made in reversed(pair) if made is not None)
     if model_type in TOKENIZERS:
+        if source.find(files.TOKENIZER) is None and source.find("tekken.json") is not None:
+            return PreTrainedTokenizerFast
         return _by_name(TOKENIZERS[model_type])
     if source.find(files.TOKENIZER) is not None:
         return PreTrainedTokenizerFast
@@ -134,8 +144,16 @@ def _choose(source: files.Source, model_type: str | None) -> Any:
         return _by_name("BertTokenizer")
     if source.find("merges.txt") is not None:
         return _by_name("GPT2Tokenizer")
+    if foreign.find(source) is not None:
+        return PreTrainedTokenizerFast
     hint = nearest(model_type, MODELS) if model_type else ""
     raise files.NoTokenizer(
-        f"{source.name!r} holds no tokenizer: looked for {files.TOKENIZER}, vocab.txt, vocab.json with merges.txt, and "
+        f"{source.name!r} holds no tokenizer: looked for {files.TOKENIZER}, vocab.txt, vocab.json with merges.txt, "
+        f"{', '.join(foreign.NAMES)}, and "
         f"a model type with a tokenizer (found {model_type!r}{hint})"
     )
+
+
+def _code(entry: Any) -> str:
+    """Return the classes that an ``auto_map`` names."""
+    return ", ".join(name for name in (entry if isinstance(entry, list) else [entry]) if name)

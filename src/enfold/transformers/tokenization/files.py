@@ -10,6 +10,7 @@ from typing import Any
 from enfold.errors import EnfoldError
 from enfold.tokenizers import AddedToken
 from enfold.transformers.sharing import split_fetch_arguments
+from enfold.transformers.tokenization import foreign
 from enfold.transformers.tokenization.special import SPECIAL_TOKENS, as_token
 
 __all__ = ["NoTokenizer", "Source", "add_listed_tokens", "as_templates", "load", "save"]
@@ -113,6 +114,9 @@ def load(cls: Any, name: str | os.PathLike[str], inputs: tuple[Any, ...], kwargs
     for key in ("use_fast", "trust_remote_code", "tokenizer_type", "config", "_source", "legacy_format"):
         overrides.pop(key, None)
     if os.path.isfile(name):
+        if not cls.needed_files and (foreign.is_tekken(name) or not os.fspath(name).endswith(".json")):
+            core, tokens = foreign.read(name, overrides)
+            return cls(*inputs, tokenizer_object=core, **{**tokens, **overrides})
         if not os.fspath(name).endswith(".json"):
             return cls(os.fspath(name), *inputs, **overrides)
         return cls(*inputs, tokenizer_file=os.fspath(name), **overrides)
@@ -145,6 +149,12 @@ def load(cls: Any, name: str | os.PathLike[str], inputs: tuple[Any, ...], kwargs
         made = cls(*inputs, tokenizer_file=found, **settings)
     else:
         vocabulary = {key: source.find(file) for key, file in cls.vocab_files_names.items() if key != "tokenizer_file"}
+        other = foreign.choose(cls, source, vocabulary)
+        if other is not None:
+            about = source.json("config.json") or {}
+            known = {key: about[key] for key in ("model_type", "vocab_size") if key in about}
+            core, tokens = foreign.read(other, {**known, **settings})
+            return cls(*inputs, tokenizer_object=core, **{**tokens, **settings})
         if not vocabulary or any(path is None for key, path in vocabulary.items() if key in cls.needed_files):
             wanted = ", ".join([TOKENIZER, *(v for k, v in cls.vocab_files_names.items() if k != "tokenizer_file")])
             raise NoTokenizer(f"{source.name!r} holds no tokenizer for {cls.__name__}: looked for {wanted}")
