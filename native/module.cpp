@@ -9,6 +9,7 @@ void register_columns(nb::module_& module);
 void register_training(nb::module_& module);
 void register_strings(nb::module_& module);
 void register_decoding(nb::module_& module);
+void register_metrics(nb::module_& module);
 
 NB_MODULE(_native, module) {
   module.doc() = "enfold's native core";
@@ -19,5 +20,6 @@ NB_MODULE(_native, module) {
   register_training(module);
   register_strings(module);
   register_decoding(module);
+  register_metrics(module);
   register_tokenizer(module);
 }

@@ -61,7 +61,7 @@ def test_any_array_like_is_an_input(make: Any) -> None:
     [
         ({"predictions": [0, 1], "references": [0]}, "2 predictions and 1 references"),
         ({"predictions": [0, 1]}, "needs references"),
-        ({}, "nothing to compute"),
+        ({}, "nothing to compute: no predictions and references"),
         ({"predictions": [], "references": []}, "nothing to compute"),
         ({"predictions": ["POSITIVE"], "references": [1]}, "ClassLabel.str2int"),
         ({"predictions": [0.5, 1.0], "references": [0, 1]}, "probabilities"),
@@ -88,9 +88,13 @@ def test_an_unknown_input_is_named() -> None:
         evaluate.load("accuracy").add_batch(prediction=[1], predictions=[1], references=[1])
 
 
-def test_compute_takes_keywords_only() -> None:
-    with pytest.raises(TypeError):
-        evaluate.load("accuracy").compute([0], [0])  # type: ignore[misc]
+def test_inputs_may_be_given_by_position_in_their_order() -> None:
+    metric = evaluate.load("accuracy")
+    assert metric.compute([0, 1], [0, 0]) == metric.compute([0, 1], references=[0, 0]) == {"accuracy": 0.5}
+    with pytest.raises(ValueError, match="predictions twice"):
+        metric.compute([0], predictions=[0], references=[0])
+    with pytest.raises(ValueError, match="options have to be named"):
+        metric.compute([0], [0], False)
 
 
 def test_an_unknown_module_names_the_nearest() -> None:
@@ -103,12 +107,11 @@ def test_an_unknown_module_names_the_nearest() -> None:
 def test_modules_have_the_names_of_their_repositories() -> None:
     assert {"accuracy", "f1", "precision", "recall", "bleu", "rouge"} <= set(evaluate.list_evaluation_modules())
     for name in evaluate.list_evaluation_modules("metric"):
-        module = evaluate.load(f"evaluate-metric/{name}")
+        module = evaluate.load(f"evaluate-metric/{name}", {"glue": "sst2", "super_glue": "cb"}.get(name))
         assert module.name == name and module.module_type == "metric" and module.description
         assert isinstance(module, evaluate.Metric)
-    assert evaluate.list_evaluation_modules("comparison") == []
-    detail = evaluate.list_evaluation_modules(with_details=True)[0]
-    assert detail == {"name": "accuracy", "type": "metric", "community": False, "likes": 0}
+    details = evaluate.list_evaluation_modules(with_details=True)
+    assert {"name": "accuracy", "type": "metric", "community": False, "likes": 0} in details
     with pytest.raises(ValueError, match="measurement"):
         evaluate.list_evaluation_modules("metrics")
 
@@ -230,7 +233,7 @@ import enfold.evaluate as evaluate
 evaluate.load("accuracy")  # the interpreter's first import of dataclasses, re and the like
 def timed(name):
     start = time.perf_counter(); evaluate.load(name); return time.perf_counter() - start
-slowest = max(timed(name) for name in evaluate.list_evaluation_modules())
+slowest = max(timed(name) for name in evaluate.list_evaluation_modules() if name not in ("glue", "super_glue"))
 assert "numpy" not in sys.modules
 for name in ("accuracy", "f1"): evaluate.load(name).compute(predictions=[1], references=[1])
 for name in ("bleu", "rouge"): evaluate.load(name).compute(predictions=["a"], references=["a"])

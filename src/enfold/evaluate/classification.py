@@ -10,7 +10,7 @@ from enfold.evaluate.info import MetricInfo
 from enfold.evaluate.module import Metric
 from enfold.log import get_logger
 
-__all__ = ["Counts", "LabelMetric", "counts", "score"]
+__all__ = ["Counts", "LabelMetric", "confusion", "counts", "score"]
 
 AVERAGES = ("binary", "micro", "macro", "weighted", "samples", None)
 
@@ -133,6 +133,37 @@ def counts(
     place = np.minimum(place, size - 1)
     hits, predicted, actual = (np.where(known, array[place], 0.0) for array in (hits, predicted, actual))
     return Counts(hits, predicted, actual, None)
+
+
+def confusion(predictions: Any, references: Any, labels: Sequence[int] | None, weights: Any) -> tuple[Any, Any]:
+    """Count how often each true class was predicted as each class.
+
+    Args:
+        predictions: integers of shape (rows,).
+        references: the same for what is right.
+        labels: the classes, in order; by default all that occur, sorted. Rows with another class are left out.
+        weights: float64 of shape (rows,), or None.
+
+    Returns:
+        The classes, and an array of shape (classes, classes), true classes down: int64, or float64 with weights.
+    """
+    import numpy as np
+
+    present, numbers = _numbered(np.concatenate([references, predictions]))
+    right, said = numbers[: len(references)], numbers[len(references) :]
+    size = len(present)
+    if labels is not None:
+        chosen = np.asarray(labels)
+        size = len(chosen)
+        order = np.argsort(chosen, kind="stable")
+        place = np.minimum(np.searchsorted(chosen[order], present), size - 1)
+        row = np.where(chosen[order][place] == present, order[place], -1)
+        right, said = row[right], row[said]
+        inside = (right >= 0) & (said >= 0)
+        right, said, weights = right[inside], said[inside], None if weights is None else weights[inside]
+        present = chosen
+    found = np.bincount(right * size + said, weights, size * size).reshape(size, size)
+    return present, found
 
 
 def score(

@@ -116,7 +116,11 @@ def example_fits(example: Any, kind: Type) -> bool:
     if kind.dtype in ("string", "large_string"):
         return isinstance(example, str)
     if _is_number(kind.dtype):
-        return not isinstance(example, str) and getattr(example, "ndim", 0) == 0 and not hasattr(example, "keys")
+        return (
+            not isinstance(example, (str, list, tuple))
+            and getattr(example, "ndim", 0) == 0
+            and not hasattr(example, "keys")
+        )
     return True
 
 

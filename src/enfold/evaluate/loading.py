@@ -19,7 +19,11 @@ from enfold.evaluate.module import Comparison, EvaluationModule, Measurement, Me
 __all__ = ["list_evaluation_modules", "load"]
 
 # type → the package with one file per module. The ecosystem's repositories are named evaluate-metric/accuracy.
-PACKAGES = {"metric": "enfold.evaluate.metrics"}
+PACKAGES = {
+    "metric": "enfold.evaluate.metrics",
+    "comparison": "enfold.evaluate.comparisons",
+    "measurement": "enfold.evaluate.measurements",
+}
 
 
 def _names(module_type: str) -> list[str]:

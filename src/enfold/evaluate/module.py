@@ -204,10 +204,11 @@ class EvaluationModule:
         """
         self._keep(self._chosen({"predictions": predictions, "references": references, **kwargs}, kwargs))
 
-    def compute(self, *, predictions: Any = None, references: Any = None, **kwargs: Any) -> Any:
+    def compute(self, *positional: Any, predictions: Any = None, references: Any = None, **kwargs: Any) -> Any:
         """Compute the score of everything added so far and of what is given here, then forget the inputs.
 
         Args:
+            *positional: the inputs in the order in which the module declares them: predictions, then references.
             predictions: list, array or tensor, one entry per example.
             references: the same for what is right.
             **kwargs: further inputs of this module by name, and its options.
@@ -220,7 +221,13 @@ class EvaluationModule:
             OptionError: there is no such option; the nearest name is suggested.
         """
         names = self._feature_names()
+        if len(positional) > len(names):
+            raise EvaluationError(f"{self.name} takes {', '.join(names)}; its options have to be named")
         given = {"predictions": predictions, "references": references, **kwargs}
+        for name, values in zip(names, positional, strict=False):
+            if given.get(name) is not None:
+                raise EvaluationError(f"{self.name} got {name} twice: by position and by name")
+            given[name] = values
         batch = {name: given.get(name) for name in names}
         options = {name: value for name, value in kwargs.items() if name not in names}
         known = self._option_names()
@@ -294,7 +301,9 @@ class EvaluationModule:
             for name in self._feature_names() if parts else []:
                 columns[name] = _joined([inputs.column(part[name], schema[name], name) for part in parts])
         if not columns:
-            raise EvaluationError(f"{self.name} has nothing to compute: no examples were given or added")
+            raise EvaluationError(
+                f"{self.name} has nothing to compute: no {' and '.join(self._feature_names())} were given or added"
+            )
         if self._takes_arrays:
             return columns
         columns = {name: inputs.plain(values) for name, values in columns.items()}

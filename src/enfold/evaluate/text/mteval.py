@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-__all__ = ["tokenize_13a"]
+__all__ = ["joined_lines", "pieces_13a", "split_symbols", "tokenize_13a"]
 
 ENTITIES = (("&quot;", '"'), ("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))
 
@@ -26,19 +26,30 @@ def tokenize_13a(text: str) -> list[str]:
         >>> tokenize_13a("Hello, it's 3.5 &amp; more.")
         ['Hello', ',', "it's", '3.5', '&', 'more', '.']
     """
-    text = text.replace("<skipped>", "").replace("-\n", "").replace("\n", " ")
-    return [piece for word in text.split() for piece in _pieces(word)]
+    return [piece for word in joined_lines(text).split() for piece in pieces_13a(word)]
+
+
+def joined_lines(text: str) -> str:
+    """Return the text in one line, without marks of skipped parts and hyphens at line ends."""
+    if "\n" in text or "<skipped>" in text:
+        text = text.replace("<skipped>", "").replace("-\n", "").replace("\n", " ")
+    return text
 
 
 @lru_cache(maxsize=1 << 16)
-def _pieces(word: str) -> list[str]:
+def pieces_13a(word: str) -> list[str]:
+    """Split a word that stands between spaces."""
     # No rule looks further than one character, and white space is as good as any other that is no digit: words between
     # spaces can be split one by one, and most of them come back often.
     if word.isalnum():
         return [word]
     for entity, character in ENTITIES:
         word = word.replace(entity, character)
-    word = f" {word} "
+    return split_symbols(f" {word} ")
+
+
+def split_symbols(text: str) -> list[str]:
+    """Apply the script's rules to a text and split it at white space."""
     for pattern, replacement in RULES:
-        word = pattern.sub(replacement, word)
-    return word.split()
+        text = pattern.sub(replacement, text)
+    return text.split()

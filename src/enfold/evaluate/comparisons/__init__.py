@@ -1,0 +1,1 @@
+"""The comparisons of two models' predictions, one file each."""

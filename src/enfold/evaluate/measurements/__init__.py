@@ -1,0 +1,1 @@
+"""The measurements of data sets, one file each."""

@@ -1,0 +1,65 @@
+"""Mean absolute scaled error of a forecast."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from enfold.evaluate.arrays import averaged
+from enfold.evaluate.errors import EvaluationError
+from enfold.evaluate.info import MetricInfo
+from enfold.evaluate.module import Metric
+from enfold.evaluate.regression import numbers, same_shape
+
+__all__ = ["Mase"]
+
+
+class Mase(Metric):
+    """The mean absolute error, relative to that of repeating the last season within the training series.
+
+    Options of ``compute``:
+        training: the series that the model was fitted to; numbers, or lists of numbers, one for each output.
+        periodicity: how many steps a season has, 1 by default (the previous value is repeated).
+        sample_weight: a weight for each example.
+        multioutput: ``"uniform_average"`` (the default), ``"raw_values"``, or a weight for each output.
+
+    Source: R. J. Hyndman and A. B. Koehler, "Another look at measures of forecast accuracy", IJF 22(4), 2006.
+
+    Example:
+        >>> Mase().compute(predictions=[2.0], references=[4.0], training=[1.0, 2.0, 3.0])
+        {'mase': 2.0}
+    """
+
+    _takes_arrays = True
+
+    def _info(self) -> MetricInfo:
+        return MetricInfo(
+            description="The mean absolute error, relative to that of a naive forecast of the training series.",
+            citation="",
+            features=numbers(self.config_name),
+            inputs_description="training, periodicity=1, sample_weight, multioutput='uniform_average'.",
+        )
+
+    def _compute(
+        self,
+        *,
+        predictions: Any,
+        references: Any,
+        training: Any = None,
+        periodicity: int = 1,
+        sample_weight: Sequence[float] | None = None,
+        multioutput: Any = "uniform_average",
+    ) -> dict[str, Any]:
+        import numpy as np
+
+        if training is None:
+            raise EvaluationError("mase needs training=…, the series that the model was fitted to")
+        series = np.asarray(training, np.float64)
+        if periodicity < 1 or len(series) <= periodicity:
+            raise EvaluationError(
+                f"training must be longer than one season: it has {len(series)} steps, periodicity is {periodicity}"
+            )
+        said, right = same_shape(predictions, references)
+        naive = averaged(abs(series[periodicity:] - series[:-periodicity]), None, multioutput)
+        error = averaged(abs(said - right), sample_weight, multioutput)
+        return {"mase": error / np.maximum(naive, np.finfo(np.float64).eps)}
