@@ -39,6 +39,8 @@ __getattr__, __dir__, __all__ = face(
             "load_from_disk",
         ],
         ".splits": ["NamedSplit", "ReadInstruction", "Split", "SplitDict", "SplitInfo"],
+        ".streaming.dataset": ["IterableDataset"],
+        ".streaming.dataset_dict": ["IterableDatasetDict"],
         ".utils": [
             "disable_progress_bar=disable_progress_bars",
             "disable_progress_bars",

@@ -40,6 +40,10 @@ def concatenate_datasets(
     datasets = list(dsets)
     if not datasets:
         raise ValueError("there is no dataset to concatenate")
+    if _is_stream(datasets[0]):
+        from .streaming.combining import concatenate_streams
+
+        return concatenate_streams(datasets, info, split, axis)  # type: ignore[return-value]
     for dataset in datasets:
         if not isinstance(dataset, Dataset):
             hint = "; take one of its splits" if isinstance(dataset, dict) else ""
@@ -56,6 +60,10 @@ def concatenate_datasets(
     parts = datasets
     made._identity = lambda: combine("concatenate", axis, [part._fingerprint for part in parts])
     return made
+
+
+def _is_stream(dataset: object) -> bool:
+    return hasattr(dataset, "load_state_dict")
 
 
 def _below(datasets: list[Dataset]) -> Dataset:
@@ -148,6 +156,12 @@ def interleave_datasets(
         >>> interleave_datasets([first, second])["a"][:]
         [1, 10, 2, 20]
     """
+    if len(datasets) and _is_stream(datasets[0]):
+        from .streaming.combining import interleave_streams
+
+        return interleave_streams(  # type: ignore[return-value]
+            datasets, probabilities, seed, info, split, stopping_strategy
+        )
     strategies = ("first_exhausted", "all_exhausted", "all_exhausted_without_replacement")
     if stopping_strategy not in strategies:
         raise ValueError(f"stopping_strategy must be one of {strategies}, not {stopping_strategy!r}")

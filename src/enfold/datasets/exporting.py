@@ -126,6 +126,16 @@ class ExportMixin:
             return (polars.from_arrow(table, **options) for table in self._tables(batch_size or 1000))
         return polars.from_arrow(self.to_table(), **options)
 
+    def to_iterable_dataset(self: Any, num_shards: int | None = 1) -> Any:
+        """Return the rows as a stream: shuffled as they are read, shared by readers, resumed at any row.
+
+        Args:
+            num_shards: the number of parts that readers can share.
+        """
+        from .streaming.making import stream_dataset
+
+        return stream_dataset(self, num_shards or 1)
+
     def to_csv(
         self: Any,
         path_or_buf: Any,

@@ -66,20 +66,20 @@ def load_dataset(
         keep_in_memory: make no file.
         revision: the branch, tag or commit of the repository.
         token: the token for it; the stored one where None.
+        streaming: read the rows when they are asked for; nothing is written to disk.
         num_proc, download_config, verification_mode, save_infos, storage_options: accepted for compatibility.
         trust_remote_code: accepted for compatibility; no code of a repository is ever run.
         config_kwargs: options of the builder, such as ``sep=";"`` or ``field="data"``.
 
     Returns:
-        A :class:`Dataset` where ``split`` is given, else a :class:`DatasetDict`.
+        A :class:`Dataset` where ``split`` is given, else a :class:`DatasetDict`; with ``streaming``, an
+        :class:`IterableDataset` or :class:`IterableDatasetDict`.
 
     Raises:
         FileNotFoundError: there is no such folder, repository or file.
         DatasetGenerationError: a file cannot be read; the message names it and the line.
         ValueError: an unknown split or configuration; the known ones are named.
     """
-    if streaming:
-        raise ValueError("streaming is not supported: files are read in place, so that opening them is already quick")
     builder = load_dataset_builder(
         path,
         name,
@@ -91,6 +91,10 @@ def load_dataset(
         token=token,
         **config_kwargs,
     )
+    if streaming:
+        from .streaming.making import stream_splits
+
+        return stream_splits(builder, split, token)
     mode = getattr(download_mode, "value", download_mode)
     builder.download_and_prepare(download_mode=mode, keep_in_memory=bool(keep_in_memory), num_proc=num_proc)
     in_memory = bool(keep_in_memory)

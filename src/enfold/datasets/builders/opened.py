@@ -11,8 +11,13 @@ import pyarrow as pa
 __all__ = ["read_bytes", "read_text"]
 
 
-def read_bytes(path: str) -> pa.Buffer:
-    """Return a file's content: mapped where it is plain, unpacked where it ends in .gz, .bz2, .zst, .lz4 or .xz."""
+def read_bytes(path: str | pa.Buffer) -> pa.Buffer:
+    """Return a file's content: mapped where it is plain, unpacked where it ends in .gz, .bz2, .zst, .lz4 or .xz.
+
+    A stream's block of a file is content already.
+    """
+    if isinstance(path, pa.Buffer):
+        return path
     if path.endswith(".xz"):
         with lzma.open(path) as file:
             return pa.py_buffer(file.read())

@@ -1,0 +1,680 @@
+"""The face of a stream: what users see, and where the place of its reader is kept."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..column import unknown_column
+from ..features.features import Features
+from ..features.types import List
+from ..info import DatasetInfo
+from ..splits import NamedSplit
+from .functions import BatchFilter, BatchMap, Function, RowFilter, RowMap
+from .making import MakeMixin
+from .pieces import Piece, View, length, to_table
+from .shards import Source
+from .sharing import Deal
+from .shuffling import shuffled
+from .steps import Group, Repeat, Skip, Step, Tables, Take, regroup
+from .writing import WriteMixin
+
+__all__ = ["IterableDataset"]
+
+_FORM = 1
+
+
+class _Epoch:
+    """The epoch, which workers that go on living see change."""
+
+    def __init__(self) -> None:
+        self._value: Any = 0
+
+    def share(self) -> None:
+        """Move the number to memory that torch's workers share."""
+        torch = sys.modules.get("torch")
+        if torch is not None and isinstance(self._value, int) and hasattr(torch, "tensor"):
+            self._value = torch.tensor(self._value).share_memory_()
+
+    def get(self) -> int:
+        return int(self._value)
+
+    def set(self, epoch: int) -> None:
+        if isinstance(self._value, int):
+            self._value = epoch
+        else:
+            self._value.fill_(epoch)
+
+
+class IterableDataset(MakeMixin, WriteMixin):
+    """Rows that are read one after the other, when they are asked for.
+
+    A stream never changes its rows: every method returns another one. Where torch is loaded, a stream is one of its
+    iterable datasets, and the workers of a ``DataLoader`` share the rows among themselves.
+
+    Args:
+        step: the last step of the chain that makes the rows.
+        info: what is known about them.
+        split: the name of the split.
+
+    Example:
+        >>> stream = IterableDataset.from_dict({"a": [1, 2, 3]})
+        >>> [row["b"] for row in stream.map(lambda row: {"b": row["a"] * 2}).skip(1)]
+        [4, 6]
+    """
+
+    def __init__(
+        self,
+        step: Step,
+        info: DatasetInfo | None = None,
+        split: str | None = None,
+        *,
+        describe: Callable[[], Features | None] | None = None,
+    ) -> None:
+        self._step = step
+        self._info = info.copy() if info is not None else DatasetInfo()
+        self._split = NamedSplit(split) if split is not None else None
+        self._describe = describe
+        self._format: tuple[str | None, dict[str, Any]] = (None, {})
+        self._node: tuple[int, int, str] = (0, 1, "auto")
+        self._epoch = _Epoch()
+        self._pending: dict[str, Any] | None = None
+        self._reader: _Reader | None = None
+
+    # torch asks isinstance(…, IterableDataset); the class becomes one of torch's when torch is there to ask.
+    @property
+    def __class__(self) -> type:  # type: ignore[override]
+        torch_data = sys.modules.get("torch.utils.data")
+        parent = getattr(torch_data, "IterableDataset", None)
+        if parent is not None and hasattr(parent, "register"):
+            parent.register(IterableDataset)
+            self._epoch.share()
+        return type(self)
+
+    @__class__.setter
+    def __class__(self, kind: type) -> None:
+        raise TypeError("a stream's class cannot be changed")
+
+    # ---- making others of this one
+
+    def _with(self, step: Step, features: Features | None, *, known: bool = True) -> IterableDataset:
+        made = IterableDataset.__new__(type(self))
+        made.__dict__.update(self.__dict__)
+        made._step = step
+        made._info = copy.copy(self._info)
+        made._info.features = features
+        made._describe = None if known else self._describe
+        made._epoch = _Epoch()
+        made._epoch.set(self.epoch)
+        made._pending = made._reader = None
+        return made
+
+    def _same(self, step: Step) -> IterableDataset:
+        """Return a stream of other rows with the same columns."""
+        return self._with(step, self._info.features, known=False)
+
+    @property
+    def _view(self) -> View:
+        if self._info.features is None and self._describe is not None:
+            self._info.features = self._describe()
+            self._describe = None
+        return View(self._info.features, *self._format)
+
+    # ---- what it is
+
+    @property
+    def info(self) -> DatasetInfo:
+        """What is known about the dataset."""
+        return self._info
+
+    @property
+    def split(self) -> NamedSplit | None:
+        """The name of the split."""
+        return self._split
+
+    @property
+    def features(self) -> Features | None:
+        """The columns and their kinds; None where a function made them and nobody said what they are."""
+        if self._info.features is None and self._tells_itself():
+            self._info.features = self._resolved()
+        return self._view.features
+
+    def _tells_itself(self) -> bool:
+        step: Step | None = self._step
+        while step is not None:
+            if isinstance(step, (RowMap, BatchMap)):
+                return False
+            step = step.inner
+        return isinstance(self._bottom(), Source)
+
+    def _bottom(self) -> Step:
+        step = self._step
+        while step.inner is not None:
+            step = step.inner
+        return step
+
+    def _resolved(self) -> Features | None:
+        for _, piece in self._step.at_epoch(self.epoch).pieces():
+            if length(piece):
+                return Features.from_arrow_schema(to_table(piece).schema)
+        return None
+
+    def _resolve_features(self) -> IterableDataset:
+        """Return the stream with its features known, from its first rows where nothing else says them."""
+        if self.features is not None:
+            return self
+        found = self._resolved()
+        return self._with(self._step, found)
+
+    @property
+    def column_names(self) -> list[str] | None:
+        """The columns' names, or None where the features are not known."""
+        features = self.features
+        return None if features is None else list(features)
+
+    @property
+    def num_columns(self) -> int | None:
+        """The number of columns, or None where the features are not known."""
+        features = self.features
+        return None if features is None else len(features)
+
+    @property
+    def num_shards(self) -> int:
+        """The number of parts that several readers can share."""
+        _, world, strategy = self._node
+        total = self._step.num_shards
+        return total // world if world > 1 and total % world == 0 and strategy != "examples" else total
+
+    n_shards = num_shards
+
+    @property
+    def epoch(self) -> int:
+        """The epoch; it decides the order of shuffled rows."""
+        return self._epoch.get()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch, before the rows are read: every epoch has an order of its own."""
+        self._epoch.set(epoch)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _INFO:
+            return getattr(self._info, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __repr__(self) -> str:
+        shown = "Unknown" if self._info.features is None else list(self._info.features)
+        return f"IterableDataset({{\n    features: {shown},\n    num_shards: {self.num_shards}\n}})"
+
+    # ---- reading
+
+    def _prepared(self) -> tuple[Step, int, int]:
+        """Return the steps for this process, and which reader of how many it is."""
+        index, count, strategy = self._node
+        worker = None
+        torch_data = sys.modules.get("torch.utils.data")
+        if torch_data is not None and hasattr(torch_data, "get_worker_info"):
+            worker = torch_data.get_worker_info()
+        if worker is not None:
+            # neighbouring rows go to different machines first, and to the workers of a machine in turn
+            index, count = index + count * worker.id, count * worker.num_workers
+        step = self._step.at_epoch(self.epoch)
+        if count > 1:
+            step = Deal(step, index, count) if strategy == "examples" else step.share(index, count)
+        return step, index, count
+
+    def _begin(self) -> _Reader:
+        step, index, count = self._prepared()
+        self._reader = _Reader(step, self.epoch, index, count)
+        pending, self._pending = self._pending, None
+        if pending is not None and pending["epoch"] == self.epoch:
+            self._reader.resume(pending)
+        return self._reader
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._rows(self._view, self._begin())
+
+    @staticmethod
+    def _rows(view: View, reader: _Reader) -> Iterator[Any]:
+        for piece in reader.pieces():
+            for row in view.rows(piece):
+                reader.given += 1
+                yield row
+
+    def iter(self, batch_size: int, drop_last_batch: bool = False) -> Iterator[Any]:
+        """Yield batches of rows in the stream's format.
+
+        Args:
+            batch_size: rows of a batch.
+            drop_last_batch: leave out the last one where it is smaller.
+
+        Example:
+            >>> [batch["a"] for batch in IterableDataset.from_dict({"a": [1, 2, 3]}).iter(2)]
+            [[1, 2], [3]]
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be positive, not {batch_size}")
+        return self._batches(self._view, self._begin(), batch_size, drop_last_batch)
+
+    @staticmethod
+    def _batches(view: View, reader: _Reader, size: int, drop_last: bool) -> Iterator[Any]:
+        for at, first, piece in regroup(reader.step, reader.place, reader.given, size, view):
+            if drop_last and length(piece) < size:
+                return
+            reader.place, reader.given = at, first + length(piece)
+            yield view.batch(piece)
+
+    # ---- states
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the newest iteration is: numbers and lists, of a size that does not grow with the rows read.
+
+        Example:
+            >>> stream = IterableDataset.from_dict({"a": [1, 2, 3]})
+            >>> next(iter(stream)), stream.load_state_dict(stream.state_dict()), list(stream)
+            ({'a': 1}, None, [{'a': 2}, {'a': 3}])
+        """
+        if self._reader is not None:
+            return self._reader.state_dict()
+        if self._pending is not None:
+            return copy.deepcopy(self._pending)
+        _, index, count = self._prepared()
+        return _state(self.epoch, index, count, None, 0)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Let the next iteration go on from a state; the epoch becomes the state's.
+
+        Args:
+            state_dict: what ``state_dict`` returned, of a stream made of the same steps and files.
+
+        Raises:
+            ValueError: the state is of something else.
+        """
+        if not isinstance(state_dict, Mapping) or state_dict.get("version") != _FORM or "place" not in state_dict:
+            raise ValueError(f"this is no state of a stream: {str(state_dict)[:100]}")
+        self._pending = copy.deepcopy(dict(state_dict))
+        self._reader = None
+        self.set_epoch(int(state_dict["epoch"]))
+
+    # ---- functions over rows
+
+    def _function(
+        self, function: Any, with_indices: bool, input_columns: Any, fn_kwargs: dict[str, Any] | None
+    ) -> Function:
+        inputs = [input_columns] if isinstance(input_columns, str) else input_columns
+        if inputs is not None and self._info.features is not None:
+            self._require(inputs)
+        return Function(function, with_indices, list(inputs) if inputs is not None else None, fn_kwargs)
+
+    def _require(self, names: str | Iterable[str]) -> list[str]:
+        wanted = [names] if isinstance(names, str) else list(names)
+        known = self.features
+        for name in wanted:
+            if known is not None and name not in known:
+                raise unknown_column(name, known)
+        return wanted
+
+    def map(
+        self,
+        function: Callable[..., Any] | None = None,
+        with_indices: bool = False,
+        input_columns: str | list[str] | None = None,
+        batched: bool = False,
+        batch_size: int | None = 1000,
+        drop_last_batch: bool = False,
+        remove_columns: str | list[str] | None = None,
+        features: Features | None = None,
+        fn_kwargs: dict[str, Any] | None = None,
+        **accepted: Any,
+    ) -> IterableDataset:
+        """Return the stream that a function makes of the rows, when they are read.
+
+        Args:
+            function: row → dict (or None: the rows stay), batch → dict of columns, or a table; may be async, then up
+                to a hundred rows are worked on at the same time.
+            with_indices: also give it the row's number, or the list of them.
+            input_columns: give it these columns as arguments instead of the dict.
+            batched: call it with batches, whose columns stay in Arrow until they are looked at.
+            batch_size: rows of a batch; all rows where None or not positive.
+            drop_last_batch: leave out a last batch that is smaller.
+            remove_columns: columns of the input that the result does not keep.
+            features: the features of the result; unknown where None.
+            fn_kwargs: more keyword arguments for the function.
+
+        Raises:
+            MapOutputError: when the rows are read: what the function returned cannot become rows.
+        """
+        removed = {remove_columns} if isinstance(remove_columns, str) else set(remove_columns or ())
+        if removed and self._info.features is not None:
+            self._require(sorted(removed))
+        features = Features(features) if features is not None else None
+        view = self._view
+        called = self._function(function or _nothing, with_indices, input_columns, fn_kwargs)
+        if batched:
+            size = None if batch_size is None or batch_size <= 0 else batch_size
+            step: Step = BatchMap(self._step, called, removed, view, features, size, drop_last_batch)
+        else:
+            step = RowMap(self._step, called, removed, view, features)
+        return self._with(step, features)
+
+    def filter(
+        self,
+        function: Any = None,
+        with_indices: bool = False,
+        input_columns: str | list[str] | None = None,
+        batched: bool = False,
+        batch_size: int | None = 1000,
+        fn_kwargs: dict[str, Any] | None = None,
+        **accepted: Any,
+    ) -> IterableDataset:
+        """Return the rows for which a function is true.
+
+        Args:
+            function: row → truth value, batch → one for each row, or a ``pyarrow.compute`` expression, which Parquet
+                files answer themselves: row groups without such rows are not read. The other arguments are those of
+                :meth:`map`.
+        """
+        import pyarrow.compute as pc
+
+        if isinstance(function, pc.Expression):
+            step = self._step
+            if isinstance(step, Source) and all(hasattr(shard, "where") for shard in step.shards):
+                shards: list[Any] = step.shards
+                return self._same(Source([shard.where(function) for shard in shards]))
+            return self._same(BatchFilter(step, Function(function, False, None, None), self._view, 1000))
+        called = self._function(function or bool, with_indices, input_columns, fn_kwargs)
+        if batched:
+            size = None if batch_size is None or batch_size <= 0 else batch_size
+            return self._same(BatchFilter(self._step, called, self._view, size))
+        return self._same(RowFilter(self._step, called, self._view))
+
+    # ---- order and number
+
+    def shuffle(
+        self,
+        seed: int | None = None,
+        generator: np.random.Generator | None = None,
+        buffer_size: int = 1000,
+        max_buffer_input_shards: int = 10,
+    ) -> IterableDataset:
+        """Return the rows in random order: a function of the seed and the epoch, whoever reads them.
+
+        Args:
+            seed: the same seed gives the same order; a random one where None.
+            generator: draws the seed instead.
+            buffer_size: rows that are in memory and change places with each other.
+            max_buffer_input_shards: shards that these rows come from at the same time.
+
+        Raises:
+            ValueError: a seed and a generator, or a buffer without rows.
+        """
+        if seed is not None and generator is not None:
+            raise ValueError("give a seed or a generator, not both")
+        if seed is None:
+            drawn = copy.deepcopy(generator) if generator is not None else np.random.default_rng()
+            seed = int(drawn.integers(0, 1 << 62))
+        if seed < 0:
+            raise ValueError(f"seed must not be negative: {seed}")
+        return self._same(shuffled(self._step, int(seed), buffer_size, max_buffer_input_shards))
+
+    def skip(self, n: int) -> IterableDataset:
+        """Return the rows after the first ``n``."""
+        return self._same(Skip(self._step, n))
+
+    def take(self, n: int) -> IterableDataset:
+        """Return the first ``n`` rows, or all where there are fewer."""
+        return self._same(Take(self._step, n))
+
+    def repeat(self, num_times: int | None = None) -> IterableDataset:
+        """Return the rows ``num_times`` times over, without end where None."""
+        return self._same(Repeat(self._step, num_times))
+
+    def shard(self, num_shards: int, index: int, contiguous: bool = True) -> IterableDataset:
+        """Return one of ``num_shards`` parts of the shards; the rows of too few shards are dealt one by one.
+
+        Args:
+            num_shards: the number of parts.
+            index: which one, from 0.
+            contiguous: parts are runs of shards; else every ``num_shards``-th one.
+
+        Raises:
+            ValueError: an index outside of the parts.
+        """
+        if not 0 <= index < num_shards:
+            raise ValueError(f"index must be 0 to {num_shards - 1}, not {index}")
+        total = self._step.num_shards
+        if total >= num_shards:
+            size, more = divmod(total, num_shards)
+            start = index * size + min(index, more)
+            chosen = range(start, start + size + (index < more)) if contiguous else range(index, total, num_shards)
+            made = self._restricted(chosen)
+            if made is not None:
+                return self._same(made)
+        return self._same(self._step.share(index, num_shards))
+
+    def _restricted(self, numbers: Iterable[int]) -> Step | None:
+        bottom = self._bottom()
+        if not isinstance(bottom, Source):
+            return None
+        return self._step.restrict([bottom.shards[number] for number in numbers])
+
+    def reshard(self) -> IterableDataset:
+        """Return the same rows in more shards, where the files can be read in smaller parts: Parquet by row groups."""
+
+        def finer(step: Step) -> Step:
+            if isinstance(step, Source):
+                return Source([part for shard in step.shards for part in shard.split()])
+            return step if step.inner is None else step.over(finer(step.inner))
+
+        return self._same(finer(self._step))
+
+    def _for_node(self, rank: int, world_size: int, strategy: str) -> IterableDataset:
+        if strategy not in ("auto", "shards", "examples"):
+            raise ValueError(f"strategy must be 'auto', 'shards' or 'examples', not {strategy!r}")
+        if strategy == "shards" and self._step.num_shards < world_size:
+            raise ValueError(f"{self._step.num_shards} shards do not suffice for {world_size} machines")
+        made = self._same(self._step)
+        mine, others, before = self._node
+        made._node = (mine + others * rank, others * world_size, before if others > 1 else strategy)
+        return made
+
+    # ---- columns
+
+    def _columns(self, change: str, argument: Any, features: Features | None) -> IterableDataset:
+        known = features is not None or self._info.features is not None
+        return self._with(Tables(self._step, change, argument, self._view), features, known=known)
+
+    def rename_columns(self, column_mapping: Mapping[str, str]) -> IterableDataset:
+        """Return the stream with other names for some columns.
+
+        Args:
+            column_mapping: present name → new name.
+
+        Raises:
+            ValueError: no such column, or a name that would stand twice.
+        """
+        features = self.features
+        self._require(column_mapping)
+        if features is not None:
+            names = [column_mapping.get(name, name) for name in features]
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"the new names would stand twice: {twice}")
+            features = Features({column_mapping.get(name, name): feature for name, feature in features.items()})
+        return self._columns("rename", dict(column_mapping), features)
+
+    def rename_column(self, original_column_name: str, new_column_name: str) -> IterableDataset:
+        """Return the stream with another name for one column."""
+        return self.rename_columns({original_column_name: new_column_name})
+
+    def remove_columns(self, column_names: str | list[str]) -> IterableDataset:
+        """Return the stream without some columns."""
+        gone = self._require(column_names)
+        features = self.features
+        if features is None:
+            return self._columns("remove", gone, None)
+        return self.select_columns([name for name in features if name not in gone])
+
+    def select_columns(self, column_names: str | list[str]) -> IterableDataset:
+        """Return the stream with these columns alone, in this order; of Parquet files the others are not read."""
+        names = self._require(column_names)
+        features = self.features
+        features = Features({name: features[name] for name in names}) if features is not None else None
+        step = self._step
+        if features is not None and isinstance(step, Source) and all(hasattr(s, "project") for s in step.shards):
+            shards: list[Any] = step.shards
+            return self._with(Source([shard.project(names) for shard in shards]), features)
+        return self._columns("select", names, features)
+
+    def add_column(self, name: str, column: Any) -> IterableDataset:
+        """Return the stream with one more column, whose values are a list or an array with one for each row."""
+        values = column if isinstance(column, list) else list(column)
+        features = self.features
+        if features is not None:
+            if name in features:
+                raise ValueError(f"there is a column {name!r} already")
+            kind = Features.from_arrow_schema(to_table([{name: value} for value in values]).schema)
+            features = Features({**features, **kind})
+        step = RowMap(self._step, Function(_ValueOf(name, values), True, [], None), set(), self._view.plain(), None)
+        return self._with(step, features)
+
+    def cast(self, features: Features) -> IterableDataset:
+        """Return the stream with other features for its columns.
+
+        Raises:
+            ValueError: other columns than the stream's; when the rows are read, values that do not fit.
+        """
+        features = Features(features)
+        if self.features is not None and set(features) != set(self.features):
+            raise ValueError(f"the features' columns {list(features)} are not the stream's, {self.column_names}")
+        return self._columns("cast", features, features)
+
+    def cast_column(self, column: str, feature: Any) -> IterableDataset:
+        """Return the stream with another feature for one column."""
+        self._require(column)
+        before = self.features or self._resolved() or Features()
+        return self.cast(Features({**before, column: feature}))
+
+    def decode(self, enable: bool = True, num_threads: int | None = None) -> IterableDataset:
+        """Return the stream with files such as images and audio decoded, or left as bytes and paths.
+
+        Args:
+            enable: decode them.
+            num_threads: accepted for compatibility.
+        """
+        features = self._resolve_features().features
+        if features is None:
+            return self
+        changed = Features({name: _decoding(feature, enable) for name, feature in features.items()})
+        return self._with(self._step, changed)
+
+    def batch(
+        self, batch_size: int | None = None, by_column: str | list[str] | None = None, drop_last_batch: bool = False
+    ) -> IterableDataset:
+        """Return the stream with every ``batch_size`` rows as one row of lists.
+
+        Args:
+            batch_size: rows of a batch; at most, with ``by_column``.
+            by_column: a batch is a run of rows with the same values in these columns.
+            drop_last_batch: leave out the last one where it is smaller.
+
+        Raises:
+            ValueError: neither is given.
+        """
+        if batch_size is None and by_column is None:
+            raise ValueError("batch needs batch_size or by_column")
+        columns = [by_column] if isinstance(by_column, str) else by_column
+        features = self.features
+        features = Features({name: List(feature) for name, feature in features.items()}) if features else None
+        return self._with(Group(self._step, batch_size, columns, drop_last_batch, self._view), features)
+
+    # ---- formats
+
+    def with_format(self, type: str | None = None, **format_kwargs: Any) -> IterableDataset:
+        """Return the stream in a format.
+
+        Args:
+            type: ``None`` or ``"python"``, ``"numpy"``, ``"torch"``, ``"arrow"``, ``"pandas"``, ``"polars"``, ….
+            format_kwargs: arguments of what makes the values, such as ``dtype=torch.int32``.
+
+        Raises:
+            ValueError: an unknown format; the nearest one is named.
+        """
+        from ..formats.base import format_name
+
+        made = self._same(self._step)
+        made._format = (format_name(type), dict(format_kwargs))
+        return made
+
+    def set_format(self, type: str | None = None, **format_kwargs: Any) -> None:
+        """Set what values are given as, for this object; the arguments are those of :meth:`with_format`."""
+        self._format = self.with_format(type, **format_kwargs)._format
+
+
+_INFO = (
+    "builder_name", "citation", "config_name", "dataset_size", "description", "download_checksums", "download_size",
+    "homepage", "license", "size_in_bytes", "supervised_keys", "version",
+)  # fmt: skip
+
+
+def _nothing(*arguments: Any, **kwargs: Any) -> None:
+    return None
+
+
+class _ValueOf:
+    """Gives the value of a column that stands at a row's number."""
+
+    def __init__(self, name: str, values: list[Any]) -> None:
+        self.name, self.values = name, values
+
+    def __call__(self, index: int) -> dict[str, Any]:
+        return {self.name: self.values[index]}
+
+
+def _decoding(feature: Any, enable: bool) -> Any:
+    if isinstance(feature, dict):
+        return {name: _decoding(inner, enable) for name, inner in feature.items()}
+    if hasattr(feature, "feature"):
+        made = copy.copy(feature)
+        made.feature = _decoding(feature.feature, enable)
+        return made
+    if hasattr(feature, "decode") and isinstance(feature.decode, bool):
+        made = copy.copy(feature)
+        made.decode = enable
+        return made
+    return feature
+
+
+def _state(epoch: int, index: int, count: int, place: Any, given: int) -> dict[str, Any]:
+    return {"version": _FORM, "epoch": epoch, "reader": [index, count], "place": place, "given": given}
+
+
+class _Reader:
+    """An iteration: the place of the newest piece, and how many of the rows behind it were given."""
+
+    def __init__(self, step: Step, epoch: int, index: int, count: int) -> None:
+        self.step, self.epoch, self.index, self.count = step, epoch, index, count
+        self.place: Any = None
+        self.given = 0
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state."""
+        if list(state["reader"]) != [self.index, self.count]:
+            raise ValueError(
+                f"the state is that of reader {state['reader'][0]} of {state['reader'][1]}, "
+                f"but this is reader {self.index} of {self.count}"
+            )
+        self.place, self.given = state["place"], int(state["given"])
+
+    def pieces(self) -> Iterator[Piece]:
+        """Yield the rows that were not given yet; whoever gives them counts."""
+        for place, first, piece in self.step.resumed(self.place, self.given):
+            self.place, self.given = place, first
+            yield piece
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state."""
+        return _state(self.epoch, self.index, self.count, copy.deepcopy(self.place), self.given)
