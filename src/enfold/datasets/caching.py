@@ -15,7 +15,7 @@ import pyarrow as pa
 from enfold.log import get_logger
 
 from .fingerprint import Unhashable, generate_random_fingerprint, is_caching_enabled, update_fingerprint
-from .source import open_arrow
+from .source import TableSource, chain, open_arrow
 from .writer import session_folder
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ class Place:
     look: bool
     suffix: str = SUFFIX
 
-    def find(self) -> tuple[pa.Table, list[str]] | None:
-        """Return the result and its files where it is there, whole; a damaged file is as good as none."""
+    def find(self) -> tuple[TableSource, pa.Schema] | None:
+        """Return the result and its schema, with metadata, where it is there; a damaged file is as good as none."""
         if self.path is None or not self.look:
             return None
         files = [self.path] if os.path.exists(self.path) else _parts(self.path, self.suffix)
@@ -54,11 +54,12 @@ class Place:
             return None
         try:
             tables = [open_arrow(file) for file in files]
-            table = tables[0] if len(tables) == 1 else pa.concat_tables(tables)
+            source = chain([TableSource.mapped(file, table) for file, table in zip(files, tables, strict=True)])
+            assert isinstance(source, TableSource)
         except (pa.ArrowInvalid, OSError) as error:
             logger.warning("The cached result in %s cannot be read and is made again: %s", files[0], error)
             return None
-        return table, files
+        return source, tables[0].schema
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:

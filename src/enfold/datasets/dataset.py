@@ -273,6 +273,13 @@ class Dataset(
                 raise unknown_column(name, self.features)
         return wanted
 
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        # what is only known by a computation is computed again; indexes may hold a connection or a GPU
+        state["_identity"] = self._identity if isinstance(self._identity, str) else None
+        state.update(_made_formatter=None, _indexes={})
+        return state
+
     def __copy__(self) -> Dataset:
         made = Dataset.__new__(type(self))
         made.__dict__.update(self.__dict__)

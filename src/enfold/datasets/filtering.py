@@ -89,9 +89,9 @@ def filter_dataset(
         with place.lock():
             if (found := place.find()) is None:
                 return dataset._select_rows(_build(task, place.path, num_proc or 1, desc), place.fingerprint)
-    table, files = found
-    logger.info("Loading the result of filter from %s", files[0])
-    rows = one_array(table.column("indices")).to_numpy().astype(np.int64)
+    source, _ = found
+    logger.info("Loading the result of filter from %s", source.files[0])
+    rows = one_array(source.table.column("indices")).to_numpy().astype(np.int64)
     return dataset._select_rows(rows, place.fingerprint)
 
 

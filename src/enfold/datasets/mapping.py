@@ -14,7 +14,6 @@ from enfold.progress import Progress
 from .caching import SUFFIX, Place, cache_place, with_suffix
 from .errors import MapOutputError
 from .features.features import Features, from_arrow, to_arrow
-from .source import TableSource
 from .task import Task, run_range
 from .workers import ordered
 from .writer import ShardedWriter
@@ -105,10 +104,9 @@ def map_dataset(
             # another process may have made it while this one waited
             if (found := place.find()) is None:
                 return _build(task, place, workers, writer_batch_size, desc)
-    table, files = found
-    logger.info("Loading the result of map from %s", files[0])
-    made = Features.from_arrow_schema(table.schema)
-    return dataset._derived(TableSource(table.replace_schema_metadata(None), files), made, place.fingerprint)
+    source, schema = found
+    logger.info("Loading the result of map from %s", source.files[0])
+    return dataset._derived(source, Features.from_arrow_schema(schema), place.fingerprint)
 
 
 def _build(task: Task, place: Place, workers: int, writer_batch_size: int | None, desc: str | None) -> Dataset:

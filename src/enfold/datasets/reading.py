@@ -169,7 +169,7 @@ class ReadMixin:
         info = info.copy() if info is not None else DatasetInfo()
         info.features = info.features or stored
         indices = open_arrow(indices_filename) if indices_filename else None
-        source = TableSource(table, () if in_memory else [path])
+        source = TableSource(table) if in_memory else TableSource.mapped(path, table)
         return cls(source, info, split, indices, cache_dir=None if in_memory else os.path.dirname(path))
 
     @classmethod
@@ -233,7 +233,7 @@ class ReadMixin:
         else:
             table = open_arrow(path)
             info.features = wanted or Features.from_arrow_schema(table.schema)
-            source = TableSource(table, [path])
+            source = TableSource.mapped(path, table)
         return cls(source, info, split, fingerprint=fingerprint, cache_dir=None if path is None else folder)
 
     @classmethod
@@ -364,8 +364,12 @@ class ReadMixin:
         if not tables:
             assert schema is not None
             tables, paths = [schema.empty_table()], []
-        plain = [table.replace_schema_metadata(None) for table in tables]
-        sources = [TableSource(table, [] if keep_in_memory else paths[i : i + 1]) for i, table in enumerate(plain)]
+        sources = [
+            TableSource(table.replace_schema_metadata(None))
+            if keep_in_memory or not paths
+            else TableSource.mapped(paths[number], table)
+            for number, table in enumerate(tables)
+        ]
         made = cls(
             chain(sources),
             info,

@@ -93,6 +93,10 @@ class TableSource(Source):
         files: the Arrow files that are mapped, if any.
     """
 
+    # Runs of rows of mapped files, (path, start, stop, pairs of new and stored column), where the rows are just these:
+    # another process maps them anew, and is not sent the rows.
+    _views: tuple[tuple[str, int, int, tuple[tuple[str, str], ...]], ...] | None = None
+
     def __init__(self, table: pa.Table, files: Sequence[str] = ()) -> None:
         plain = storage_schema(table.schema)
         if not plain.equals(table.schema):
@@ -103,6 +107,20 @@ class TableSource(Source):
         self.files = tuple(files)
         self._batches: list[pa.RecordBatch] | None = None
         self._readers: dict[tuple[int, str, bool], Callable[[int], Any]] = {}
+
+    @classmethod
+    def mapped(cls, path: str, table: pa.Table | None = None) -> TableSource:
+        """Return the rows of an Arrow file, mapped from disk; ``table`` is its table where it is open already."""
+        table = open_arrow(path) if table is None else table
+        made = cls(table.replace_schema_metadata(None), [path])
+        if made.schema.equals(table.schema.remove_metadata()):
+            made._views = ((path, 0, made.num_rows, tuple((name, name) for name in made.schema.names)),)
+        return made
+
+    def __reduce__(self) -> Any:
+        if self._views is not None:
+            return _mapped_again, (self._views, self.files)
+        return type(self), (self.table, self.files)
 
     def _chunks(self) -> list[pa.RecordBatch]:
         if self._batches is None:
@@ -115,11 +133,27 @@ class TableSource(Source):
     def slice(self, start: int, stop: int) -> TableSource:
         if start == 0 and stop == self.num_rows:
             return self
-        return TableSource(self.table.slice(start, stop - start), self.files)
+        made = TableSource(self.table.slice(start, stop - start), self.files)
+        if self._views is not None:
+            views, base = [], 0
+            for path, first, last, columns in self._views:
+                low, high = max(start - base, 0), min(stop - base, last - first)
+                if low < high:
+                    views.append((path, first + low, first + high, columns))
+                base += last - first
+            made._views = tuple(views) or None
+        return made
 
     def project(self, columns: Sequence[tuple[str, str]]) -> TableSource:
         schema = pa.schema([self.schema.field(old).with_name(new) for new, old in columns])
-        return TableSource(pa.table([self.table.column(old) for _, old in columns], schema=schema), self.files)
+        made = TableSource(pa.table([self.table.column(old) for _, old in columns], schema=schema), self.files)
+        if self._views is not None and columns:
+            views = []
+            for path, first, last, before in self._views:
+                stored = dict(before)
+                views.append((path, first, last, tuple((new, stored[old]) for new, old in columns)))
+            made._views = tuple(views)
+        return made
 
     def read(self, start: int, stop: int, columns: Sequence[str] | None = None) -> pa.Table:
         table = self.table if columns is None else self.table.select(list(columns))
@@ -176,6 +210,16 @@ class TableSource(Source):
         return self.table.nbytes
 
 
+def _mapped_again(views: Sequence[tuple[str, int, int, Any]], files: Sequence[str]) -> TableSource:
+    parts = []
+    for path, start, stop, columns in views:
+        parts.append(TableSource.mapped(path).project(columns).slice(start, stop))
+    made = chain(parts)
+    assert isinstance(made, TableSource)
+    made.files = tuple(files)
+    return made
+
+
 class _ParquetStore:
     """The decoded columns of some Parquet files' row groups, within a bound of memory; shared by every view of them."""
 
@@ -199,6 +243,9 @@ class _ParquetStore:
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[int, str], pa.ChunkedArray] = OrderedDict()
         self._size = 0
+
+    def __reduce__(self) -> Any:
+        return _ParquetStore, (self.paths, self.schema)
 
     def _file(self, number: int) -> Any:
         import pyarrow.parquet as pq
@@ -277,6 +324,9 @@ class ParquetSource(Source):
         view = (self._store, self._start, self._stop, [(new, self._names[old]) for new, old in columns])
         return ParquetSource((), None, _view=view)
 
+    def __reduce__(self) -> Any:
+        return _parquet_again, (self.schema, (self._store, self._start, self._stop, self._columns))
+
     def _group(self, number: int, columns: Sequence[str]) -> TableSource:
         key = tuple(columns)
         last = self._last
@@ -340,6 +390,10 @@ class ParquetSource(Source):
     def nbytes(self) -> int:
         total = int(self._store.starts[-1]) or 1
         return int(self._store.nbytes * self.num_rows / total)
+
+
+def _parquet_again(schema: pa.Schema, view: Any) -> ParquetSource:
+    return ParquetSource((), schema, _view=view)
 
 
 class ChainSource(Source):
@@ -468,7 +522,11 @@ def chain(parts: Sequence[Source]) -> Source:
     if all(isinstance(part, TableSource) for part in parts):
         tables = [part.table for part in parts if isinstance(part, TableSource)]
         files = tuple(dict.fromkeys(file for part in parts for file in part.files))
-        return TableSource(pa.concat_tables([table.replace_schema_metadata(None) for table in tables]), files)
+        made = TableSource(pa.concat_tables([table.replace_schema_metadata(None) for table in tables]), files)
+        views = [part._views for part in parts if isinstance(part, TableSource)]
+        if all(view is not None for view in views):
+            made._views = tuple(one for view in views for one in view or ())
+        return made
     return ChainSource(parts)
 
 

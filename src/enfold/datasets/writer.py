@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from .errors import CacheWriteError
 from .features.features import Features, storage_schema
-from .source import TableSource, cast_table, open_arrow
+from .source import TableSource, cast_table, chain
 
 __all__ = ["ShardedWriter", "TableWriter", "session_folder", "widen"]
 
@@ -216,7 +216,7 @@ class TableWriter:
         os.chmod(self._temporary, 0o666 & ~umask)
         os.replace(self._temporary, self.path)
         self._stream = self._temporary = None
-        return TableSource(open_arrow(self.path).replace_schema_metadata(None), [self.path])
+        return TableSource.mapped(self.path)
 
     def close(self) -> None:
         """Remove what was written if :meth:`finish` was not reached."""
@@ -269,5 +269,6 @@ class ShardedWriter:
         sources = [writer.finish() for writer in self._writers]
         if len(sources) == 1:
             return sources[0]
-        table = pa.concat_tables([source.table for source in sources])
-        return TableSource(table, [file for source in sources for file in source.files])
+        made = chain(sources)
+        assert isinstance(made, TableSource)
+        return made

@@ -299,7 +299,7 @@ class DatasetBuilder:
         for split in info.splits or {}:
             path = os.path.join(self.cache_dir, f"{self.info.dataset_name}-{split}.arrow")
             table = open_arrow(path)
-            self._sources[split] = TableSource(table.replace_schema_metadata(None), [path])
+            self._sources[split] = TableSource.mapped(path, table)
         self.info = info
         return True
 

@@ -1,0 +1,322 @@
+"""Workers of ``map`` and ``filter``: processes and threads, what dies, what is interrupted, and a cache made once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from enfold.datasets import Dataset, DatasetDict, load_from_disk
+from enfold.datasets.errors import CacheWriteError, MapOutputError, WorkerDiedError
+from enfold.datasets.workers import is_ours
+
+
+def numbers(count: int = 5000) -> Dataset:
+    return Dataset.from_dict({"n": list(range(count)), "t": [f"row {i}" for i in range(count)]})
+
+
+def on_disk(folder: Path, count: int = 5000) -> Dataset:
+    numbers(count).save_to_disk(str(folder / "saved"))
+    return load_from_disk(str(folder / "saved"))
+
+
+def run(program: str, *arguments: str, **options: Any) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def test_processes_give_the_rows_of_one_worker_in_order() -> None:
+    dataset = numbers()
+
+    def double(row: dict[str, Any], rank: int) -> dict[str, Any]:
+        return {"d": row["n"] * 2, "rank": rank, "pid": os.getpid()}
+
+    made = dataset.map(double, with_rank=True, num_proc=3)
+    assert made["d"][:] == [2 * n for n in range(5000)] and made["t"][:] == dataset["t"][:]
+    assert os.getpid() not in set(made["pid"]) and set(made["rank"]) <= {0, 1, 2}
+    assert dataset.filter(lambda row: row["n"] % 7 == 0, num_proc=2)["n"][:] == list(range(0, 5000, 7))
+    assert dataset.map(lambda b: {"s": [sum(b["n"])]}, batched=True, remove_columns=["n", "t"], num_proc=2)["s"][:] == [
+        sum(range(i, i + 1000)) for i in range(0, 5000, 1000)
+    ]
+    assert dataset.map(lambda row: None, num_proc=2).num_rows == 5000
+
+
+def test_a_slow_range_keeps_one_worker_only() -> None:
+    def lag(batch: Any) -> dict[str, Any]:
+        if batch["n"][0] == 0:
+            time.sleep(0.6)
+        return {"pid": [os.getpid()] * len(batch["n"])}
+
+    made = numbers(1000).map(lag, batched=True, batch_size=100, num_proc=2)["pid"][::100]
+    assert made.count(made[0]) == 1 and len(set(made)) == 2
+
+
+def test_ours_run_in_threads_and_others_in_processes() -> None:
+    class Mapper:
+        def __arrow_map__(self, batch: Any) -> Any:
+            return batch
+
+        def __call__(self, batch: Any) -> dict[str, Any]:
+            return {"pid": [os.getpid()] * len(batch["n"])}
+
+    mapper = Mapper()
+    assert is_ours(mapper) and is_ours(lambda b: mapper(b)) and not is_ours(lambda b: b) and not is_ours(os.getpid)
+    made = numbers().map(lambda b: mapper(b), batched=True, num_proc=2)
+    assert set(made["pid"]) == {os.getpid()}
+
+
+def test_errors_of_workers_are_their_own_and_name_the_rows() -> None:
+    def fail(row: dict[str, Any]) -> dict[str, Any]:
+        if row["n"] == 2500:
+            raise KeyError("no such thing")
+        return {"n": row["n"]}
+
+    with pytest.raises(KeyError, match="no such thing") as found:
+        numbers().map(fail, num_proc=2)
+    if sys.version_info >= (3, 11):
+        assert "in rows 2000 to 2999" in found.value.__notes__
+    assert "in a worker process" in str(found.value.__cause__)
+
+    def die(row: dict[str, Any]) -> dict[str, Any]:
+        if row["n"] == 3500:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return {"n": row["n"]}
+
+    with pytest.raises(WorkerDiedError, match=r"ended by signal SIGKILL while it worked on rows 3000 to 3999"):
+        numbers().map(die, num_proc=2)
+    with pytest.raises(WorkerDiedError, match=r"ended with 3 while it worked on rows 0 to 999"):
+        numbers().filter(lambda row: os._exit(3) if row["n"] == 0 else True, num_proc=2)
+
+
+def test_workers_that_are_spawned_get_the_function_and_the_rows(tmp_path: Path) -> None:
+    program = """
+        import multiprocessing, sys
+        from enfold.datasets import load_from_disk
+        def double(row):
+            return {"d": row["n"] * 2}
+        if __name__ == "__main__":
+            multiprocessing.set_start_method("spawn")
+            dataset = load_from_disk(sys.argv[1]).select(range(100, 3100)).select_columns(["n"])
+            print(sum(dataset.map(double, num_proc=2, keep_in_memory=True)["d"]))
+    """
+    on_disk(tmp_path)
+    path = tmp_path / "program.py"
+    path.write_text(textwrap.dedent(program))
+    done = subprocess.run([sys.executable, path, tmp_path / "saved"], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == str(sum(range(200, 6200, 2))), done.stderr
+
+
+def test_an_interrupt_ends_all_workers(tmp_path: Path) -> None:
+    program = """
+        import os, sys, time
+        from enfold.datasets import Dataset
+        def slow(row):
+            open(os.path.join(sys.argv[1], str(os.getpid())), "w").close()
+            time.sleep(30)
+            return row
+        Dataset.from_dict({"n": list(range(4000))}).map(slow, num_proc=2)
+    """
+    process = run(program, str(tmp_path), start_new_session=True)
+    deadline = time.monotonic() + 30
+    while len(os.listdir(tmp_path)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, text = process.communicate(timeout=20)
+    assert "KeyboardInterrupt" in text and process.returncode != 0
+    for worker in os.listdir(tmp_path):
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(worker), 0)
+
+
+def test_the_files_of_several_workers_are_named_and_found_as_a_set(tmp_path: Path) -> None:
+    dataset = on_disk(tmp_path)
+
+    def double(row: dict[str, Any]) -> dict[str, Any]:
+        return {"d": row["n"] * 2}
+
+    first = dataset.map(double, num_proc=2)
+    names = sorted(os.path.basename(file["filename"]) for file in first.cache_files)
+    assert len(names) == 2 and all(name.endswith(f"_{i:05d}_of_00002.arrow") for i, name in enumerate(names))
+    stamps = [os.stat(file["filename"]).st_mtime_ns for file in first.cache_files]
+    for workers in (None, 2, 3):
+        again = dataset.map(double, num_proc=workers)
+        assert again.cache_files == first.cache_files and again[:] == first[:]
+    assert [os.stat(file["filename"]).st_mtime_ns for file in first.cache_files] == stamps
+    os.unlink(first.cache_files[1]["filename"])  # half a set is no result
+    assert dataset.map(double)["d"][:] == [2 * n for n in range(5000)]
+    named = dataset.map(
+        double, num_proc=2, cache_file_name=str(tmp_path / "mine.arrow"), suffix_template="-{rank}-{num_proc}"
+    )
+    assert sorted(p.name for p in tmp_path.glob("mine*")) == ["mine-0-2.arrow", "mine-1-2.arrow"]
+    assert named["d"][:] == first["d"][:]
+
+
+def test_a_type_that_widens_in_a_later_file_is_the_type_of_all(tmp_path: Path) -> None:
+    dataset = on_disk(tmp_path, 4000)
+    made = dataset.map(lambda row: {"x": None if row["n"] < 3000 else 1.5}, num_proc=2)
+    assert made["x"][0] is None and made["x"][3500] == 1.5 and str(made.features["x"].dtype) == "float64"
+    assert dataset.map(lambda row: {"x": None if row["n"] < 3000 else 1.5}, num_proc=2)[:] == made[:]
+
+
+def test_two_processes_build_one_cache_once(tmp_path: Path) -> None:
+    on_disk(tmp_path, 300)
+    program = """
+        import os, sys, time
+        from enfold.datasets import load_from_disk
+        def slow(row, log=sys.argv[2]):
+            time.sleep(0.004)
+            with open(log, "a") as file:
+                file.write(f"{row['n']}\\n")
+            return {"d": row["n"] + 1}
+        made = load_from_disk(sys.argv[1]).map(slow)
+        print(sum(made["d"]), made.cache_files[0]["filename"])
+    """
+    log = tmp_path / "log"
+    both = [run(program, str(tmp_path / "saved"), str(log)) for _ in range(2)]
+    outs = [process.communicate(timeout=60) for process in both]
+    assert outs[0][0] == outs[1][0] != "", outs
+    assert len(log.read_text().split()) == 300, "one of them computed, the other read"
+    assert not list((tmp_path / "saved").glob("*.lock"))
+
+
+def test_a_kill_during_map_leaves_no_cache(tmp_path: Path) -> None:
+    dataset = on_disk(tmp_path, 3000)
+    program = """
+        import os, signal, sys
+        from enfold.datasets import load_from_disk
+        from enfold.datasets import writer
+        writer.FLUSH_BYTES = 1
+        def fatal(row):
+            if row["n"] == 2500:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return {"d": row["n"]}
+        load_from_disk(sys.argv[1]).map(fatal, new_fingerprint="feed")
+    """
+    process = run(program, str(tmp_path / "saved"))
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    assert not (tmp_path / "saved" / "cache-feed.arrow").exists()
+    made = dataset.map(lambda row: {"d": row["n"]}, new_fingerprint="feed")
+    assert made["d"][:] == list(range(3000))
+    dataset.cleanup_cache_files()
+
+
+def test_a_damaged_cache_is_made_again(tmp_path: Path) -> None:
+    dataset = on_disk(tmp_path, 3000)
+    first = dataset.map(lambda row: {"d": row["n"]})
+    path = first.cache_files[0]["filename"]
+    size = os.path.getsize(path)
+    with open(path, "rb") as file:
+        half = file.read(size // 2)
+    os.unlink(path)
+    Path(path).write_bytes(half)
+    assert dataset.map(lambda row: {"d": row["n"]})["d"][:] == list(range(3000))
+
+
+def test_a_disk_that_fills_leaves_nothing_half_written(tmp_path: Path) -> None:
+    dataset = on_disk(tmp_path, 3000)
+    before = set(os.listdir(tmp_path / "saved"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
+    try:
+        for workers in (None, 2):
+            with pytest.raises(CacheWriteError, match=r"the disk is full.*nothing of the result is kept"):
+                dataset.map(lambda row: {"long": "x" * 1000}, num_proc=workers)
+        assert set(os.listdir(tmp_path / "saved")) == before
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+        with pytest.raises(OSError, match=r"disk is full|too large"):
+            dataset.save_to_disk(str(tmp_path / "copy"))
+        assert not list(tmp_path.glob("copy*"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert dataset.map(lambda row: {"long": "x" * 1000}).num_rows == 3000
+
+
+def test_coroutines_wait_at_the_same_time() -> None:
+    active, most = 0, 0
+
+    async def fetch(row: dict[str, Any]) -> dict[str, Any]:
+        nonlocal active, most
+        active += 1
+        most = max(most, active)
+        await asyncio.sleep(0.01)
+        active -= 1
+        return {"d": row["n"] * 2}
+
+    assert numbers(200).map(fetch)["d"][:] == [2 * n for n in range(200)] and most > 50
+
+    async def batched(batch: Any) -> dict[str, Any]:
+        await asyncio.sleep(0.05)
+        return {"d": [n * 2 for n in batch["n"]]}
+
+    start = time.monotonic()
+    assert numbers(200).map(batched, batched=True, batch_size=10)["d"][:] == [2 * n for n in range(200)]
+    assert time.monotonic() - start < 0.8, "twenty waits of 0.05 s follow one another"
+
+    async def even(row: dict[str, Any]) -> bool:
+        return row["n"] % 2 == 0
+
+    assert numbers(100).filter(even)["n"][:] == list(range(0, 100, 2))
+
+    async def fail(row: dict[str, Any]) -> dict[str, Any]:
+        raise ValueError(f"row {row['n']} is bad")
+
+    with pytest.raises(ValueError, match="row 0 is bad"):
+        numbers(10).map(fail)
+
+
+def test_values_without_a_common_type_are_kept_as_json() -> None:
+    dataset = Dataset.from_dict({"a": [1, 2]})
+    cases = [
+        ([1, "s"], [1, "s"]),
+        ([{"k": 1}, {"k": "s"}], [{"k": 1}, {"k": "s"}]),
+        ([{"a": 1}, {"b": 2}], [{"a": 1}, {"b": 2}]),
+        ([[1, "s"], None], [[1, "s"], None]),
+        ([[1], 2.5], [[1], 2.5]),
+    ]
+    for values, expected in cases:
+        made = dataset.map(lambda row, v=values: {"x": v[row["a"] - 1]})
+        assert made["x"][:] == expected and "Json" in repr(made.features["x"]), values
+        assert dataset.map(lambda b, v=values: {"x": v}, batched=True)["x"][:] == expected
+    with pytest.raises(MapOutputError):
+        dataset.map(lambda row: {"x": [1, "s"][row["a"] - 1]}, on_mixed_types=None)
+    with pytest.raises(MapOutputError, match="column 'x' has missing values"):
+        dataset.map(lambda row: {"x": None}, disable_nullable=True)
+
+
+def test_splits_know_their_names() -> None:
+    splits = DatasetDict({"train": numbers(2), "test": numbers(1)})
+    made = splits.map(lambda row, i, split: {"s": f"{split} {i}"}, with_indices=True, with_split=True)
+    assert made["train"]["s"][:] == ["train 0", "train 1"] and made["test"]["s"][:] == ["test 0"]
+    with splits.formatted_as("numpy"):
+        assert type(splits["train"][0]["n"]).__name__ == "int64"
+    assert type(splits["train"][0]["n"]) is int
+
+
+def test_rows_are_batched_by_number_and_by_column() -> None:
+    dataset = Dataset.from_dict({"g": [1, 1, 2, 3, 3, None, None], "v": list("abcdefg")})
+    assert dataset.batch(by_column="g")["v"][:] == [["a", "b"], ["c"], ["d", "e"], ["f", "g"]]
+    assert dataset.batch(by_column=["g", "v"])["v"][:] == [[c] for c in "abcdefg"]
+    assert dataset.batch(3)["v"][:] == [["a", "b", "c"], ["d", "e", "f"], ["g"]]
+    assert dataset.batch(3, drop_last_batch=True).num_rows == 2
+    assert dataset.batch(by_column="g", drop_last_batch=True)["v"][:] == [["a", "b"], ["c"], ["d", "e"]]
+    assert dataset.select([6, 0, 1]).batch(2)["v"][:] == [["g", "a"], ["b"]]
+    assert dataset.select([]).batch(2).features == dataset.batch(2).features
+    with pytest.raises(ValueError, match="batch_size or by_column"):
+        dataset.batch()
