@@ -113,8 +113,7 @@ class TableSource(Source):
         """Return the rows of an Arrow file, mapped from disk; ``table`` is its table where it is open already."""
         table = open_arrow(path) if table is None else table
         made = cls(table.replace_schema_metadata(None), [path])
-        if made.schema.equals(table.schema.remove_metadata()):
-            made._views = ((path, 0, made.num_rows, tuple((name, name) for name in made.schema.names)),)
+        made._views = ((path, 0, made.num_rows, tuple((name, name) for name in made.schema.names)),)
         return made
 
     def __reduce__(self) -> Any:
