@@ -45,7 +45,7 @@ setup: .venv/.native ## make .venv with everything that development needs
 	touch $@
 
 peers: setup ## the ecosystem's own wheels, which tests compare with
-	$(BIN)/python tools/peers.py models tokenizers
+	$(BIN)/python tools/peers.py models
 
 chromium: ## Debian's Chromium for the browser tests, where we may install it
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
@@ -55,7 +55,8 @@ chromium: ## Debian's Chromium for the browser tests, where we may install it
 wheel: setup ## build the wheel into dist/
 	$(BIN)/pip wheel -q --disable-pip-version-check --no-build-isolation --no-deps -w dist .
 
-bench: setup peers ## every benchmark, peers in the same run
+bench: setup ## every benchmark, peers in the same run
+	$(BIN)/python tools/peers.py
 	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 clean: ## remove what was built (not .venv)
