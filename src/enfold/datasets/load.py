@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from typing import Any
 
 from enfold.errors import nearest
 
-from .builders.base import BUILDERS, DatasetBuilder, builder_for, builder_of
+from .builders.archives import extract, is_archive
+from .builders.base import BUILDERS, DatasetBuilder, builder_for, builder_of, readable_by
 from .card import configs_of, infos_of, split_card
 from .config import in_memory_max_size
-from .data_files import LocalTree, Tree, hub_tree, infer_splits, resolve, sanitize
+from .data_files import DataFile, LocalTree, Tree, hub_tree, infer_splits, resolve, sanitize
 from .dataset import Dataset
 from .dataset_dict import DatasetDict
 from .errors import DataFilesNotFoundError, EmptyDatasetError, FileNotFoundDatasetsError
@@ -143,6 +145,17 @@ def load_dataset_builder(
     return _of_tree(tree, path, dataset_name, name, data_dir, data_files, cache_dir, features, token, config_kwargs)
 
 
+def _is_folder(kind: str) -> bool:
+    return any(field.name == "drop_labels" for field in dataclasses.fields(builder_of(kind).Options))
+
+
+def _in_archives(files: Sequence[DataFile], names: Sequence[str]) -> tuple[str, dict[str, Any], list[str]] | None:
+    """Return the builder that most of the files inside of archives are for, and the archives' names."""
+    packed = [(file, name) for file, name in zip(files, names, strict=True) if is_archive(name)]
+    found = builder_for([path for file, _ in packed[:10] for path in extract(file.fetch())])
+    return (found[0], found[1], [name for _, name in packed]) if found else None
+
+
 def _endings() -> str:
     return ", ".join(ending for endings in BUILDERS.values() for ending in endings)
 
@@ -164,10 +177,19 @@ def _of_kind(
 ) -> DatasetBuilder:
     tree = LocalTree(data_dir or os.getcwd())
     if data_files is None:
+        if not builder_of(kind).needs_files:
+            return builder_of(kind)(
+                {"train": []},
+                cache_dir=cache_dir,
+                dataset_name=kind,
+                config_name=name or "default",
+                features=features,
+                **options,
+            )
         if data_dir is None:
             raise ValueError(f"load_dataset({kind!r}) needs data_files=… or data_dir=…")
         endings = BUILDERS[kind]
-        names = [file for file in tree.names() if builder_for([file]) and (builder_for([file]) or [""])[0] == kind]
+        names = readable_by(kind, tree.names())
         if not names:
             raise DataFilesNotFoundError(f"there is no {' or '.join(endings)} file in {data_dir!r}")
         files = {split: [tree.file(file) for file in found] for split, found in infer_splits(names).items()}
@@ -215,13 +237,13 @@ def _of_tree(
         # splits are told by names below data_dir; the builder by what most files are
         usable = builder_for(
             [file for file in inside if file.rsplit("/", 1)[-1] not in ("config.json", "dataset_infos.json")]
-        )
+        ) or _in_archives([tree.file(file) for file in inside], inside)
         if usable is None:
             raise DataFilesNotFoundError(f"no builder reads the files of {path!r}; known endings: {_endings()}")
         short = {file[len(prefix) + 1 :] if prefix else file: file for file in usable[2]}
         files = {split: [tree.file(short[file]) for file in found] for split, found in infer_splits(short).items()}
     names = [file.name for entries in files.values() for file in entries]
-    found = builder_for(names)
+    found = builder_for(names) or _in_archives([file for entries in files.values() for file in entries], names)
     if found is None:
         raise DataFilesNotFoundError(f"no builder reads {names[:3]}; known endings: {_endings()}")
     kind, implied, readable = found
@@ -229,7 +251,8 @@ def _of_tree(
     own = {
         key: value
         for key, value in config.items()
-        if key not in ("config_name", "data_files", "data_dir", "default", "drop_labels")
+        if key
+        not in ("config_name", "data_files", "data_dir", "default", *([] if _is_folder(kind) else ["drop_labels"]))
     }
     info = DatasetInfo.from_yaml_dict(infos[config_name]) if config_name in infos else DatasetInfo()
     info.splits = None

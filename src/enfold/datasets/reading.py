@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,7 +59,7 @@ def columns_to_table(columns: Mapping[str, Any], features: Features | None) -> p
     return pa.table(arrays)
 
 
-def rows_to_table(rows: list[Mapping[str, Any]], features: Features | None) -> pa.Table:
+def rows_to_table(rows: Sequence[Mapping[str, Any]], features: Features | None) -> pa.Table:
     """Return a table of rows given as dicts; a name that a row lacks is missing there."""
     names: dict[str, None] = dict.fromkeys(features) if features is not None else {}
     if features is None:

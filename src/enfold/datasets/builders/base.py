@@ -22,15 +22,18 @@ from ..data_files import DataFile
 from ..dataset import Dataset
 from ..dataset_dict import DatasetDict
 from ..errors import DataFilesNotFoundError, DatasetGenerationCastError, DatasetGenerationError, UnexpectedSplitsError
-from ..features.features import Features, to_arrow
+from ..features.features import Features, storage_schema, to_arrow
+from ..features.storage import cast_to
 from ..fingerprint import combine
 from ..info import DatasetInfo, Version
 from ..source import Source, TableSource, cast_table, chain, open_arrow
 from ..splits import NamedSplit, SplitDict, SplitInfo, parse_split, unknown_split
-from ..values import one_array, to_arrow_array
+from ..values import one_array
 from ..writer import TableWriter
+from . import kinds
+from .archives import extract, is_archive
 
-__all__ = ["BUILDERS", "DatasetBuilder", "builder_for", "builder_of", "fit"]
+__all__ = ["BUILDERS", "DatasetBuilder", "builder_for", "builder_of", "fit", "readable_by"]
 
 logger = get_logger(__name__)
 
@@ -41,6 +44,20 @@ BUILDERS: dict[str, dict[str, dict[str, Any]]] = {
     "parquet": {".parquet": {}, ".geoparquet": {}, ".gpq": {}},
     "text": {".txt": {}},
     "arrow": {".arrow": {}},
+    "webdataset": {".tar": {}},
+    "imagefolder": {f".{ending}": {} for ending in kinds.IMAGES},
+    "audiofolder": {f".{ending}": {} for ending in kinds.AUDIO},
+    "videofolder": {f".{ending}": {} for ending in kinds.VIDEOS},
+    "pdffolder": {f".{ending}": {} for ending in kinds.PDF},
+    "pandas": {".pkl": {}, ".pickle": {}},
+    "sql": {},
+}
+# Where a builder's class is, unless it is `Builder` in the module of its name.
+_CLASSES = {
+    "imagefolder": ("folder_files", "ImageFolder"),
+    "audiofolder": ("folder_files", "AudioFolder"),
+    "videofolder": ("folder_files", "VideoFolder"),
+    "pdffolder": ("folder_files", "PdfFolder"),
 }
 _PACKED = (".gz", ".bz2", ".zst", ".lz4", ".xz")
 # Part of every cache folder's name: raise it when what a builder writes changes.
@@ -49,8 +66,8 @@ _FORMAT = "enfold-1"
 
 def builder_of(name: str) -> type[DatasetBuilder]:
     """Return the builder class of a name such as ``"csv"``."""
-    module = importlib.import_module(f"{__package__}.{name}_files")
-    return module.Builder
+    module, kind = _CLASSES.get(name, (f"{name}_files", "Builder"))
+    return getattr(importlib.import_module(f"{__package__}.{module}"), kind)
 
 
 def builder_for(names: Sequence[str]) -> tuple[str, dict[str, Any], list[str]] | None:
@@ -60,14 +77,38 @@ def builder_for(names: Sequence[str]) -> tuple[str, dict[str, Any], list[str]] |
         >>> builder_for(["a.tsv", "b.tsv", "notes.md"])
         ('csv', {'sep': '\\t'}, ['a.tsv', 'b.tsv'])
     """
-    kinds: list[tuple[str, str]] = []
+    found: list[tuple[str, str]] = []
     for name in names:
-        ending = _ending(name)
-        kinds += [(builder, ending) for builder, endings in BUILDERS.items() if ending in endings]
-    if not kinds:
-        return None
-    (builder, ending), _ = Counter(kinds).most_common(1)[0]
-    return builder, BUILDERS[builder][ending], [name for name in names if _ending(name) in BUILDERS[builder]]
+        if name.rsplit("/", 1)[-1] not in kinds.METADATA:
+            ending = _ending(name)
+            found += [(builder, ending) for builder, endings in BUILDERS.items() if ending in endings]
+    if not found:
+        return None if not any(name.rsplit("/", 1)[-1] in kinds.METADATA for name in names) else _of_metadata(names)
+    counts = Counter(builder for builder, _ in found)  # a folder holds images of several endings
+    builder = max(counts, key=lambda name: (counts[name], name == "parquet"))
+    ending = Counter(ending for kind, ending in found if kind == builder).most_common(1)[0][0]
+    readable = [name for name in names if _ending(name) in BUILDERS[builder]]
+    if builder in _CLASSES:
+        readable = readable_by(builder, names)
+    return builder, BUILDERS[builder][ending], readable
+
+
+def _of_metadata(names: Sequence[str]) -> tuple[str, dict[str, Any], list[str]]:
+    """What ``metadata.csv`` is on its own: a table like any other."""
+    ending = Counter(_ending(name) for name in names if name.rsplit("/", 1)[-1] in kinds.METADATA).most_common(1)[0][0]
+    builder = next(builder for builder, endings in BUILDERS.items() if ending in endings)
+    return builder, BUILDERS[builder][ending], [name for name in names if _ending(name) == ending]
+
+
+def readable_by(builder: str, names: Sequence[str]) -> list[str]:
+    """Return the names of files that a builder reads, with archives and metadata files where it reads those."""
+    folder = builder in _CLASSES
+    return [
+        name
+        for name in names
+        if (_ending(name) in BUILDERS[builder] and name.rsplit("/", 1)[-1] not in kinds.METADATA)
+        or (folder and (is_archive(name) or name.rsplit("/", 1)[-1] in kinds.METADATA))
+    ]
 
 
 def _ending(name: str) -> str:
@@ -83,21 +124,19 @@ def fit(table: pa.Table, features: Features, file: str) -> pa.Table:
     Raises:
         DatasetGenerationCastError: the table's columns or values do not fit.
     """
-    schema = features.arrow_schema.remove_metadata()
+    schema = storage_schema(features.arrow_schema).remove_metadata()
     if table.schema.equals(schema):
         return table
     columns, names = [], []
     for name in table.column_names:
         feature, column = features.get(name), one_array(table.column(name))
         try:
-            if feature is not None and hasattr(feature, "cast_storage"):
-                column = feature.cast_storage(column)
-            elif feature is not None and pa.types.is_string(to_arrow(feature)) and pa.types.is_nested(column.type):
+            if feature is not None and pa.types.is_string(to_arrow(feature)) and pa.types.is_nested(column.type):
                 column = pa.array(
                     [None if v is None else feature.encode_example(v) for v in column.to_pylist()], pa.string()
                 )
             elif feature is not None:
-                column = to_arrow_array(column, to_arrow(feature))
+                column = cast_to(column, feature)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
             raise DatasetGenerationCastError(f"{file}: column {name!r} does not fit {feature!r}: {error}") from error
         columns.append(column)
@@ -130,6 +169,8 @@ class DatasetBuilder:
     name: ClassVar[str]
     #: whether the files themselves are the table, so that nothing is written
     in_place: ClassVar[bool] = False
+    #: whether rows come from files; else ``split_tables`` knows where they are
+    needs_files: ClassVar[bool] = True
 
     @dataclasses.dataclass
     class Options:
@@ -150,10 +191,10 @@ class DatasetBuilder:
         for option in options:
             if option not in known:
                 raise TypeError(f"the {self.name} builder has no option {option!r}{nearest(option, known)}")
-        if not any(data_files.values()):
+        if self.needs_files and not any(data_files.values()):
             raise DataFilesNotFoundError(f"the {self.name} builder was given no data file")
         self.options: Any = self.Options(**options)
-        self.data_files = {split: files for split, files in data_files.items() if files}
+        self.data_files = {split: files for split, files in data_files.items() if files or not self.needs_files}
         self.info = info.copy() if info is not None else DatasetInfo()
         if features is not None:
             self.info.features = Features(features)
@@ -165,7 +206,7 @@ class DatasetBuilder:
         self.info.version = self.info.version or Version("0.0.0")
         files = {split: [file.identity for file in entries] for split, entries in self.data_files.items()}
         form = self.info.features.to_dict() if self.info.features is not None else None
-        self.hash = combine(_FORMAT, self.name, files, dataclasses.asdict(self.options), form)
+        self.hash = combine(_FORMAT, self.name, files, self._options_key(), form)
         version = hashlib.sha256(f"{_FORMAT} {self.name}".encode()).hexdigest()
         self.cache_dir = os.path.join(
             os.path.abspath(cache_dir or datasets_cache()),
@@ -189,6 +230,23 @@ class DatasetBuilder:
     def source(self, paths: list[str]) -> Source:
         """Return the rows of files that are read in place."""
         raise NotImplementedError
+
+    def split_tables(self, split: str) -> Iterator[tuple[str, pa.Table]]:
+        """Yield the rows of a split as pairs (the file that they are from, a table); archives are unpacked first."""
+        for file in self.data_files[split]:
+            local = file.fetch()
+            if is_archive(file.name) and self.name != "webdataset":
+                inside = extract(local)
+                readable = [path for path in inside if _ending(path) in BUILDERS.get(self.name, {})] or inside
+                for path in readable:
+                    shown = f"{file.name}::{os.path.basename(path)}"
+                    yield from ((shown, table) for table in self.tables(path, shown))
+            else:
+                yield from ((file.name, table) for table in self.tables(local, file.name))
+
+    def _options_key(self) -> Any:
+        """What the options are, for the cache folder's name."""
+        return dataclasses.asdict(self.options)
 
     # ---- the same for all
 
@@ -256,28 +314,29 @@ class DatasetBuilder:
         if schema is not None and path is None:
             schema = schema.remove_metadata()
         label = f"Generating {split} split"
-        with TableWriter(path, schema) as writer, Progress(label=label, unit="examples") as bar:
-            for file in self.data_files[split]:
-                local = file.fetch()
-                shown = file.name
-                try:
-                    for table in self.tables(local, shown):
-                        table = fit(table, wanted, shown) if wanted is not None else table
-                        writer.write(table.replace_schema_metadata(None))
-                        bar.advance(table.num_rows)
-                except pa.ArrowInvalid as error:
-                    if isinstance(error, DatasetGenerationError):
-                        raise
-                    raise DatasetGenerationCastError(f"{shown}: {error}") from error
-                except UnicodeDecodeError as error:
-                    raise DatasetGenerationError(
-                        f"{shown}: not {error.encoding.upper()} text ({error}); pass encoding="
-                    ) from error
+        with TableWriter(path, schema, self._describe) as writer, Progress(label=label, unit="examples") as bar:
+            shown = split
+            try:
+                for shown, table in self.split_tables(split):
+                    table = fit(table, wanted, shown) if wanted is not None else table
+                    writer.write(table.replace_schema_metadata(None))
+                    bar.advance(table.num_rows)
+            except pa.ArrowInvalid as error:
+                if isinstance(error, DatasetGenerationError):
+                    raise
+                raise DatasetGenerationCastError(f"{shown}: {error}") from error
+            except UnicodeDecodeError as error:
+                raise DatasetGenerationError(
+                    f"{shown}: not {error.encoding.upper()} text ({error}); pass encoding="
+                ) from error
             source = writer.finish()
-        if wanted is None:
-            # the first split decides; the others must have its columns
-            self.info.features = self._inferred(source.schema)
+            assert writer.schema is not None
+        # the first split decides; the others must have its columns
+        self.info.features = self._describe(writer.schema)
         return source
+
+    def _describe(self, schema: pa.Schema) -> Features:
+        return self.info.features if self.info.features is not None else self._inferred(schema)
 
     def _inferred(self, schema: pa.Schema) -> Features:
         return Features.from_arrow_schema(schema)
