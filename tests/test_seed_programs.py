@@ -149,6 +149,19 @@ def test_01_auto_classes(run: Any, environment: dict[str, str], theirs: dict[str
     assert "Last hidden state: torch.Size([1, 8, 32])" in result.output
 
 
+def test_03_datasets(run: Any, environment: dict[str, str]) -> None:
+    pytest.importorskip("pandas")  # the program makes a frame
+    result = run(
+        "03_datasets.py",
+        environment,
+        {"datasets", "transformers"},
+        features="sorted(tokenized_dataset.column_names)",
+        sizes="[len(train_test['train']), len(train_test['test'])]",
+    )
+    assert result.values["features"] == ["attention_mask", "input_ids", "label", "token_type_ids"]
+    assert result.values["sizes"] == [80, 20] and "unsupervised" in result.output
+
+
 def test_04_csv_json(run: Any, offline: dict[str, str]) -> None:
     run("04_csv_json.py", offline, {"datasets"})
 

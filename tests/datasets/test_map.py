@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import time
 from collections import UserDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -350,6 +351,20 @@ def test_hashes_tell_values_apart() -> None:
     with pytest.raises(Unhashable, match=r"x\['f'\]"):
         hasher = Hasher()
         hasher.update({"f": (i for i in ())}, "x")
+
+
+def test_large_dictionaries_are_hashed_at_once() -> None:
+    table = {f"key {i}": i for i in range(10_000)}
+    times = []
+    for _ in range(9):
+        start = time.process_time()
+        Hasher.hash(table)
+        times.append(time.process_time() - start)
+    assert min(times) < 0.005
+    assert Hasher.hash({"a": 1}) != Hasher.hash({"a": True}) != Hasher.hash({"a": 1.0})
+    joined = "".join(["a", "b"])  # not interned, unlike the literal
+    assert Hasher.hash([joined, joined]) == Hasher.hash(["ab", "a" + joined[1:]])
+    assert Hasher.hash([1, 2]) != Hasher.hash((1, 2)) != Hasher.hash([1, 2, []])
 
 
 def test_splits_are_mapped_together() -> None:

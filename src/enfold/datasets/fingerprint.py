@@ -10,6 +10,7 @@ import dis
 import enum
 import functools
 import hashlib
+import marshal
 import os
 import struct
 import sys
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 _caching = True
+_SINGLE = frozenset({str, int, float, complex, bool, bytes, type(None)})
 
 
 def enable_caching() -> None:
@@ -131,7 +133,10 @@ class Hasher:
     def _compound(self, value: Any, kind: type, path: str) -> None:
         if not isinstance(value, type) and callable(getattr(kind, "__fingerprint__", None)):
             return self._mark("own", f"{kind.__qualname__} {value.__fingerprint__()}".encode())
-        if kind in (list, tuple):
+        if kind in (list, tuple, dict) and _is_flat(value):
+            # version 0 writes every value in full: no mark for a string that happens to be interned or met before
+            self._mark(f"flat {kind.__name__}", marshal.dumps(value, 0))
+        elif kind in (list, tuple):
             self._mark(kind.__name__, str(len(value)).encode())
             for number, item in enumerate(value):
                 self._add(item, f"{path}[{number}]")
@@ -289,6 +294,13 @@ class Hasher:
                 self._add(part, path)
             for part in parts[3:]:
                 self._add(None if part is None else list(part), path)
+
+
+def _is_flat(value: Any) -> bool:
+    """Return whether a container holds single values alone, which the interpreter writes as bytes at once."""
+    if type(value) is dict:
+        return _SINGLE.issuperset(map(type, value.values())) and _SINGLE.issuperset(map(type, value))
+    return _SINGLE.issuperset(map(type, value))
 
 
 class _DigestSink:
