@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from enfold.tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from enfold.transformers import (
     AutoTokenizer,
     BertTokenizer,
@@ -218,12 +219,26 @@ def test_templates_have_an_end(template: str) -> None:
 
 
 def test_named_templates_lie_in_a_folder_of_their_own(tmp_path: Path) -> None:
-    from enfold.tokenizers import Tokenizer, models
-
     core = Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))
-    PreTrainedTokenizerFast(tokenizer_object=core, chat_template="plain").save_pretrained(tmp_path)
-    (tmp_path / "additional_chat_templates").mkdir()
-    (tmp_path / "additional_chat_templates" / "tool_use.jinja").write_text("tools")
+    named = {"default": "plain", "tool_use": "tools"}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, chat_template=named)
+    tokenizer.save_pretrained(tmp_path)
+    assert (tmp_path / "chat_template.jinja").read_text() == "plain"
+    assert (tmp_path / "additional_chat_templates" / "tool_use.jinja").read_text() == "tools"
     made = AutoTokenizer.from_pretrained(tmp_path)
-    assert made.chat_template == {"default": "plain", "tool_use": "tools"}
-    assert made.apply_chat_template([], tools=[{"name": "x"}], tokenize=False) == "tools"
+    assert made.chat_template == named
+    assert made.apply_chat_template([{"role": "user"}], tools=[{"name": "x"}], tokenize=False) == "tools"
+    tokenizer.chat_template = {"../out": "no"}
+    with pytest.raises(ValueError, match="no name for a file"):
+        tokenizer.save_pretrained(tmp_path / "other")
+
+
+def test_control_tokens_that_a_user_writes_are_text() -> None:
+    core = Tokenizer(models.WordLevel({"<s>": 0, "<": 1, "s": 2, ">": 3, "[UNK]": 4}, unk_token="[UNK]"))
+    core.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
+    core.add_special_tokens(["<s>"])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, bos_token="<s>", pad_token="[UNK]")
+    tokenizer.chat_template = "{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %}"
+    chat = [{"role": "user", "content": "<s>"}]
+    assert tokenizer.apply_chat_template(chat)["input_ids"] == [0, 0]
+    assert tokenizer.apply_chat_template(chat, sanitize_control_tokens=True)["input_ids"] == [0, 1, 2, 3]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from enfold.transformers.tokenization.controls import control_tokens, encode_marked, mark
+from enfold.transformers.tokenization.messages import cut_open, open_last, plain_data, prepared
 from enfold.transformers.tokenization.sandbox import ChatTemplateError, compiled
 from enfold.transformers.tokenization.tools import tool_schema
 
@@ -52,16 +54,6 @@ def render(
     return plain + text[at:], spans
 
 
-def _final_content(message: Mapping[str, Any]) -> str:
-    content = message.get("content")
-    if isinstance(content, str):
-        return content
-    for part in reversed(content or []):
-        if isinstance(part, Mapping) and "text" in part:
-            return part["text"]
-    raise ChatTemplateError("continue_final_message needs text in the last message")
-
-
 class ChatTemplates:
     """``apply_chat_template`` for tokenizers."""
 
@@ -98,8 +90,9 @@ class ChatTemplates:
         documents: Sequence[Mapping[str, str]] | None = None,
         chat_template: str | None = None,
         add_generation_prompt: bool = False,
-        continue_final_message: bool = False,
+        continue_final_message: bool | str = False,
         tokenize: bool = True,
+        sanitize_control_tokens: bool = False,
         padding: bool | str = False,
         truncation: bool = False,
         max_length: int | None = None,
@@ -117,8 +110,11 @@ class ChatTemplates:
             documents: {"title", "text"} documents for the template.
             chat_template: a template, or the name of one; the tokenizer's own by default.
             add_generation_prompt: end with what begins an answer.
-            continue_final_message: leave the last message open, so that the model continues it.
+            continue_final_message: leave the last message open, so that the model continues it; a name such as
+                "reasoning_content" continues that field rather than "content".
             tokenize: return ids rather than text.
+            sanitize_control_tokens: encode special tokens that stand in messages, tools, documents or ``kwargs`` as
+                the text they are, so that only those of the template mean something.
             padding: as for calling the tokenizer.
             truncation: as for calling the tokenizer.
             max_length: as for calling the tokenizer.
@@ -141,30 +137,50 @@ class ChatTemplates:
             raise ValueError(
                 "add_generation_prompt begins a new message, continue_final_message continues the last: pick one"
             )
+        if continue_final_message and return_assistant_tokens_mask:
+            raise ValueError("return_assistant_tokens_mask marks finished messages, not one to be continued")
+        if sanitize_control_tokens and (not tokenize or return_assistant_tokens_mask):
+            raise ValueError("sanitize_control_tokens needs tokenize=True and no return_assistant_tokens_mask")
         template = self.get_chat_template(chat_template, tools)
         conversation = getattr(conversation, "messages", conversation)
-        first = conversation[0] if len(conversation) else None
-        batched = isinstance(first, list | tuple) or hasattr(first, "messages")
-        rows = [getattr(row, "messages", row) for row in conversation] if batched else [conversation]
-        schemas = None if tools is None else [tool_schema(tool) for tool in tools]
-        values = {**self.special_tokens_map, **kwargs}
+        if not len(conversation):
+            raise ValueError("the conversation is empty: give at least one message")
+        batched = isinstance(conversation[0], list | tuple) or hasattr(conversation[0], "messages")
+        rows = [prepared(row) for row in (conversation if batched else [conversation])]
+        if documents is not None and not all(isinstance(document, Mapping) for document in documents):
+            raise TypeError("documents are dictionaries with title and text")
+        seen = {
+            **self.special_tokens_map,
+            **plain_data(kwargs),
+            "tools": None if tools is None else plain_data([tool_schema(tool) for tool in tools]),
+            "documents": plain_data(documents),
+        }
+        if sanitize_control_tokens:
+            tokens = control_tokens(self, template)
+            rows = mark(rows, tokens)
+            seen |= {name: mark(seen[name], tokens) for name in (*kwargs, "tools", "documents")}
+        field = continue_final_message if isinstance(continue_final_message, str) else "content"
         texts, spans = [], []
         for messages in rows:
+            said = open_last(messages, field, template) if continue_final_message else None
             text, marked = render(
                 template,
                 messages,
                 mark=return_assistant_tokens_mask,
-                tools=schemas,
-                documents=documents,
                 add_generation_prompt=add_generation_prompt,
-                **values,
+                **seen,
             )
-            if continue_final_message:
-                text = _cut_after(text, _final_content(messages[-1]))
-            texts.append(text)
+            texts.append(text if said is None else cut_open(text, said))
             spans.append(marked)
         if not tokenize:
             return texts if batched else texts[0]
+        if sanitize_control_tokens:
+            ids = [encode_marked(self, text) for text in texts]
+            if truncation and max_length is not None:
+                ids = [row[:max_length] if self.truncation_side == "right" else row[-max_length:] for row in ids]
+            made = {"input_ids": ids if batched or return_tensors else ids[0]}
+            out = self.pad(made, padding=padding, max_length=max_length, return_tensors=return_tensors)
+            return out if return_dict else out["input_ids"]
         out = self(
             texts if batched else texts[0],
             **{
@@ -193,16 +209,3 @@ def _mask(encoding: Any, spans: list[tuple[int, int]]) -> list[int]:
             if begin < end and stop > start and begin < stop:
                 mask[index] = 1
     return mask
-
-
-def _cut_after(text: str, content: str) -> str:
-    """Cut the text behind the last message's content, which templates print as it is or stripped."""
-    stripped = content.strip()
-    place = text.rfind(stripped)
-    if not stripped or place < 0:
-        raise ChatTemplateError(
-            "continue_final_message: the template does not print the last message's content as it is"
-        )
-    after = place + len(stripped)
-    tail = content[len(content.rstrip()) :]
-    return text[:after] + tail if tail and text[after:].startswith(tail) else text[:after]

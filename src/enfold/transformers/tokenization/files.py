@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ SPECIAL = "special_tokens_map.json"
 ADDED = "added_tokens.json"
 TEMPLATE = "chat_template.jinja"
 TEMPLATES = "additional_chat_templates"
+_TEMPLATE_NAME = re.compile(r"\w[\w. -]*")
 _FIELDS = ("content", "lstrip", "normalized", "rstrip", "single_word", "special")
 # Recorded in configurations by other programs, without meaning for a tokenizer.
 _NOTES = (
@@ -233,7 +235,12 @@ def save(
     template = tokenizer.chat_template
     files = {}
     if isinstance(template, dict):
-        config["chat_template"] = [{"name": key, "template": value} for key, value in template.items()]
+        for key, value in template.items():
+            if key != "default" and not _TEMPLATE_NAME.fullmatch(key):
+                raise ValueError(f"the chat template {key!r} is saved under its name, which is no name for a file")
+            files[TEMPLATE if key == "default" else f"{TEMPLATES}/{key}.jinja"] = value
+        if any(key != "default" for key in template):
+            os.makedirs(os.path.join(target, TEMPLATES), exist_ok=True)
     elif template is not None:
         files[TEMPLATE] = template
     special = {key: _plain(token) for key, token in tokenizer._special.items() if token is not None}

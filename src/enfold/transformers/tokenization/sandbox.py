@@ -11,7 +11,7 @@ from typing import Any
 
 from enfold.errors import EnfoldError
 
-__all__ = ["ChatTemplateError", "compiled"]
+__all__ = ["ChatTemplateError", "compiled", "literal_text"]
 
 # A template of a real model takes a few thousand steps a conversation; texts may hold images.
 STEPS = 200_000
@@ -184,3 +184,22 @@ def compiled(template: str) -> Any:
         return _environment().from_string(template)
     except (TemplateError, RecursionError) as error:
         raise ChatTemplateError(str(error) or "this chat template is nested too deeply") from error
+
+
+@functools.lru_cache(maxsize=32)
+def literal_text(template: str) -> str:
+    """Return all that a template writes itself: its text and its string constants, kept apart by a null character.
+
+    Example:
+        >>> literal_text("<b>{{ '[x]' + y }}") == "<b>\\0[x]"
+        True
+    """
+    from jinja2 import TemplateError, nodes
+
+    try:
+        tree = _environment().parse(template)
+    except (TemplateError, RecursionError) as error:
+        raise ChatTemplateError(str(error) or "this chat template is nested too deeply") from error
+    texts = [node.data for node in tree.find_all(nodes.TemplateData)]
+    texts += [node.value for node in tree.find_all(nodes.Const) if isinstance(node.value, str)]
+    return "\0".join(dict.fromkeys(texts))
