@@ -154,21 +154,24 @@ def read_by(made: Any, world: int, workers: int, rank: int) -> list[list[Any]]:
     return out
 
 
+SHARED: list[Callable[[int], Any]] = [
+    lambda n: stream(n),
+    lambda n: stream(n).map(double).filter(lambda row: row["a"] < 70),
+    lambda n: stream(n).shuffle(seed=4, buffer_size=6, max_buffer_input_shards=2),
+    lambda n: stream(n).map(double).shuffle(seed=4, buffer_size=50),
+    lambda n: stream(n).skip(3).take(30).map(lambda row, i: {"i": i}, with_indices=True),
+    lambda n: interleave_datasets([stream(n), stream(2, 12)], stopping_strategy="all_exhausted"),
+    lambda n: concatenate_datasets([stream(n), stream(2, 12)]).shuffle(seed=1, buffer_size=5),
+]
+
+
 @pytest.mark.parametrize("world", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("workers", [0, 1, 2, 3])
 def test_machines_and_their_workers_share_all_rows(world: int, workers: int) -> None:
     for shards in (1, 3, 7):
-        for make in (
-            lambda n: stream(n),
-            lambda n: stream(n).map(double).filter(lambda row: row["a"] < 70),
-            lambda n: stream(n).shuffle(seed=4, buffer_size=6, max_buffer_input_shards=2),
-            lambda n: stream(n).map(double).shuffle(seed=4, buffer_size=50),
-            lambda n: stream(n).skip(3).take(30).map(lambda row, i: {"i": i}, with_indices=True),
-            lambda n: interleave_datasets([stream(n), stream(2, 12)], stopping_strategy="all_exhausted"),
-            lambda n: concatenate_datasets([stream(n), stream(2, 12)]).shuffle(seed=1, buffer_size=5),
-        ):
-            parts = [rows for rank in range(world) for rows in read_by(make(shards), world, workers, rank)]
-            assert plain([row for rows in parts for row in rows]) == plain(list(make(shards)))
+        for make in SHARED:
+            parts = [part for rank in range(world) for part in read_by(make(shards), world, workers, rank)]
+            assert plain([row for part in parts for row in part]) == plain(list(make(shards)))
             assert all(parts), "no reader is idle"
 
 
@@ -225,7 +228,7 @@ def test_a_state_of_another_reader_or_thing_is_refused() -> None:
     next(iter(made))
     other = split_dataset_by_node(stream(), 1, 2)
     other.load_state_dict(made.state_dict())
-    with pytest.raises(ValueError, match="reader 0 of 1.*reader 1 of 2"):
+    with pytest.raises(ValueError, match=r"reader 0 of 1.*reader 1 of 2"):
         list(other)
     with pytest.raises(ValueError, match="no state"):
         made.load_state_dict({"place": None})

@@ -86,14 +86,16 @@ class Shuffle(Step):
         units = self._units()
         whole = len(units) - len(units) % count
         numbers = [*range(index, whole, count), *range(whole, len(units))]
-        begin, window, start, offset = place or (0, 0, None, 0)
+        begin, window, start, offset, seen = place or (0, 0, None, 0, 0)
         for turn in range(begin, len(numbers)):
             number = numbers[turn]
             for at, first, rows in regroup(units[number], start, offset, self.size):
                 order = np.random.default_rng((self.seed, self.epoch, number, window)).permutation(length(rows))
+                where = [turn, window, at, first, seen]
                 if number >= whole:
-                    order = order[dealt(window * self.size, len(order), index, count)]
+                    order = order[dealt(seen, len(order), index, count)]
+                    seen = (seen + length(rows)) % count
                 if len(order):
-                    yield [turn, window, at, first], pick(rows, order)
+                    yield where, pick(rows, order)
                 window += 1
             window, start, offset = 0, None, 0
