@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -315,6 +316,8 @@ def _expand(pattern: str, tree: Tree, prefix: str, token: str | bool | None) -> 
         return _hub_address(pattern, token)
     if urlsplit(pattern).scheme in ("http", "https"):
         return [DataFile(pattern, pattern, lambda: _download(pattern))]
+    if "://" in pattern and not pattern.startswith("file://"):
+        return _fsspec_files(pattern)
     if os.path.isabs(pattern) or (isinstance(tree, LocalTree) and ".." in pattern.split("/")):
         if os.path.isfile(pattern):
             return [_local_file(pattern)]
@@ -347,6 +350,45 @@ def _expand(pattern: str, tree: Tree, prefix: str, token: str | bool | None) -> 
 def _near_file(path: str) -> str:
     folder = os.path.dirname(os.path.abspath(path))
     return nearest(os.path.basename(path), os.listdir(folder)) if os.path.isdir(folder) else ""
+
+
+def _fsspec_files(pattern: str) -> list[DataFile]:
+    """Return the files behind an address that fsspec knows: ``s3://…``, ``memory://…``, ``zip://member::archive``."""
+    import fsspec
+
+    if re.search(r"[*?\[]", pattern):
+        names = [file.full_name for file in fsspec.open_files(pattern, "rb")]
+        if "://" not in (names or ["://"])[0]:
+            names = [f"{pattern.split('://')[0]}://{name.lstrip('/')}" for name in names]
+    else:
+        names = [pattern]
+    if not names:
+        raise FileNotFoundDatasetsError(f"Unable to find {pattern!r}")
+    return [DataFile(name, name, partial(_copied, name)) for name in names]
+
+
+def _copied(address: str) -> str:
+    """Return the path of a copy of a file that fsspec reads."""
+    import shutil
+
+    import fsspec
+
+    from .config import datasets_cache
+
+    folder = os.path.join(datasets_cache(), "downloads")
+    os.makedirs(folder, exist_ok=True)
+    suffix = "".join(re.findall(r"\.\w+", address.split("::")[0].rsplit("/", 1)[-1])[-2:])
+    path = os.path.join(folder, hashlib.sha256(address.encode()).hexdigest() + suffix)
+    if not os.path.exists(path):
+        temporary = f"{path}.{os.getpid()}.tmp"
+        try:
+            with fsspec.open(address, "rb") as source, open(temporary, "wb") as file:
+                shutil.copyfileobj(source, file)
+            os.replace(temporary, path)
+        finally:
+            if os.path.exists(temporary):
+                os.unlink(temporary)
+    return path
 
 
 def _hub_address(address: str, token: str | bool | None) -> list[DataFile]:

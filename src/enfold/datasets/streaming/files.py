@@ -61,10 +61,6 @@ class _FileShard(Shard):
         plain = storage_schema(table.schema)
         return table if plain.equals(table.schema) else cast_table(table, plain)
 
-    def schema(self) -> pa.Schema | None:
-        """Return the columns as the file names them, where its beginning says them."""
-        return None
-
 
 class BuilderShard(_FileShard):
     """A file that only its builder can read, as a whole; it is downloaded where it is not on this machine."""
@@ -117,18 +113,27 @@ class ParquetShard(_FileShard):
 
         path = local_path(self.file)
         source = pa.memory_map(path) if path is not None else pa.PythonFile(open_file(self.file, self.token), "r")
+        with source:
+            try:
+                opened = pq.ParquetFile(source, pre_buffer=path is None)
+            except (pa.ArrowInvalid, OSError) as error:
+                if isinstance(error, FileNotFoundError):
+                    raise
+                raise DatasetGenerationError(f"{self.file.name}: no Parquet file: {error}") from error
+            yield opened
+
+    def _usable(self) -> bool:
+        """Return whether the file can be opened, where a bad one may be left out."""
+        action = self.builder.options.on_bad_files
+        if action == "error":
+            return True
         try:
-            with source:
-                try:
-                    opened = pq.ParquetFile(source, pre_buffer=path is None)
-                except (pa.ArrowInvalid, OSError) as error:
-                    raise DatasetGenerationError(f"{self.file.name}: no Parquet file: {error}") from error
-                yield opened
+            with self._opened():
+                return True
         except DatasetGenerationError as error:
-            if self.builder.options.on_bad_files == "error":
-                raise
-            if self.builder.options.on_bad_files == "warn":
+            if action == "warn":
                 logger.warning("Leaving a file out: %s", error)
+            return False
 
     def _groups(self, opened: Any) -> range:
         index, count = self.part
@@ -136,6 +141,8 @@ class ParquetShard(_FileShard):
         return range(index * groups // count, (index + 1) * groups // count)
 
     def schema(self) -> pa.Schema | None:
+        if not self._usable():
+            return None
         with self._opened() as opened:
             found = opened.schema_arrow
             return (
@@ -148,9 +155,10 @@ class ParquetShard(_FileShard):
     def count(self) -> int | None:
         if self.filters is not None:
             return None
+        if not self._usable():
+            return 0
         with self._opened() as opened:
             return sum(opened.metadata.row_group(group).num_rows for group in self._groups(opened))
-        return 0
 
     def parts(self) -> list[Shard]:
         import os
@@ -160,12 +168,15 @@ class ParquetShard(_FileShard):
         return [self._with(part=(i, count)) for i in range(count)] if count > 1 else [self]
 
     def split(self) -> list[Shard]:
+        if not self._usable():
+            return [self]
         with self._opened() as opened:
             count = opened.metadata.num_row_groups
             return [self._with(part=(i, count)) for i in self._groups(opened)] if count > 1 else [self]
-        return [self]
 
     def read(self, position: Any = None) -> Iterator[tuple[Any, Piece]]:
+        if not self._usable():
+            return
         with self._opened() as opened:
             names = opened.schema_arrow.names
             columns = self.columns
@@ -215,8 +226,12 @@ class ParquetShard(_FileShard):
         import pyarrow.dataset as pads
 
         path = local_path(self.file)
-        source = path if path is not None else pa.PythonFile(open_file(self.file, self.token), "r")
-        return pads.ParquetFileFormat().make_fragment(source)
+        form = pads.ParquetFileFormat()
+        if path is not None:
+            from pyarrow.fs import LocalFileSystem
+
+            return form.make_fragment(path, LocalFileSystem())
+        return form.make_fragment(pa.PythonFile(open_file(self.file, self.token), "r"))
 
 
 class ArrowShard(_FileShard):
@@ -305,8 +320,9 @@ class LinesShard(_FileShard):
         waiting, begin = head, 0
         more = len(head) == _FIRST  # whether anything may follow
         if at:
-            _skip(stream, at, len(head))
-            waiting, begin, more = b"", at, True
+            waiting, begin, more = head[at:], at, True
+            if at > len(head):
+                _skip(stream, at, len(head))
         asked = bool(at)
         while True:
             if asked:
@@ -371,8 +387,8 @@ def _read(stream: Any, size: int) -> tuple[bytes, Exception | None]:
 
 
 def _skip(stream: Any, at: int, present: int) -> None:
-    if hasattr(stream, "seekable") and stream.seekable():
-        stream.seek(at)
+    if not isinstance(stream, pa.CompressedInputStream):
+        stream.seek(at)  # Python's own readers of packed files read up to there, too
         return
     left = at - present
     while left > 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from ..builders.base import DatasetBuilder
 from ..features.features import Features
 from ..info import DatasetInfo
 from ..splits import NamedSplit, parse_split, unknown_split
-from .files import file_shards
+from .files import ArrowShard, ParquetShard, file_shards
 from .mixing import Chain
 from .shards import RowsShard, Shard, Source, generator_shards
 from .steps import Skip, Step, Take
@@ -73,10 +73,10 @@ def _split(builder: DatasetBuilder, split: Any, token: str | bool | None) -> Ite
         steps.append(_part(Source(found), term))
     whole = all(isinstance(step, Source) for step in steps)
     step = Source(shards) if whole else steps[0] if len(steps) == 1 else Chain(steps)
-    first: Any = shards[0]
 
     def describe() -> Features | None:
-        schema: pa.Schema | None = first.schema()
+        found: Iterator[pa.Schema | None] = (shard.schema() for shard in shards)
+        schema = next((schema for schema in found if schema is not None), None) if _tells(shards) else None
         return None if schema is None else Features.from_arrow_schema(schema)
 
     return IterableDataset(
@@ -101,6 +101,11 @@ def _part(source: Source, term: Any) -> Step:
         total += sum(len(piece) for _, piece in shard.read()) if rows is None else rows
     start, stop = term.rows(total)
     return Take(Skip(source, start), stop - start)
+
+
+def _tells(shards: list[Shard]) -> bool:
+    """Return whether files say their columns at their beginning."""
+    return isinstance(shards[0], (ArrowShard, ParquetShard))
 
 
 class MakeMixin:

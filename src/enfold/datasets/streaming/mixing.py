@@ -175,6 +175,10 @@ class Interleave(_Several):
         self.probabilities = list(probabilities) if probabilities is not None else None
         self.seed, self.strategy = seed, strategy
 
+    @property
+    def num_shards(self) -> int:
+        return min(part.num_shards for part in self.parts)
+
     def with_parts(self, parts: Sequence[Step]) -> Step:
         return Interleave(parts, self.probabilities, self.seed, self.strategy)
 

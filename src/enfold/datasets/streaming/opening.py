@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bz2
+import contextlib
 import io
 import lzma
 import os
@@ -20,7 +22,7 @@ __all__ = ["RangeFile", "is_packed", "local_path", "open_file", "unpacked"]
 
 logger = get_logger(__name__)
 
-_CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
+_CODECS = {".gz": "gzip", ".zst": "zstd", ".lz4": "lz4"}
 _ATTEMPTS = 6
 _AHEAD = 1 << 20
 
@@ -52,15 +54,19 @@ def open_file(file: DataFile, token: str | bool | None = None) -> Any:
     if name.startswith(("http://", "https://")):
         return RangeFile(name, name, {})
     if "://" in name:
-        import fsspec
+        from fsspec.core import url_to_fs
 
-        return fsspec.open(name, "rb").open()
+        system, path = url_to_fs(name)
+        opened: Any = system.open(path, "rb")
+        with contextlib.suppress(AttributeError):
+            opened.system = system  # an archive closes its members when nobody holds it
+        return opened
     return open(file.fetch(), "rb")
 
 
 def is_packed(name: str) -> bool:
     """Return whether a file's name says that it is compressed."""
-    return name.lower().endswith((*_CODECS, ".xz"))
+    return name.lower().endswith((*_CODECS, ".bz2", ".xz"))
 
 
 def unpacked(file: Any, name: str) -> Any:
@@ -68,6 +74,8 @@ def unpacked(file: Any, name: str) -> Any:
     lower = name.lower()
     if lower.endswith(".xz"):
         return lzma.open(file)
+    if lower.endswith(".bz2"):  # gives what stands before a break, which Arrow's reader does not
+        return bz2.open(file)
     codec = next((found for end, found in _CODECS.items() if lower.endswith(end)), None)
     if codec is None:
         head = file.read(2)

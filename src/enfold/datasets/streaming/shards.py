@@ -34,6 +34,10 @@ class Shard:
         """Return the smallest shards of the same rows that can be read without reading the others."""
         return [self]
 
+    def schema(self) -> Any:
+        """Return the columns as an Arrow schema, or None where no beginning says them."""
+        return None
+
     def count(self) -> int | None:
         """Return the number of rows, or None where they would have to be read."""
         return None
