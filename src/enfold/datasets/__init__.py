@@ -8,10 +8,12 @@ __getattr__, __dir__, __all__ = face(
     __name__,
     {
         ".builders.base": ["DatasetBuilder"],
+        ".builders.scripted": ["ArrowBasedBuilder", "BuilderConfig", "GeneratorBasedBuilder", "SplitGenerator"],
         ".column": ["Column"],
         ".combine": ["concatenate_datasets", "interleave_datasets"],
         ".dataset": ["Dataset"],
         ".dataset_dict": ["DatasetDict"],
+        ".download": ["DownloadConfig", "DownloadManager", "DownloadMode", "VerificationMode"],
         ".features.arrays": ["Array2D", "Array3D", "Array4D", "Array5D"],
         ".features.audio": ["Audio"],
         ".features.features": ["Features"],

@@ -238,6 +238,37 @@ class ExportMixin:
                 file.write((dump(self.to_list() if orient == "records" else self.to_dict()) + "\n").encode())
         return file.count
 
+    def to_sql(
+        self: Any,
+        name: str,
+        con: Any,
+        batch_size: int | None = None,
+        if_exists: str = "fail",
+        index: bool = False,
+        index_label: str | None = None,
+        **sql_writer_kwargs: Any,
+    ) -> int:
+        """Write the rows into a table of a database, all of them or none.
+
+        Args:
+            name: the table's name.
+            con: an address such as ``"sqlite:///rows.db"``, a sqlite3 connection, or SQLAlchemy's engine or connection.
+            batch_size: rows that are sent at a time; 1,000 where None.
+            if_exists: what to do where the table is there: ``"fail"``, ``"replace"`` or ``"append"``.
+            index: write the rows' numbers, too, as ``index_label``.
+            sql_writer_kwargs: other arguments of ``pandas.DataFrame.to_sql``; pandas writes then.
+
+        Returns:
+            The number of rows written.
+
+        Raises:
+            ValueError: the table is there already, and ``if_exists`` is ``"fail"``.
+        """
+        from .databases import write_table
+
+        label = (index_label or "index") if index else None
+        return write_table(self, name, con, batch_size or 1000, if_exists, label, sql_writer_kwargs)
+
     def to_parquet(
         self: Any,
         path_or_buf: Any,

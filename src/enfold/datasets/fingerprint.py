@@ -251,6 +251,8 @@ class Hasher:
         for key in sorted(vars(value)):
             if key in ("__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "__static_attributes__"):
                 continue
+            if key in ("__dataclass_fields__", "__dataclass_params__"):  # what they say is in the methods made of them
+                continue
             item = vars(value)[key]
             if isinstance(item, (staticmethod, classmethod)):
                 item = item.__func__

@@ -328,6 +328,41 @@ class ReadMixin:
         return cls._from_files("text", path_or_paths, split, features, cache_dir, keep_in_memory, num_proc, kwargs)
 
     @classmethod
+    def from_sql(
+        cls: Any,
+        sql: Any,
+        con: Any,
+        features: Features | None = None,
+        cache_dir: str | None = None,
+        keep_in_memory: bool = False,
+        **kwargs: Any,
+    ) -> Dataset:
+        """Return the dataset of a query's rows.
+
+        Args:
+            sql: a query, a table's name, or a SQLAlchemy selectable.
+            con: an address such as ``"sqlite:///rows.db"``, a connection or an engine; the rows of an address are found
+                again in the cache as long as a SQLite file does not change.
+            features: the columns' kinds; inferred where None.
+            kwargs: the other options of the sql builder: ``params``, ``parse_dates``, ``chunksize``, …
+
+        Raises:
+            DatasetGenerationError: the database refuses the query.
+        """
+        from .load import load_dataset
+
+        return load_dataset(
+            "sql",
+            sql=sql,
+            con=con,
+            features=features,
+            cache_dir=cache_dir,
+            keep_in_memory=keep_in_memory,
+            split="train",
+            **kwargs,
+        )
+
+    @classmethod
     def load_from_disk(
         cls: Any, dataset_path: str, keep_in_memory: bool | None = None, storage_options: dict[str, Any] | None = None
     ) -> Dataset:

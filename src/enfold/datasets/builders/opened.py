@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-__all__ = ["read_bytes", "read_text"]
+__all__ = ["CODECS", "read_bytes", "read_text"]
 
 
 def read_bytes(path: str | pa.Buffer) -> pa.Buffer:
@@ -21,7 +21,7 @@ def read_bytes(path: str | pa.Buffer) -> pa.Buffer:
     if path.endswith(".xz"):
         with lzma.open(path) as file:
             return pa.py_buffer(file.read())
-    packed: Any = next((name for end, name in _CODECS.items() if path.endswith(end)), None)
+    packed: Any = next((name for end, name in CODECS.items() if path.endswith(end)), None)
     if packed is None:
         # hf_hub_download keeps names, so the ending tells; the first bytes are asked for files that have none
         with open(path, "rb") as file:
@@ -33,7 +33,7 @@ def read_bytes(path: str | pa.Buffer) -> pa.Buffer:
         return pa.py_buffer(stream.read())
 
 
-_CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
+CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
 
 
 def read_text(path: str, encoding: str, errors: str | None) -> str:

@@ -1,0 +1,242 @@
+"""Builders that users write as classes: where the data is, and how rows or tables are made of it."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from enfold.errors import nearest
+
+from ..data_files import LocalTree, resolve, sanitize
+from ..download import DownloadConfig, DownloadManager
+from ..errors import DatasetGenerationError
+from ..features.features import Features
+from ..fingerprint import Unhashable, combine, generate_random_fingerprint
+from ..info import DatasetInfo, Version
+from ..reading import rows_to_table
+from .base import DatasetBuilder
+
+__all__ = ["ArrowBasedBuilder", "BuilderConfig", "GeneratorBasedBuilder", "SplitGenerator"]
+
+
+@dataclass
+class BuilderConfig:
+    """A configuration of a dataset; a dataclass that inherits from it adds options of its own.
+
+    Args:
+        name: its name.
+        version: its version.
+        data_dir: the folder that the user gave.
+        data_files: the files that the user gave, by split.
+        description: what it is.
+    """
+
+    name: str = "default"
+    version: Version | str | None = "0.0.0"
+    data_dir: str | None = None
+    data_files: Any = None
+    description: str | None = None
+
+
+@dataclass
+class SplitGenerator:
+    """A split, and the arguments that its rows are generated with.
+
+    Args:
+        name: the split's name.
+        gen_kwargs: arguments of ``_generate_examples`` or ``_generate_tables``.
+    """
+
+    name: str
+    gen_kwargs: dict[str, Any] = field(default_factory=dict)
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+class _Scripted(DatasetBuilder):
+    """What both kinds share: configurations, and the splits that the class names.
+
+    Args:
+        cache_dir: where the Arrow tables are kept.
+        dataset_name: the dataset's name; the class's own where None.
+        config_name: one of ``BUILDER_CONFIGS``.
+        features: the columns' kinds in place of those of ``_info``.
+        data_files, data_dir: what the configuration holds.
+        base_path: the folder that relative paths start at; that of the class's file where None.
+        config_kwargs: fields of the configuration.
+
+    Raises:
+        ValueError: a configuration that the class does not have, or none where it has several.
+        TypeError: a field that the configuration does not have.
+    """
+
+    BUILDER_CONFIG_CLASS: ClassVar[Any] = BuilderConfig
+    BUILDER_CONFIGS: ClassVar[list[Any]] = []
+    DEFAULT_CONFIG_NAME: ClassVar[str | None] = None
+    DEFAULT_WRITER_BATCH_SIZE: ClassVar[int | None] = None
+    VERSION: ClassVar[Any] = None
+    needs_files = False
+
+    def __init__(
+        self,
+        cache_dir: str | None = None,
+        dataset_name: str | None = None,
+        config_name: str | None = None,
+        *,
+        features: Features | None = None,
+        data_files: Any = None,
+        data_dir: str | None = None,
+        base_path: str | None = None,
+        writer_batch_size: int | None = None,
+        token: str | bool | None = None,
+        **config_kwargs: Any,
+    ) -> None:
+        self.config = self._configured(config_name, {"data_dir": data_dir, "data_files": data_files, **config_kwargs})
+        self.base_path = base_path or _folder_of(type(self))
+        if self.config.data_files is not None:
+            found = resolve(sanitize(self.config.data_files), LocalTree(data_dir or os.getcwd()), "", token)
+            self.config.data_files = {split: [file.fetch() for file in files] for split, files in found.items()}
+        super().__init__(
+            {},
+            cache_dir=cache_dir,
+            dataset_name=dataset_name,
+            config_name=self.config.name,
+            features=features,
+            info=self._info(),
+        )
+        self.info.version = _version(self.config.version) or _version(self.VERSION) or self.info.version
+        try:
+            self.hash = combine(self.hash, type(self), [getattr(self.config, f.name) for f in fields(self.config)])
+        except Unhashable:
+            self.hash = generate_random_fingerprint()
+        self.cache_dir = os.path.join(
+            os.path.dirname(os.path.dirname(os.path.dirname(self.cache_dir))),
+            f"{self.config.name}-{self.hash}",
+            str(self.info.version),
+            os.path.basename(self.cache_dir),
+        )
+        self._generators: dict[str, SplitGenerator] = {}
+        self._token = token
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "name" not in vars(cls):
+            cls.name = _snake(cls.__name__)
+
+    def _configured(self, name: str | None, options: dict[str, Any]) -> Any:
+        options = {key: value for key, value in options.items() if value is not None}
+        known = {config.name: config for config in self.BUILDER_CONFIGS}
+        if name is None and known:
+            name = self.DEFAULT_CONFIG_NAME or (next(iter(known)) if len(known) == 1 else None)
+            if name is None and not options:
+                raise ValueError(f"Config name is missing: pick one of {list(known)}, as config_name")
+        if name is not None and known and name not in known:
+            raise ValueError(f"BuilderConfig {name!r} not found; there are {list(known)}{nearest(name, known)}")
+        allowed = [item.name for item in fields(self.BUILDER_CONFIG_CLASS)]
+        for key in options:
+            if key not in allowed:
+                raise TypeError(f"the configuration has no field {key!r}{nearest(key, allowed)}")
+        if name in known:
+            return replace(known[name], **options)
+        return self.BUILDER_CONFIG_CLASS(**{"name": name or "default", **options})
+
+    # ---- what a class says
+
+    def _info(self) -> DatasetInfo:
+        """Return what is known about the dataset: at least its features."""
+        raise NotImplementedError
+
+    def _split_generators(self, dl_manager: DownloadManager) -> list[SplitGenerator]:
+        """Return the splits, and what their rows are made of."""
+        raise NotImplementedError
+
+    def _tables(self, generator: SplitGenerator) -> Iterator[pa.Table]:
+        raise NotImplementedError
+
+    # ---- the same for all
+
+    def _prepare_splits(self) -> None:
+        config = DownloadConfig(token=self._token)
+        manager = DownloadManager(self.dataset_name, self.config.data_dir, config, self.base_path)
+        self._generators = {str(found.name): found for found in self._split_generators(manager)}
+        self.data_files = {name: [] for name in self._generators}
+
+    def download_and_prepare(self, *arguments: Any, **options: Any) -> None:
+        """Make the tables, unless they are there already; the arguments are those of every builder."""
+        if not self._generators:
+            self._prepare_splits()
+        super().download_and_prepare(*arguments, **options)
+
+    def split_tables(self, split: str) -> Iterator[tuple[str, pa.Table]]:
+        """Yield the rows of a split."""
+        if not self._generators:
+            self._prepare_splits()
+        yield from ((f"{self.name}, split {split}", table) for table in self._tables(self._generators[split]))
+
+    def as_streaming_dataset(self, split: Any = None, base_path: str | None = None) -> Any:
+        """Return the rows as they are generated: an iterable dataset of a split, or a dict of them."""
+        from .. import IterableDataset, IterableDatasetDict  # type: ignore[attr-defined,unused-ignore]
+
+        self._prepare_splits()
+
+        def rows(name: str) -> Iterator[dict[str, Any]]:
+            for _, table in self.split_tables(name):
+                yield from table.to_pylist()
+
+        made = {
+            name: IterableDataset.from_generator(rows, features=self.info.features, gen_kwargs={"name": name})
+            for name in ([split] if split is not None else self._generators)
+        }
+        return made[split] if split is not None else IterableDatasetDict(made)
+
+
+class GeneratorBasedBuilder(_Scripted):
+    """A builder whose ``_generate_examples`` yields pairs of a key and a row."""
+
+    def _generate_examples(self, **gen_kwargs: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
+        """Yield the rows of a split, each with a key of its own."""
+        raise NotImplementedError
+
+    def _tables(self, generator: SplitGenerator) -> Iterator[pa.Table]:
+        size = self.DEFAULT_WRITER_BATCH_SIZE or 1000
+        rows: list[dict[str, Any]] = []
+        for item in self._generate_examples(**generator.gen_kwargs):
+            if not isinstance(item, tuple) or len(item) != 2 or not isinstance(item[1], dict):
+                raise DatasetGenerationError(f"{self.name}: _generate_examples yields pairs (key, row), not {item!r}")
+            rows.append(item[1])
+            if len(rows) == size:
+                yield rows_to_table(rows, self.info.features)
+                rows = []
+        if rows:
+            yield rows_to_table(rows, self.info.features)
+
+
+class ArrowBasedBuilder(_Scripted):
+    """A builder whose ``_generate_tables`` yields pairs of a key and an Arrow table."""
+
+    def _generate_tables(self, **gen_kwargs: Any) -> Iterator[tuple[Any, pa.Table]]:
+        """Yield the rows of a split as tables, each with a key of its own."""
+        raise NotImplementedError
+
+    def _tables(self, generator: SplitGenerator) -> Iterator[pa.Table]:
+        for _, table in self._generate_tables(**generator.gen_kwargs):
+            yield table
+
+
+def _version(value: Any) -> Version | None:
+    return Version(value) if isinstance(value, str) else value
+
+
+def _folder_of(kind: type) -> str:
+    try:
+        return os.path.dirname(os.path.abspath(inspect.getfile(kind)))
+    except (TypeError, OSError):
+        return os.getcwd()
