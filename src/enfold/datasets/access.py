@@ -12,7 +12,7 @@ from .column import Column
 from .features.features import decoder
 from .features.storage import is_heavy
 from .formats.base import Formatter, decoded_values, make_formatter
-from .values import arrow_to_list, one_array
+from .values import arrow_to_list, one_array, rows_of_columns
 
 __all__ = ["AccessMixin", "table_rows"]
 
@@ -34,7 +34,7 @@ def table_rows(
         for name in names:
             array, decode = one_array(table.column(name)), decoders.get(name)
             columns.append(arrow_to_list(array) if decode is None else decoded_values(array, decode))
-        return [dict(zip(names, row, strict=False)) for row in zip(*columns, strict=False)]
+        return rows_of_columns(names, columns)
     if formatter.numpy_rows is None:
         return [formatter.table_row(table.slice(i, 1)) for i in range(table.num_rows)]
     batch = formatter.batch(table, shared=True)
@@ -45,8 +45,15 @@ def table_rows(
 class AccessMixin:
     """The methods of a dataset that give its values."""
 
+    # the features, and what was made of them
+    _made_decoders: tuple[Any, dict[str, Callable[[Any], Any]]] | None = None
+
     def _decoders(self: Any) -> dict[str, Callable[[Any], Any]]:
-        return {name: found for name, feature in self.features.items() if (found := decoder(feature))}
+        made, features = self._made_decoders, self._info.features
+        if made is None or made[0] is not features:
+            found = {name: change for name, feature in features.items() if (change := decoder(feature))}
+            made = self._made_decoders = (features, found)
+        return made[1]
 
     def _formatter(self: Any) -> Formatter | None:
         kind, options, _, _ = self._format

@@ -277,7 +277,7 @@ class Dataset(
         state = dict(self.__dict__)
         # what is only known by a computation is computed again; indexes may hold a connection or a GPU
         state["_identity"] = self._identity if isinstance(self._identity, str) else None
-        state.update(_made_formatter=None, _indexes={})
+        state.update(_made_formatter=None, _made_decoders=None, _indexes={})
         return state
 
     def __copy__(self) -> Dataset:

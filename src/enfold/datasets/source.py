@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from .features.features import storage_schema
-from .values import cast_array, row_reader
+from .values import cast_array, row_reader, take_rows
 
 __all__ = ["ChainSource", "ParquetSource", "Source", "TableSource", "ZipSource", "cast_table", "chain", "open_arrow"]
 
@@ -85,6 +85,13 @@ def cast_table(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
+def _reordered(table: pa.Table, rows: np.ndarray) -> pa.Table:
+    batches = table.combine_chunks().to_batches()
+    if len(batches) != 1:
+        return table.take(pa.array(rows))
+    return pa.Table.from_batches([take_rows(batches[0], rows)], table.schema)
+
+
 class TableSource(Source):
     """An Arrow table, in memory or memory-mapped.
 
@@ -106,7 +113,7 @@ class TableSource(Source):
         self.num_rows = table.num_rows
         self.files = tuple(files)
         self._batches: list[pa.RecordBatch] | None = None
-        self._readers: dict[tuple[int, str, bool], Callable[[int], Any]] = {}
+        self._readers: dict[tuple[Any, ...], list[tuple[str, Callable[[int], Any]]]] = {}
 
     @classmethod
     def mapped(cls, path: str, table: pa.Table | None = None) -> TableSource:
@@ -166,7 +173,7 @@ class TableSource(Source):
         if columns is not None:
             batches = [batch.select(list(columns)) for batch in batches] if len(batches) < 64 else batches
         if len(batches) == 1:
-            return pa.Table.from_batches([batches[0].take(pa.array(rows))], schema)
+            return pa.Table.from_batches([take_rows(batches[0], rows)], schema)
         homes = np.searchsorted(self._starts, rows, side="right") - 1
         order = np.argsort(homes, kind="stable")
         sorted_homes = homes[order]
@@ -177,13 +184,13 @@ class TableSource(Source):
             batch = batches[home]
             if columns is not None and batch.num_columns != len(schema):
                 batch = batch.select(list(columns))
-            parts.append(batch.take(pa.array(rows[group] - self._starts[home])))
+            parts.append(take_rows(batch, rows[group] - self._starts[home]))
         table = pa.Table.from_batches(parts, schema)
         if bool(np.all(order[1:] > order[:-1])):
             return table
         back = np.empty(len(order), np.int64)
         back[order] = np.arange(len(order))
-        return table.combine_chunks().take(pa.array(back))
+        return _reordered(table, back)
 
     def row(self, position: int, columns: Sequence[str], numpy: bool = False) -> dict[str, Any]:
         batches = self._chunks()
@@ -191,13 +198,13 @@ class TableSource(Source):
         if len(batches) > 1:
             home = int(np.searchsorted(self._starts, position, side="right")) - 1
             position -= int(self._starts[home])
-        readers, out = self._readers, {}
-        for name in columns:
-            reader = readers.get((home, name, numpy))
-            if reader is None:
-                reader = readers[home, name, numpy] = row_reader(batches[home].column(name), numpy=numpy)
-            out[name] = reader(position)
-        return out
+        key = (home, numpy, *columns)
+        readers = self._readers.get(key)
+        if readers is None:
+            batch = batches[home]
+            readers = [(name, row_reader(batch.column(name), numpy=numpy)) for name in columns]
+            self._readers[key] = readers
+        return {name: read(position) for name, read in readers}
 
     def pieces(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         table = self.table if columns is None else self.table.select(list(columns))
@@ -370,7 +377,7 @@ class ParquetSource(Source):
             return table
         back = np.empty(len(order), np.int64)
         back[order] = np.arange(len(order))
-        return table.combine_chunks().take(pa.array(back))
+        return _reordered(table, back)
 
     def row(self, position: int, columns: Sequence[str], numpy: bool = False) -> dict[str, Any]:
         position += self._start
@@ -443,7 +450,7 @@ class ChainSource(Source):
             return table
         back = np.empty(len(order), np.int64)
         back[order] = np.arange(len(order))
-        return table.combine_chunks().take(pa.array(back))
+        return _reordered(table, back)
 
     def row(self, position: int, columns: Sequence[str], numpy: bool = False) -> dict[str, Any]:
         home = int(np.searchsorted(self._starts, position, side="right")) - 1
