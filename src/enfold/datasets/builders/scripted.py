@@ -112,7 +112,10 @@ class _Scripted(DatasetBuilder):
             features=features,
             info=self._info(),
         )
-        self.info.version = _version(self.config.version) or _version(self.VERSION) or self.info.version
+        said = _version(self.config.version)
+        if said is None or str(said) == "0.0.0":  # what a configuration is when nothing is said
+            said = _version(self.VERSION) or self.info.version
+        self.info.version = said
         try:
             self.hash = combine(self.hash, type(self), [getattr(self.config, f.name) for f in fields(self.config)])
         except Unhashable:
