@@ -35,6 +35,7 @@ EXTRAS = {
     "uvicorn": "server",
     "PIL": "vision",
     "soundfile": "audio",
+    "sacrebleu": "evaluate",
 }
 
 

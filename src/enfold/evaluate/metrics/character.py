@@ -1,0 +1,126 @@
+"""CharacTER: phrases are shifted as in TER, what is left is edited letter by letter."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from typing import Any
+
+from enfold.evaluate.errors import EvaluationError
+from enfold.evaluate.info import MetricInfo
+from enfold.evaluate.module import Metric
+
+__all__ = ["Character"]
+
+AGGREGATES: dict[str, Callable[[list[float]], float]] = {
+    "mean": statistics.mean,
+    "sum": sum,
+    "median": statistics.median,
+}
+
+
+class Character(Metric):
+    """The edits of characters after shifts of phrases, divided by the characters of the prediction, at most 1.
+
+    Options of ``compute``:
+        aggregate: ``"mean"`` (the default), ``"sum"`` or ``"median"`` over examples.
+        return_all_scores: also give ``cer_scores``, one for each example.
+
+    Source: W. Wang et al., "CharacTer: translation edit rate on character level", WMT 2016.
+
+    Example:
+        >>> round(Character().compute(predictions=["this is in fact an"], references=["this is an"])["cer_score"], 4)
+        0.4444
+    """
+
+    _takes_arrays = True
+
+    def _info(self) -> MetricInfo:
+        return MetricInfo(
+            description="Edits of characters after shifts of phrases, divided by the prediction's characters.",
+            citation='@inproceedings{wang-etal-2016-character, title = "{C}harac{T}er: Translation Edit Rate on '
+            'Character Level", author = "Wang, Weiyue and others", booktitle = "WMT", year = "2016"}',
+            features={"predictions": "string", "references": "string"},
+            inputs_description="aggregate='mean', return_all_scores=False.",
+            homepage="https://github.com/rwth-i6/CharacTER",
+        )
+
+    def _compute(
+        self,
+        *,
+        predictions: list[str],
+        references: list[str],
+        aggregate: str = "mean",
+        return_all_scores: bool = False,
+    ) -> dict[str, Any]:
+        if aggregate not in AGGREGATES:
+            raise EvaluationError(f"aggregate is one of {', '.join(AGGREGATES)}, not {aggregate!r}")
+        scores = [_score(a.split(), b.split()) for a, b in zip(predictions, references, strict=True)]
+        result: dict[str, Any] = {"cer_score": AGGREGATES[aggregate](scores)}
+        return {**result, "cer_scores": scores} if return_all_scores else result
+
+
+def _score(said: list[str], right: list[str]) -> float:
+    if said == right:
+        return 0.0
+    if not said or not right:
+        return 1.0
+    # Shares of the reference's words, less by subtraction: the original takes its decisions on these floats.
+    words, left = said, _edits([said], right)[0] / len(right)
+    while True:
+        candidates = list(_shifts(words, right))
+        if not candidates:
+            break
+        edits = _edits(candidates, right)
+        # the fewest edits, and of equals the last in the order of their words
+        fewest = min(edits)
+        moved = max(words for words, count in zip(candidates, edits, strict=True) if count == fewest)
+        gain = left - fewest / len(right)
+        if gain <= 0:
+            break
+        words, left = moved, left - gain
+    text = " ".join(words)
+    from enfold.evaluate.text.pairs import TextPairs
+
+    edits_of_characters = int(TextPairs([text], [[" ".join(right)]], "characters").edits()[0])
+    return min(1.0, (edits_of_characters + _shift_cost(words, said)) / len(text))
+
+
+def _edits(candidates: list[list[str]], right: list[str]) -> list[int]:
+    from enfold.evaluate.text.pairs import TextPairs
+
+    return TextPairs([right], [candidates]).edits().tolist()
+
+
+def _shifts(words: list[str], right: list[str]) -> Any:
+    """Give the words with each phrase that also stands elsewhere in the reference moved there."""
+    for start in range(len(words)):
+        for other in range(len(right)):
+            if start == other or words[start] != right[other]:
+                continue
+            length = 1
+            while words[start + length : start + length + 1] == right[other + length : other + length + 1] != []:
+                length += 1
+            rest = words[:start] + words[start + length :]
+            yield rest[:other] + words[start : start + length] + rest[other:]
+
+
+def _shift_cost(shifted: list[str], original: list[str]) -> float:
+    """Return the mean word lengths of all phrases that moved, added up."""
+    cost, place = 0.0, 0
+    while place < len(shifted):
+        if original[place] == shifted[place]:
+            place += 1
+            continue
+        start = place
+        for target in range(start + 1, len(shifted)):
+            if original[start] != shifted[target]:
+                continue
+            length = 1
+            while start + length < len(original) and original[start + length :][:1] == shifted[target + length :][:1]:
+                length += 1
+            cost += sum(map(len, original[start : start + length])) / length
+            place = min(start + length - 1, len(original) - 1)
+            break
+        place += 1
+    return cost
