@@ -268,7 +268,8 @@ class DatasetBuilder:
         """
         if output_dir is not None:
             self.cache_dir = os.path.abspath(output_dir)
-        again = str(download_mode or "").lower() in ("force_redownload", "reuse_cache_if_exists")
+        mode = str(getattr(download_mode, "value", download_mode) or "").lower()
+        again = mode in ("force_redownload", "reuse_cache_if_exists")
         if self.in_place:
             for split, files in self.data_files.items():
                 self._sources[split] = self.source([file.fetch() for file in files])

@@ -112,7 +112,7 @@ class _Scripted(DatasetBuilder):
             features=features,
             info=self._info(),
         )
-        said = _version(self.config.version)
+        said: Any = _version(self.config.version)
         if said is None or str(said) == "0.0.0":  # what a configuration is when nothing is said
             said = _version(self.VERSION) or self.info.version
         self.info.version = said
