@@ -117,7 +117,7 @@ def read_model(source: str | os.PathLike[str] | bytes) -> SentencePieceModel:
         OSError: the file cannot be read.
 
     Example:
-        >>> read_model(b"\\n\\x0b\\n\\x02hi\\x15\\x00\\x00\\x80\\xbf").pieces
+        >>> read_model(b"\\n\\x09\\n\\x02hi\\x15\\x00\\x00\\x80\\xbf").pieces
         [Piece(text='hi', score=-1.0, kind=1)]
     """
     if isinstance(source, (bytes, bytearray, memoryview)):

@@ -326,9 +326,9 @@ class WordPieceTrainer(BpeTrainer):
     Example:
         >>> from enfold.tokenizers import Tokenizer, models
         >>> tokenizer = Tokenizer(models.WordPiece())
-        >>> tokenizer.train_from_iterator(["low lower"], WordPieceTrainer(vocab_size=9, show_progress=False))
+        >>> tokenizer.train_from_iterator(["low lower"], WordPieceTrainer(vocab_size=14, show_progress=False))
         >>> tokenizer.get_vocab_size()
-        9
+        14
     """
 
     _model = "WordPiece"

@@ -56,6 +56,8 @@ class PreTrainedTokenizerBase(Calls, Decoding, FromIds, Vocabulary, Padding, Cha
     # special tokens of the family, where a checkpoint does not name its own
     default_tokens: ClassVar[dict[str, Any]] = {}
     default_extra: ClassVar[tuple[str, ...]] = ()
+    # the class that a saved folder names, where it is not this one
+    saved_class: ClassVar[str | None] = None
 
     def __init__(self, *args: Any, tokenizer_object: Any = None, tokenizer_file: Any = None, **kwargs: Any) -> None:
         settings = {**self.default_tokens, **kwargs}

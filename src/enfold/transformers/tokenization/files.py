@@ -157,7 +157,9 @@ def load(cls: Any, name: str | os.PathLike[str], inputs: tuple[Any, ...], kwargs
             known = {key: about[key] for key in ("model_type", "vocab_size") if key in about}
             core, tokens = foreign.read(other, {**known, **settings})
             return cls(*inputs, tokenizer_object=core, **{**tokens, **settings})
-        if not vocabulary or any(path is None for key, path in vocabulary.items() if key in cls.needed_files):
+        if (cls.vocab_files_names and not vocabulary) or any(
+            path is None for key, path in vocabulary.items() if key in cls.needed_files
+        ):
             wanted = ", ".join([TOKENIZER, *(v for k, v in cls.vocab_files_names.items() if k != "tokenizer_file")])
             raise NoTokenizer(f"{source.name!r} holds no tokenizer for {cls.__name__}: looked for {wanted}")
         made = cls(*inputs, **{key: path for key, path in vocabulary.items() if path}, **settings)
@@ -228,7 +230,7 @@ def save(
         around = [id for id, _ in tokenizer._around(False)]
         config["add_bos_token"] = tokenizer.bos_token_id in around[: around.index("A")]
         config["add_eos_token"] = tokenizer.eos_token_id in around[around.index("A") :]
-    name = type(tokenizer).__name__
+    name = tokenizer.saved_class or type(tokenizer).__name__
     config["tokenizer_class"] = (
         "PreTrainedTokenizerFast" if name.startswith("PreTrained") else name.removesuffix("Fast")
     )

@@ -69,9 +69,11 @@ def choose(cls: Any, source: Any, own: Mapping[str, str | None]) -> str | None:
         source: the folder or repository.
         own: the paths of the class's own vocabulary files, None for those that are missing.
     """
+    if "tokenizer_file" not in cls.vocab_files_names:
+        return None
     if not own:
         return find(source)
-    if "tokenizer_file" not in cls.vocab_files_names or not cls.needed_files:
+    if not cls.needed_files:
         return None
     path = own.get("vocab_file")
     if path is None:

@@ -13,6 +13,7 @@ CLASSES: dict[str, tuple[str, ...]] = {
         "ConvBertTokenizer",
         "DPRContextEncoderTokenizer",
         "DPRQuestionEncoderTokenizer",
+        "DPRReaderTokenizer",
         "DistilBertTokenizer",
         "ElectraTokenizer",
         "FunnelTokenizer",
@@ -57,6 +58,7 @@ CLASSES: dict[str, tuple[str, ...]] = {
         "PegasusTokenizer",
         "ReformerTokenizer",
         "RemBertTokenizer",
+        "SiglipTokenizer",
         "T5Tokenizer",
         "XGLMTokenizer",
         "XLMRobertaTokenizer",
@@ -64,6 +66,7 @@ CLASSES: dict[str, tuple[str, ...]] = {
     ),
     "translation": ("MBart50Tokenizer", "MBartTokenizer", "NllbTokenizer", "PLBartTokenizer"),
     "two_files": ("M2M100Tokenizer", "MarianTokenizer", "SpeechT5Tokenizer"),
+    "characters": ("ByT5Tokenizer", "CanineTokenizer"),
     "ctc": ("Wav2Vec2CTCTokenizer", "Wav2Vec2CTCTokenizerOutput"),
     "tools": ("get_json_schema",),
     "python": ("PreTrainedTokenizer", "PythonBackend"),
@@ -86,7 +89,7 @@ def face_table() -> dict[str, list[str]]:
 
 
 # modules whose classes have no "Fast" name: they are written in Python
-SLOW_ONLY: tuple[str, ...] = ("ctc", "python", "two_files")
+SLOW_ONLY: tuple[str, ...] = ("characters", "ctc", "python", "two_files")
 
 
 def homes() -> dict[str, str]:

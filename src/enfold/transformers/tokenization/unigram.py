@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+import copy
 import os
 from typing import Any, ClassVar
 
-from enfold.tokenizers import Tokenizer
+from enfold.tokenizers import AddedToken, Tokenizer
 from enfold.transformers.tokenization.fast import PreTrainedTokenizerFast, mask
 from enfold.transformers.tokenization.vocabularies import Pieces, merges_of, read_merges, read_sentencepiece
 
@@ -25,6 +26,7 @@ __all__ = [
     "ReformerTokenizer",
     "RemBertTokenizer",
     "SentencePieceTokenizer",
+    "SiglipTokenizer",
     "T5Tokenizer",
     "XGLMTokenizer",
     "XLMRobertaTokenizer",
@@ -338,6 +340,38 @@ class DebertaV2Tokenizer(SentencePieceTokenizer):
         return pre_tokenizers.Sequence([*cut, super()._pre_tokenizer(settings)])
 
 
+def _apart(content: str) -> AddedToken:
+    """Return a special token that takes the white space around it with it."""
+    return AddedToken(content, lstrip=True, rstrip=True, normalized=False, special=True)
+
+
+class SiglipTokenizer(SentencePieceTokenizer):
+    """SigLIP's SentencePiece: texts without punctuation in lower case, the end token after them, which also pads.
+
+    Args:
+        do_lower_case: lower-case the text.
+        model_max_length: longest input in tokens, 64 by default.
+        kwargs: as for ``SentencePieceTokenizer``.
+    """
+
+    default_tokens = {"eos_token": _apart("</s>"), "unk_token": _apart("<unk>"), "pad_token": _apart("</s>")}
+    # in the ecosystem this class reads no tokenizer.json
+    saved_class = "PreTrainedTokenizerFast"
+    single = "$A:0 {eos}:0"
+    pair = "$A:0 {eos}:0 $B:0 {eos}:0"
+
+    def __init__(self, *args: Any, model_max_length: int | None = 64, **kwargs: Any) -> None:
+        super().__init__(*args, model_max_length=model_max_length, **kwargs)
+
+    def _normalizer(self, model: Pieces, settings: dict[str, Any]) -> Any:
+        from enfold.tokenizers import Regex, normalizers
+
+        steps: list[Any] = [normalizers.Lowercase()] if settings.get("do_lower_case", True) else []
+        steps += [normalizers.Replace(Regex(r"[!-/:-@\[-`{-~]"), ""), normalizers.Replace(Regex(r"\s+"), " ")]
+        steps += [normalizers.Strip(), *([_precompiled(model)] if model.charsmap else [])]
+        return normalizers.Sequence([*steps, normalizers.Replace(Regex(" {2,}"), " ")])
+
+
 class PegasusTokenizer(SentencePieceTokenizer):
     """PEGASUS's Unigram: 103 special ids first, the end token after texts.
 
@@ -543,3 +577,78 @@ class CodeLlamaTokenizer(LlamaTokenizer):
     def _adapt(self, settings: dict[str, Any], built: bool) -> None:
         super()._adapt(settings, built)
         self.suffix_first = bool(settings.get("suffix_first", False))
+
+    @property
+    def prefix_id(self) -> int | None:
+        """The id of what begins the prefix."""
+        return self.prefix_token_id
+
+    @property
+    def middle_id(self) -> int | None:
+        """The id of what begins the middle."""
+        return self.middle_token_id
+
+    @property
+    def suffix_id(self) -> int | None:
+        """The id of what begins the suffix."""
+        return self.suffix_token_id
+
+    @property
+    def eot_id(self) -> int | None:
+        """The id of what ends the middle."""
+        return self.eot_token_id
+
+    def __call__(  # type: ignore[override]
+        self,
+        text: Any = None,
+        text_pair: Any = None,
+        *,
+        suffix: Any = None,
+        suffix_first: bool | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Turn texts into model inputs, to be filled in where a suffix, or ``<FILL_ME>`` in one text, says so.
+
+        Args:
+            text: a text or several; with a suffix, what comes before the place to fill.
+            text_pair: as for every tokenizer.
+            suffix: what comes after the place to fill, shaped as ``text``.
+            suffix_first: put the suffix before the prefix; the tokenizer's ``suffix_first`` by default.
+            kwargs: as for every tokenizer.
+
+        Raises:
+            ValueError: the tokenizer lacks a token for filling in.
+        """
+        mark = self.fill_token
+        if suffix is None and text_pair is None and mark and isinstance(text, str) and text.count(mark) == 1:
+            text, suffix = text.split(mark)
+        if not suffix:
+            return super().__call__(text, text_pair, **kwargs)
+        if None in (self.prefix_id, self.middle_id, self.suffix_id):
+            raise ValueError("filling in needs prefix_token, middle_token and suffix_token")
+        last = self.suffix_first if suffix_first is None else suffix_first
+        twin = self._filling(last, bool(kwargs.pop("add_special_tokens", True)))
+        spaced = f" {text}" if isinstance(text, str) else [f" {each}" for each in text]
+        return super(CodeLlamaTokenizer, twin).__call__(spaced, suffix, **kwargs)
+
+    def _filling(self, suffix_first: bool, special: bool) -> CodeLlamaTokenizer:
+        """Return a tokenizer that arranges pairs of prefix and suffix."""
+        from enfold.tokenizers import normalizers
+
+        key = ("filling", suffix_first, special)
+        held = self._variants.get(key)
+        if held is None or held[0] != self._tokenizer.revision:
+            twin = copy.copy(self)
+            twin.__dict__["_tokenizer"], twin.__dict__["_variants"] = copy.deepcopy(self._tokenizer), {}
+            # no space before the suffix, which goes on in the middle of a line
+            twin._tokenizer.normalizer = normalizers.Replace(" ", "▁")
+            twin._tokenizer.pre_tokenizer = None
+            parts = (
+                "{prefix}:0 {suffix}:0 $B:0 {middle}:0 $A:0"
+                if suffix_first
+                else "{prefix}:0 $A:0 {suffix}:0 $B:0 {middle}:0"
+            )
+            begin, end = "{bos}:0 " * (special and self.add_bos_token), " {eos}:0" * (special and self.add_eos_token)
+            twin._surround("$A:0", f"{begin}{parts}{end}")
+            held = self._variants[key] = (self._tokenizer.revision, twin)
+        return held[1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from enfold.tokenizers import Tokenizer
 from enfold.transformers.tokenization.fast import PreTrainedTokenizerFast, mask
@@ -13,6 +13,8 @@ __all__ = [
     "ConvBertTokenizer",
     "DPRContextEncoderTokenizer",
     "DPRQuestionEncoderTokenizer",
+    "DPRReaderTokenizer",
+    "DPRSpanPrediction",
     "DistilBertTokenizer",
     "ElectraTokenizer",
     "FunnelTokenizer",
@@ -138,6 +140,106 @@ class DPRQuestionEncoderTokenizer(BertTokenizer):
 
 class DPRContextEncoderTokenizer(BertTokenizer):
     """DPR's WordPiece for passages, which is BERT's."""
+
+
+class DPRSpanPrediction(NamedTuple):
+    """A span that answers a question: scores, the passage, the first and the last token in it, the text."""
+
+    span_score: Any
+    relevance_score: Any
+    doc_id: int
+    start_index: int
+    end_index: int
+    text: str
+
+
+class DPRReaderTokenizer(DistilBertTokenizer):
+    """DPR's WordPiece for the reader: a question with passages, ``[CLS] question [SEP] title [SEP] text``."""
+
+    def __call__(  # type: ignore[override]
+        self, questions: Any, titles: Any = None, texts: Any = None, **kwargs: Any
+    ) -> Any:
+        """Encode questions with passages.
+
+        Args:
+            questions: a question for all passages, or one for each.
+            titles: the passages' titles.
+            texts: the passages' texts; with titles or texts alone, these are second texts as for every tokenizer.
+            kwargs: ``padding``, ``truncation`` (of the whole, at ``max_length``), ``max_length``, ``return_tensors``,
+                ``return_attention_mask``; without titles and texts, all that tokenizers take.
+
+        Returns:
+            A BatchEncoding, one row a passage.
+
+        Raises:
+            ValueError: not as many titles as texts.
+        """
+        if titles is None or texts is None:
+            return super().__call__(questions, titles if texts is None else texts, **kwargs)
+        titles, texts = ([given] if isinstance(given, str) else given for given in (titles, texts))
+        if len(titles) != len(texts):
+            raise ValueError(f"there are {len(titles)} titles for {len(texts)} texts")
+        asked = [questions] * len(titles) if isinstance(questions, str) else questions
+        heads = super().__call__(asked, titles)["input_ids"]
+        tails = super().__call__(texts, add_special_tokens=False)["input_ids"]
+        limit = kwargs.get("max_length") if kwargs.get("truncation") else None
+        data = {"input_ids": [[*head, *tail][:limit] for head, tail in zip(heads, tails, strict=True)]}
+        if kwargs.get("return_attention_mask") is not False:
+            data["attention_mask"] = [[int(id != self.pad_token_id) for id in row] for row in data["input_ids"]]
+        shape: dict[str, Any] = {name: kwargs.get(name) for name in ("max_length", "return_tensors")}
+        return self.pad(data, padding=kwargs.get("padding", False), **shape)
+
+    def decode_best_spans(
+        self,
+        reader_input: Any,
+        reader_output: Any,
+        num_spans: int = 16,
+        max_answer_length: int = 64,
+        num_spans_per_passage: int = 4,
+    ) -> list[DPRSpanPrediction]:
+        """Return the best answers, from the most relevant passage on.
+
+        Args:
+            reader_input: what calling the tokenizer gave.
+            reader_output: start logits [passages, tokens], end logits [passages, tokens], relevance logits [passages].
+            num_spans: how many in all.
+            max_answer_length: tokens of an answer, at most.
+            num_spans_per_passage: how many of a passage, none inside another.
+        """
+        starts, ends, relevance = reader_output[:3]
+        found: list[DPRSpanPrediction] = []
+        for passage in sorted(range(len(relevance)), key=relevance.__getitem__, reverse=True):
+            ids = [int(id) for id in reader_input["input_ids"][passage]]
+            offset = ids.index(self.sep_token_id, 2) + 1  # what comes first is never part of an answer
+            stop = ids.index(self.pad_token_id) if ids[-1] == self.pad_token_id else len(ids)
+            spans = _best_spans(
+                starts[passage][offset:stop], ends[passage][offset:stop], max_answer_length, num_spans_per_passage
+            )
+            for begin, end in spans:
+                begin, end = begin + offset, end + offset
+                score = starts[passage][begin] + ends[passage][end]
+                text = self.decode(ids[begin : end + 1])
+                found.append(DPRSpanPrediction(score, relevance[passage], passage, begin, end, text))
+            if len(found) >= num_spans:
+                break
+        return found[:num_spans]
+
+
+def _best_spans(starts: Any, ends: Any, longest: int, count: int) -> list[tuple[int, int]]:
+    """Return the (first, last) tokens of the best spans, of which none lies in another."""
+    scored = [
+        (start + end, (begin, begin + more))
+        for begin, start in enumerate(starts)
+        for more, end in enumerate(ends[begin : begin + longest])
+    ]
+    chosen: list[tuple[int, int]] = []
+    for _, (begin, end) in sorted(scored, key=lambda item: item[0], reverse=True):
+        if any((begin <= a and b <= end) or (a <= begin and end <= b) for a, b in chosen):
+            continue
+        chosen.append((begin, end))
+        if len(chosen) == count:
+            break
+    return chosen
 
 
 class FunnelTokenizer(BertTokenizer):
