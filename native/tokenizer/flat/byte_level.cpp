@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "text/words.hpp"
+#include "tokenizer/flat/look_up.hpp"
 #include "tokenizer/flat/path.hpp"
 
 namespace enfold {
@@ -48,56 +49,18 @@ class ByteLevelPath final : public FlatPath {
     }
     size_t start = out.size();
     for (size_t at = 0; at < text.size() && out.size() - start < limit;) {
-      size_t ends[kWords], count = 0;
+      size_t ends[kLookUpWords], count = 0;
       size_t begin = at;
       if (words_) {
-        at = words_(text, at, ends, kWords, count);
+        at = words_(text, at, ends, kLookUpWords, count);
       } else {
-        while (at < text.size() && count < kWords) ends[count++] = at = scan_(text, at);
+        while (at < text.size() && count < kLookUpWords) ends[count++] = at = scan_(text, at);
       }
-      look_up(text, begin, ends, count, out, scratch);
+      look_up(text, begin, ends, count, out, scratch.cache, [&](std::string_view word) { bpe_.tokenize_bytes(word, out); });
     }
   }
 
  private:
-  static constexpr size_t kWords = 128;
-
-  // Appends the tokens of the words that end at `ends`. All their places in the cache are asked for before the first is
-  // looked at, so that the waiting overlaps.
-  void look_up(std::string_view text, size_t begin, const size_t* ends, size_t count, std::vector<int32_t>& out, Scratch& scratch) const {
-    WordCache::Key keys[kWords];
-    uint64_t hashes[kWords];
-    WordCache& cache = scratch.cache;
-    for (size_t i = 0, at = begin; i < count; at = ends[i++]) {
-      size_t length = ends[i] - at;
-      if (length > WordCache::kInline) {
-        keys[i].high = 0;
-        if (length <= WordCache::kLongest) cache.prefetch_long(hashes[i] = WordCache::hash_long(text.substr(at, length)));
-        continue;
-      }
-      keys[i] = WordCache::make_key(text.substr(at, length), text.size() - at >= 16);
-      cache.prefetch(hashes[i] = WordCache::hash(keys[i]));
-    }
-    int32_t made[kWords * 4];
-    size_t filled = 0;
-    for (size_t i = 0, at = begin; i < count; at = ends[i++]) {
-      if (keys[i].high) [[likely]]
-        if (const WordCache::Slot* slot = cache.find(keys[i], hashes[i])) [[likely]] {
-          std::memcpy(made + filled, slot->ids, 16);
-          filled += slot->count();
-          continue;
-        }
-      out.insert(out.end(), made, made + filled);
-      filled = 0;
-      std::string_view word = text.substr(at, ends[i] - at);
-      if (word.size() > WordCache::kInline ? word.size() <= WordCache::kLongest && cache.find_long(word, hashes[i], out) : cache.find_long(word, out)) continue;
-      size_t before = out.size();
-      bpe_.tokenize_bytes(word, out);
-      cache.put(word, out.data() + before, out.size() - before);
-    }
-    out.insert(out.end(), made, made + filled);
-  }
-
   const Bpe& bpe_;
   Scanner scan_;
   WordScanner words_;  // null: there is only the scanner for single words

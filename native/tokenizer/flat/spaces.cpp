@@ -1,4 +1,5 @@
 // Llama and other tokenizers whose spaces are marks: cut before every run of them.
+#include "tokenizer/flat/look_up.hpp"
 #include "tokenizer/flat/path.hpp"
 
 namespace enfold {
@@ -20,32 +21,34 @@ class SpacesPath final : public FlatPath {
     }
     size_t start = out.size();
     for (size_t at = 0; at < text.size() && out.size() - start < limit;) {
-      size_t end = at;
-      auto mark = [&] { return text[end] == ' ' ? 1 : text[end] == kMark[0] && text.substr(end, 3) == kMark ? 3 : 0; };
-      while (end < text.size()) {
-        int width = mark();
-        if (!width) break;
-        end += width;
-      }
-      while (end < text.size() && !mark()) {
-        ++end;
-        if (cuts_ && end < text.size() && (text[end] & 0xC0) != 0x80 && !bpe_.joins((unsigned char)text[end - 1], (unsigned char)text[end])) break;
-      }
-      std::string_view piece = text.substr(at, end - at);
-      bool room = text.size() - at >= 16;
-      at = end;
-      if (scratch.cache.find(piece, room, out)) continue;
-      scratch.mapped.clear();
-      for (char c : piece) c == ' ' ? scratch.mapped.append(kMark) : scratch.mapped.append(1, c);
-      size_t before = out.size();
-      scratch.pieces.clear();
-      bpe_.tokenize(scratch.mapped, scratch.pieces);
-      for (const Piece& found : scratch.pieces) out.push_back(found.id);
-      scratch.cache.put(piece, out.data() + before, out.size() - before);
+      size_t ends[kLookUpWords], count = 0, begin = at;
+      while (at < text.size() && count < kLookUpWords) ends[count++] = at = piece_end(text, at);
+      look_up(text, begin, ends, count, out, scratch.cache, [&](std::string_view piece) {
+        scratch.mapped.clear();
+        for (char c : piece) c == ' ' ? scratch.mapped.append(kMark) : scratch.mapped.append(1, c);
+        scratch.pieces.clear();
+        bpe_.tokenize(scratch.mapped, scratch.pieces);
+        for (const Piece& found : scratch.pieces) out.push_back(found.id);
+      });
     }
   }
 
  private:
+  // Where the marks at `at` and what follows them up to the next mark end, or a place before it that no merge reaches across.
+  size_t piece_end(std::string_view text, size_t at) const {
+    auto mark = [&] { return text[at] == ' ' ? 1 : text[at] == kMark[0] && text.substr(at, 3) == kMark ? 3 : 0; };
+    while (at < text.size()) {
+      int width = mark();
+      if (!width) break;
+      at += width;
+    }
+    while (at < text.size() && !mark()) {
+      ++at;
+      if (cuts_ && at < text.size() && (text[at] & 0xC0) != 0x80 && !bpe_.joins((unsigned char)text[at - 1], (unsigned char)text[at])) break;
+    }
+    return at;
+  }
+
   const Bpe& bpe_;
   Mark mark_;   // where one is put in front
   bool cuts_;   // also at places that no merge reaches across
