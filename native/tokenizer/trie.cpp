@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 namespace enfold {
 namespace {
@@ -12,12 +13,49 @@ struct Key {
   uint64_t head;  // the first eight bytes, the first one highest: comparing it compares them
   uint32_t number, order;
   std::string_view text;
+  unsigned char byte(size_t at) const { return (unsigned char)(at < 8 ? head >> (56 - 8 * at) : uint64_t((unsigned char)text[at])); }
 };
 
 uint64_t head_of(std::string_view text) {
   uint64_t head = 0;
   for (size_t i = 0; i < 8; ++i) head = head << 8 | (i < text.size() ? (unsigned char)text[i] : 0);
   return head;
+}
+
+// In the order of their texts; of equal ones the last one given comes first. By their heads a byte at a time, the lowest
+// first; then those that share one.
+void sort(std::vector<Key>& keys) {
+  struct Place {
+    uint64_t head;
+    uint32_t key;
+  };
+  std::vector<Place> places(keys.size()), moved(keys.size());
+  std::vector<std::array<uint32_t, 256>> counts(8);
+  for (uint32_t i = 0; i < keys.size(); ++i) {
+    places[i] = {keys[i].head, i};
+    for (size_t byte = 0; byte < 8; ++byte) ++counts[byte][keys[i].head >> (8 * byte) & 255];
+  }
+  for (size_t byte = 0; byte < 8; ++byte) {
+    if (counts[byte][places[0].head >> (8 * byte) & 255] == keys.size()) continue;
+    uint32_t sum = 0;
+    for (uint32_t& count : counts[byte]) sum += std::exchange(count, sum);
+    for (const Place& place : places) moved[counts[byte][place.head >> (8 * byte) & 255]++] = place;
+    places.swap(moved);
+  }
+  std::vector<Key> sorted;
+  sorted.reserve(keys.size());
+  for (const Place& place : places) sorted.push_back(keys[place.key]);
+  for (auto begin = sorted.begin(); begin != sorted.end();) {
+    auto end = begin + 1;
+    while (end != sorted.end() && end->head == begin->head) ++end;
+    if (end - begin > 1)
+      std::sort(begin, end, [](const Key& a, const Key& b) {
+        int order = a.text.compare(b.text);
+        return order != 0 ? order < 0 : a.order > b.order;
+      });
+    begin = end;
+  }
+  keys.swap(sorted);
 }
 
 }  // namespace
@@ -27,9 +65,9 @@ uint64_t head_of(std::string_view text) {
 struct Trie::Builder {
   struct Block {
     std::array<uint64_t, 4> used{}, based{};
-    uint32_t free = 256;
-    bool is_free(uint32_t at) const { return !(used[at >> 6] >> (at & 63) & 1); }
+    uint32_t free = 256, failed = 0;
   };
+  static constexpr uint32_t kPatience = 24;  // a block in which so many have found no place is left alone
   std::vector<Unit>& units;
   std::vector<Key>& keys;
   std::vector<Block> blocks;
@@ -42,22 +80,30 @@ struct Trie::Builder {
     open.push_back(index);
   }
 
+  // The bits of `set` at the places that exclusive or with `label`, below 64, leads to.
+  static uint64_t exchange(uint64_t set, unsigned label) {
+    if (label & 1) set = (set & 0x5555555555555555) << 1 | (set >> 1 & 0x5555555555555555);
+    if (label & 2) set = (set & 0x3333333333333333) << 2 | (set >> 2 & 0x3333333333333333);
+    if (label & 4) set = (set & 0x0F0F0F0F0F0F0F0F) << 4 | (set >> 4 & 0x0F0F0F0F0F0F0F0F);
+    if (label & 8) set = (set & 0x00FF00FF00FF00FF) << 8 | (set >> 8 & 0x00FF00FF00FF00FF);
+    if (label & 16) set = (set & 0x0000FFFF0000FFFF) << 16 | (set >> 16 & 0x0000FFFF0000FFFF);
+    if (label & 32) set = set << 32 | set >> 32;
+    return set;
+  }
+
   // A base for children with these labels, all of whose places become theirs.
   uint32_t place(const unsigned char* labels, size_t count) {
     for (size_t tried = 0, i = open.size(); i-- > 0 && tried < 12; ++tried) {
       uint32_t index = open[i];
       Block& block = blocks[index];
-      if (block.free < count) continue;
-      for (uint32_t word = 0; word < 4; ++word) {
-        // Every free place in turn for the first child says what the base would be.
-        for (uint64_t free = ~block.used[word]; free; free &= free - 1) {
-          uint32_t base = (word * 64 + uint32_t(std::countr_zero(free))) ^ labels[0];
-          if (block.based[base >> 6] >> (base & 63) & 1) continue;
-          size_t fits = 1;
-          while (fits < count && block.is_free(base ^ labels[fits])) ++fits;
-          if (fits == count) return take(index, base, labels, count);
+      if (block.free >= count) {
+        for (uint32_t word = 0; word < 4; ++word) {
+          uint64_t bases = ~block.based[word];  // those of these 64 that suit every child
+          for (size_t child = 0; child < count && bases; ++child) bases &= exchange(~block.used[word ^ labels[child] >> 6], labels[child] & 63);
+          if (bases) return take(index, word * 64 + uint32_t(std::countr_zero(bases)), labels, count);
         }
       }
+      if (++block.failed >= kPatience) open.erase(open.begin() + std::ptrdiff_t(i));
     }
     if (open.size() > 24) open.erase(open.begin(), open.begin() + 12);
     add_block();
@@ -81,7 +127,7 @@ struct Trie::Builder {
     unsigned char labels[256];
     size_t count = 0;
     for (size_t i = begin; i < end; ++i) {
-      unsigned char byte = (unsigned char)keys[i].text[depth];
+      unsigned char byte = keys[i].byte(depth);
       if (count == 0 || labels[count - 1] != byte) labels[count++] = byte;
     }
     return place(labels, count);
@@ -99,9 +145,9 @@ struct Trie::Builder {
       Task task = tasks.back();
       tasks.pop_back();
       for (size_t from = task.begin; from < task.end;) {
-        unsigned char byte = (unsigned char)keys[from].text[task.depth];
+        unsigned char byte = keys[from].byte(task.depth);
         size_t to = from;
-        while (to < task.end && (unsigned char)keys[to].text[task.depth] == byte) ++to;
+        while (to < task.end && keys[to].byte(task.depth) == byte) ++to;
         uint32_t at = task.base ^ byte;
         // The shortest key comes first: if it ends here, this node is its end.
         size_t inner = from;
@@ -125,11 +171,7 @@ Trie::Trie(std::vector<std::pair<std::string_view, uint32_t>> given) {
   // In the block of base 0, which leaves point to, no unit has the label that would lead to it.
   for (uint32_t i = 0; i < 256; ++i) units_[i].packed = (i + 1) & 0xFF;
   if (keys.empty()) return;
-  std::sort(keys.begin(), keys.end(), [](const Key& a, const Key& b) {
-    if (a.head != b.head) return a.head < b.head;
-    int order = a.text.compare(b.text);
-    return order != 0 ? order < 0 : a.order > b.order;
-  });
+  sort(keys);
   keys.erase(std::unique(keys.begin(), keys.end(), [](const Key& a, const Key& b) { return a.text == b.text; }), keys.end());
   Builder builder{units_, keys, {}, {}};
   builder.blocks.emplace_back();  // the block of base 0, never open
