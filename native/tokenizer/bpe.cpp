@@ -2,6 +2,7 @@
 // Sennrich, Haddow and Birch (2016), https://arxiv.org/abs/1508.07909.
 #include <algorithm>
 #include <iterator>
+#include <mutex>
 #include <queue>
 #include <random>
 #include <stdexcept>
@@ -9,6 +10,7 @@
 
 #include "text/normalizers.hpp"
 #include "text/utf8.hpp"
+#include "tokenizer/bpe_search.hpp"
 #include "tokenizer/model.hpp"
 
 namespace enfold {
@@ -17,8 +19,16 @@ namespace {
 // Above this many symbols a heap is faster than looking for the best pair again after each merge.
 constexpr size_t kFew = 24, kFewBytes = 32;
 
-// Whether a token is written in visible characters for bytes; its bytes are then put into `raw`.
-bool unmap(std::string_view token, std::string& raw) {
+// A search pays for itself after this many bytes of words that it is better at: those with bytes above ASCII, or longer.
+constexpr size_t kSearchAfter = 64 << 10, kSearchLong = 24, kSearchHigh = 6;
+
+bool has_high(std::string_view word) {
+  return std::any_of(word.begin(), word.end(), [](char c) { return (unsigned char)c >= 0x80; });
+}
+
+}  // namespace
+
+bool bytes_of_visible(std::string_view token, std::string& raw) {
   raw.clear();
   for (size_t at = 0; at < token.size();) {
     int byte = char_byte(utf8_next(token, at));
@@ -28,7 +38,21 @@ bool unmap(std::string_view token, std::string& raw) {
   return true;
 }
 
-}  // namespace
+struct Bpe::Search {
+  std::atomic<size_t> bytes{0};
+  std::once_flag once;
+  std::unique_ptr<BpeSearch> made;
+};
+
+Bpe::Bpe() : search_(std::make_shared<Search>()) {}
+
+// The search, or null while there has been too little text for it; `bytes` more have come.
+const BpeSearch* Bpe::search(size_t bytes) const {
+  size_t before = search_->bytes.load(std::memory_order_relaxed);
+  if (before < kSearchAfter) return search_->bytes.store(before + bytes, std::memory_order_relaxed), nullptr;
+  std::call_once(search_->once, [&] { search_->made = std::make_unique<BpeSearch>(*this); });
+  return search_->made.get();
+}
 
 std::string byte_token(int byte) {
   static const char* hex = "0123456789ABCDEF";
@@ -51,6 +75,7 @@ void add_merges(Bpe& model, const std::vector<std::pair<std::string_view, std::s
 }
 
 void Bpe::prepare() {
+  search_ = std::make_shared<Search>();
   table_ = MergeTable();
   table_.reserve(merges.size());
   junctions_.assign(65536, false);
@@ -109,7 +134,7 @@ void Bpe::prepare() {
   if (takes_bytes_ && ignore_merges) {
     std::string raw;
     vocab.each([&](std::string_view token, uint32_t id) {
-      if (unmap(token, raw)) raw_.add(raw, id);
+      if (bytes_of_visible(token, raw)) raw_.add(raw, id);
     });
   }
 }
@@ -199,7 +224,14 @@ void Bpe::tokenize_bytes(std::string_view word, std::vector<int32_t>& out) const
     word = known;
   }
   if (word.size() == 1) return out.push_back(byte_tokens_[(unsigned char)word[0]]);
-  if (word.size() <= kFewBytes) return merge_bytes(word, out);
+  if (byte_level_ && (word.size() >= kSearchLong || (word.size() >= kSearchHigh && has_high(word))))
+    if (const BpeSearch* found = search(word.size()); found && found->tokenize(word, out)) return;
+  if (word.size() <= kFewBytes) {
+    int32_t ids[kFewBytes + 1];
+    uint64_t pairs[kFewBytes + 1];
+    out.insert(out.end(), ids, ids + merge_bytes(word, ids, pairs, nullptr));
+    return;
+  }
   thread_local std::vector<Symbol> symbols;
   symbols.resize(word.size());
   for (size_t i = 0; i < word.size(); ++i) symbols[i] = {byte_tokens_[(unsigned char)word[i]], 1, int32_t(i) - 1, int32_t(i) + 1};
@@ -210,13 +242,12 @@ void Bpe::tokenize_bytes(std::string_view word, std::vector<int32_t>& out) const
 
 // As merge_few, from bytes: the first look at each pair is into a table of all pairs of bytes, and a pair's rank
 // and outcome are one number.
-void Bpe::merge_bytes(std::string_view word, std::vector<int32_t>& out) const {
+size_t Bpe::merge_bytes(std::string_view word, int32_t* ids, uint64_t* pairs, Last* last) const {
   constexpr uint64_t kNone = ~uint64_t(0);
-  int32_t ids[kFewBytes + 1];
-  uint64_t pairs[kFewBytes + 1];  // rank of the pair that begins here, above the id that it becomes
   size_t count = word.size();
   for (size_t i = 0; i < count; ++i) {
     ids[i] = byte_tokens_[(unsigned char)word[i]];
+    // The rank of the pair that begins here, above the id that it becomes.
     pairs[i] = i + 1 < count ? byte_pairs_[size_t((unsigned char)word[i]) << 8 | (unsigned char)word[i + 1]] : kNone;
   }
   auto look = [&](size_t i) {
@@ -229,13 +260,14 @@ void Bpe::merge_bytes(std::string_view word, std::vector<int32_t>& out) const {
     for (size_t i = 1; i + 1 < count; ++i)
       if (pairs[i] < low) low = pairs[i], best = i;
     if (low == kNone) break;
+    if (last) *last = {uint32_t(ids[best]), uint32_t(ids[best + 1]), uint32_t(low >> 32)};
     ids[best] = int32_t(uint32_t(low));
     --count;
     for (size_t i = best + 1; i < count; ++i) ids[i] = ids[i + 1], pairs[i] = pairs[i + 1];
     look(best);
     if (best) look(best - 1);
   }
-  out.insert(out.end(), ids, ids + count);
+  return count;
 }
 
 void Bpe::merge_all(std::vector<Symbol>& symbols) const {

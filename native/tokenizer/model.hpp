@@ -42,6 +42,9 @@ using ModelPtr = std::shared_ptr<Model>;
 // The name of the token that stands for a byte: <0xNN>.
 std::string byte_token(int byte);
 
+// Whether a token is written in visible characters for bytes; its bytes are then put into `raw`.
+bool bytes_of_visible(std::string_view token, std::string& raw);
+
 // From the "model" member of tokenizer.json. Throws std::invalid_argument.
 ModelPtr make_model(const Json& spec);
 
@@ -64,6 +67,8 @@ struct WordLevel final : Model {
   void tokenize(std::string_view word, std::vector<Piece>& out) const override;
   std::string to_json(bool options_only) const override;
 };
+
+class BpeSearch;
 
 struct Bpe final : Model {
   std::optional<double> dropout;
@@ -94,6 +99,17 @@ struct Bpe final : Model {
   std::string to_json(bool options_only) const override;
   bool deterministic() const override { return !dropout || *dropout <= 0; }
 
+  // The last merge of a word.
+  struct Last {
+    uint32_t left, right, rank;
+  };
+  // Merges the bytes of a word, where byte_level() holds; `ids` and `pairs` have room for one more than it has bytes. Returns
+  // how many of `ids` are its tokens. Meant for short words: what it costs grows with the square of their length.
+  size_t merge_bytes(std::string_view word, int32_t* ids, uint64_t* pairs, Last* last) const;
+  const MergeTable::Merge* find_merge(uint32_t left, uint32_t right) const { return table_.find(left, right); }
+
+  Bpe();
+
  private:
   struct Symbol {
     int32_t id;
@@ -103,7 +119,7 @@ struct Bpe final : Model {
   void merge_all(std::vector<Symbol>& symbols) const;
   void merge_few(std::vector<Symbol>& symbols) const;
   void merge_many(std::vector<Symbol>& symbols) const;
-  void merge_bytes(std::string_view word, std::vector<int32_t>& out) const;
+  const BpeSearch* search(size_t bytes) const;
   MergeTable table_;
   std::array<int32_t, 256> fallback_{};    // <0xNN>
   std::array<int32_t, 256> byte_tokens_{};  // the token of a byte's visible character
@@ -112,6 +128,8 @@ struct Bpe final : Model {
   Vocab raw_;                               // with ignore_merges: tokens as raw bytes
   std::vector<uint32_t> byte_lengths_;      // by id
   bool byte_level_ = false, takes_bytes_ = false, plain_ = true;
+  struct Search;
+  std::shared_ptr<Search> search_;  // for long words, made once there have been many of them
 };
 
 // Adds merges, pairs of tokens in the order of their rank; throws std::invalid_argument for tokens that are not in the
