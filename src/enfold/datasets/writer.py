@@ -169,7 +169,8 @@ class TableWriter:
             folder = os.path.dirname(os.path.abspath(self.path))
             os.makedirs(folder, exist_ok=True)
             number, self._temporary = tempfile.mkstemp(prefix=".tmp-", suffix=".arrow", dir=folder)
-            self._file = os.fdopen(number, "wb")
+            os.close(number)
+            self._file = pa.OSFile(self._temporary, "wb")  # a Python file would take a copy of every buffer
             self._stream = pa.ipc.new_stream(self._file, self._final_schema())
         for batch in cast_table(table, self._final_schema()).combine_chunks().to_batches():
             self._stream.write_batch(batch)

@@ -171,7 +171,9 @@ class Builder(DatasetBuilder):
         import pyarrow.csv as pacsv
 
         quote = self.options.quotechar if self.options.quotechar and self.options.quoting != csv.QUOTE_NONE else None
-        quoted = quote is not None and quote.encode() in memoryview(data).tobytes()
+        view = memoryview(data)
+        pieces = (view[start : start + _BLOCK].tobytes() for start in range(0, len(view), _BLOCK))
+        quoted = quote is not None and any(quote.encode() in piece for piece in pieces)
         missing = (_MISSING if self.options.keep_default_na else []) + _texts(self.options.na_values)
         return pacsv.read_csv(
             pa.BufferReader(data),
