@@ -47,9 +47,9 @@ def open_file(file: DataFile, token: str | bool | None = None) -> Any:
         from enfold.hub.download import hf_hub_url
         from enfold.hub.http import build_hf_headers
 
-        owner, rest, path = name[len("hf://datasets/") :].split("/", 2)
-        repo, _, revision = rest.partition("@")
-        url = hf_hub_url(f"{owner}/{repo}", path, repo_type="dataset", revision=revision or None)
+        repo, _, rest = name[len("hf://datasets/") :].partition("@")
+        revision, _, path = rest.partition("/")
+        url = hf_hub_url(repo, path, repo_type="dataset", revision=revision)
         return RangeFile(url, name, build_hf_headers(token=token))
     if name.startswith(("http://", "https://")):
         return RangeFile(name, name, {})
