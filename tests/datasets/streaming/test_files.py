@@ -337,3 +337,53 @@ def test_csv_files_whose_quotes_hold_line_ends(tmp_path: Path) -> None:
     assert list(load(tmp_path / "quoted.csv", "csv")) == [{"a": i, "t": f'one "{i}"\ntwo, three'} for i in range(8000)]
     (tmp_path / "stray.csv").write_text("a,t\n" + "".join(f'{i},5" disk\n' for i in range(30_000)))
     assert [row["t"] for row in load(tmp_path / "stray.csv", "csv")][-1] == '5" disk'
+
+
+# ---- archives, folders -----------------------------------------------------------------------------------------------
+
+
+def test_the_members_of_an_archive_are_shards(folder: Path, tmp_path: Path, hf_home: Path) -> None:
+    path = tmp_path / "both.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(3):
+            archive.writestr(f"part-{number}.jsonl", "".join(json.dumps(row) + "\n" for row in rows(40)))
+        archive.write(folder / "rows.parquet", "rows.parquet")
+    stream = load(path, "json")
+    assert stream.num_shards == 3 and list(stream) == rows(40) * 3
+    assert list(load(folder / "rows.csv.zip", "csv").skip(COUNT - 3)) == rows()[-3:]
+    assert not list(hf_home.rglob("*.jsonl"))
+    (tmp_path / "broken.zip").write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(DatasetGenerationError, match=r"broken\.zip: no zip archive"):
+        load(tmp_path / "broken.zip", "json")
+
+
+def test_folders_of_images_and_webdataset_archives(tmp_path: Path) -> None:
+    import io
+    import tarfile
+
+    from PIL import Image
+
+    def picture(shade: int) -> bytes:
+        out = io.BytesIO()
+        Image.new("RGB", (4, 3), (shade, 0, 0)).save(out, "PNG")
+        return out.getvalue()
+
+    for number in range(6):
+        place = tmp_path / "images" / ("cat" if number % 2 else "dog")
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{number}.png").write_bytes(picture(number))
+    stream = load_dataset(str(tmp_path / "images"), split="train", streaming=True)
+    found = sorted((row["image"].getpixel((0, 0))[0], row["label"]) for row in stream)
+    assert found == [(0, 1), (1, 0), (2, 1), (3, 0), (4, 1), (5, 0)]
+    assert isinstance(next(iter(stream.decode(False)))["image"], dict)
+    with tarfile.open(tmp_path / "rows.tar", "w") as archive:
+        for number in range(5):
+            for name, data in (
+                (f"{number}.png", picture(number)),
+                (f"{number}.json", json.dumps({"n": number}).encode()),
+            ):
+                item = tarfile.TarInfo(name)
+                item.size = len(data)
+                archive.addfile(item, io.BytesIO(data))
+    webdataset = load(tmp_path / "rows.tar", "webdataset")
+    assert [(row["png"].getpixel((0, 0))[0], row["json"]["n"]) for row in webdataset] == [(i, i) for i in range(5)]

@@ -13,7 +13,7 @@ from ..builders.base import DatasetBuilder
 from ..features.features import Features
 from ..info import DatasetInfo
 from ..splits import NamedSplit, parse_split, unknown_split
-from .files import ArrowShard, ParquetShard, file_shards
+from .files import ArrowShard, BuilderShard, ParquetShard, file_shards
 from .mixing import Chain
 from .shards import RowsShard, Shard, Source, generator_shards
 from .steps import Skip, Step, Take
@@ -105,7 +105,7 @@ def _part(source: Source, term: Any) -> Step:
 
 def _tells(shards: list[Shard]) -> bool:
     """Return whether files say their columns at their beginning."""
-    return isinstance(shards[0], (ArrowShard, ParquetShard))
+    return isinstance(shards[0], (ArrowShard, BuilderShard, ParquetShard))
 
 
 class MakeMixin:

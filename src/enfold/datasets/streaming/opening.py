@@ -9,6 +9,8 @@ import lzma
 import os
 import random
 import time
+import zipfile
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -16,9 +18,9 @@ import pyarrow as pa
 from enfold.log import get_logger
 
 from ..data_files import DataFile
-from ..errors import FileNotFoundDatasetsError, HubUnreachableError
+from ..errors import DatasetGenerationError, FileNotFoundDatasetsError, HubUnreachableError
 
-__all__ = ["RangeFile", "is_packed", "local_path", "open_file", "unpacked"]
+__all__ = ["Member", "RangeFile", "is_packed", "local_path", "members", "open_file", "unpacked"]
 
 logger = get_logger(__name__)
 
@@ -27,9 +29,39 @@ _ATTEMPTS = 6
 _AHEAD = 1 << 20
 
 
+@dataclass(frozen=True)
+class Member(DataFile):
+    """A file inside of a zip archive, which is read where it lies.
+
+    Args:
+        archive: the archive.
+        path: the file's path in it.
+    """
+
+    archive: DataFile
+    path: str
+
+
+def members(archive: DataFile, token: str | bool | None) -> list[Member]:
+    """Return the files inside of a zip archive.
+
+    Raises:
+        DatasetGenerationError: the archive is broken.
+    """
+    with open_file(archive, token) as file:
+        try:
+            names = [item.filename for item in zipfile.ZipFile(file).infolist() if not item.is_dir()]
+        except zipfile.BadZipFile as error:
+            raise DatasetGenerationError(f"{archive.name}: no zip archive: {error}") from error
+    return [
+        Member(f"{archive.name}::{name}", f"{archive.identity}::{name}", archive.fetch, archive, name)
+        for name in sorted(names)
+    ]
+
+
 def local_path(file: DataFile) -> str | None:
     """Return the path of a file of this machine, or None where it is somewhere else."""
-    return None if "://" in file.name else file.fetch()
+    return None if "://" in file.name or isinstance(file, Member) else file.fetch()
 
 
 def open_file(file: DataFile, token: str | bool | None = None) -> Any:
@@ -42,6 +74,8 @@ def open_file(file: DataFile, token: str | bool | None = None) -> Any:
     Raises:
         FileNotFoundError: there is no such file.
     """
+    if isinstance(file, Member):
+        return zipfile.ZipFile(open_file(file.archive, token)).open(file.path)
     name = file.name
     if name.startswith("hf://datasets/"):
         from enfold.hub.download import hf_hub_url
@@ -71,7 +105,8 @@ def is_packed(name: str) -> bool:
 
 def unpacked(file: Any, name: str) -> Any:
     """Return a stream of a file's content, unpacked where its name or its first bytes say that it is compressed."""
-    lower = name.lower()
+    # fsspec names a member of an archive before the archive
+    lower = (name.split("::")[0] if "://" in name.split("::")[0] else name).lower()
     if lower.endswith(".xz"):
         return lzma.open(file)
     if lower.endswith(".bz2"):  # gives what stands before a break, which Arrow's reader does not
