@@ -88,7 +88,7 @@ void Reader::end_text(Texts& out) {
 
 void Reader::read(const std::vector<std::string_view>& tokens, Texts& out) {
   for (std::string_view token : tokens) {
-    if (token == "\n") end_line(out);
+    if (token == line_mark) end_line(out);
     else out.ids.push_back(word(token, true).id);
   }
   end_text(out);

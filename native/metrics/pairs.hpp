@@ -31,6 +31,9 @@ struct Texts {
   void split(size_t text, std::vector<Tokens>& out) const;
 };
 
+// The token that ends a line in a text that was cut elsewhere.
+inline constexpr std::string_view line_mark{"\0\n", 2};
+
 // How a text is cut.
 enum class Cut {
   characters,    // code points

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from enfold.evaluate import EvaluationError, load
 from enfold.evaluate.text.mteval import tokenize_13a
-from enfold.evaluate.text.ngrams import shared_ngrams
+from enfold.evaluate.text.pairs import TextPairs
 from enfold.evaluate.text.porter import stem
-from enfold.evaluate.text.subsequence import common_length, common_places
 
 tokens = st.lists(st.sampled_from("abcde"), max_size=12)
 
@@ -27,7 +26,7 @@ def grams(text: list[str], order: int) -> Counter:
 @settings(max_examples=100, deadline=None)
 def test_shared_ngrams_are_counts_clipped_by_the_best_reference(rows: list) -> None:
     said, right = [row[0] for row in rows], [row[1] for row in rows]
-    shared = shared_ngrams(said, right, 4)
+    shared = TextPairs(said, right).ngrams(4, merged=True).T
     for pair, (text, group) in enumerate(rows):
         for order in range(1, 5):
             most: Counter = Counter()
@@ -36,22 +35,40 @@ def test_shared_ngrams_are_counts_clipped_by_the_best_reference(rows: list) -> N
             assert shared[order - 1, pair] == (grams(text, order) & most).total()
 
 
-def longest(first: list[str], second: list[str]) -> int:
-    table = [[0] * (len(second) + 1) for _ in range(len(first) + 1)]
+def tables(first: list[str], second: list[str]) -> tuple[int, int]:
+    """Return the length of a longest common subsequence and the edit distance, cell by cell."""
+    common = [[0] * (len(second) + 1) for _ in range(len(first) + 1)]
+    edits = [[i + j for j in range(len(second) + 1)] for i in range(len(first) + 1)]
     for i, a in enumerate(first):
         for j, b in enumerate(second):
-            table[i + 1][j + 1] = table[i][j] + 1 if a == b else max(table[i][j + 1], table[i + 1][j])
-    return table[-1][-1]
+            common[i + 1][j + 1] = common[i][j] + 1 if a == b else max(common[i][j + 1], common[i + 1][j])
+            edits[i + 1][j + 1] = min(edits[i][j] + (a != b), edits[i][j + 1] + 1, edits[i + 1][j] + 1)
+    return common[-1][-1], edits[-1][-1]
 
 
 @given(tokens, tokens)
 @settings(max_examples=200, deadline=None)
-def test_the_common_subsequence_is_one_and_is_longest(first: list[str], second: list[str]) -> None:
-    places = common_places(first, second)
-    assert len(places) == common_length(first, second) == longest(first, second)
-    remaining = iter(second)
-    assert places == sorted(set(places))
-    assert all(first[place] in remaining for place in places)
+def test_common_subsequences_and_edits_are_those_of_the_whole_table(first: list[str], second: list[str]) -> None:
+    pairs = TextPairs([" ".join(first)], [[" ".join(second)]])
+    assert (pairs.common()[0], pairs.edits()[0]) == tables(first, second)
+    assert pairs.translation_edits()[0] <= pairs.edits()[0]
+    assert TextPairs(["".join(first)], [["".join(second)]], "characters").edits()[0] == pairs.edits()[0]
+
+
+@pytest.mark.parametrize("length", [63, 64, 65, 128, 200])
+def test_long_texts_span_blocks_of_bits(length: int) -> None:
+    rng = np.random.default_rng(length)
+    first, second = rng.choice(list("abc"), length).tolist(), rng.choice(list("abc"), length + 3).tolist()
+    pairs = TextPairs([" ".join(first)], [[" ".join(second)]])
+    assert (pairs.common()[0], pairs.edits()[0]) == tables(first, second)
+
+
+def test_texts_are_cut_as_asked() -> None:
+    text = "The  cat\u3000sat\tdown Don't3"
+    for cut, count in (("space", 5), ("spaces", 3), ("alphanumeric", 6), ("characters", len(text))):
+        assert TextPairs([text], [["x"]], cut).lengths()[0].tolist() == [count], cut
+    both = TextPairs(["ab c"], [["a b c", "ab"]], "space", list)
+    assert both.edits().tolist() == [0, 1]  # words stand for their letters
 
 
 def bleu(said: list[str], right: list[list[str]], max_order: int, smooth: bool) -> float:

@@ -58,32 +58,23 @@ class Bleu(Metric):
         max_order: int = 4,
         smooth: bool = False,
     ) -> dict[str, Any]:
-        import numpy as np
-
-        from enfold.evaluate.text.mteval import tokenize_13a
-        from enfold.evaluate.text.ngrams import shared_ngrams
+        from enfold.evaluate.text.bleu import corpus_counts, cut_13a, cut_by
+        from enfold.evaluate.text.pairs import groups_of
 
         if max_order < 1:
             raise EvaluationError(f"max_order must be at least 1, not {max_order}")
-        split = tokenizer or tokenize_13a
-        said = [split(text) for text in predictions]
-        right = [[split(text) for text in ([group] if isinstance(group, str) else group)] for group in references]
-        for place, group in enumerate(right):
-            if not group:
-                raise EvaluationError(f"references[{place}] is empty: every prediction needs a reference")
-        matches = shared_ngrams(said, right, max_order).sum(1)
-        lengths = np.array([len(text) for text in said])
-        possible = [int(np.maximum(lengths - order, 0).sum()) for order in range(max_order)]
+        groups = groups_of(references)
+        pairs = cut_by(tokenizer, predictions, groups) if tokenizer else cut_13a(predictions, groups)
+        counts = corpus_counts(pairs, max_order)
         extra = 1.0 if smooth else 0.0
         precisions = [
-            (int(match) + extra) / (total + extra) if total + extra else 0.0
-            for match, total in zip(matches, possible, strict=True)
+            (match + extra) / (total + extra) if total + extra else 0.0
+            for match, total in zip(counts.matches, counts.possible, strict=True)
         ]
         mean = 0.0
         if min(precisions) > 0:
             mean = math.exp(sum((1.0 / max_order) * math.log(precision) for precision in precisions))
-        translation = int(lengths.sum())
-        reference = sum(min(len(text) for text in group) for group in right)
+        translation, reference = counts.said, counts.shortest
         ratio = translation / reference if reference else float("inf" if translation else "nan")
         penalty = 1.0 if ratio > 1 else math.exp(1 - 1 / ratio) if ratio > 0 else 0.0
         return {

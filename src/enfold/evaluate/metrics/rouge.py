@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from enfold.evaluate.errors import EvaluationError
 from enfold.evaluate.info import MetricInfo
 from enfold.evaluate.module import Metric
+
+if TYPE_CHECKING:
+    from enfold.evaluate.text.pairs import TextPairs
 
 __all__ = ["Rouge"]
 
@@ -69,20 +72,12 @@ class Rouge(Metric):
         for kind in kinds:
             if not re.fullmatch(r"rouge([1-9]|L|Lsum)", kind):
                 raise EvaluationError(f"unknown rouge type {kind!r}; there are rouge1 … rouge9, rougeL and rougeLsum")
-        split = tokenizer or _Words(use_stemmer)
-        groups = [[group] if isinstance(group, str) else list(group) for group in references]
-        for place, group in enumerate(groups):
-            if not group:
-                raise EvaluationError(f"references[{place}] is empty: every prediction needs a reference")
-        # one row for each pair of a prediction and one of its references; the best row counts
-        said = [prediction for prediction, group in zip(predictions, groups, strict=True) for _ in group]
-        right = [text for group in groups for text in group]
-        rows = _scores(said, right, kinds, split)
-        starts = [0]
-        for group in groups[:-1]:
-            starts.append(starts[-1] + len(group))
         import numpy as np
 
+        from enfold.evaluate.text.pairs import groups_of
+
+        rows, starts = _scores(predictions, groups_of(references), kinds, tokenizer, use_stemmer)
+        # one row for each pair of a prediction and one of its references; the best row counts
         best = {kind: np.maximum.reduceat(values, starts) for kind, values in rows.items()}
         if not use_aggregator:
             return {kind: values.tolist() for kind, values in best.items()}
@@ -91,52 +86,55 @@ class Rouge(Metric):
         return {kind: _resampled(values) for kind, values in best.items()}
 
 
-class _Words:
-    """The default tokens: runs of a-z and 0-9 of the lower-case text, stemmed on request."""
-
-    def __init__(self, stemmed: bool) -> None:
-        self._stemmed = stemmed
-
-    def __call__(self, text: str) -> list[str]:
-        words = re.findall(r"[a-z0-9]+", text.lower())
-        if not self._stemmed:
-            return words
-        from enfold.evaluate.text.porter import stem
-
-        return [stem(word) if len(word) > 3 else word for word in words]
-
-
-def _scores(said: list[str], right: list[str], kinds: list[str], split: Tokenizer) -> dict[str, Any]:
-    """Return the F-measure of every pair for every kind, as arrays."""
+def _scores(
+    said: list[str], groups: list[list[str]], kinds: list[str], tokenizer: Tokenizer | None, stemmed: bool
+) -> tuple[dict[str, Any], Any]:
+    """Return the F-measure of every pair for every kind, as arrays, and where each prediction's pairs begin."""
     import numpy as np
 
-    from enfold.evaluate.text.ngrams import shared_ngrams
-    from enfold.evaluate.text.subsequence import common_length
+    whole = by_lines = _default_pairs(said, groups, stemmed)
+    if tokenizer is not None:
+        from enfold.evaluate.text.bleu import cut_by
 
+        whole, by_lines = cut_by(tokenizer, said, groups), cut_by(partial(_lines, tokenizer), said, groups)
+    orders = [int(kind[5:]) for kind in kinds if kind[5:].isdigit()]
+    shared = whole.ngrams(max(orders)) if orders else None
     scores: dict[str, Any] = {}
-    if any(kind != "rougeLsum" for kind in kinds):
-        mine, theirs = [split(text) for text in said], [split(text) for text in right]
-        my_length = np.array([len(text) for text in mine], np.int64)
-        their_length = np.array([len(text) for text in theirs], np.int64)
-        orders = [int(kind[5:]) for kind in kinds if kind[5:].isdigit()]
-        shared = shared_ngrams(mine, [[text] for text in theirs], max(orders)) if orders else None
     for kind in kinds:
+        pairs = by_lines if kind == "rougeLsum" else whole
+        mine, theirs = pairs.lengths()
+        mine = np.repeat(mine, pairs.counts)
         if kind == "rougeLsum":
-            lines = [([split(line) for line in a.split("\n") if line], [split(line) for line in b.split("\n") if line])
-                     for a, b in zip(said, right, strict=True)]  # fmt: skip
-            counted = np.array([_union(a, b) for a, b in lines], np.int64).reshape(-1, 3)
-            scores[kind] = _f_measure(*counted.T)
+            scores[kind] = _f_measure(pairs.union(), mine, theirs)
         elif kind == "rougeL":
-            common = np.array([common_length(b, a) for a, b in zip(mine, theirs, strict=True)], np.int64)
-            scores[kind] = _f_measure(common, my_length, their_length)
+            scores[kind] = _f_measure(pairs.common(), mine, theirs)
         else:
-            order = int(kind[5:])
             assert shared is not None
-            less = order - 1
-            scores[kind] = _f_measure(
-                shared[order - 1], np.maximum(my_length - less, 0), np.maximum(their_length - less, 0)
-            )
-    return scores
+            less = int(kind[5:]) - 1
+            scores[kind] = _f_measure(shared[:, less], np.maximum(mine - less, 0), np.maximum(theirs - less, 0))
+    return scores, whole.starts
+
+
+def _default_pairs(said: list[str], groups: list[list[str]], stemmed: bool) -> TextPairs:
+    """Cut texts into the default tokens: runs of a-z and 0-9 of the lower-case text, stemmed on request."""
+    from enfold.evaluate.text.pairs import TextPairs
+
+    # the native core lowers ASCII; some other letters have ASCII ones as their lower case
+    said = [text if text.isascii() else text.lower() for text in said]
+    groups = [[text if text.isascii() else text.lower() for text in group] for group in groups]
+    return TextPairs(said, groups, "alphanumeric", _stemmed if stemmed else None)
+
+
+def _stemmed(word: str) -> list[str]:
+    from enfold.evaluate.text.porter import stem
+
+    return [stem(word) if len(word) > 3 else word]
+
+
+def _lines(tokenizer: Tokenizer, text: str) -> list[str]:
+    from enfold.evaluate.text.pairs import LINE_MARK
+
+    return [token for line in text.split("\n") if line for token in (*tokenizer(line), LINE_MARK)]
 
 
 def _f_measure(shared: Any, mine: Any, theirs: Any) -> Any:
@@ -146,32 +144,6 @@ def _f_measure(shared: Any, mine: Any, theirs: Any) -> Any:
     recall = shared / np.maximum(theirs, 1)
     total = precision + recall
     return np.divide(2 * precision * recall, total, out=np.zeros(len(total)), where=total > 0)
-
-
-def _union(said: list[Sequence[str]], right: list[Sequence[str]]) -> tuple[int, int, int]:
-    """Count the tokens of the reference's lines that subsequences with any line of the prediction hit.
-
-    A token counts no more often than it occurs on either side. Returns hits and the two lengths.
-    """
-    from enfold.evaluate.text.subsequence import common_length, common_places
-
-    lengths = sum(map(len, said)), sum(map(len, right))
-    if not all(lengths):
-        return 0, *lengths
-    if len(said) == len(right) == 1:
-        return common_length(right[0], said[0]), *lengths
-    left_here = Counter(token for line in said for token in line)
-    left_there = Counter(token for line in right for token in line)
-    hits = 0
-    for line in right:
-        places = {place for other in said for place in common_places(line, other)}
-        for place in sorted(places):
-            token = line[place]
-            if left_here[token] > 0 and left_there[token] > 0:
-                hits += 1
-                left_here[token] -= 1
-                left_there[token] -= 1
-    return hits, *lengths
 
 
 def _resampled(values: Any) -> Any:

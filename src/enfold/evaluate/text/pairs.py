@@ -8,7 +8,9 @@ from typing import Any
 
 from enfold.evaluate.errors import EvaluationError
 
-__all__ = ["TextPairs", "groups_of"]
+__all__ = ["LINE_MARK", "TextPairs", "groups_of"]
+
+LINE_MARK = "\0\n"
 
 
 def groups_of(references: Sequence[Any]) -> list[list[str]]:
@@ -28,7 +30,7 @@ class TextPairs:
     """Texts, each held against one or several others.
 
     Args:
-        said: texts, or lists of tokens that were cut elsewhere (a token ``"\\n"`` ends a line).
+        said: texts, or lists of tokens that were cut elsewhere (a token `LINE_MARK` ends a line).
         groups: for each of them the texts that it is held against.
         cut: how texts become tokens: ``"space"`` (at white space), ``"characters"``, ``"alphanumeric"`` (runs of a-z
             and 0-9, ASCII capitals lowered) or ``"spaces"`` (at spaces and at runs of white space, as jiwer does).
