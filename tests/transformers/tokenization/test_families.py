@@ -15,6 +15,7 @@ from enfold.transformers import (
     AutoTokenizer,
     BertTokenizer,
     GPT2Tokenizer,
+    LEDTokenizer,
     NllbTokenizer,
     PreTrainedTokenizer,
     PreTrainedTokenizerFast,
@@ -242,3 +243,11 @@ def test_control_tokens_that_a_user_writes_are_text() -> None:
     chat = [{"role": "user", "content": "<s>"}]
     assert tokenizer.apply_chat_template(chat)["input_ids"] == [0, 0]
     assert tokenizer.apply_chat_template(chat, sanitize_control_tokens=True)["input_ids"] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("side", "rows"), [("left", [[1, 0, 0], [-1, 1, 0]]), ("right", [[1, 0, 0], [1, 0, -1]])])
+def test_led_pads_the_places_of_global_attention(side: str, rows: list[list[int]]) -> None:
+    names = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", "a"]
+    tokenizer = LEDTokenizer({token: id for id, token in enumerate(names)}, [])
+    given = {"input_ids": [[5, 5, 5], [5, 5]], "global_attention_mask": [[1, 0, 0], [1, 0]]}
+    assert tokenizer.pad(given, padding=True, padding_side=side)["global_attention_mask"] == rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from enfold.transformers.tokenization.batch import BatchEncoding
 from enfold.transformers.tokenization.options import settle
@@ -14,6 +14,9 @@ __all__ = ["Padding"]
 
 class Padding:
     """``pad`` for tokenizers."""
+
+    # further values that are as long as the ids, and what they are filled with
+    padded_fields: ClassVar[dict[str, int]] = {}
 
     def pad(
         self: Any,
@@ -92,6 +95,9 @@ class Padding:
             for key in (main, "attention_mask", "token_type_ids", "special_tokens_mask"):
                 if key in data:
                     fill = self.pad_token_id if key == main else self._fill_value(key)
+                    data[key] = [_filled(list(row), goal, fill, options.padding_side) for row in data[key]]
+            for key, fill in self.padded_fields.items():
+                if key in data:
                     data[key] = [_filled(list(row), goal, fill, options.padding_side) for row in data[key]]
         if single and kind is None:
             data = {key: value[0] for key, value in data.items()}
