@@ -275,7 +275,12 @@ import datasets
 if sys.argv[2] == "rc":
     import tokenizers
 
-    tokenizer = tokenizers.Tokenizer.from_file(sys.argv[1] + "/tokenizer.json")
+    content = json.load(open(sys.argv[1] + "/tokenizer.json", encoding="utf-8"))
+    content["padding"] = None  # the file pads to a fixed length; transformers does not unless it is asked to
+    path = os.path.join(tempfile.mkdtemp(), "tokenizer.json")
+    with open(path, "w") as file:
+        json.dump(content, file)
+    tokenizer = tokenizers.Tokenizer.from_file(path)
 
     def tokenize(batch):
         made = tokenizer.encode_batch(list(batch["text"]))

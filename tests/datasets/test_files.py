@@ -374,3 +374,31 @@ def test_without_a_network_an_unknown_name_is_one_clear_error(monkeypatch: pytes
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(HubUnreachableError, match="'someone/something' is not on this machine"):
         load_dataset("someone/something")
+
+
+def test_damaged_files_are_named_with_the_place(tmp_path: Path) -> None:
+    import gzip
+
+    from enfold.datasets.errors import DatasetGenerationError
+
+    Dataset.from_dict({"a": list(range(5000)), "s": ["x" * 20] * 5000}).to_parquet(
+        str(tmp_path / "whole.parquet"), batch_size=1000
+    )
+    data = bytearray((tmp_path / "whole.parquet").read_bytes())
+    (tmp_path / "cut.parquet").write_bytes(data[: len(data) // 2])
+    data[len(data) // 2 : len(data) // 2 + 100] = b"\xff" * 100
+    (tmp_path / "damaged.parquet").write_bytes(data)
+    packed = gzip.compress(b"".join(b'{"a": %d}\n' % i for i in range(5000)))
+    (tmp_path / "cut.jsonl.gz").write_bytes(packed[: len(packed) // 2])
+
+    def read(kind: str, name: str) -> int:
+        dataset = load_dataset(kind, data_files=str(tmp_path / name), split="train", cache_dir=str(tmp_path / "c"))
+        return sum(len(batch["a"]) for batch in dataset.iter(1000))
+
+    assert read("parquet", "whole.parquet") == 5000
+    with pytest.raises(DatasetGenerationError, match=r"cut\.parquet: no Parquet file"):
+        read("parquet", "cut.parquet")
+    with pytest.raises(DatasetGenerationError, match=r"damaged\.parquet, row group \d \(rows \d+ to \d+\): damaged"):
+        read("parquet", "damaged.parquet")
+    with pytest.raises(DatasetGenerationError, match=r"cut\.jsonl\.gz: the gzip data is damaged or cut off"):
+        read("json", "cut.jsonl.gz")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from .errors import DatasetGenerationError
 from .features.features import storage_schema
 from .values import cast_array, row_reader, take_rows
 
@@ -272,7 +273,13 @@ class _ParquetStore:
             file, group = self.groups[number]
             opened = self._file(file)
             present = set(opened.schema_arrow.names)
-            table = opened.read_row_group(group, columns=[name for name in missing if name in present])
+            try:
+                table = opened.read_row_group(group, columns=[name for name in missing if name in present])
+            except (OSError, pa.ArrowInvalid) as error:
+                first, last = int(self.starts[number]), int(self.starts[number + 1]) - 1
+                raise DatasetGenerationError(
+                    f"{self.paths[file]}, row group {group} (rows {first} to {last}): damaged: {error}"
+                ) from error
             if not table.num_columns:
                 table = pa.table({"": pa.nulls(opened.metadata.row_group(group).num_rows)}).select([])
             wanted = pa.schema([self.schema.field(name) for name in missing])

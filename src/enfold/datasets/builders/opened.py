@@ -8,6 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from ..errors import DatasetGenerationError
+
 __all__ = ["CODECS", "read_bytes", "read_text"]
 
 
@@ -19,8 +21,11 @@ def read_bytes(path: str | pa.Buffer) -> pa.Buffer:
     if isinstance(path, pa.Buffer):
         return path
     if path.endswith(".xz"):
-        with lzma.open(path) as file:
-            return pa.py_buffer(file.read())
+        try:
+            with lzma.open(path) as file:
+                return pa.py_buffer(file.read())
+        except (EOFError, lzma.LZMAError) as error:
+            raise DatasetGenerationError(f"{path}: the xz data is damaged or cut off: {error}") from error
     packed: Any = next((name for end, name in CODECS.items() if path.endswith(end)), None)
     if packed is None:
         # hf_hub_download keeps names, so the ending tells; the first bytes are asked for files that have none
@@ -29,8 +34,13 @@ def read_bytes(path: str | pa.Buffer) -> pa.Buffer:
     if packed is None:
         with pa.memory_map(path) as mapped:
             return mapped.read_buffer() if mapped.size() else pa.py_buffer(b"")
-    with pa.input_stream(path, compression=packed) as stream:
-        return pa.py_buffer(stream.read())
+    try:
+        with pa.input_stream(path, compression=packed) as stream:
+            return pa.py_buffer(stream.read())
+    except OSError as error:
+        if error.errno is not None:  # the file itself cannot be read
+            raise
+        raise DatasetGenerationError(f"{path}: the {packed} data is damaged or cut off: {error}") from error
 
 
 CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
