@@ -517,6 +517,7 @@ class DatasetDict(dict):
             max_shard_size=max_shard_size,
             num_shards=dict(num_shards or {}),
             keep_other_splits=False,
+            embed_external_files=embed_external_files,
         )
 
 

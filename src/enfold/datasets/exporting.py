@@ -286,14 +286,24 @@ class ExportMixin:
         Returns:
             The number of bytes of the table.
         """
+        return self._write_parquet(path_or_buf, batch_size, parquet_writer_kwargs)
+
+    def _write_parquet(
+        self: Any,
+        path_or_buf: Any,
+        batch_size: int | None = None,
+        options: dict[str, Any] | None = None,
+        embed_external_files: bool = False,
+    ) -> int:
         import pyarrow.parquet as pq
 
         schema = self.features.arrow_schema
-        options = {"write_page_index": True, **_chunking(), **parquet_writer_kwargs}
+        options = {"write_page_index": True, **_chunking(), **(options or {})}
         written = 0
         with _target(path_or_buf) as file, pq.ParquetWriter(file, schema, **options) as writer:
             step = batch_size or self._row_group()
             for table in self._tables(step):
+                table = embed_table(table, self.features) if embed_external_files else table
                 written += table.nbytes
                 writer.write_table(cast_table(table, schema), row_group_size=step)
         return written
@@ -407,6 +417,7 @@ class ExportMixin:
             revision: the branch to write to.
             max_shard_size: bytes of a file at most, ``"500MB"``.
             num_shards: the number of files instead.
+            embed_external_files: put the content of images and recordings into the Parquet files, not their paths.
 
         Returns:
             The commit's information.
@@ -429,6 +440,7 @@ class ExportMixin:
             max_shard_size=max_shard_size,
             num_shards={name: num_shards},
             keep_other_splits=True,
+            embed_external_files=embed_external_files,
         )
 
 

@@ -32,6 +32,7 @@ def push_splits(
     max_shard_size: int | str | None,
     num_shards: dict[str, int | None],
     keep_other_splits: bool,
+    embed_external_files: bool = True,
 ) -> Any:
     """Write splits of one configuration into a repository; see :meth:`Dataset.push_to_hub`.
 
@@ -67,7 +68,7 @@ def push_splits(
                 for number, shard in enumerate(shards):
                     target = f"{folder}/{name}-{number:05d}-of-{len(shards):05d}.parquet"
                     local = os.path.join(temporary, f"{name}-{number}.parquet")
-                    size += shard.to_parquet(local)
+                    size += shard._write_parquet(local, embed_external_files=embed_external_files)
                     info.download_size = (info.download_size or 0) + os.path.getsize(local)
                     operations.append(CommitOperationAdd(target, local))
                     written.add(target)

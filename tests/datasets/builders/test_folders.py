@@ -59,6 +59,9 @@ def test_labels_are_the_folders_and_splits_too(animals: Path) -> None:
 
 def test_labels_may_be_dropped_or_demanded(animals: Path, tmp_path: Path) -> None:
     assert list(load(animals, drop_labels=True, split="train").features) == ["image"]
+    put(tmp_path / "splits" / "train" / "a.png")
+    put(tmp_path / "splits" / "test" / "b.png")
+    assert list(load(tmp_path / "splits", split="train").features) == ["image"], "splits are no labels"
     put(tmp_path / "flat" / "one" / "a.png")
     assert list(load(tmp_path / "flat", split="train").features) == ["image"], "one label says nothing"
     assert load(tmp_path / "flat", split="train", drop_labels=False).features["label"].names == ["one"]

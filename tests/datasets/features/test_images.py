@@ -156,3 +156,14 @@ def test_a_map_leaves_images_that_it_does_not_look_at_as_they_are_stored() -> No
     assert [value["bytes"] == jpeg for value in stored] == [True, False, True]
     broken = Dataset.from_list([{"image": b"no image", "n": 1}], features=dataset.features)
     assert broken.map(lambda row: {"m": row["n"]})["m"][:] == [1]
+
+
+def test_pushed_files_are_put_into_parquet(file: str, tmp_path: Path) -> None:
+    dataset = Dataset.from_dict({"image": [file]}).cast_column("image", Image())
+    dataset._write_parquet(str(tmp_path / "pushed.parquet"), embed_external_files=True)
+    dataset.to_parquet(str(tmp_path / "plain.parquet"))
+    Path(file).unlink()
+    pushed = Dataset.from_parquet(str(tmp_path / "pushed.parquet"), cache_dir=str(tmp_path))
+    assert np.array_equal(np.asarray(pushed[0]["image"]), picture())
+    plain = Dataset.from_parquet(str(tmp_path / "plain.parquet"), cache_dir=str(tmp_path))
+    assert plain.cast_column("image", Image(decode=False))[0]["image"] == {"bytes": None, "path": file}

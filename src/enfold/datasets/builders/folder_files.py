@@ -76,7 +76,7 @@ class FolderBuilder(DatasetBuilder):
     def _survey(self) -> None:
         """Look at the names: are there metadata files, do the folders' names differ?"""
         metadata: dict[str, list[DataFile]] = {}
-        labels: set[str] = set()
+        labels: dict[str, set[str]] = {split: set() for split in self.data_files}
         depths: set[int] = set()
         media = 0
         for split, files in self.data_files.items():
@@ -92,20 +92,19 @@ class FolderBuilder(DatasetBuilder):
                 for name in names:
                     if self._is_media(name):
                         media += 1
-                        labels.add(_label(name))
+                        labels[split].add(_label(name))
                         depths.add(name.count("/"))
         if metadata and not self.options.drop_metadata:
             self._described = True
             made = self._metadata_features(metadata)
         else:
-            self._labelled = (
-                len(labels) > 1 and len(depths) == 1
-                if self.options.drop_labels is None
-                else not self.options.drop_labels
-            )
+            self._labelled = not self.options.drop_labels
+            if self.options.drop_labels is None:
+                # the folders that tell splits apart are no labels: one split alone must have several
+                self._labelled = any(len(found) > 1 for found in labels.values()) and len(depths) == 1
             made = Features({self.column: self.feature()})
             if self._labelled:
-                made["label"] = ClassLabel(names=sorted(labels))
+                made["label"] = ClassLabel(names=sorted(set().union(*labels.values())))
             if not media:
                 shown = list(self._by_name)[:3]
                 raise DatasetGenerationError(f"there is no {self.column} in {shown}: known endings are {self.endings}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterator
 
 import pyarrow as pa
@@ -47,8 +46,7 @@ class Builder(DatasetBuilder):
             if rows[-1] == "":
                 rows.pop()
         elif options.sample_by == "paragraph":
-            rows = [part for part in re.split(r"\n\n+", text) if part.strip("\n")]
-            rows = [part.rstrip("\n") if not options.keep_linebreaks else part for part in rows]
+            rows = [part for part in text.split("\n\n") if part]
         elif options.sample_by == "document":
             rows = [text]
         else:

@@ -85,9 +85,8 @@ class Format(Formatter):
             return self._scalar(value)
         if is_image(value):  # channels first
             pixels = np.asarray(value)
-            return self._tensor(
-                np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)), True
-            )
+            pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+            return torch.tensor(np.ascontiguousarray(pixels), **self.options)
         return value
 
     def _scalar(self, value: Any) -> Any:
