@@ -68,7 +68,7 @@ class Tree:
 
 def _local_file(path: str) -> DataFile:
     found = os.stat(path)
-    return DataFile(path, f"{os.path.realpath(path)}:{found.st_size}:{found.st_mtime_ns}", lambda: path)
+    return DataFile(path, f"{os.path.realpath(path)}:{found.st_size}:{found.st_mtime_ns}", partial(str, path))
 
 
 class LocalTree(Tree):
@@ -148,7 +148,7 @@ class HubTree(Tree):
 
     def file(self, name: str) -> DataFile:
         return DataFile(
-            f"hf://datasets/{self.repo_id}@{self.commit}/{name}", f"{self.commit}/{name}", lambda: self._download(name)
+            f"hf://datasets/{self.repo_id}@{self.commit}/{name}", f"{self.commit}/{name}", partial(self._download, name)
         )
 
     def _download(self, name: str) -> str:
@@ -177,7 +177,7 @@ class CachedTree(LocalTree):
     def file(self, name: str) -> DataFile:
         # the same identity as with the Hub, so that tables made then are found now
         path = os.path.join(self.folder, *name.split("/"))
-        return DataFile(name, f"{os.path.basename(self.folder)}/{name}", lambda: path)
+        return DataFile(name, f"{os.path.basename(self.folder)}/{name}", partial(str, path))
 
 
 def hub_tree(repo_id: str, revision: str | None, token: str | bool | None) -> Tree:
@@ -315,7 +315,7 @@ def _expand(pattern: str, tree: Tree, prefix: str, token: str | bool | None) -> 
     if pattern.startswith("hf://"):
         return _hub_address(pattern, token)
     if urlsplit(pattern).scheme in ("http", "https"):
-        return [DataFile(pattern, pattern, lambda: _download(pattern))]
+        return [DataFile(pattern, pattern, partial(_download, pattern))]
     if "://" in pattern and not pattern.startswith("file://"):
         return _fsspec_files(pattern)
     if os.path.isabs(pattern) or (isinstance(tree, LocalTree) and ".." in pattern.split("/")):

@@ -113,3 +113,17 @@ def test_two_processes_read_the_two_halves(tmp_path: Path) -> None:
     made = made.shuffle(seed=5, buffer_size=10).filter(lambda row: row["a"] != 13)
     made.set_epoch(1)
     assert [[row["a"] for row in split_dataset_by_node(made, rank, 2)] for rank in range(2)] == parts
+
+
+@pytest.mark.slow
+def test_streams_go_to_processes_that_are_started_anew(tmp_path: Path) -> None:
+    import pickle
+
+    source = Dataset.from_dict({"a": list(range(30))})
+    source.to_parquet(tmp_path / "rows.parquet")
+    source.to_csv(tmp_path / "rows.csv")
+    for kind in ("parquet", "csv"):
+        made = load_dataset(kind, data_files=str(tmp_path / f"rows.{kind}"), split="train", streaming=True)
+        made = made.shuffle(seed=1, buffer_size=4).with_format("torch")
+        assert [row["a"] for row in pickle.loads(pickle.dumps(made))] == [row["a"] for row in made]
+    assert sorted(seen(loader(made, 1, multiprocessing_context="spawn"))) == list(range(30))

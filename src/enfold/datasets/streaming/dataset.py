@@ -99,6 +99,10 @@ class IterableDataset(MakeMixin, WriteMixin):
     def __class__(self, kind: type) -> None:
         raise TypeError("a stream's class cannot be changed")
 
+    def __getstate__(self) -> dict[str, Any]:
+        _ = self._view  # what files say is asked here, not by every process
+        return {**self.__dict__, "_describe": None, "_reader": None}
+
     # ---- making others of this one
 
     def _with(self, step: Step, features: Features | None, *, known: bool = True) -> IterableDataset:

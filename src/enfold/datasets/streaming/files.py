@@ -67,6 +67,7 @@ def _inside(builder: DatasetBuilder, file: DataFile, token: str | bool | None) -
 class _FileShard(Shard):
     def __init__(self, builder: DatasetBuilder, file: DataFile, token: str | bool | None = None) -> None:
         self.builder, self.file, self.token = builder, file, token
+        self.distant = "://" in file.name
 
     @property
     def features(self) -> Features | None:

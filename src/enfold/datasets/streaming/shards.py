@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
 
 from .mixing import Chain
-from .pieces import Piece, View
+from .pieces import Piece
 from .sharing import Deal
 from .steps import Place, Step
 
@@ -21,6 +22,9 @@ _ROWS = 1000
 
 class Shard:
     """Rows that are read one after the other."""
+
+    #: whether reading waits for a network, so that it is done ahead of the reader in a thread
+    distant = False
 
     def read(self, position: Any = None) -> Iterator[tuple[Any, Piece]]:
         """Yield (position, piece) from a position on; from the first row where None."""
@@ -41,6 +45,16 @@ class Shard:
     def count(self) -> int | None:
         """Return the number of rows, or None where they would have to be read."""
         return None
+
+
+def ahead(items: Iterator[Any]) -> Iterator[Any]:
+    """Yield what an iterator yields; while one item is used, the next is made in a thread."""
+    end = object()
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(next, items, end)
+        while (item := waiting.result()) is not end:
+            waiting = thread.submit(next, items, end)
+            yield item
 
 
 class Source(Step):
@@ -74,8 +88,10 @@ class Source(Step):
     def pieces(self, place: Place = None) -> Iterator[tuple[Place, Piece]]:
         begin, position = place or (0, None)
         for number in range(begin, len(self.shards)):
-            for found, piece in self.shards[number].read(position):
-                yield [number, found], piece
+            shard = self.shards[number]
+            found = shard.read(position)
+            for at, piece in ahead(found) if shard.distant else found:
+                yield [number, at], piece
             position = None
 
 
@@ -138,9 +154,3 @@ def generator_shards(function: Callable[..., Any], arguments: Mapping[str, Any])
         GeneratorShard(function, {name: [value[i]] if name in lists else value for name, value in arguments.items()})
         for i in range(count)
     ]
-
-
-def rows_of(step: Step) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a step as Python values."""
-    for _, piece in step.pieces():
-        yield from View().rows(piece)
