@@ -35,6 +35,8 @@ EXTRAS = {
     "uvicorn": "server",
     "PIL": "vision",
     "soundfile": "audio",
+    "av": "video",
+    "pdfplumber": "pdf",
     "sacrebleu": "evaluate",
 }
 

@@ -224,3 +224,10 @@ def test_a_saved_folder_holds_its_images(animals: Path, tmp_path: Path) -> None:
         path.unlink()
     loaded = DatasetDict.load_from_disk(str(tmp_path / "saved"))
     assert [shade(image) for image in loaded["test"]["image"]] == [0, 1, 100, 101]
+
+
+def test_folders_are_streamed_file_by_file(animals: Path, tmp_path: Path) -> None:
+    stream = load_dataset("imagefolder", data_dir=str(animals), split="train", streaming=True)
+    rows = list(stream)
+    assert [(shade(row["image"]), row["label"]) for row in rows] == [(0, 0), (1, 0), (100, 1), (101, 1)]
+    assert not (tmp_path / "cache").exists() or not list((tmp_path / "cache").rglob("*.arrow"))

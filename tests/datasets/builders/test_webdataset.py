@@ -101,3 +101,9 @@ def test_archives_that_are_none_are_explained(tmp_path: Path) -> None:
     unsafe = write(tmp_path / "unsafe.tar", [("a.npy", pickled.getvalue())])
     with pytest.raises(DatasetGenerationError, match="allow_pickle"):
         load_dataset("webdataset", data_files=unsafe)
+
+
+def test_archives_are_streamed(tmp_path: Path) -> None:
+    paths = [write(tmp_path / f"{k}.tar", row(k)) for k in range(2)]
+    rows = list(load_dataset("webdataset", data_files=paths, split="train", streaming=True))
+    assert [r["cls"] for r in rows] == [0, 1] and np.asarray(rows[1]["png"])[0, 0, 0] == 1

@@ -56,7 +56,9 @@ class Builder(DatasetBuilder):
             skip_blank_lines: leave out empty lines.
             comment: the character with which the rest of a line is no data.
             on_bad_lines: ``"error"``, ``"warn"`` or ``"skip"``, for rows with too many values.
-            chunksize: accepted for compatibility.
+            decimal: the character before a number's fraction.
+            skipfooter: rows to leave out at the end.
+            engine, memory_map, float_precision, verbose, mangle_dupe_cols, chunksize: accepted for compatibility.
         """
 
         sep: str = ","
@@ -84,6 +86,13 @@ class Builder(DatasetBuilder):
         comment: str | None = None
         on_bad_lines: str = "error"
         low_memory: bool = True
+        decimal: str = "."
+        skipfooter: int = 0
+        engine: str | None = None
+        memory_map: bool = False
+        float_precision: str | None = None
+        verbose: bool = False
+        mangle_dupe_cols: bool = True
         chunksize: int = 10_000
 
     # ---- reading
@@ -187,6 +196,7 @@ class Builder(DatasetBuilder):
                 ignore_empty_lines=(self.options.skip_blank_lines and len(names) > 1) or self.options.skip_blank_lines,
             ),
             convert_options=pacsv.ConvertOptions(
+                decimal_point=self.options.decimal,
                 column_types=types,
                 null_values=missing if self.options.na_filter else [],
                 strings_can_be_null=self.options.na_filter,
@@ -232,6 +242,8 @@ class Builder(DatasetBuilder):
                 if item not in names:
                     raise unknown_column(item, names)
             table = table.select([item for item in names if item in wanted])
+        if self.options.skipfooter:
+            table = table.slice(0, max(table.num_rows - self.options.skipfooter, 0))
         return table if self.options.nrows is None else table.slice(0, self.options.nrows)
 
     # ---- files that Arrow's parser does not take as they are
