@@ -158,6 +158,30 @@ def run(lib: Any, folder: str, cache: str) -> dict[str, Any]:
         out[kind] = [
             [str(getattr(value, "dtype", type(value))), str(value)] for value in [*batch.values(), row["i"], row["l"]]
         ]
+    runs = lib.Dataset.from_dict({"g": [1, 1, 2, 3, 3], "v": [1, 2, 3, 4, 5]})
+    out["batch by_column"] = seen(runs.batch(by_column="g"))
+    out["batch by columns"] = seen(runs.batch(by_column=["g", "v"]))
+    out["batch dropped"] = seen(runs.batch(by_column="g", drop_last_batch=True, batch_size=2))
+    two = lib.Dataset.from_dict({"a": [0, 1]})
+    for name, values in (
+        ("scalars", [1, "s"]),
+        ("fields", [{"a": 1}, {"a": "b"}]),
+        ("keys", [{"a": 1}, {"b": 2}]),
+        ("lists", [[1, "s"], [2]]),
+        ("list and number", [[1], 2.5]),
+        ("truth and number", [True, 2.5]),
+        ("numbers", [1, 2.5]),
+    ):
+        out[f"mixed {name}"] = seen(two.map(lambda row, v=values: {"x": v[row["a"]]}))
+        out[f"mixed {name} batched"] = seen(two.map(lambda batch, v=values: {"x": v}, batched=True))
+    splits = lib.DatasetDict({"train": two, "test": two.select([1])})
+    named = splits.map(lambda row, i, split: {"s": f"{split} {i}"}, with_indices=True, with_split=True)
+    out["with_split"] = [seen(named["train"]), seen(named["test"])]
+    with two.formatted_as("numpy"):
+        out["formatted_as"] = str(type(two[0]["a"]))
+    out["formatted_as after"] = str(type(two[0]["a"]))
+    out["num_proc"] = seen(runs.map(lambda row: {"w": row["v"] * 2}, num_proc=2))
+    out["filter num_proc"] = seen(runs.filter(lambda row: row["v"] % 2 == 1, num_proc=2))
     csv_file, json_file = os.path.join(cache, "out.csv"), os.path.join(cache, "out.json")
     table = lib.Dataset.from_dict(
         {"t": ['a,"b"', None], "f": [0.1, 2.0], "l": [[1, 2], []], "b": [True, False], "u": ["é", "x"]}

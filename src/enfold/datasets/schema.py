@@ -109,28 +109,42 @@ class SchemaMixin:
 
         return self._arrow_map(flat, features, "flatten")
 
-    def _arrow_map(self: Any, function: Callable[[pa.Table], pa.Table], features: Features, step: str) -> Dataset:
+    def _arrow_map(
+        self: Any, function: Callable[[pa.Table], pa.Table], features: Features, step: str, **options: Any
+    ) -> Dataset:
         """Return the dataset that a function from table to table makes, cached as the result of ``map`` is."""
         plain = self.with_format("arrow")
         made = plain.map(
             function,
             batched=True,
-            batch_size=10_000,
+            batch_size=options.pop("batch_size", None) or 10_000,
             remove_columns=self.column_names,
             features=features,
             new_fingerprint=combine(self._fingerprint, step, features.to_dict()) if self._cache_dir else None,
             desc=step.capitalize(),
+            **options,
         )
         made._format = self._format
         made._made_formatter = None
         return made
 
-    def cast(self: Any, features: Features, **options: Any) -> Dataset:
+    def cast(
+        self: Any,
+        features: Features,
+        batch_size: int | None = None,
+        keep_in_memory: bool = False,
+        load_from_cache_file: bool | None = None,
+        cache_file_name: str | None = None,
+        writer_batch_size: int | None = 1000,
+        num_proc: int | None = None,
+    ) -> Dataset:
         """Return the dataset with other features for its columns.
 
         Args:
             features: the features, for the same columns.
-            options: arguments of ``map``, accepted for compatibility.
+            batch_size: rows to convert at a time; 10,000 where None.
+            keep_in_memory, load_from_cache_file, cache_file_name, num_proc: as for :meth:`map`.
+            writer_batch_size: accepted for compatibility.
 
         Raises:
             ValueError: other columns than the dataset's, or values that do not fit.
@@ -154,7 +168,16 @@ class SchemaMixin:
             return pa.table(columns, names=list(wanted))
 
         try:
-            return self._arrow_map(change, wanted, "cast")
+            return self._arrow_map(
+                change,
+                wanted,
+                "cast",
+                batch_size=batch_size,
+                keep_in_memory=keep_in_memory,
+                load_from_cache_file=load_from_cache_file,
+                cache_file_name=cache_file_name,
+                num_proc=num_proc,
+            )
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise ValueError(f"the values do not fit the features: {error}") from error
 
