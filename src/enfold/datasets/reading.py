@@ -230,6 +230,8 @@ class ReadMixin:
                 if pending:
                     writer.write(rows_to_table(pending, wanted))
                 source = writer.finish()
+                if wanted is None and writer.schema is not None:
+                    info.features = Features.from_arrow_schema(writer.schema)  # it knows images, too
         else:
             table = open_arrow(path)
             info.features = wanted or Features.from_arrow_schema(table.schema)

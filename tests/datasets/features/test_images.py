@@ -167,3 +167,16 @@ def test_pushed_files_are_put_into_parquet(file: str, tmp_path: Path) -> None:
     assert np.array_equal(np.asarray(pushed[0]["image"]), picture())
     plain = Dataset.from_parquet(str(tmp_path / "plain.parquet"), cache_dir=str(tmp_path))
     assert plain.cast_column("image", Image(decode=False))[0]["image"] == {"bytes": None, "path": file}
+
+
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_generated_images_are_an_image_column(in_memory: bool, tmp_path: Path) -> None:
+    def rows() -> Any:
+        for seed in range(3):
+            yield {"image": Pillow.fromarray(picture(seed)), "n": seed}
+
+    for _ in range(2):  # the second time from the cache
+        dataset = Dataset.from_generator(rows, cache_dir=str(tmp_path), keep_in_memory=in_memory)
+        assert dataset.features == Features({"image": Image(), "n": Value("int64")})
+    kept = dataset.filter(lambda row: row["n"] > 0)
+    assert np.array_equal(np.asarray(kept[1]["image"]), picture(2)) and kept.features == dataset.features
