@@ -1,7 +1,8 @@
-"""Metrics on 1,000 texts and loading a module, beside rouge_score, sacrebleu and evaluate, in turns.
+"""Metrics on 1,000 texts and loading a module, beside rouge_score, sacrebleu, jiwer and evaluate, in turns.
 
 Run with the project's Python: ``python benchmarks/evaluate.py [PAIRS]``. Both sides compute the same texts, and their
-results are compared. Each row is the median ratio of at least nine interleaved pairs, one thread.
+results are compared. Each row is the median ratio of at least nine interleaved pairs, in processor time, one thread. ``TEXTS=10000``
+in the environment takes more texts.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ ROOT = Path(__file__).resolve().parent.parent
 WORKER = '''
 import json, os, sys, tempfile, time
 import evaluate
+import jiwer
 from rouge_score import rouge_scorer
-from sacrebleu.metrics import BLEU
+from sacrebleu.metrics import BLEU, CHRF, TER
 
 said, right = json.loads(sys.stdin.readline())
 scorer = rouge_scorer.RougeScorer(["rouge1", "rouge2", "rougeL", "rougeLsum"], use_stemmer=True)
+plain = rouge_scorer.RougeScorer(["rouge1", "rouge2", "rougeL"])
 script = os.path.join(tempfile.mkdtemp(), "same.py")
 with open(script, "w") as file:
     file.write("""
@@ -41,14 +44,21 @@ class Same(evaluate.Metric):
 """)
 rows = {
     "rouge": lambda: sum(scorer.score(b, a)["rougeL"].fmeasure for a, b in zip(said, right)) / len(said),
+    "rouge-plain": lambda: sum(plain.score(b, a)["rougeL"].fmeasure for a, b in zip(said, right)) / len(said),
     "bleu": lambda: BLEU(smooth_method="none").corpus_score(said, [right]).score / 100,
+    "sacrebleu": lambda: BLEU().corpus_score(said, [right]).score,
+    "chrf": lambda: CHRF().corpus_score(said, [right]).score,
+    "chrf++": lambda: CHRF(word_order=2).corpus_score(said, [right]).score,
+    "ter": lambda: TER().corpus_score(said[: len(said) // 10], [right[: len(said) // 10]]).score,
+    "wer": lambda: jiwer.wer(right, said),
+    "cer": lambda: jiwer.cer(right, said),
     "load": lambda: len(evaluate.load(script)),
 }
 print("ready", flush=True)
 for line in sys.stdin:
-    start = time.perf_counter()
+    start = time.process_time()
     value = rows[line.strip()]()
-    print(json.dumps([time.perf_counter() - start, float(value)]), flush=True)
+    print(json.dumps([time.process_time() - start, float(value)]), flush=True)
 '''
 
 
@@ -63,7 +73,7 @@ def texts(count: int, seed: int) -> tuple[list[str], list[str]]:
 
 def main(pairs: int) -> None:
     """Time both sides in turns and print a table."""
-    said, right = texts(1000, 0)
+    said, right = texts(int(os.environ.get("TEXTS", "1000")), 0)
     home = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     peer = subprocess.Popen(
         [ROOT / ".peers" / "models" / "bin" / "python", "-c", WORKER],
@@ -80,18 +90,34 @@ def main(pairs: int) -> None:
         scores = load("rouge").compute(predictions=said, references=right, use_stemmer=True, use_aggregator=False)
         return sum(scores["rougeL"]) / len(said)
 
+    def plain() -> float:
+        kinds = ["rouge1", "rouge2", "rougeL"]
+        scores = load("rouge").compute(predictions=said, references=right, rouge_types=kinds, use_aggregator=False)
+        return sum(scores["rougeL"]) / len(said)
+
+    def score(name: str, **options: Any) -> float:
+        return load(name).compute(predictions=said, references=right, **options)["score"]
+
+    tenth = len(said) // 10
     rows: dict[str, Callable[[], Any]] = {
         "rouge": rouge,
+        "rouge-plain": plain,
         "bleu": lambda: load("bleu").compute(predictions=said, references=right)["bleu"],
+        "sacrebleu": lambda: score("sacrebleu"),
+        "chrf": lambda: score("chrf"),
+        "chrf++": lambda: score("chrf", word_order=2),
+        "ter": lambda: load("ter").compute(predictions=said[:tenth], references=right[:tenth])["score"],
+        "wer": lambda: load("wer").compute(predictions=said, references=right),
+        "cer": lambda: load("cer").compute(predictions=said, references=right),
         "load": lambda: len(load("rouge")),
     }
-    print(f"{'':8}{'ours ms':>10}{'peer ms':>10}{'ratio':>8}   ({len(said)} texts, {pairs} pairs)")
+    print(f"{'':12}{'ours ms':>10}{'peer ms':>10}{'ratio':>8}   ({len(said)} texts, {pairs} pairs)")
     for name, run in rows.items():
         ours, theirs = [], []
         for turn in range(pairs + 1):
-            start = time.perf_counter()
+            start = time.process_time()
             value = run()
-            mine = time.perf_counter() - start
+            mine = time.process_time() - start
             peer.stdin.write(name + "\n")
             peer.stdin.flush()
             spent, expected = json.loads(peer.stdout.readline())
@@ -100,7 +126,7 @@ def main(pairs: int) -> None:
                 ours.append(mine)
                 theirs.append(spent)
         ratio = statistics.median(b / a for a, b in zip(ours, theirs, strict=True))
-        print(f"{name:8}{statistics.median(ours) * 1e3:10.1f}{statistics.median(theirs) * 1e3:10.1f}{ratio:7.1f}x")
+        print(f"{name:12}{statistics.median(ours) * 1e3:10.1f}{statistics.median(theirs) * 1e3:10.1f}{ratio:7.1f}x")
     peer.stdin.close()
     peer.wait()
 

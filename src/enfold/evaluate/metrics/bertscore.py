@@ -1,0 +1,193 @@
+"""BERTScore: tokens matched by the similarity of their contextual embeddings."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import Counter
+from typing import Any
+
+from enfold.evaluate.errors import EvaluationError
+from enfold.evaluate.info import MetricInfo
+from enfold.evaluate.module import Metric
+
+__all__ = ["Bertscore"]
+
+LANGUAGES = {
+    "en": "roberta-large",
+    "en-sci": "allenai/scibert_scivocab_uncased",
+    "zh": "bert-base-chinese",
+    "tr": "dbmdz/bert-base-turkish-cased",
+}
+# the layer of each model that agrees best with human judgment, as the authors found it
+LAYERS = {
+    "bert-base-uncased": 9, "bert-large-uncased": 18, "bert-base-cased": 10, "bert-large-cased": 14,
+    "bert-base-multilingual-cased": 9, "bert-base-chinese": 8, "roberta-base": 10, "roberta-large": 17,
+    "roberta-large-mnli": 19, "distilbert-base-uncased": 5, "distilroberta-base": 5, "xlm-roberta-base": 9,
+    "xlm-roberta-large": 17, "allenai/scibert_scivocab_uncased": 8, "dbmdz/bert-base-turkish-cased": 10,
+    "microsoft/deberta-xlarge-mnli": 40,
+}  # fmt: skip
+
+
+class Bertscore(Metric):
+    """Precision, recall and F1 of tokens, each matched with the most similar one of the other side.
+
+    Every prediction is a text; its reference is a text or a list of texts, of which the best counts.
+
+    Options of ``compute``:
+        lang: the texts' language, such as ``"en"``, which chooses the model.
+        model_type: a repository or a local folder of an encoder and its tokenizer.
+        num_layers: the layer whose embeddings are compared; for known models the one their authors recommend, else
+            the last.
+        idf: weigh tokens by how rare they are among the references.
+        batch_size: texts at a time, 64 by default.
+        device: ``"cpu"``, ``"cuda"``, …; CUDA where there is one by default.
+        rescale_with_baseline, baseline_path: rescale by a file of baselines (``LAYER,P,R,F``), which has to be given.
+        verbose, nthreads, all_layers, use_fast_tokenizer: accepted for the ecosystem's sake.
+
+    ``compute`` gives ``precision``, ``recall`` and ``f1``, lists over examples, and ``hashcode``.
+
+    Source: T. Zhang et al., "BERTScore: evaluating text generation with BERT", ICLR 2020.
+    """
+
+    _takes_arrays = True
+
+    def _info(self) -> MetricInfo:
+        return MetricInfo(
+            description="Tokens matched by the similarity of their contextual embeddings.",
+            citation="@inproceedings{bert-score, title={BERTScore: Evaluating Text Generation with BERT}, author={Tianyi "
+            "Zhang and others}, booktitle={ICLR}, year={2020}}",
+            features=[
+                {"predictions": "string", "references": ["string"]},
+                {"predictions": "string", "references": "string"},
+            ],
+            inputs_description="lang or model_type, num_layers, idf=False, batch_size=64, device, baseline_path.",
+            reference_urls=["https://arxiv.org/abs/1904.09675"],
+        )
+
+    def _compute(
+        self,
+        *,
+        predictions: list[str],
+        references: list[Any],
+        lang: str | None = None,
+        model_type: str | None = None,
+        num_layers: int | None = None,
+        verbose: bool = False,
+        idf: bool = False,
+        device: str | None = None,
+        batch_size: int = 64,
+        nthreads: int = 4,
+        all_layers: bool = False,
+        rescale_with_baseline: bool = False,
+        baseline_path: str | None = None,
+        use_fast_tokenizer: bool = False,
+    ) -> dict[str, Any]:
+        from enfold.evaluate.language_model import device_of
+        from enfold.evaluate.text.pairs import groups_of
+
+        if all_layers:
+            raise EvaluationError("all_layers gives a score for each layer: use num_layers=… for each instead")
+        if model_type is None:
+            if lang is None:
+                raise EvaluationError("bertscore needs lang='en' (or another language), or model_type=…")
+            model_type = LANGUAGES.get(lang.lower(), "bert-base-multilingual-cased")
+        groups = groups_of(references)
+        right = [text for group in groups for text in group]
+        embedder = _Embedder(model_type, num_layers, device_of(device), batch_size)
+        weights = _rarity([embedder.ids(text) for text in right], embedder.special) if idf else None
+        mine, theirs = embedder(predictions, weights), embedder(right, weights)
+        scores = []
+        place = 0
+        for said, group in zip(mine, groups, strict=True):
+            rows = [_score(said, theirs[place + number]) for number in range(len(group))]
+            place += len(group)
+            scores.append(tuple(max(row[kind] for row in rows) for kind in range(3)))
+        columns = [[row[kind] for row in scores] for kind in range(3)]
+        if rescale_with_baseline:
+            low = _baseline(baseline_path, embedder.layer)
+            columns = [
+                [(value - base) / (1 - base) for value in column] for column, base in zip(columns, low, strict=True)
+            ]
+        code = f"{model_type}_L{embedder.layer}{'_idf' if idf else '_no-idf'}_version=enfold"
+        code += "-rescaled" if rescale_with_baseline else ""
+        return {"precision": columns[0], "recall": columns[1], "f1": columns[2], "hashcode": code}
+
+
+class _Embedder:
+    """The unit embeddings of texts in one layer of a model, with a weight for each token."""
+
+    def __init__(self, model_type: str, layer: int | None, device: str, batch_size: int) -> None:
+        from enfold.transformers import AutoModel, AutoTokenizer
+
+        self._tokenizer = AutoTokenizer.from_pretrained(model_type)
+        self._model = AutoModel.from_pretrained(model_type).to(device).eval()
+        depth = self._model.config.num_hidden_layers
+        self.layer = LAYERS.get(model_type.removeprefix("FacebookAI/").removeprefix("google-bert/"), depth)
+        self.layer = self.layer if layer is None else layer
+        if not 0 <= self.layer <= depth:
+            raise EvaluationError(f"num_layers is at most {depth}, the depth of {model_type}, not {self.layer}")
+        self._device, self._batch_size = device, batch_size
+        tokenizer = self._tokenizer
+        self.special = {tokenizer.sep_token_id, tokenizer.cls_token_id}
+        self._room = min(getattr(self._model.config, "max_position_embeddings", 512), tokenizer.model_max_length)
+
+    def ids(self, text: str) -> list[int]:
+        """Return the token numbers of a text, special tokens included."""
+        return list(self._tokenizer(text.strip(), truncation=True, max_length=self._room)["input_ids"])
+
+    def __call__(self, texts: list[str], weights: dict[int, float] | None) -> list[tuple[Any, Any]]:
+        import torch
+
+        found: dict[str, tuple[Any, Any]] = {}
+        order = sorted(set(texts), key=len)  # texts of like length need little padding
+        for begin in range(0, len(order), self._batch_size):
+            batch = order[begin : begin + self._batch_size]
+            rows = [self.ids(text) for text in batch]
+            width = max(map(len, rows))
+            tokens = torch.tensor([row + [0] * (width - len(row)) for row in rows], device=self._device)
+            mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=self._device)
+            with torch.no_grad():
+                states = self._model(input_ids=tokens, attention_mask=mask, output_hidden_states=True).hidden_states
+            unit = torch.nn.functional.normalize(states[self.layer].float(), dim=-1).cpu()  # (rows, tokens, width)
+            for text, row, vectors in zip(batch, rows, unit, strict=True):
+                weight = [
+                    float(token not in self.special) if weights is None else weights.get(token, weights[-1])
+                    for token in row
+                ]
+                found[text] = vectors[: len(row)], torch.tensor(weight)
+        return [found[text] for text in texts]
+
+
+def _score(said: tuple[Any, Any], right: tuple[Any, Any]) -> tuple[float, float, float]:
+    """Return precision, recall and F1 of one pair: means of each token's best similarity, by weight."""
+    similar = said[0] @ right[0].T  # (said tokens, right tokens)
+    # special tokens match each other like all others; by default they have no weight
+    totals = float(said[1].sum()), float(right[1].sum())
+    if not all(totals):
+        return 0.0, 0.0, 0.0
+    precision = float((similar.amax(1) * said[1]).sum()) / totals[0]
+    recall = float((similar.amax(0) * right[1]).sum()) / totals[1]
+    total = precision + recall
+    return precision, recall, 2 * precision * recall / total if total else 0.0
+
+
+def _rarity(rows: list[list[int]], special: set[int]) -> dict[int, float]:
+    """Return the weight of each token: log((N + 1) / (texts with it + 1)); under -1 that of tokens in no text."""
+    counts = Counter(token for row in rows for token in set(row))
+    weights = {token: math.log((len(rows) + 1) / (count + 1)) for token, count in counts.items()}
+    return {-1: math.log(len(rows) + 1), **weights, **dict.fromkeys(special, 0.0)}
+
+
+def _baseline(path: str | None, layer: int) -> tuple[float, float, float]:
+    if path is None or not os.path.isfile(path):
+        raise EvaluationError(
+            "rescale_with_baseline needs baseline_path=…, a file with the columns LAYER,P,R,F: bert_score's "
+            "repository has them for many models"
+        )
+    with open(path, encoding="utf-8") as file:
+        for line in file.read().splitlines()[1:]:
+            number, *values = line.split(",")
+            if int(number) == layer:
+                return float(values[0]), float(values[1]), float(values[2])
+    raise EvaluationError(f"{path} has no baseline for layer {layer}")

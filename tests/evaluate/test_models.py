@@ -1,0 +1,77 @@
+"""Metrics that run a model: perplexity and BERTScore on tiny models in local folders, against their definitions."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from enfold.evaluate import EvaluationError, load
+from enfold.tokenizers import Tokenizer, models, pre_tokenizers
+from enfold.transformers import AutoModel, AutoModelForCausalLM, BertConfig, GPT2Config, PreTrainedTokenizerFast
+
+WORDS = "[PAD] [CLS] [SEP] [UNK] the cat sat on a mat dog".split()
+
+
+def folder(path: Path, model: torch.nn.Module) -> str:
+    tokenizer = Tokenizer(models.WordLevel({word: place for place, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[PAD]", bos_token="[CLS]", cls_token="[CLS]",
+        sep_token="[SEP]",
+    )  # fmt: skip
+    fast.save_pretrained(path)
+    model.save_pretrained(path)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def causal(tmp_path_factory: pytest.TempPathFactory) -> str:
+    torch.manual_seed(0)
+    config = GPT2Config(
+        vocab_size=len(WORDS), n_positions=16, n_embd=16, n_layer=2, n_head=2, bos_token_id=1, eos_token_id=1
+    )
+    return folder(tmp_path_factory.mktemp("causal"), AutoModelForCausalLM.from_config(config))
+
+
+@pytest.mark.parametrize("module_type", ["metric", "measurement"])
+def test_perplexity_is_the_exponential_of_the_mean_loss(causal: str, module_type: str) -> None:
+    texts = ["the cat sat", "a dog sat on the mat"]
+    got = load("perplexity", module_type=module_type).compute(texts, model_id=causal, batch_size=2)
+    model = AutoModelForCausalLM.from_pretrained(causal).eval()
+    for text, value in zip(texts, got["perplexities"], strict=True):
+        ids = torch.tensor([[1] + [WORDS.index(word) for word in text.split()]])
+        with torch.no_grad():
+            assert value == pytest.approx(math.exp(model(input_ids=ids, labels=ids).loss), rel=1e-5)
+    assert got["mean_perplexity"] == pytest.approx(sum(got["perplexities"]) / 2)
+    with pytest.raises(EvaluationError, match="text 1 has 1 tokens"):
+        load("perplexity").compute(["the cat", "cat"], model_id=causal, add_start_token=False)
+
+
+def test_bertscore_is_the_mean_of_best_similarities(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = BertConfig(vocab_size=len(WORDS), hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
+                        intermediate_size=16, max_position_embeddings=16)  # fmt: skip
+    name = folder(tmp_path, AutoModel.from_config(config))
+    said, right = ["the cat sat", "a dog"], [["the cat sat"], ["the mat", "a dog sat on a mat"]]
+    got = load("bertscore").compute(said, right, model_type=name, num_layers=1)
+    assert got["f1"][0] == pytest.approx(1.0, abs=1e-5) and got["f1"][1] < 1
+    assert "_L1_no-idf" in got["hashcode"]
+    model = AutoModel.from_pretrained(name).eval()
+
+    def vectors(text: str) -> torch.Tensor:
+        ids = torch.tensor([[WORDS.index(word) for word in text.split()]])
+        with torch.no_grad():
+            return torch.nn.functional.normalize(
+                model(input_ids=ids, output_hidden_states=True).hidden_states[1][0], dim=-1
+            )
+
+    tables = [vectors("a dog") @ vectors(text).T for text in right[1]]
+    assert got["precision"][1] == pytest.approx(max(float(table.amax(1).mean()) for table in tables), abs=1e-5)
+    assert got["recall"][1] == pytest.approx(max(float(table.amax(0).mean()) for table in tables), abs=1e-5)
+    weighted = load("bertscore").compute(said, right, model_type=name, idf=True)
+    assert weighted["precision"][0] == pytest.approx(1.0, abs=1e-5)
+    with pytest.raises(EvaluationError, match="lang='en'"):
+        load("bertscore").compute(said, right)
