@@ -55,8 +55,8 @@ class Bertscore(Metric):
     def _info(self) -> MetricInfo:
         return MetricInfo(
             description="Tokens matched by the similarity of their contextual embeddings.",
-            citation="@inproceedings{bert-score, title={BERTScore: Evaluating Text Generation with BERT}, author={Tianyi "
-            "Zhang and others}, booktitle={ICLR}, year={2020}}",
+            citation="@inproceedings{bert-score, title={BERTScore: Evaluating Text Generation with BERT}, "
+            "author={Tianyi Zhang and others}, booktitle={ICLR}, year={2020}}",
             features=[
                 {"predictions": "string", "references": ["string"]},
                 {"predictions": "string", "references": "string"},
