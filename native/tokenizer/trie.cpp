@@ -67,7 +67,7 @@ struct Trie::Builder {
     std::array<uint64_t, 4> used{}, based{};
     uint32_t free = 256, failed = 0;
   };
-  static constexpr uint32_t kPatience = 24;  // a block in which so many have found no place is left alone
+  static constexpr uint32_t kPatience = 8;  // a block in which so many have found no place is left alone
   std::vector<Unit>& units;
   std::vector<Key>& keys;
   std::vector<Block> blocks;
@@ -82,18 +82,35 @@ struct Trie::Builder {
 
   // The bits of `set` at the places that exclusive or with `label`, below 64, leads to.
   static uint64_t exchange(uint64_t set, unsigned label) {
-    if (label & 1) set = (set & 0x5555555555555555) << 1 | (set >> 1 & 0x5555555555555555);
-    if (label & 2) set = (set & 0x3333333333333333) << 2 | (set >> 2 & 0x3333333333333333);
-    if (label & 4) set = (set & 0x0F0F0F0F0F0F0F0F) << 4 | (set >> 4 & 0x0F0F0F0F0F0F0F0F);
-    if (label & 8) set = (set & 0x00FF00FF00FF00FF) << 8 | (set >> 8 & 0x00FF00FF00FF00FF);
-    if (label & 16) set = (set & 0x0000FFFF0000FFFF) << 16 | (set >> 16 & 0x0000FFFF0000FFFF);
-    if (label & 32) set = set << 32 | set >> 32;
+    auto step = [&](unsigned bit, uint64_t low) {
+      uint64_t swapped = (set & low) << bit | (set >> bit & low);
+      set ^= (set ^ swapped) & (0 - uint64_t((label & bit) != 0));  // without a guess
+    };
+    step(1, 0x5555555555555555);
+    step(2, 0x3333333333333333);
+    step(4, 0x0F0F0F0F0F0F0F0F);
+    step(8, 0x00FF00FF00FF00FF);
+    step(16, 0x0000FFFF0000FFFF);
+    step(32, 0x00000000FFFFFFFF);
     return set;
+  }
+
+  // As place(), for an only child: nearly every free place will do.
+  uint32_t place_one(unsigned char label) {
+    for (size_t tried = 0, i = open.size(); i-- > 0 && tried < 6; ++tried) {
+      Block& block = blocks[open[i]];
+      for (uint32_t word = 0; word < 4; ++word)
+        for (uint64_t free = ~block.used[word]; free; free &= free - 1) {
+          uint32_t base = (word * 64 + uint32_t(std::countr_zero(free))) ^ label;
+          if (!(block.based[base >> 6] >> (base & 63) & 1)) return take(open[i], base, &label, 1);
+        }
+    }
+    return place(&label, 1);
   }
 
   // A base for children with these labels, all of whose places become theirs.
   uint32_t place(const unsigned char* labels, size_t count) {
-    for (size_t tried = 0, i = open.size(); i-- > 0 && tried < 12; ++tried) {
+    for (size_t tried = 0, i = open.size(); i-- > 0 && tried < (count > 4 ? 2 : 6); ++tried) {
       uint32_t index = open[i];
       Block& block = blocks[index];
       if (block.free >= count) {
@@ -133,6 +150,17 @@ struct Trie::Builder {
     return place(labels, count);
   }
 
+  // The nodes of a key from its byte `depth` on, behind the node `at` that is its alone from there.
+  void chain(uint32_t at, const Key& key, size_t depth) {
+    for (; depth < key.text.size(); ++depth) {
+      unsigned char label = key.byte(depth);
+      uint32_t base = place_one(label);
+      units[at].base = base;
+      at = base ^ label;
+    }
+    units[at].packed = (key.number + 1) << 8 | units[at].label();
+  }
+
   void build(uint32_t& root) {
     struct Task {
       size_t begin, end, depth;
@@ -152,7 +180,9 @@ struct Trie::Builder {
         // The shortest key comes first: if it ends here, this node is its end.
         size_t inner = from;
         if (keys[from].text.size() == task.depth + 1) units[at].packed = (keys[inner++].number + 1) << 8 | byte;
-        if (inner < to) {
+        if (to - inner == 1) {
+          chain(at, keys[inner], task.depth + 1);
+        } else if (inner < to) {
           uint32_t base = children(inner, to, task.depth + 1);
           units[at].base = base;
           tasks.push_back({inner, to, task.depth + 1, base});
@@ -173,6 +203,7 @@ Trie::Trie(std::vector<std::pair<std::string_view, uint32_t>> given) {
   if (keys.empty()) return;
   sort(keys);
   keys.erase(std::unique(keys.begin(), keys.end(), [](const Key& a, const Key& b) { return a.text == b.text; }), keys.end());
+  units_.reserve(keys.size() * 3 + 1024);
   Builder builder{units_, keys, {}, {}};
   builder.blocks.emplace_back();  // the block of base 0, never open
   builder.build(root_);
