@@ -11,7 +11,14 @@ namespace enfold {
 namespace {
 
 void replace_all(std::string& text, std::string_view from, std::string_view to) {
-  if (from.empty()) return;
+  if (from.empty()) {  // found before every character, and at the end
+    std::string made(to);
+    for (size_t at = 0; at < text.size(); ++at) {
+      made.push_back(text[at]);
+      if (at + 1 == text.size() || (text[at + 1] & 0xC0) != 0x80) made += to;
+    }
+    return void(text = std::move(made));
+  }
   for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) text.replace(at, from.size(), to);
 }
 
@@ -146,6 +153,7 @@ struct ReplaceDecoder final : Decoder {
   std::string pattern, content;
   Kind kind() const override { return PerToken; }
   void run(std::vector<std::string>& tokens) const override {
+    if (pattern.empty()) return;  // here it is found nowhere
     for (std::string& token : tokens) replace_all(token, pattern, content);
   }
 };

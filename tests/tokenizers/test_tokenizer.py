@@ -251,7 +251,7 @@ def test_async_calls_give_the_same() -> None:
         ('{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": ["a b"]}}', "`b` out of vocabulary"),
         ('{"model": {"type": "Magic"}}', 'unknown model type "Magic"'),
         (
-            '{"model": {"type": "WordLevel", "vocab": {}}, "normalizer": {"type": "Nope"}}',
+            '{"model": {"type": "WordLevel", "vocab": {}, "unk_token": "?"}, "normalizer": {"type": "Nope"}}',
             'unknown normalizer type "Nope"',
         ),
         ('{"model": {"type": "WordLevel", "vocab": {"\\ud800": 1}}}', "lone surrogate"),
