@@ -25,6 +25,8 @@ struct Model {
   Vocab vocab;
 
   virtual ~Model() = default;
+  // How many tokens there are, those that are called the same included.
+  virtual size_t size() const { return vocab.size(); }
   // Appends the tokens of `word`. Throws std::runtime_error when the model cannot tokenize it.
   virtual void tokenize(std::string_view word, std::vector<Piece>& out) const = 0;
   // The "model" member of tokenizer.json; with `options_only` without the vocabulary and the merges.

@@ -315,7 +315,7 @@ void register_tokenizer(nb::module_& module) {
       .def("id_to_token", [](const Model& self, int64_t id) -> nb::object {
         return self.vocab.has_id(id) ? nb::object(to_str(self.vocab.token(id))) : nb::object(nb::none());
       })
-      .def("size", [](const Model& self) { return self.vocab.size(); })
+      .def("size", [](const Model& self) { return self.size(); })
       .def("get_vocab", [](const Model& self) {
         nb::dict made;
         self.vocab.each([&](std::string_view token, uint32_t id) { made[to_str(token)] = id; });
@@ -390,7 +390,7 @@ void register_tokenizer(nb::module_& module) {
       .def("vocab_size", [](const Core& self, bool with_added) {
         const Pipeline& p = *self.pipeline;
         if (!p.model) return with_added ? p.added->by_id().size() : size_t(0);
-        return p.model->vocab.size() + (with_added ? p.added->count_outside(*p.model) : 0);
+        return p.model->size() + (with_added ? p.added->count_outside(*p.model) : 0);
       })
       .def("token_to_id", [](const Core& self, const std::string& token) -> std::optional<int32_t> {
         int32_t id = self.pipeline->token_to_id(token);

@@ -63,6 +63,10 @@ double read_score(std::string_view text) {
 
 // The shortest digits that give the number back, laid out as the ecosystem's JSON writer does.
 void write_score(double value, std::string& out) {
+  if (!std::isfinite(value)) {  // JSON has no word for it
+    out += "null";
+    return;
+  }
   if (std::signbit(value)) out.push_back('-');
   value = std::fabs(value);
   char buffer[40];
@@ -108,7 +112,7 @@ Unigram::Unigram(std::vector<std::pair<std::string, double>> pieces, std::option
   scores.reserve(pieces.size());
   double lowest = std::numeric_limits<double>::infinity();
   for (auto& [piece, score] : pieces) {
-    vocab.add(piece, uint32_t(scores.size()));
+    vocab.add(piece, uint32_t(scores.size()), true);
     scores.push_back(score);
     lowest = std::min(lowest, score);
   }

@@ -25,6 +25,7 @@ struct Unigram final : Model {
   // As tokenize(), without saying where the tokens are.
   void tokenize_ids(std::string_view word, std::vector<int32_t>& out) const;
   std::string to_json(bool options_only) const override;
+  size_t size() const override { return scores.size(); }
   bool deterministic() const override { return !alpha || !(*alpha > 0); }
   bool keeps_text(int32_t id) const override { return unk_id && size_t(id) == *unk_id; }
   // The same model with other sampling.

@@ -22,14 +22,16 @@ void Vocab::reserve(size_t count) {
   grow(std::bit_ceil(count * 2 + 16));
 }
 
-void Vocab::add(std::string_view token, uint32_t id) {
+void Vocab::add(std::string_view token, uint32_t id, bool alias) {
   if (id >= 1u << 27) throw std::invalid_argument("token id " + std::to_string(id) + " is too large");
   if (slots_.size() < (entries_.size() + 1) * 2) grow(std::bit_ceil((entries_.size() + 1) * 4));
   if (by_id_.size() <= id) by_id_.resize(size_t(id) + 1);
   size_t at = hash_bytes(token) & mask_;
   for (; slots_[at]; at = (at + 1) & mask_) {
     if (view(slots_[at] - 1) != token) continue;
-    entries_[slots_[at] - 1].id = id;
+    uint32_t& known = entries_[slots_[at] - 1].id;
+    if (!alias && by_id_[known] == slots_[at]) by_id_[known] = 0;
+    known = id;
     by_id_[id] = slots_[at];
     return;
   }

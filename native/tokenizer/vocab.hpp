@@ -41,8 +41,8 @@ inline uint64_t hash_bytes(std::string_view text) {
 
 class Vocab {
  public:
-  // Adds a token; a token that is there already gets the new id.
-  void add(std::string_view token, uint32_t id);
+  // Adds a token; a token that is there already gets the new id, and keeps the old one only as an alias.
+  void add(std::string_view token, uint32_t id, bool alias = false);
   void reserve(size_t count);
   // The id, or -1.
   int32_t find(std::string_view token) const {

@@ -214,6 +214,13 @@ def odd_inputs(tokenizers: Any) -> dict[str, Any]:
     made["words O"] = core.encode(numpy.array(["a", "b"], dtype=object), is_pretokenized=True).ids
     for number in (-1, 2**32, 2**31, 2**64, True, numpy.int64(1), numpy.int32(1), 1.0, "1", None):
         made[f"id {number!r}"] = said(lambda number=number: core.id_to_token(number))
+        made[f"model id {number!r}"] = said(lambda number=number: core.model.id_to_token(number))
+        made[f"decode one {number!r}"] = said(lambda number=number: core.decode([number]))
+        made[f"decode batch {number!r}"] = said(lambda number=number: core.decode_batch([[0], [number]]))
+        made[f"stream {number!r}"] = said(lambda number=number: tokenizers.decoders.DecodeStream().step(core, number))
+        made[f"stream of {number!r}"] = said(
+            lambda number=number: tokenizers.decoders.DecodeStream([number]).step(core, 0)
+        )
     for ids in ((0, 1), numpy.array([0, 1]), [True], [numpy.int32(1)], 0, None, "ab", [[0]], [2**31], [1.0]):
         made[f"decode {ids!r}"] = said(lambda ids=ids: core.decode(ids))
     made["added"] = said(lambda: core.add_tokens(["x", tokenizers.AddedToken("y"), "x", ""]))
@@ -297,6 +304,22 @@ def files(tokenizers: Any) -> dict[str, Any]:
         "huge": base.replace(":2}", ":1e999}"),
     }.items():
         made[name] = said(lambda text=text: tokenizers.Tokenizer.from_str(text).encode("a").ids)
+    vocab = '"vocab":{"a":0,"b":1,"[UNK]":2}'
+    for number, twice in enumerate(['{"a":5,"a":0,"b":1,"[UNK]":2}', '{"a":0,"a":5,"b":1,"[UNK]":2}']):
+
+        def twice_there(text: str = base.replace(vocab, f'"vocab":{twice}')) -> list[Any]:
+            read = tokenizers.Tokenizer.from_str(text)
+            return [read.encode("a b").ids, read.get_vocab_size(), read.to_str(), read.id_to_token(0), read.decode([5])]
+
+        made[f"same token {number}"] = said(twice_there)
+    for number, scores in enumerate([(-1.0, -0.5), (-0.5, -1.5)]):
+
+        def twice_a_piece(scores: tuple[float, float] = scores) -> list[Any]:
+            pieces = [("<unk>", 0.0), ("a", scores[0]), ("b", -1.0), ("a", scores[1])]
+            read = tokenizers.Tokenizer(tokenizers.models.Unigram(pieces, 0, False))
+            return [read.encode("aab").ids, read.get_vocab_size(), len(read.get_vocab()), read.decode([1, 3])]
+
+        made[f"same piece {number}"] = said(twice_a_piece)
     return made
 
 

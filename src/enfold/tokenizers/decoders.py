@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -253,7 +254,9 @@ class DecodeStream:
             TypeError: `id` is neither an id nor several.
         """
         try:
-            return tokenizer._sync().decode_step(self._stream, id)
+            # A single id of numpy, too: it is no int, and no sequence.
+            given = operator.index(id) if hasattr(id, "__index__") and getattr(id, "ndim", 0) == 0 else id
+            return tokenizer._sync().decode_step(self._stream, given)
         except (OverflowError, TypeError):
             raise TypeError("StreamInput must be either an integer or a list of integers") from None
         except RuntimeError as error:

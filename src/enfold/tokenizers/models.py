@@ -12,6 +12,7 @@ from enfold import _native
 from enfold._native import Token
 from enfold.errors import nearest
 from enfold.tokenizers.component import _changes
+from enfold.tokenizers.tokenizer import as_id
 
 if TYPE_CHECKING:
     from enfold.tokenizers.trainers import Trainer
@@ -69,7 +70,7 @@ class Model:
 
     def id_to_token(self, id: int) -> str | None:
         """The token of an id, or None."""
-        return self._core.id_to_token(id)
+        return self._core.id_to_token(as_id(id))
 
     def tokenize(self, sequence: str) -> list[Token]:
         """Return the tokens of one word.
