@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import real_vocabularies
 from enfold.tokenizers.sentencepiece import BYTE, CONTROL, UNKNOWN, BadModel, from_sentencepiece, merges_of, read_model
 
 
@@ -99,3 +101,15 @@ def test_damage_never_does_more_than_raise(data: st.DataObject) -> None:
         from_sentencepiece(cut).encode("a ab é")
     except (BadModel, ValueError, RuntimeError):
         pass
+
+
+def test_the_ready_made_class_reads_a_model_file(tmp_path: Path) -> None:
+    from enfold.tokenizers import SentencePieceUnigramTokenizer
+
+    file = real_vocabularies.folder("deberta-v3") / "spm.model"
+    made = SentencePieceUnigramTokenizer.from_spm(file)
+    assert made.encode("Hello  world").tokens == ["▁Hello", "▁world"]
+    assert made.decode(made.encode("Hello world").ids) == "Hello world"
+    (tmp_path / "broken.model").write_bytes(b"\x00" * 9)
+    with pytest.raises(ValueError, match=r"broken\.model"):
+        SentencePieceUnigramTokenizer.from_spm(tmp_path / "broken.model")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -79,6 +80,34 @@ class SentencePieceUnigramTokenizer(BaseTokenizer):
         """Train the model on texts, or lists of them; ``length`` of them, for the bar. The rest as for train."""
         options = (vocab_size, show_progress, special_tokens, initial_alphabet, unk_token)
         self._train(iterator, _trainer(*options), length=length)
+
+    @staticmethod
+    def from_spm(filename: str | os.PathLike[str]) -> SentencePieceUnigramTokenizer:
+        """Make one of a SentencePiece ``.model`` file of the unigram kind.
+
+        The result has the pipeline of the ecosystem's class of this name, which knows neither the file's options nor
+        its special pieces; ``enfold.tokenizers.sentencepiece.from_sentencepiece`` does.
+
+        Args:
+            filename: the path of the file.
+
+        Raises:
+            BadModel: it is no such file, or one of another algorithm.
+        """
+        from enfold.tokenizers.sentencepiece import BadModel, read_model
+
+        model = read_model(filename)
+        if model.algorithm != "unigram":
+            raise BadModel(f"{os.fspath(filename)!r} holds a model of the kind {model.algorithm!r}, not unigram")
+        vocab = [(piece.text, piece.score) for piece in model.pieces]
+        made = SentencePieceUnigramTokenizer.__new__(SentencePieceUnigramTokenizer)
+        tokenizer = Tokenizer(models.Unigram(vocab, model.unk_id, model.byte_fallback))
+        steps: list[normalizers.Normalizer] = [normalizers.Precompiled(model.charsmap)] if model.charsmap else []
+        tokenizer.normalizer = normalizers.Sequence([*steps, normalizers.Replace(Regex(" {2,}"), " ")])
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")
+        tokenizer.decoder = decoders.Metaspace(replacement="▁", prepend_scheme="always")
+        BaseTokenizer.__init__(made, tokenizer, {"model": "SentencePieceUnigram"})
+        return made
 
 
 def _trainer(
