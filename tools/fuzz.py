@@ -55,7 +55,14 @@ def sources_of(fuzzer: Path) -> list[Path]:
             for name in line.removeprefix("// Sources:").split():
                 path = ROOT / "native" / name
                 found += sorted(path.glob("*.cpp")) if path.is_dir() else [path]
-    return found
+    return [path for path in found if not knows_python(path)]
+
+
+def knows_python(source: Path) -> bool:
+    """Whether a source is part of the face for Python, which a fuzzer goes without."""
+    texts = [source.read_text(encoding="utf-8")]
+    texts += [header.read_text(encoding="utf-8") for header in (source.with_suffix(".hpp"),) if header.exists()]
+    return source.name.startswith("py_") or any("nanobind" in text for text in texts)
 
 
 def build(name: str, jobs: int) -> Path:

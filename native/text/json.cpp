@@ -213,7 +213,7 @@ struct Reader {
           space();
           std::string_view key = string();
           expect(':');
-          Json& made = out.members.emplace_back(key, Json{}).second;
+          Json& made = out.members.emplace_back(key, Json()).second;
           if (key == "vocab" || key == "merges") {
             char first = peek();
             size_t from = at;
@@ -255,6 +255,8 @@ struct Reader {
 const Json kNull;
 
 }  // namespace
+
+Json::Json() = default;
 
 const Json* Json::find(std::string_view key) const {
   for (const auto& [name, value] : members)

@@ -19,6 +19,9 @@ struct Json {
   enum Kind { Null, False, True, Number, String, Array, Object };
   // What the members named "vocab" and "merges" are kept as when all their entries are alike: a row each, and no items.
   enum Rows { None, Members, Texts, Pairs, Scores };
+  // Out of line: a member of its own type in a container needs the whole type (clang 14 insists).
+  Json();
+
   Kind kind = Null;
   Rows form = None;
   double number = 0;
