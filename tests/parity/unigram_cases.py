@@ -122,10 +122,10 @@ def small_file(model: dict[str, Any], tagged: bool = True) -> str:
     return json.dumps(made)
 
 
-def small_models(library: Any) -> dict[str, Any]:
+def small_models(library: Any, count: int) -> dict[str, Any]:
     """What small models make of short texts."""
     draw = random.Random(5)
-    texts = ["".join(draw.choice("aabbc ué中x▁?<>unk") for _ in range(draw.randint(0, 14))) for _ in range(3000)]
+    texts = ["".join(draw.choice("aabbc ué中x▁?<>unk") for _ in range(draw.randint(0, 14))) for _ in range(count)]
     made: dict[str, Any] = {}
     for name, model in MODELS.items():
         for tagged in (True, False):
