@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,8 +35,9 @@ def plain_data(value: Any) -> Any:
         return {plain_data(key): plain_data(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return type(value)(map(plain_data, value)) if type(value) in (list, tuple) else list(map(plain_data, value))
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain_data(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    fields = getattr(value, "__dataclass_fields__", None)  # as dataclasses.is_dataclass has it, without its import
+    if fields is not None and not isinstance(value, type):
+        return {name: plain_data(getattr(value, name)) for name in fields}
     if callable(getattr(value, "model_dump", None)):
         return plain_data(value.model_dump())
     if getattr(value, "shape", None) == () and type(value).__module__ == "numpy":
