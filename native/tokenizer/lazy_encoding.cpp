@@ -18,14 +18,14 @@ Encoding with_places(const Pipeline& pipeline, std::string_view text, bool ascii
   made.ids = std::move(ids);
   made.offsets.resize(made.size());
   made.words.resize(made.size());
-  std::vector<std::pair<uint32_t, std::string_view>> added;
+  Names names;
   const Aligner* known = aligner(pipeline);
-  if (!known || !align(pipeline, *known, text, ascii, made.ids.data(), made.size(), {made.offsets.data(), made.words.data(), &added})) {
+  if (!known || !align(pipeline, *known, text, ascii, made.ids.data(), made.size(), {made.offsets.data(), made.words.data(), &names})) {
     made = Encoding();
     pipeline.encode(text, type_id, -1, made);
     return made;
   }
-  for (auto [at, name] : added) made.names.emplace_back(at, std::make_shared<const std::string>(name));
+  for (auto& [at, name] : names) made.names.emplace_back(at, std::make_shared<const std::string>(std::move(name)));
   made.type_ids.assign(made.size(), type_id);
   made.special.assign(made.size(), 0);
   made.attention.assign(made.size(), 1);

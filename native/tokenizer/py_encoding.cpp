@@ -24,8 +24,13 @@ nb::list ints(const std::vector<int32_t>& values) { return enfold::int_list(valu
 nb::list optional_ints(const std::vector<int32_t>& values) { return enfold::optional_int_list(values.data(), values.size()); }
 nb::list spans(const std::vector<Span>& values) { return enfold::span_list(values.data(), values.size()); }
 nb::list tokens(const Encoding& self) {
-  std::vector<std::string> made = self.tokens();
-  return enfold::make_list(made.size(), [&](size_t i) { return PyUnicode_DecodeUTF8(made[i].data(), Py_ssize_t(made[i].size()), "replace"); });
+  auto named = self.names.begin();
+  return enfold::make_list(self.size(), [&](size_t i) {
+    std::string_view text;
+    if (named != self.names.end() && named->first == i) text = *(named++)->second;
+    else if (self.model) text = self.model->vocab.token(self.ids[i]);
+    return PyUnicode_DecodeUTF8(text.data(), Py_ssize_t(text.size()), "replace");
+  });
 }
 
 bool is_left(const std::string& direction) {

@@ -38,14 +38,14 @@ void count_characters(std::string_view text, Span* spans, size_t count) {
 }  // namespace
 
 AlignerPtr make_aligner(const Pipeline& pipeline) {
-  for (auto make : {byte_level_aligner, bert_aligner, spaces_aligner})
+  for (auto make : {byte_level_aligner, bert_aligner, spaces_aligner, unigram_aligner})
     if (AlignerPtr made = make(pipeline)) return made;
   return nullptr;
 }
 
 bool align(const Pipeline& pipeline, const Aligner& aligner, std::string_view text, bool ascii, const int32_t* ids, size_t count, Places out) {
   const AddedVocabulary& added = *pipeline.added;
-  Unplaced todo{ids, ids + count, out.spans, out.words};
+  Unplaced todo{ids, ids + count, out.spans, out.words, 0, 0, out.names, ids};
   bool told = true;
   auto part = [&](size_t begin, size_t end, int32_t id) {
     if (!told || todo.done()) return;
@@ -53,7 +53,7 @@ bool align(const Pipeline& pipeline, const Aligner& aligner, std::string_view te
       todo.base = uint32_t(begin);
       told = aligner.place(text.substr(begin, end - begin), begin == 0, todo);
     } else if ((told = *todo.id == id)) {
-      if (out.added) out.added->emplace_back(uint32_t(todo.id - ids), text.substr(begin, end - begin));
+      todo.name(std::string(text.substr(begin, end - begin)));
       todo.place(uint32_t(begin), uint32_t(end));
       ++todo.words;
     }

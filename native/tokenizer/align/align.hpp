@@ -3,12 +3,17 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "tokenizer/tokenizer.hpp"
 
 namespace enfold {
+
+// The texts of tokens that the vocabulary does not tell, by position: of those found before the model saw the text, and
+// of unknown ones where the model keeps what they are.
+using Names = std::vector<std::pair<uint32_t, std::string>>;
 
 // Ids that are still to be placed, and where their places go.
 struct Unplaced {
@@ -17,6 +22,13 @@ struct Unplaced {
   int32_t* word = nullptr;  // null: not wanted
   int32_t words = 0;        // how many words there were so far
   uint32_t base = 0;        // where the part at hand begins in the whole text
+  Names* names = nullptr;   // null: not wanted
+  const int32_t* first = nullptr;  // the first id of all
+
+  // The token to be placed next stands for a text of its own.
+  void name(std::string text) {
+    if (names) names->emplace_back(uint32_t(id - first), std::move(text));
+  }
 
   bool done() const { return id == end; }
   void place(uint32_t begin, uint32_t stop) {
@@ -40,6 +52,7 @@ using AlignerPtr = std::unique_ptr<const Aligner>;
 AlignerPtr byte_level_aligner(const Pipeline& pipeline);
 AlignerPtr bert_aligner(const Pipeline& pipeline);
 AlignerPtr spaces_aligner(const Pipeline& pipeline);
+AlignerPtr unigram_aligner(const Pipeline& pipeline);
 
 // Null where only the general way knows the places.
 AlignerPtr make_aligner(const Pipeline& pipeline);
@@ -48,8 +61,7 @@ AlignerPtr make_aligner(const Pipeline& pipeline);
 struct Places {
   Span* spans;
   int32_t* words = nullptr;  // null: not wanted
-  // The tokens that were found in the text before the model saw it, and what stood there; null: not wanted.
-  std::vector<std::pair<uint32_t, std::string_view>>* added = nullptr;
+  Names* names = nullptr;    // null: not wanted
 };
 
 // Places all ids of a text, added tokens among them. False where that cannot be told. `ascii`: the text is known to be.

@@ -9,52 +9,14 @@
 #include "text/utf8.hpp"
 #include "tokenizer/flat/path.hpp"
 #include "tokenizer/unigram.hpp"
+#include "tokenizer/unigram_shape.hpp"
 
 namespace enfold {
 namespace {
 
-constexpr std::string_view kMark = "\u2581";
-enum class Mark { Never, First, Always };
-
-struct Sides {
-  bool left = false, right = false;
-};
-
-// A normalizer taken apart: what trims the text as given, what looks at one place at a time, what trims and collapses
-// blanks at the end.
-struct Steps {
-  Sides before, after;
-  std::vector<const Normalizer*> local;
-  bool collapse = false, marks = false;  // runs of blanks become one; marks: and then are no white space any more
-};
-
-bool take_apart(const Normalizer* normalizer, Steps& steps) {
-  if (!normalizer) return true;
-  if (const auto* sequence = dynamic_cast<const NormalizerSequence*>(normalizer)) {
-    for (const auto& step : sequence->steps)
-      if (!take_apart(step.get(), steps)) return false;
-    return true;
-  }
-  if (const auto* strip = dynamic_cast<const StripNormalizer*>(normalizer)) {
-    if (steps.marks) return false;
-    Sides& sides = steps.local.empty() && !steps.collapse ? steps.before : steps.after;
-    sides = {sides.left || strip->left, sides.right || strip->right};
-    return true;
-  }
-  if (const auto* run = dynamic_cast<const BlankRunNormalizer*>(normalizer)) {
-    if (steps.collapse || (run->content != " " && run->content != kMark)) return false;
-    steps.marks = run->content == kMark;
-    return steps.collapse = true;
-  }
-  if (steps.collapse || steps.after.left || steps.after.right || !normalizer->cuts_at_blanks()) return false;
-  steps.local.push_back(normalizer);
-  return true;
-}
-
 class UnigramPath final : public FlatPath {
  public:
-  UnigramPath(const Unigram& model, Mark mark, Steps steps) : model_(model), mark_(mark), steps_(std::move(steps)) {
-    if (steps_.local.size() == 1) map_ = dynamic_cast<const PrecompiledNormalizer*>(steps_.local[0]);
+  explicit UnigramPath(UnigramShape shape) : model_(*shape.model), mark_(shape.mark), map_(shape.map()), steps_(std::move(shape.steps)) {
     for (int c = 0; c < 128; ++c) {
       char text = char(c);
       std::string made;
@@ -121,14 +83,6 @@ class UnigramPath final : public FlatPath {
  private:
   enum Kind : uint8_t { Plain, Blank, Odd, Far };
 
-  static void trim(std::string_view& text, Sides sides) {
-    size_t begin = 0, end = text.size();
-    if (sides.left)
-      for (size_t at = 0; at < end && is_white(utf8_next(text, at));) begin = at;
-    if (sides.right)
-      for (size_t at = end; at > begin && is_white(utf8_previous(text, at));) end = at;
-    text = text.substr(begin, end - begin);
-  }
   static bool ends_white(std::string_view text) {
     size_t end = text.size();
     return is_white(utf8_previous(text, end));
@@ -209,29 +163,19 @@ class UnigramPath final : public FlatPath {
 
   const Unigram& model_;
   Mark mark_;
-  Steps steps_;
-  const PrecompiledNormalizer* map_ = nullptr;  // where it is all there is to normalizing
+  const PrecompiledNormalizer* map_;  // where it is all there is to normalizing
+  UnigramSteps steps_;
   std::array<Kind, 256> kinds_{};
 };
 
 }  // namespace
 
 FlatPathPtr unigram_path(const Pipeline& pipeline) {
-  const auto* model = dynamic_cast<const Unigram*>(pipeline.model.get());
-  if (!model || !model->deterministic() || pipeline.added->any_normalized()) return nullptr;
-  const PreTokenizer* cut = pipeline.pre_tokenizer.get();
-  if (const auto* sequence = dynamic_cast<const PreTokenizerSequence*>(cut); sequence && sequence->steps.size() == 1) cut = sequence->steps[0].get();
-  const auto* metaspace = dynamic_cast<const MetaspacePreTokenizer*>(cut);
-  if (!metaspace || metaspace->replacement != kMark || !metaspace->split) return nullptr;
-  Steps steps;
-  if (!take_apart(pipeline.normalizer.get(), steps)) return nullptr;
-  Mark mark = metaspace->scheme == MetaspacePreTokenizer::Always  ? Mark::Always
-              : metaspace->scheme == MetaspacePreTokenizer::First ? Mark::First
-                                                                  : Mark::Never;
+  std::optional<UnigramShape> shape = unigram_shape(pipeline);
+  if (!shape || pipeline.added->any_normalized()) return nullptr;
   // Where a first word's first character came from would have to be known.
-  bool plain = steps.local.empty() || (steps.local.size() == 1 && dynamic_cast<const PrecompiledNormalizer*>(steps.local[0]));
-  if (mark == Mark::First && (steps.after.left || !plain)) return nullptr;
-  return std::make_unique<UnigramPath>(*model, mark, std::move(steps));
+  if (shape->mark == Mark::First && (shape->steps.after.left || (!shape->steps.local.empty() && !shape->map()))) return nullptr;
+  return std::make_unique<UnigramPath>(std::move(*shape));
 }
 
 }  // namespace enfold
