@@ -37,6 +37,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from _turns import beside
+
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = (
     "map lists",
@@ -193,50 +195,7 @@ def write(folder: str) -> None:
 
 def main(pairs: int) -> None:
     """Time both sides in turns and print a table."""
-    folder = tempfile.mkdtemp(prefix="enfold-benchmark-")
-    write(folder)
-    threads = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
-    os.environ.update(threads)
-    peer = subprocess.Popen(
-        [ROOT / ".peers" / "models" / "bin" / "python", "-c", COMMON + WORKER, folder],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        env={**os.environ, "HF_HOME": os.path.join(folder, "peer")},
-    )  # fmt: skip
-    assert peer.stdin is not None and peer.stdout is not None
-    import pyarrow as pa
-
-    pa.set_cpu_count(1)
-    os.environ["HF_HOME"] = os.path.join(folder, "ours")
-    # run beside the packages, not as one of them: this file's own folder must not be searched for imports
-    sys.path[:] = [path for path in sys.path if Path(path or ".").resolve() != Path(__file__).resolve().parent]
-    import enfold.datasets as ours
-
-    scope: dict[str, Any] = {}
-    exec(compile(COMMON, "common", "exec"), scope)
-    rows = scope["Rows"](ours, folder)
-    assert peer.stdout.readline().strip() == "ready", "the peer did not start: run `make peers`"
-    print(f"{'':16}{'ours ms':>10}{'peer ms':>10}{'ratio':>8}   ({pairs} pairs)")
-    for name in ROWS:
-        mine, theirs = [], []
-        for turn in range(pairs + 1):
-            spent, found = rows.run(name)
-            peer.stdin.write(name + "\n")
-            peer.stdin.flush()
-            other, expected = json.loads(peer.stdout.readline())
-            assert found == expected, f"{name}: the results differ"
-            if turn:  # the first pair warms both sides up
-                mine.append(spent)
-                theirs.append(other)
-        ratio = statistics.median(b / a for a, b in zip(mine, theirs, strict=True))
-        print(
-            f"{name:16}{statistics.median(mine) * 1e3:10.1f}{statistics.median(theirs) * 1e3:10.1f}{ratio:7.1f}x",
-            flush=True,
-        )
-    peer.stdin.close()
-    peer.wait()
-    import shutil
-
-    shutil.rmtree(folder, ignore_errors=True)
+    beside(write, COMMON + WORKER, COMMON, "Rows", ROWS, pairs)
 
 
 TOKENS = """
