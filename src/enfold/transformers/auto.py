@@ -15,24 +15,78 @@ from enfold.transformers.registry import MODELS, class_name
 from enfold.transformers.sharing import split_fetch_arguments
 
 __all__ = [
+    "MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING",
+    "MODEL_FOR_AUDIO_FRAME_CLASSIFICATION_MAPPING",
+    "MODEL_FOR_AUDIO_XVECTOR_MAPPING",
+    "MODEL_FOR_BACKBONE_MAPPING",
     "MODEL_FOR_CAUSAL_LM_MAPPING",
+    "MODEL_FOR_CTC_MAPPING",
+    "MODEL_FOR_DEPTH_ESTIMATION_MAPPING",
+    "MODEL_FOR_DOCUMENT_QUESTION_ANSWERING_MAPPING",
+    "MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING",
+    "MODEL_FOR_IMAGE_SEGMENTATION_MAPPING",
+    "MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING",
+    "MODEL_FOR_INSTANCE_SEGMENTATION_MAPPING",
+    "MODEL_FOR_MASKED_IMAGE_MODELING_MAPPING",
     "MODEL_FOR_MASKED_LM_MAPPING",
+    "MODEL_FOR_MASK_GENERATION_MAPPING",
     "MODEL_FOR_MULTIPLE_CHOICE_MAPPING",
     "MODEL_FOR_NEXT_SENTENCE_PREDICTION_MAPPING",
+    "MODEL_FOR_OBJECT_DETECTION_MAPPING",
     "MODEL_FOR_PRETRAINING_MAPPING",
     "MODEL_FOR_QUESTION_ANSWERING_MAPPING",
+    "MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING",
     "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING",
+    "MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING",
+    "MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING",
+    "MODEL_FOR_TABLE_QUESTION_ANSWERING_MAPPING",
+    "MODEL_FOR_TEXT_ENCODING_MAPPING",
+    "MODEL_FOR_TEXT_TO_SPECTROGRAM_MAPPING",
+    "MODEL_FOR_TEXT_TO_WAVEFORM_MAPPING",
     "MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING",
+    "MODEL_FOR_UNIVERSAL_SEGMENTATION_MAPPING",
+    "MODEL_FOR_VIDEO_CLASSIFICATION_MAPPING",
+    "MODEL_FOR_VISION_2_SEQ_MAPPING",
+    "MODEL_FOR_VISUAL_QUESTION_ANSWERING_MAPPING",
+    "MODEL_FOR_ZERO_SHOT_IMAGE_CLASSIFICATION_MAPPING",
+    "MODEL_FOR_ZERO_SHOT_OBJECT_DETECTION_MAPPING",
     "MODEL_MAPPING",
+    "AutoBackbone",
     "AutoModel",
+    "AutoModelForAudioClassification",
+    "AutoModelForAudioFrameClassification",
+    "AutoModelForAudioXVector",
+    "AutoModelForCTC",
     "AutoModelForCausalLM",
+    "AutoModelForDepthEstimation",
+    "AutoModelForDocumentQuestionAnswering",
+    "AutoModelForImageClassification",
+    "AutoModelForImageSegmentation",
+    "AutoModelForImageTextToText",
+    "AutoModelForInstanceSegmentation",
+    "AutoModelForMaskGeneration",
+    "AutoModelForMaskedImageModeling",
     "AutoModelForMaskedLM",
     "AutoModelForMultipleChoice",
     "AutoModelForNextSentencePrediction",
+    "AutoModelForObjectDetection",
     "AutoModelForPreTraining",
     "AutoModelForQuestionAnswering",
+    "AutoModelForSemanticSegmentation",
+    "AutoModelForSeq2SeqLM",
     "AutoModelForSequenceClassification",
+    "AutoModelForSpeechSeq2Seq",
+    "AutoModelForTableQuestionAnswering",
+    "AutoModelForTextEncoding",
+    "AutoModelForTextToSpectrogram",
+    "AutoModelForTextToWaveform",
     "AutoModelForTokenClassification",
+    "AutoModelForUniversalSegmentation",
+    "AutoModelForVideoClassification",
+    "AutoModelForVision2Seq",
+    "AutoModelForVisualQuestionAnswering",
+    "AutoModelForZeroShotImageClassification",
+    "AutoModelForZeroShotObjectDetection",
 ]
 
 
@@ -80,17 +134,6 @@ class ModelMapping(Mapping[type[PretrainedConfig], Any]):
         if config in self and not exist_ok:
             raise ValueError(f"{config.__name__} has a class for {self.task} already; exist_ok=True replaces it")
         self.extra[config] = model
-
-
-MODEL_MAPPING = ModelMapping("Model")
-MODEL_FOR_PRETRAINING_MAPPING = ModelMapping("PreTraining")
-MODEL_FOR_CAUSAL_LM_MAPPING = ModelMapping("CausalLM")
-MODEL_FOR_MASKED_LM_MAPPING = ModelMapping("MaskedLM")
-MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING = ModelMapping("SequenceClassification")
-MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING = ModelMapping("TokenClassification")
-MODEL_FOR_QUESTION_ANSWERING_MAPPING = ModelMapping("QuestionAnswering")
-MODEL_FOR_MULTIPLE_CHOICE_MAPPING = ModelMapping("MultipleChoice")
-MODEL_FOR_NEXT_SENTENCE_PREDICTION_MAPPING = ModelMapping("NextSentencePrediction")
 
 
 class _AutoModel:
@@ -198,55 +241,95 @@ def _with_adapter(cls: type[_AutoModel], source: Any, *model_args: Any, **kwargs
     return PeftModel.from_pretrained(model, source)
 
 
-class AutoModel(_AutoModel):
-    """The model without a head."""
-
-    _model_mapping = MODEL_MAPPING
-
-
-class AutoModelForPreTraining(_AutoModel):
-    """The model with the heads it was trained with."""
-
-    _model_mapping = MODEL_FOR_PRETRAINING_MAPPING
+def _auto(task: str, doc: str, name: str | None = None) -> type[_AutoModel]:
+    return type(
+        name or f"AutoModelFor{task}",
+        (_AutoModel,),
+        {"__doc__": doc, "__module__": __name__, "_model_mapping": ModelMapping(task)},
+    )
 
 
-class AutoModelForCausalLM(_AutoModel):
-    """The model that continues a text."""
+AutoModel = _auto("Model", "The model without a head.", "AutoModel")
+AutoModelForPreTraining = _auto("PreTraining", "The model with the heads it was trained with.")
+AutoModelForCausalLM = _auto("CausalLM", "The model that continues a text.")
+AutoModelForMaskedLM = _auto("MaskedLM", "The model that fills masked words.")
+AutoModelForSeq2SeqLM = _auto("Seq2SeqLM", "The model that turns a text into another.")
+AutoModelForSequenceClassification = _auto("SequenceClassification", "The model with one prediction a row.")
+AutoModelForTokenClassification = _auto("TokenClassification", "The model with one prediction a token.")
+AutoModelForQuestionAnswering = _auto("QuestionAnswering", "The model that marks an answer in a text.")
+AutoModelForMultipleChoice = _auto("MultipleChoice", "The model that chooses among texts.")
+AutoModelForNextSentencePrediction = _auto(
+    "NextSentencePrediction",
+    "The model that says whether a text follows another.",
+)
+AutoModelForTextEncoding = _auto("TextEncoding", "The encoder of a model of texts.")
+AutoModelForImageClassification = _auto("ImageClassification", "The model with one prediction an image.")
+AutoModelForObjectDetection = _auto("ObjectDetection", "The model that finds objects and their boxes.")
+AutoModelForImageSegmentation = _auto("ImageSegmentation", "The model that finds objects and their masks.")
+AutoModelForSemanticSegmentation = _auto("SemanticSegmentation", "The model with one prediction a pixel.")
+AutoModelForInstanceSegmentation = _auto("InstanceSegmentation", "The model that tells instances of a class apart.")
+AutoModelForUniversalSegmentation = _auto("UniversalSegmentation", "The model for every kind of segmentation.")
+AutoModelForDepthEstimation = _auto("DepthEstimation", "The model that tells how far each pixel is.")
+AutoModelForMaskedImageModeling = _auto("MaskedImageModeling", "The model that fills masked patches.")
+AutoModelForMaskGeneration = _auto("MaskGeneration", "The model that cuts out what is pointed at.")
+AutoModelForVideoClassification = _auto("VideoClassification", "The model with one prediction a video.")
+AutoModelForZeroShotImageClassification = _auto(
+    "ZeroShotImageClassification",
+    "The model that compares images with labels in words.",
+)
+AutoModelForZeroShotObjectDetection = _auto("ZeroShotObjectDetection", "The model that finds objects named in words.")
+AutoModelForVision2Seq = _auto("Vision2Seq", "The model that describes an image (v4 spelling).")
+AutoModelForImageTextToText = _auto("ImageTextToText", "The model that answers texts with images in them.")
+AutoModelForVisualQuestionAnswering = _auto(
+    "VisualQuestionAnswering", "The model that answers questions about an image."
+)
+AutoModelForDocumentQuestionAnswering = _auto(
+    "DocumentQuestionAnswering",
+    "The model that answers questions about a page.",
+)
+AutoModelForTableQuestionAnswering = _auto("TableQuestionAnswering", "The model that answers questions about a table.")
+AutoModelForAudioClassification = _auto("AudioClassification", "The model with one prediction a recording.")
+AutoModelForAudioFrameClassification = _auto("AudioFrameClassification", "The model with one prediction a frame.")
+AutoModelForAudioXVector = _auto("AudioXVector", "The model that embeds voices.")
+AutoModelForCTC = _auto("CTC", "The model that spells a recording frame by frame.")
+AutoModelForSpeechSeq2Seq = _auto("SpeechSeq2Seq", "The model that writes down a recording.")
+AutoModelForTextToSpectrogram = _auto("TextToSpectrogram", "The model that turns a text into a spectrogram.")
+AutoModelForTextToWaveform = _auto("TextToWaveform", "The model that turns a text into sound.")
+AutoBackbone = _auto("Backbone", "The feature maps of a model of images.", "AutoBackbone")
 
-    _model_mapping = MODEL_FOR_CAUSAL_LM_MAPPING
-
-
-class AutoModelForMaskedLM(_AutoModel):
-    """The model that fills masked words."""
-
-    _model_mapping = MODEL_FOR_MASKED_LM_MAPPING
-
-
-class AutoModelForSequenceClassification(_AutoModel):
-    """The model with one prediction a row."""
-
-    _model_mapping = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
-
-
-class AutoModelForTokenClassification(_AutoModel):
-    """The model with one prediction a token."""
-
-    _model_mapping = MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING
-
-
-class AutoModelForQuestionAnswering(_AutoModel):
-    """The model that marks an answer in a text."""
-
-    _model_mapping = MODEL_FOR_QUESTION_ANSWERING_MAPPING
-
-
-class AutoModelForMultipleChoice(_AutoModel):
-    """The model that chooses among texts."""
-
-    _model_mapping = MODEL_FOR_MULTIPLE_CHOICE_MAPPING
-
-
-class AutoModelForNextSentencePrediction(_AutoModel):
-    """The model that says whether a text follows another."""
-
-    _model_mapping = MODEL_FOR_NEXT_SENTENCE_PREDICTION_MAPPING
+MODEL_MAPPING = AutoModel._model_mapping
+MODEL_FOR_PRETRAINING_MAPPING = AutoModelForPreTraining._model_mapping
+MODEL_FOR_CAUSAL_LM_MAPPING = AutoModelForCausalLM._model_mapping
+MODEL_FOR_MASKED_LM_MAPPING = AutoModelForMaskedLM._model_mapping
+MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING = AutoModelForSeq2SeqLM._model_mapping
+MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING = AutoModelForSequenceClassification._model_mapping
+MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING = AutoModelForTokenClassification._model_mapping
+MODEL_FOR_QUESTION_ANSWERING_MAPPING = AutoModelForQuestionAnswering._model_mapping
+MODEL_FOR_MULTIPLE_CHOICE_MAPPING = AutoModelForMultipleChoice._model_mapping
+MODEL_FOR_NEXT_SENTENCE_PREDICTION_MAPPING = AutoModelForNextSentencePrediction._model_mapping
+MODEL_FOR_TEXT_ENCODING_MAPPING = AutoModelForTextEncoding._model_mapping
+MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING = AutoModelForImageClassification._model_mapping
+MODEL_FOR_OBJECT_DETECTION_MAPPING = AutoModelForObjectDetection._model_mapping
+MODEL_FOR_IMAGE_SEGMENTATION_MAPPING = AutoModelForImageSegmentation._model_mapping
+MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING = AutoModelForSemanticSegmentation._model_mapping
+MODEL_FOR_INSTANCE_SEGMENTATION_MAPPING = AutoModelForInstanceSegmentation._model_mapping
+MODEL_FOR_UNIVERSAL_SEGMENTATION_MAPPING = AutoModelForUniversalSegmentation._model_mapping
+MODEL_FOR_DEPTH_ESTIMATION_MAPPING = AutoModelForDepthEstimation._model_mapping
+MODEL_FOR_MASKED_IMAGE_MODELING_MAPPING = AutoModelForMaskedImageModeling._model_mapping
+MODEL_FOR_MASK_GENERATION_MAPPING = AutoModelForMaskGeneration._model_mapping
+MODEL_FOR_VIDEO_CLASSIFICATION_MAPPING = AutoModelForVideoClassification._model_mapping
+MODEL_FOR_ZERO_SHOT_IMAGE_CLASSIFICATION_MAPPING = AutoModelForZeroShotImageClassification._model_mapping
+MODEL_FOR_ZERO_SHOT_OBJECT_DETECTION_MAPPING = AutoModelForZeroShotObjectDetection._model_mapping
+MODEL_FOR_VISION_2_SEQ_MAPPING = AutoModelForVision2Seq._model_mapping
+MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING = AutoModelForImageTextToText._model_mapping
+MODEL_FOR_VISUAL_QUESTION_ANSWERING_MAPPING = AutoModelForVisualQuestionAnswering._model_mapping
+MODEL_FOR_DOCUMENT_QUESTION_ANSWERING_MAPPING = AutoModelForDocumentQuestionAnswering._model_mapping
+MODEL_FOR_TABLE_QUESTION_ANSWERING_MAPPING = AutoModelForTableQuestionAnswering._model_mapping
+MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING = AutoModelForAudioClassification._model_mapping
+MODEL_FOR_AUDIO_FRAME_CLASSIFICATION_MAPPING = AutoModelForAudioFrameClassification._model_mapping
+MODEL_FOR_AUDIO_XVECTOR_MAPPING = AutoModelForAudioXVector._model_mapping
+MODEL_FOR_CTC_MAPPING = AutoModelForCTC._model_mapping
+MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING = AutoModelForSpeechSeq2Seq._model_mapping
+MODEL_FOR_TEXT_TO_SPECTROGRAM_MAPPING = AutoModelForTextToSpectrogram._model_mapping
+MODEL_FOR_TEXT_TO_WAVEFORM_MAPPING = AutoModelForTextToWaveform._model_mapping
+MODEL_FOR_BACKBONE_MAPPING = AutoBackbone._model_mapping

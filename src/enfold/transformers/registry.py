@@ -13,53 +13,92 @@ __all__ = ["MODELS", "TASKS", "TOKENIZERS", "Row"]
 class Row(NamedTuple):
     """A model type: its module under ``models`` and ``configs``, the prefix of its classes, what follows the prefix.
 
-    ``heads`` lists the endings of its classes; where a task's class ends otherwise than the task's usual ending,
-    ``other`` says how (task → ending).
+    ``heads`` lists the endings of its public classes. A task belongs to the class with the task's usual ending; where
+    it belongs to another, or to none, ``other`` says so (task → ending, or None). An ending that begins with ``=`` is
+    a whole name: the class of another prefix.
     """
 
     module: str
     prefix: str
     heads: tuple[str, ...]
-    other: dict[str, str] = {}
+    other: dict[str, str | None] = {}
+
+    def name(self, ending: str) -> str:
+        """Return the name of the class with an ending."""
+        return ending[1:] if ending.startswith("=") else self.prefix + ending
 
 
 _ENCODER = ("ForMaskedLM", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering")
+_DECODER = ("PreTrainedModel", "Model", "ForCausalLM", *_ENCODER[1:])
 
 MODELS: dict[str, Row] = {
     "bert": Row(
         "bert",
         "Bert",
-        ("Model", "ForPreTraining", "LMHeadModel", "ForNextSentencePrediction", *_ENCODER, "ForMultipleChoice"),
+        (
+            "PreTrainedModel",
+            "Model",
+            "ForPreTraining",
+            "LMHeadModel",
+            "ForNextSentencePrediction",
+            *_ENCODER,
+            "ForMultipleChoice",
+        ),
         {"CausalLM": "LMHeadModel"},
     ),
     "distilbert": Row(
-        "distilbert", "DistilBert", ("Model", *_ENCODER, "ForMultipleChoice"), {"PreTraining": "ForMaskedLM"}
+        "distilbert",
+        "DistilBert",
+        ("PreTrainedModel", "Model", *_ENCODER, "ForMultipleChoice"),
+        {"PreTraining": "ForMaskedLM"},
     ),
     "gpt2": Row(
         "gpt2",
         "GPT2",
-        ("Model", "LMHeadModel", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering"),
+        ("PreTrainedModel", "Model", "LMHeadModel", *_ENCODER[1:]),
         {"CausalLM": "LMHeadModel", "PreTraining": "LMHeadModel"},
     ),
-    "llama": Row(
-        "llama",
-        "Llama",
-        ("Model", "ForCausalLM", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering"),
-        {"PreTraining": "ForCausalLM"},
-    ),
+    "llama": Row("llama", "Llama", _DECODER, {"PreTraining": "ForCausalLM"}),
 }
 
-# task → the usual ending of its classes
-TASKS: dict[str, str] = {
+# task → the usual ending of its classes; None where a row must name the class in ``other``
+TASKS: dict[str, str | None] = {
     "Model": "Model",
     "PreTraining": "ForPreTraining",
     "CausalLM": "ForCausalLM",
     "MaskedLM": "ForMaskedLM",
+    "Seq2SeqLM": None,
     "SequenceClassification": "ForSequenceClassification",
     "TokenClassification": "ForTokenClassification",
     "QuestionAnswering": "ForQuestionAnswering",
     "MultipleChoice": "ForMultipleChoice",
     "NextSentencePrediction": "ForNextSentencePrediction",
+    "TextEncoding": None,
+    "ImageClassification": "ForImageClassification",
+    "ObjectDetection": "ForObjectDetection",
+    "ImageSegmentation": "ForSegmentation",
+    "SemanticSegmentation": "ForSemanticSegmentation",
+    "InstanceSegmentation": "ForInstanceSegmentation",
+    "UniversalSegmentation": "ForUniversalSegmentation",
+    "DepthEstimation": "ForDepthEstimation",
+    "MaskedImageModeling": "ForMaskedImageModeling",
+    "MaskGeneration": None,
+    "VideoClassification": "ForVideoClassification",
+    "ZeroShotImageClassification": None,
+    "ZeroShotObjectDetection": None,
+    "Vision2Seq": None,
+    "ImageTextToText": None,
+    "VisualQuestionAnswering": None,
+    "DocumentQuestionAnswering": None,
+    "TableQuestionAnswering": None,
+    "AudioClassification": "ForAudioClassification",
+    "AudioFrameClassification": "ForAudioFrameClassification",
+    "AudioXVector": "ForXVector",
+    "CTC": "ForCTC",
+    "SpeechSeq2Seq": None,
+    "TextToSpectrogram": None,
+    "TextToWaveform": None,
+    "Backbone": "Backbone",
 }
 
 # tokenizer class → the model types whose checkpoints it reads when their files do not name a class themselves
@@ -147,4 +186,13 @@ def class_name(model_type: str, task: str) -> str | None:
     """
     row = MODELS[model_type]
     ending = row.other.get(task, TASKS[task])
-    return row.prefix + ending if ending in row.heads else None
+    return row.name(ending) if ending in row.heads or (ending or "").startswith("=") else None
+
+
+def names() -> dict[str, list[str]]:
+    """Return module → the public classes of every family in it, configurations included: what the package exports."""
+    found: dict[str, list[str]] = {}
+    for row in MODELS.values():
+        found.setdefault(f".configs.{row.module}", []).append(f"{row.prefix}Config")
+        found.setdefault(f".models.{row.module}", []).extend(row.name(ending) for ending in row.heads)
+    return found
