@@ -11,8 +11,9 @@ import pytest
 import torch
 
 import enfold.transformers as tf
+from parity.architectures.first import CASES
+from parity.architectures.harness import build
 from parity.generation_cases import MODELS, PROCESSORS, RUNS, generated, processed
-from parity.model_cases import CASES, scramble
 
 pytestmark = pytest.mark.peer
 
@@ -25,11 +26,9 @@ def both(peer: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> 
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("models")
     for case in MODELS:
-        name, options, _ = CASES[case]
-        kind = getattr(tf, name)
-        model = kind(kind.config_class(**{**options, "max_position_embeddings": 12 if "dynamic" in case else 40}))
-        scramble(model)
-        model.save_pretrained(folder / case)
+        made = CASES[case]
+        options = {**made.config, "max_position_embeddings": 12 if "dynamic" in case else 40}
+        build(tf, made._replace(config=options)).save_pretrained(folder / case)
     return folder, peer(HERE / "peer_generation.py", folder, HERE)
 
 

@@ -1,0 +1,79 @@
+"""Our models beside transformers': the same checkpoints, the same numbers, in both directions.
+
+A test module names a group of cases and says ``class TestEncoders(Comparison)``; the peer runs once for the group.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+import enfold.transformers as tf
+from parity.architectures.harness import Case, build, results
+
+HERE = Path(__file__).resolve().parent
+
+
+class Both:
+    """The peer's checkpoints, ours, and what the peer computed with each."""
+
+    def __init__(self, group: str, theirs: Path, ours: Path, peer: Callable[..., Any]) -> None:
+        torch.set_num_threads(1)
+        self.cases: dict[str, Case] = importlib.import_module(f"parity.architectures.{group}").CASES
+        self.theirs, self.ours = theirs, ours
+        for name, case in self.cases.items():
+            build(tf, case).save_pretrained(ours / name)
+        self.peer = peer(HERE / "peer.py", theirs, ours, HERE.parent.parent, group, timeout=600)
+
+    def load(self, folder: Path, name: str) -> tuple[Any, dict[str, Any]]:
+        """Read a checkpoint with our class."""
+        return getattr(tf, self.cases[name].name).from_pretrained(folder / name, output_loading_info=True)
+
+    def compare(self, name: str, found: dict[str, Any], prefix: str) -> None:
+        """Hold what we found to what the peer found."""
+        expected = {key.removeprefix(prefix): value for key, value in self.peer.items() if key.startswith(prefix)}
+        assert set(found) == set(expected)
+        for key, value in found.items():
+            wanted = expected[key]
+            assert value.shape == wanted.shape, key
+            if "/gradient/" in key:
+                scale = max(float(np.abs(wanted).max()), 1e-3)
+                np.testing.assert_allclose(value, wanted, rtol=0, atol=1e-4 * scale, err_msg=key)
+            else:
+                np.testing.assert_allclose(value, wanted, rtol=1e-5, atol=self.cases[name].atol, err_msg=key)
+
+
+class Comparison:
+    """The tests; a subclass sets ``group`` to the name of a module of cases beside this file."""
+
+    group: str
+    pytestmark = pytest.mark.peer
+
+    def test_a_checkpoint_of_transformers_gives_the_same_numbers_here(self, both: Both, case: str) -> None:
+        model, info = both.load(both.theirs, case)
+        assert info == {"missing_keys": [], "unexpected_keys": [], "mismatched_keys": [], "error_msgs": []}
+        found = results(model, both.cases[case], explicit=False)
+        model.set_attn_implementation("eager")
+        found |= results(model, both.cases[case], explicit=True)
+        both.compare(case, found, f"{case}|")
+
+    def test_a_checkpoint_of_ours_gives_the_same_numbers_there(self, both: Both, case: str) -> None:
+        assert both.peer[case] == {"missing_keys": [], "unexpected_keys": [], "mismatched": 0}
+        model, _ = both.load(both.ours, case)
+        found = {k: v for k, v in results(model, both.cases[case], explicit=False).items() if "/gradient/" not in k}
+        both.compare(case, found, f"ours/{case}|")
+
+    def test_both_write_the_same_tensor_names(self, both: Both, case: str) -> None:
+        names = []
+        for folder in (both.theirs, both.ours):
+            with safe_open(folder / case / "model.safetensors", "pt") as file:
+                assert file.metadata()["format"] == "pt"
+                names.append(set(file.keys()))
+        assert names[0] == names[1]
