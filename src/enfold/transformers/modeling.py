@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -14,9 +14,11 @@ from torch.utils.checkpoint import checkpoint
 from enfold.checkpoints import save
 from enfold.errors import EnfoldError
 from enfold.log import get_logger
+from enfold.nn.cache import Cache, DynamicCache
 from enfold.nn.conv import Conv1D
 from enfold.nn.embedding import resize_embedding, resize_linear
 from enfold.nn.norm import RMSNorm
+from enfold.nn.record import Record
 from enfold.transformers.config import PretrainedConfig
 from enfold.transformers.loading import from_pretrained
 from enfold.transformers.sharing import PushToHubMixin
@@ -253,6 +255,63 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         if self.gradient_checkpointing and self.training:
             return checkpoint(layer, *inputs, **self._checkpoint_options)
         return layer(*inputs)
+
+    def cache_for(self, past: Any, use_cache: bool | None) -> Cache | None:
+        """Return the cache a decoder writes to: the given one, a new one, or None when none is wanted.
+
+        Args:
+            past: a cache, or pairs of keys and values (B, H, S, d) a layer.
+            use_cache: make one; None does as the configuration says. Recomputing activations would write keys twice,
+                so that gradient checkpointing goes without.
+        """
+        if past is not None:
+            return past if isinstance(past, Cache) else DynamicCache.from_legacy_cache(past)
+        if self.gradient_checkpointing and self.training:
+            return None
+        return DynamicCache() if (self.config.use_cache if use_cache is None else use_cache) else None
+
+    def recording(self, output_attentions: bool | None, output_hidden_states: bool | None) -> Record:
+        """Return an empty record of what is asked for; None asks for what the configuration says."""
+        config = self.config
+        return Record(
+            attentions=config.output_attentions if output_attentions is None else output_attentions,
+            states=config.output_hidden_states if output_hidden_states is None else output_hidden_states,
+            explicit=config._attn_implementation == "eager",
+        )
+
+    def encode(self, layers: Iterable[Callable[..., Any]], x: Tensor, record: Record, *inputs: Any) -> Tensor:
+        """Run ``layer(x, *inputs, explicit) → (x, weights)`` one after another and return the last one's states.
+
+        Args:
+            layers: the layers.
+            x: (B, T, D).
+            record: keeps what was asked for; the caller ends it with ``record.finish``.
+            inputs: what every layer takes beside the states.
+        """
+        for layer in layers:
+            record.before(x)
+            x, *weights = self.through(layer, x, *inputs, record.explicit)
+            record.after(*weights)
+        return x
+
+    def decode(
+        self, layers: Iterable[Callable[..., Any]], x: Tensor, record: Record, *inputs: Any, cache: Any
+    ) -> Tensor:
+        """Run ``layer(x, *inputs, cache_layer, explicit) → (x, weights[, cross weights])`` one after another.
+
+        Args:
+            layers: the layers.
+            x: (B, T, D).
+            record: keeps what was asked for; the caller ends it with ``record.finish``.
+            inputs: what every layer takes beside the states.
+            cache: where the layers keep keys and values, or None.
+        """
+        for index, layer in enumerate(layers):
+            record.before(x)
+            kept = None if cache is None else cache.layer(index)
+            x, *weights = self.through(layer, x, *inputs, kept, record.explicit)
+            record.after(*weights)
+        return x
 
     def enable_input_require_grads(self) -> None:
         """Let gradients reach the embeddings' output, which frozen models with adapters need for checkpointing."""

@@ -14,7 +14,7 @@ from enfold.errors import EnfoldError
 from enfold.log import get_logger
 from enfold.nn.activations import activation
 from enfold.nn.attention import attend, merge_heads, split_heads
-from enfold.nn.cache import Cache, CacheLayer, DynamicCache
+from enfold.nn.cache import Cache, CacheLayer
 from enfold.nn.losses import causal_lm_loss, token_loss
 from enfold.nn.mask import causal_mask, encoder_mask
 from enfold.transformers.configs.bert import BertConfig
@@ -282,7 +282,7 @@ class BertModel(BertPreTrainedModel):
         config = self.config
         words = self.embeddings.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds
         length = words.shape[1]
-        cache = _cache(past_key_values, config.is_decoder and (config.use_cache if use_cache is None else use_cache))
+        cache = self.cache_for(past_key_values, use_cache if config.is_decoder else False)
         past = 0 if cache is None else cache.get_seq_length()
         if position_ids is None:
             position_ids = torch.arange(past, past + length, device=words.device)[None]
@@ -293,33 +293,19 @@ class BertModel(BertPreTrainedModel):
             mask, causal = causal_mask(attention_mask, length, past, device=words.device)
         else:
             mask = encoder_mask(attention_mask)
-        want_weights = config.output_attentions if output_attentions is None else output_attentions
-        want_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
-        explicit = want_weights or config._attn_implementation == "eager"
+        record = self.recording(output_attentions, output_hidden_states)
 
         x = self.embeddings(words, position_ids, token_type_ids)
-        states, shares = [x], []
-        for index, layer in enumerate(self.encoder.layer):
-            kept = None if cache is None else cache.layer(index)
-            x, weights = self.through(layer, x, mask, causal, kept, explicit)
-            if want_states:
-                states.append(x)
-            if want_weights:
-                shares.append(weights)
+        x = self.decode(self.encoder.layer, x, record, mask, causal, cache=cache)
+        record.finish(x)
         output = BaseModelOutputWithPoolingAndCrossAttentions(
             last_hidden_state=x,
             pooler_output=None if self.pooler is None else self.pooler(x),
-            hidden_states=tuple(states) if want_states else None,
+            hidden_states=record.hidden_states,
             past_key_values=cache,
-            attentions=tuple(shares) if want_weights else None,
+            attentions=record.attentions,
         )
         return as_asked(output, return_dict, config.return_dict)
-
-
-def _cache(past: Cache | Any | None, wanted: bool) -> Cache | None:
-    if past is not None and not isinstance(past, Cache):
-        return DynamicCache.from_legacy_cache(past)
-    return DynamicCache() if past is None and wanted else past
 
 
 _TIED = {

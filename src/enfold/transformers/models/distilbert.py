@@ -182,17 +182,12 @@ class DistilBertModel(DistilBertPreTrainedModel):
         if position_ids is None:
             position_ids = torch.arange(words.shape[1], device=words.device)[None]
         mask = encoder_mask(attention_mask)
-        want_weights = config.output_attentions if output_attentions is None else output_attentions
-        want_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
-        explicit = want_weights or config._attn_implementation == "eager"
+        record = self.recording(output_attentions, output_hidden_states)
 
         x = self.embeddings(words, position_ids)
-        states, shares = [x], []
-        for layer in self.transformer.layer:
-            x, weights = self.through(layer, x, mask, explicit)
-            states.append(x)
-            shares.append(weights)
-        output = BaseModelOutput(x, tuple(states) if want_states else None, tuple(shares) if want_weights else None)
+        x = self.encode(self.transformer.layer, x, record, mask)
+        record.finish(x)
+        output = BaseModelOutput(x, record.hidden_states, record.attentions)
         return as_asked(output, return_dict, config.return_dict)
 
 

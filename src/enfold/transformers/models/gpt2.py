@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from enfold.errors import EnfoldError
 from enfold.nn.activations import activation
 from enfold.nn.attention import attend, merge_heads
-from enfold.nn.cache import Cache, CacheLayer, DynamicCache
+from enfold.nn.cache import Cache, CacheLayer
 from enfold.nn.conv import Conv1D
 from enfold.nn.losses import causal_lm_loss
 from enfold.nn.mask import causal_mask
@@ -176,47 +176,26 @@ class GPT2Model(GPT2PreTrainedModel):
         config = self.config
         x = self.wte(input_ids) if inputs_embeds is None else inputs_embeds
         length = x.shape[1]
-        cache = decoder_cache(self, past_key_values, use_cache)
+        cache = self.cache_for(past_key_values, use_cache)
         past = 0 if cache is None else cache.get_seq_length()
         if position_ids is None:
             position_ids = torch.arange(past, past + length, device=x.device)[None]
         mask, causal = causal_mask(attention_mask, length, past, device=x.device)
-        want_weights = config.output_attentions if output_attentions is None else output_attentions
-        want_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
-        explicit = want_weights or config._attn_implementation == "eager"
+        record = self.recording(output_attentions, output_hidden_states)
 
         x = x + self.wpe(position_ids)
         if token_type_ids is not None:
             x = x + self.wte(token_type_ids)
         x = self.drop(x)
-        states, shares = [], []
-        for index, block in enumerate(self.h):
-            if want_states:
-                states.append(x)
-            kept = None if cache is None else cache.layer(index)
-            x, weights = self.through(block, x, mask, causal, kept, explicit)
-            if want_weights:
-                shares.append(weights)
-        x = self.ln_f(x)
+        x = self.ln_f(self.decode(self.h, x, record, mask, causal, cache=cache))
+        record.finish(x)
         output = BaseModelOutputWithPastAndCrossAttentions(
             last_hidden_state=x,
             past_key_values=cache,
-            hidden_states=(*states, x) if want_states else None,
-            attentions=tuple(shares) if want_weights else None,
+            hidden_states=record.hidden_states,
+            attentions=record.attentions,
         )
         return as_asked(output, return_dict, config.return_dict)
-
-
-def decoder_cache(model: PreTrainedModel, past: Cache | Any | None, use_cache: bool | None) -> Cache | None:
-    """Return the cache a decoder writes to: the given one, a new one, or None when none is wanted.
-
-    Recomputing activations would write keys twice, so gradient checkpointing goes without.
-    """
-    if past is not None:
-        return past if isinstance(past, Cache) else DynamicCache.from_legacy_cache(past)
-    if model.gradient_checkpointing and model.training:
-        return None
-    return DynamicCache() if (model.config.use_cache if use_cache is None else use_cache) else None
 
 
 class GPT2LMHeadModel(GPT2PreTrainedModel, GenerationMixin):

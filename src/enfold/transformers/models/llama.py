@@ -26,7 +26,6 @@ from enfold.transformers.heads import (
     as_asked,
 )
 from enfold.transformers.modeling import PreTrainedModel
-from enfold.transformers.models.gpt2 import decoder_cache
 from enfold.transformers.outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 
 __all__ = [
@@ -162,30 +161,21 @@ class LlamaModel(LlamaPreTrainedModel):
         config = self.config
         x = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
         length = x.shape[1]
-        cache = decoder_cache(self, past_key_values, use_cache)
+        cache = self.cache_for(past_key_values, use_cache)
         past = 0 if cache is None else cache.get_seq_length()
         if position_ids is None:
             position_ids = torch.arange(past, past + length, device=x.device)[None]
         angles = self.rotary.tables(position_ids, x.dtype)  # (B | 1, 1, T, d/2) each
         mask, causal = causal_mask(attention_mask, length, past, device=x.device)
-        want_weights = config.output_attentions if output_attentions is None else output_attentions
-        want_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
-        explicit = want_weights or config._attn_implementation == "eager"
+        record = self.recording(output_attentions, output_hidden_states)
 
-        states, shares = [], []
-        for index, layer in enumerate(self.layers):
-            if want_states:
-                states.append(x)
-            kept = None if cache is None else cache.layer(index)
-            x, weights = self.through(layer, x, angles, mask, causal, kept, explicit)
-            if want_weights:
-                shares.append(weights)
-        x = self.norm(x)
+        x = self.norm(self.decode(self.layers, x, record, angles, mask, causal, cache=cache))
+        record.finish(x)
         output = BaseModelOutputWithPast(
             last_hidden_state=x,
             past_key_values=cache,
-            hidden_states=(*states, x) if want_states else None,
-            attentions=tuple(shares) if want_weights else None,
+            hidden_states=record.hidden_states,
+            attentions=record.attentions,
         )
         return as_asked(output, return_dict, config.return_dict)
 
