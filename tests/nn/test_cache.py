@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enfold.nn import CacheLayer, DynamicCache
+from enfold.errors import EnfoldError
+from enfold.nn import CacheLayer, DynamicCache, EncoderDecoderCache
 
 
 @settings(max_examples=40, deadline=None)
@@ -63,3 +65,35 @@ def test_rows_are_reordered_repeated_and_cropped() -> None:
     assert cache.offset == 1
     cache.reset()
     assert cache.offset == 0 and not cache.is_initialized and bool(cache)
+
+
+def test_a_decoders_cache_keeps_the_encoders_keys_from_the_first_step() -> None:
+    cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
+    seen = torch.randn(2, 1, 4, 3)
+    for step in range(3):
+        layer = cache.layer(0)
+        assert layer.is_updated == cache.is_updated.get(0, False) == (step > 0)
+        layer.own.update_and_fetch(torch.full((2, 1, 1, 3), float(step)), torch.zeros(2, 1, 1, 3))
+        keys, values = layer.crossed(lambda: (seen, -seen))
+        assert torch.equal(keys, seen) and torch.equal(values, -seen)
+    assert cache.get_seq_length() == 3 and cache.get_mask_sizes(1) == (4, 0) and len(cache) == 1
+    cache.reorder_cache(torch.tensor([1, 1]))
+    assert torch.equal(cache[0][2], seen[[1, 1]]) and cache[0][0][0, 0, :, 0].tolist() == [0, 1, 2]
+    cache.crop(-1)
+    assert cache.offset == 2 and cache.cross_attention_cache.offset == 4
+    cache.batch_repeat_interleave(2)
+    assert cache[0][0].shape[0] == cache[0][3].shape[0] == 4
+    cache.reset()
+    assert cache.is_updated == {0: False} and bool(cache)
+
+
+def test_fourfold_tuples_of_old_code_go_in_and_come_out() -> None:
+    old = tuple(tuple(torch.randn(1, 2, size, 4) for size in (3, 3, 5, 5)) for _ in range(2))
+    cache = EncoderDecoderCache.from_legacy_cache(old)
+    assert cache.is_updated == {0: True, 1: True} and cache.get_seq_length() == 3
+    for given_layer, kept in zip(old, cache.to_legacy_cache(), strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(given_layer, kept, strict=True))
+    with pytest.raises(EnfoldError, match="four tensors"):
+        EncoderDecoderCache([old[0][:2]])
+    with pytest.raises(EnfoldError, match="self-attention"):
+        EncoderDecoderCache(DynamicCache(), 3)

@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = face(
     {
         ".activations": ["ACT2FN", "activation"],
         ".attention": ["attend", "merge_heads", "split_heads"],
-        ".cache": ["Cache", "CacheLayer", "DynamicCache"],
+        ".cache": ["Cache", "CacheLayer", "DynamicCache", "EncoderDecoderCache", "EncoderDecoderLayer"],
         ".conv": ["Conv1D"],
         ".embedding": ["resize_embedding", "resize_linear"],
         ".losses": ["causal_lm_loss", "classification_loss", "span_loss", "token_loss"],

@@ -130,7 +130,7 @@ __getattr__, __dir__, __all__ = face(
         ],
         ".modeling": ["PreTrainedModel"],
         "enfold.nn.activations": ["ACT2FN"],
-        "enfold.nn.cache": ["Cache", "DynamicCache"],
+        "enfold.nn.cache": ["Cache", "DynamicCache", "EncoderDecoderCache"],
         "enfold.nn.conv": ["Conv1D"],
         # --- training
         ".trainer.arguments": ["TrainingArguments"],
@@ -177,6 +177,9 @@ __getattr__, __dir__, __all__ = face(
             "TextGenerationPipeline",
             "pipeline",
         ],
+        ".processing.auto": ["AutoFeatureExtractor", "AutoImageProcessor", "AutoProcessor"],
+        ".processing.features": ["BatchFeature"],
+        ".processing.processor": ["ProcessorMixin"],
         ".tokenization": TOKENIZATION,
     },
 )

@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from enfold.checkpoints import save
 from enfold.errors import EnfoldError
 from enfold.log import get_logger
-from enfold.nn.cache import Cache, DynamicCache
+from enfold.nn.cache import Cache, DynamicCache, EncoderDecoderCache
 from enfold.nn.conv import Conv1D
 from enfold.nn.embedding import resize_embedding, resize_linear
 from enfold.nn.norm import RMSNorm
@@ -256,19 +256,23 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
             return checkpoint(layer, *inputs, **self._checkpoint_options)
         return layer(*inputs)
 
-    def cache_for(self, past: Any, use_cache: bool | None) -> Cache | None:
+    def cache_for(self, past: Any, use_cache: bool | None, *, crossed: bool = False) -> Cache | None:
         """Return the cache a decoder writes to: the given one, a new one, or None when none is wanted.
 
         Args:
-            past: a cache, or pairs of keys and values (B, H, S, d) a layer.
+            past: a cache, or tuples of keys and values (B, H, S, d) a layer.
             use_cache: make one; None does as the configuration says. Recomputing activations would write keys twice,
                 so that gradient checkpointing goes without.
+            crossed: the decoder looks at an encoder too; its cache is an ``EncoderDecoderCache``.
         """
         if past is not None:
-            return past if isinstance(past, Cache) else DynamicCache.from_legacy_cache(past)
+            if not isinstance(past, Cache):
+                return (EncoderDecoderCache if crossed else DynamicCache).from_legacy_cache(past)
+            return EncoderDecoderCache(past) if crossed and not isinstance(past, EncoderDecoderCache) else past
         if self.gradient_checkpointing and self.training:
             return None
-        return DynamicCache() if (self.config.use_cache if use_cache is None else use_cache) else None
+        wanted = self.config.use_cache if use_cache is None else use_cache
+        return (EncoderDecoderCache() if crossed else DynamicCache()) if wanted else None
 
     def recording(self, output_attentions: bool | None, output_hidden_states: bool | None) -> Record:
         """Return an empty record of what is asked for; None asks for what the configuration says."""

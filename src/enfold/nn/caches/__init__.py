@@ -1,0 +1,1 @@
+"""The rooms of ``enfold.nn.cache``: what a layer keeps, and the kinds of cache."""
