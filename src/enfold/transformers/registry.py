@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["MODELS", "TASKS", "TOKENIZERS", "Row"]
+__all__ = ["FEATURE_EXTRACTORS", "IMAGE_PROCESSORS", "MODELS", "PROCESSORS", "TASKS", "TOKENIZERS", "Row"]
 
 
 class Row(NamedTuple):
@@ -171,10 +171,58 @@ _TOKENIZERS: dict[str, str] = {
     "XLNetTokenizer": "xlnet",
 }
 
+
+def _by_type(rows: dict[str, str]) -> dict[str, str]:
+    return {model_type: name for name, model_types in rows.items() for model_type in model_types.split()}
+
+
 # model type → its tokenizer class
-TOKENIZERS: dict[str, str] = {
-    model_type: name for name, model_types in _TOKENIZERS.items() for model_type in model_types.split()
-}
+TOKENIZERS: dict[str, str] = _by_type(_TOKENIZERS)
+
+# model type → the class of its recordings' feature extractor
+FEATURE_EXTRACTORS: dict[str, str] = _by_type(
+    {
+        "ClapFeatureExtractor": "clap",
+        "EncodecFeatureExtractor": "encodec musicgen",
+        "Wav2Vec2FeatureExtractor": "hubert wav2vec2",
+        "WhisperFeatureExtractor": "whisper",
+    }
+)
+
+# model type → the class of its image processor
+IMAGE_PROCESSORS: dict[str, str] = _by_type(
+    {
+        "BitImageProcessor": "dinov2",
+        "BlipImageProcessor": "blip",
+        "CLIPImageProcessor": "clip clip_vision_model",
+        "ConvNextImageProcessor": "resnet",
+        "DPTImageProcessor": "dpt",
+        "DeiTImageProcessor": "deit",
+        "DetrImageProcessor": "detr",
+        "OwlViTImageProcessor": "owlvit",
+        "SamImageProcessor": "sam",
+        "SegformerImageProcessor": "segformer",
+        "SiglipImageProcessor": "siglip siglip_vision_model",
+        "ViTImageProcessor": "vit",
+        "ViltImageProcessor": "vilt",
+    }
+)
+
+# model type → the class that holds its tokenizer and its other preprocessors together
+PROCESSORS: dict[str, str] = _by_type(
+    {
+        "BlipProcessor": "blip",
+        "CLIPProcessor": "clip",
+        "ClapProcessor": "clap",
+        "MusicgenProcessor": "musicgen",
+        "OwlViTProcessor": "owlvit",
+        "SamProcessor": "sam",
+        "SiglipProcessor": "siglip",
+        "ViltProcessor": "vilt",
+        "Wav2Vec2Processor": "hubert wav2vec2",
+        "WhisperProcessor": "whisper",
+    }
+)
 
 
 def class_name(model_type: str, task: str) -> str | None:

@@ -1,0 +1,1 @@
+"""Recordings: spectrograms, and the feature extractors of models that hear. Loads no torch."""
