@@ -25,7 +25,7 @@ for name in ("models", "normalizers", "pre_tokenizers", "trainers"):
 from parity import training_cases as cases
 made = {"bpe": cases.bpe(tokenizers), "wordpiece": cases.wordpiece(tokenizers, None)}
 made |= {"others": cases.others(tokenizers), "file": cases.file(tokenizers, sys.argv[2])}
-made["unigram"] = cases.unigram(tokenizers)
+made |= {"unigram": cases.unigram(tokenizers), "parity": cases.parity(tokenizers)}
 open(sys.argv[3], "w").write(json.dumps(made))
 print("{}")
 """
@@ -97,3 +97,7 @@ def test_unigram_pieces_and_scores_are_the_same(theirs: dict[str, Any]) -> None:
         for piece, score in mine:
             if len(piece) > 1:
                 assert score == pytest.approx(scores[piece], abs=1e-9), (name, piece)
+
+
+def test_merges_for_several_languages_are_the_peers(theirs: dict[str, Any]) -> None:
+    assert_same(cases.parity(tokenizers), theirs["parity"])

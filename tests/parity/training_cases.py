@@ -220,3 +220,61 @@ def unigram(lib: Any) -> dict[str, Any]:
                 model = json.loads(trained.to_str())["model"]
                 made[f"{name}, {kind}, {option}"] = [model["unk_id"], model["vocab"]]
     return made
+
+
+def languages() -> dict[str, list[str]]:
+    """Texts that say the same, and more of some than of others."""
+    draw = random.Random(9)
+    said = {
+        "english": "the red house stands near the old river and the new bridge leads over it every morning",
+        "german": "das rote Haus steht am alten Fluss und die neue Brücke führt jeden Morgen darüber hinweg",
+        "greek": "το κόκκινο σπίτι στέκεται κοντά στο παλιό ποτάμι και η νέα γέφυρα το περνά κάθε πρωί",
+        "hindi": "लाल घर पुरानी नदी के पास खड़ा है और नया पुल हर सुबह उसके ऊपर से जाता है",
+    }
+    made = {}
+    for share, (name, text) in zip((60, 25, 12, 4), said.items(), strict=True):
+        words = text.split()
+        made[name] = [" ".join(draw.choice(words) for _ in range(9)) for _ in range(share)]
+    return made
+
+
+def parity(lib: Any) -> dict[str, Any]:
+    """Trainings of one BPE for several languages."""
+    texts = languages()
+    train = list(texts.values())
+    dev = [lines[:4] for lines in texts.values()]
+    runs: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+        "own lengths": ({}, {}),
+        "dev": ({}, {"dev_iterators": dev}),
+        "ratio": ({}, {"ratio": [1.0, 1.1, 1.9, 2.6]}),
+        "ratio of the trainer": ({"ratio": [2.0, 1.0, 1.0, 1.0]}, {}),
+        "dev outranks ratio": ({}, {"dev_iterators": dev, "ratio": [9.0, 1.0, 1.0, 1.0]}),
+        "global first": ({"global_merges": 30}, {"dev_iterators": dev}),
+        "only global": ({"global_merges": 500}, {}),
+        "window": ({"variant": "window", "window_size": 10, "alpha": 1.2}, {}),
+        "window, dev": ({"variant": "window", "window_size": 7, "alpha": 2.0}, {"dev_iterators": dev}),
+        "window, ratio": ({"variant": "window", "window_size": 4, "alpha": 1.0}, {"ratio": [4.0, 1.0, 1.0, 1.0]}),
+        "frequent pairs": ({"min_frequency": 9}, {"dev_iterators": dev}),
+        "characters count": ({"total_symbols": True}, {"dev_iterators": dev}),
+        "short tokens": ({"max_token_length": 4}, {"dev_iterators": dev}),
+        "all merges": ({"num_merges": 5000}, {"dev_iterators": dev}),
+        "special tokens": ({"special_tokens": ["<s>", "the"], "initial_alphabet": ["é", "x"]}, {}),
+    }
+    made: dict[str, Any] = {}
+    for before in ("none", "whitespace", "byte level"):
+        for name, (options, arguments) in runs.items():
+            trained = tokenizer(lib, lib.models.BPE(), pre_tokenizers(lib)[before])
+            trainer = lib.trainers.ParityBpeTrainer(**{"num_merges": 120, "show_progress": False, **options})
+            trainer.train_from_iterator(trained, [list(lines) for lines in train], **arguments)
+            made[f"{before}, {name}"] = json.loads(trained.to_str())
+    # Where there is a prefix or a suffix, the peer numbers characters at random.
+    for name, options in {
+        "suffix": {"end_of_word_suffix": "</w>"},
+        "prefix": {"continuing_subword_prefix": "##"},
+    }.items():
+        trained = tokenizer(lib, lib.models.BPE(), pre_tokenizers(lib)["whitespace"])
+        trainer = lib.trainers.ParityBpeTrainer(num_merges=200, show_progress=False, **options)
+        trainer.train_from_iterator(trained, train, dev_iterators=dev)
+        model = json.loads(trained.to_str())["model"]
+        made[name] = [model["merges"], sorted(model["vocab"])]
+    return made

@@ -2,12 +2,10 @@
 
 #include <algorithm>
 #include <stdexcept>
-#include <tuple>
-#include <unordered_map>
 #include <utility>
 
-#include "text/utf8.hpp"
 #include "tokenizer/train/pairs.hpp"
+#include "tokenizer/train/symbols.hpp"
 
 namespace enfold {
 namespace {
@@ -22,119 +20,36 @@ struct Cell {
   uint32_t token, value;
 };
 
-// A value for every code point; only the blocks that are used take memory.
-template <class Value>
-class ByCode {
- public:
-  Value& operator[](char32_t code) {
-    auto& block = blocks_[code >> 8];
-    if (!block) block = std::make_unique<Value[]>(256);
-    return block[code & 255];
-  }
-  // Calls fn(code, value) for every code point of a used block, in ascending order.
-  template <class Fn>
-  void each(Fn fn) {
-    for (size_t i = 0; i < blocks_.size(); ++i)
-      if (blocks_[i])
-        for (size_t j = 0; j < 256; ++j) fn(char32_t(i << 8 | j), blocks_[i][j]);
-  }
-
- private:
-  std::vector<std::unique_ptr<Value[]>> blocks_ = std::vector<std::unique_ptr<Value[]>>(0x1100);
-};
-
 class Trainer {
  public:
   Trainer(const std::vector<WordCount>& words, const BpeOptions& options, const Watch& watch)
-      : words_(words), options_(options), watch_(watch), queue_(pairs_) {}
+      : words_(words), options_(options), watch_(watch), symbols_(options), queue_(pairs_) {}
 
   BpeResult run() {
-    for (const std::string& token : options_.special_tokens) intern(token);
-    add_alphabet();
+    symbols_.add_alphabet({&words_});
     add_words();
     count_pairs();
     merge_all();
-    return {std::move(vocab_), last_of_each()};
+    return {std::move(symbols_.vocab), last_of_each(merges_)};
   }
 
  private:
-  uint32_t intern(std::string_view token) {
-    int32_t known = vocab_.find(token);
-    if (known >= 0) return uint32_t(known);
-    uint32_t id = uint32_t(vocab_.size());
-    vocab_.add(token, id);
-    lengths_.push_back(1);
-    return id;
-  }
-
-  void add_alphabet() {
-    ByCode<uint64_t> seen;
-    for (const WordCount& word : words_)
-      for (size_t at = 0; at < word.word.size();) seen[utf8_next(word.word, at)] += word.count;
-    for (char32_t code : options_.initial_alphabet) seen[code] = UINT64_MAX;
-    std::vector<char32_t> kept;
-    seen.each([&](char32_t code, uint64_t count) {
-      if (count) kept.push_back(code);
-    });
-    if (options_.limit_alphabet && kept.size() > *options_.limit_alphabet) {
-      std::stable_sort(kept.begin(), kept.end(), [&](char32_t a, char32_t b) { return seen[a] > seen[b]; });
-      kept.resize(*options_.limit_alphabet);
-      std::sort(kept.begin(), kept.end());
-    }
-    for (char32_t code : kept) {
-      std::string token;
-      utf8_append(code, token);
-      intern(token);
-    }
-  }
-
   // Writes every word as the tokens of its characters; those that are not in the alphabet are left out.
   void add_words() {
     size_t total = 0;
     for (const WordCount& word : words_) total += word.word.size() + 1;
     if (total >= kInside) throw std::overflow_error("the distinct words hold more than 4 GB: cut the texts, or set a pre_tokenizer");
-    // How a character is written depends on whether it is a word's first and last. Id + 1; 0 for what does not occur.
-    struct Ids {
-      uint32_t variant[4] = {};
-    };
-    ByCode<Ids> ids;
-    auto each = [&](auto use) {
-      for (size_t index = 0; index < words_.size(); ++index) {
-        std::string_view word = words_[index].word;
-        for (size_t at = 0; at < word.size();) {
-          bool first = at == 0;
-          char32_t code = utf8_next(word, at);
-          use(index, ids[code].variant[(options_.prefix && !first) + 2 * (options_.suffix && at == word.size())]);
-        }
-      }
-    };
-    each([](size_t, uint32_t& id) { id = 1; });
-    // The variants get their ids in the order of the characters, whichever word comes first. Characters outside the
-    // alphabet are told apart before any is added.
-    std::vector<std::tuple<std::string, uint32_t*>> symbols;
-    ids.each([&](char32_t code, Ids& found) {
-      std::string character;
-      utf8_append(code, character);
-      bool known = vocab_.find(character) >= 0;
-      for (size_t i = 0; i < 4; ++i) {
-        if (!found.variant[i]) continue;
-        found.variant[i] = 0;
-        if (!known) continue;
-        symbols.emplace_back((i & 1 ? *options_.prefix : "") + character + (i & 2 ? *options_.suffix : ""), &found.variant[i]);
-      }
-    });
-    for (auto& [symbol, id] : symbols) *id = intern(symbol) + 1;
     cells_.reserve(total + 1);
     cells_.push_back({kEnd, 0});
     starts_.resize(words_.size());
     size_t word = SIZE_MAX;
-    each([&](size_t index, uint32_t id) {
+    symbols_.write(words_, [&](size_t index, uint32_t id) {
       if (index != word) {
         if (word != SIZE_MAX) cells_.push_back({kEnd, 0});
         starts_[index] = uint32_t(cells_.size());
         word = index;
       }
-      if (id) cells_.push_back({id - 1, uint32_t(index)});
+      if (id != Symbols::kNone) cells_.push_back({id, uint32_t(index)});
     });
     cells_.push_back({kEnd, 0});
   }
@@ -180,23 +95,18 @@ class Trainer {
   uint32_t previous(uint32_t at) const { return cells_[at - 1].token == kInside ? at - cells_[at - 1].value : at - 1; }
 
   void merge_all() {
-    size_t limit = options_.max_token_length.value_or(SIZE_MAX), start = vocab_.size();
+    size_t limit = options_.max_token_length.value_or(SIZE_MAX), start = symbols_.vocab.size();
     Candidate top;
     int64_t count;
-    while (vocab_.size() < options_.vocab_size && queue_.pop(top, count)) {
+    while (symbols_.vocab.size() < options_.vocab_size && queue_.pop(top, count)) {
       if (uint64_t(count) < options_.min_frequency) break;
       uint32_t left = uint32_t(top.key >> 32), right = uint32_t(top.key);
-      std::string token(vocab_.token(left));
-      std::string_view tail = vocab_.token(right);
-      if (options_.prefix && tail.starts_with(*options_.prefix)) tail.remove_prefix(options_.prefix->size());
-      token += tail;
-      uint32_t made = intern(token);
-      lengths_[made] = lengths_[left] + lengths_[right];
+      uint32_t made = symbols_.join(left, right);
       merges_.emplace_back(left, right);
       merge(top, left, right, made, limit);
-      if (merges_.size() % kWatchEvery == 0) watch_("Compute merges", vocab_.size() - start, options_.vocab_size - start);
+      if (merges_.size() % kWatchEvery == 0) watch_("Compute merges", symbols_.vocab.size() - start, options_.vocab_size - start);
     }
-    watch_("Compute merges", vocab_.size() - start, vocab_.size() - start);
+    watch_("Compute merges", symbols_.vocab.size() - start, symbols_.vocab.size() - start);
   }
 
   // What a merge changes on one of its sides, by the token that is the neighbour there.
@@ -245,7 +155,7 @@ class Trainer {
     for (uint32_t token : after_.touched) pairs_.prefetch(PairCounts::key(right, token)), pairs_.prefetch(PairCounts::key(made, token));
     for (uint32_t token : before_.touched) pairs_.at(PairCounts::key(token, left)).count -= before_.weights[token];
     for (uint32_t token : after_.touched) pairs_.at(PairCounts::key(right, token)).count -= after_.weights[token];
-    auto fits = [&](uint32_t token) { return limit == SIZE_MAX || size_t(lengths_[token]) + lengths_[made] < limit; };
+    auto fits = [&](uint32_t token) { return limit == SIZE_MAX || size_t(symbols_.lengths[token]) + symbols_.lengths[made] < limit; };
     for (uint32_t token : before_.touched)
       if (fits(token)) pairs_.at(PairCounts::key(token, made)).count += before_.weights[token];
     for (uint32_t token : after_.touched)
@@ -324,23 +234,10 @@ class Trainer {
     queue_.push(candidate, entry.count);
   }
 
-  // A pair can be merged twice, when one of its tokens was made anew meanwhile; its rank is the last.
-  std::vector<std::pair<uint32_t, uint32_t>> last_of_each() const {
-    std::unordered_map<uint64_t, size_t> last;
-    last.reserve(merges_.size());
-    for (size_t i = 0; i < merges_.size(); ++i) last[PairCounts::key(merges_[i].first, merges_[i].second)] = i;
-    std::vector<std::pair<uint32_t, uint32_t>> kept;
-    kept.reserve(last.size());
-    for (size_t i = 0; i < merges_.size(); ++i)
-      if (last[PairCounts::key(merges_[i].first, merges_[i].second)] == i) kept.push_back(merges_[i]);
-    return kept;
-  }
-
   const std::vector<WordCount>& words_;
   const BpeOptions& options_;
   const Watch& watch_;
-  Vocab vocab_;
-  std::vector<uint32_t> lengths_;  // by id: in characters of the alphabet
+  Symbols symbols_;
   std::vector<Cell> cells_;
   std::vector<uint32_t> starts_;   // of the words
   PairCounts pairs_;

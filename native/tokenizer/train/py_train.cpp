@@ -12,6 +12,7 @@
 #include "text/utf8.hpp"
 #include "tokenizer/train/bpe.hpp"
 #include "tokenizer/train/counter.hpp"
+#include "tokenizer/train/parity.hpp"
 #include "tokenizer/train/unigram.hpp"
 #include "tokenizer/train/word_level.hpp"
 #include "tokenizer/unigram.hpp"
@@ -65,7 +66,17 @@ std::vector<char32_t> code_points(std::string_view text) {
   return made;
 }
 
-// The model with other tokens: its options stay, but for the prefix and the suffix, which are the trainer's.
+// A BPE with other tokens: its options stay, but for the prefix and the suffix, which are the trainer's.
+ModelPtr retrained(const Bpe& base, BpeResult made, std::optional<std::string> prefix, std::optional<std::string> suffix) {
+  auto model = std::make_shared<Bpe>(base);
+  model->vocab = std::move(made.vocab);
+  model->merges = std::move(made.merges);
+  model->prefix = std::move(prefix);
+  model->suffix = std::move(suffix);
+  model->prepare();
+  return model;
+}
+
 ModelPtr train_bpe_model(WordCounter& counter, const Model& base, nb::handle report, size_t vocab_size, uint64_t min_frequency,
                          std::vector<std::string> special_tokens, std::optional<size_t> limit_alphabet, nb::str initial_alphabet,
                          std::optional<std::string> prefix, std::optional<std::string> suffix, std::optional<size_t> max_token_length) {
@@ -74,15 +85,7 @@ ModelPtr train_bpe_model(WordCounter& counter, const Model& base, nb::handle rep
   Watch watching = watch(report);
   nb::gil_scoped_release release;
   BpeResult made = train_bpe(counter.words(), options, watching);
-  if (const auto* bpe = dynamic_cast<const Bpe*>(&base)) {
-    auto model = std::make_shared<Bpe>(*bpe);
-    model->vocab = std::move(made.vocab);
-    model->merges = std::move(made.merges);
-    model->prefix = prefix;
-    model->suffix = suffix;
-    model->prepare();
-    return model;
-  }
+  if (const auto* bpe = dynamic_cast<const Bpe*>(&base)) return retrained(*bpe, std::move(made), prefix, suffix);
   if (const auto* pieces = dynamic_cast<const WordPiece*>(&base)) {
     auto model = std::make_shared<WordPiece>();
     model->unk_token = pieces->unk_token;
@@ -92,6 +95,25 @@ ModelPtr train_bpe_model(WordCounter& counter, const Model& base, nb::handle rep
     return model;
   }
   throw std::invalid_argument("only a BPE and a WordPiece are made of merges");
+}
+
+ModelPtr train_parity_model(const std::vector<WordCounter*>& counters, const std::vector<WordCounter*>& dev, const Model& base, nb::handle report,
+                            size_t num_merges, size_t global_merges, bool window, size_t window_size, double alpha, std::vector<double> ratio,
+                            bool total_symbols, uint64_t min_frequency, std::vector<std::string> special_tokens,
+                            std::optional<size_t> limit_alphabet, nb::str initial_alphabet, std::optional<std::string> prefix,
+                            std::optional<std::string> suffix, std::optional<size_t> max_token_length) {
+  const auto* bpe = dynamic_cast<const Bpe*>(&base);
+  if (!bpe) throw std::invalid_argument("only a BPE is made of merges for several languages");
+  BpeOptions merges{0, min_frequency, std::move(special_tokens), limit_alphabet, max_token_length, code_points(utf8(initial_alphabet)), prefix, suffix};
+  ParityOptions options{std::move(merges), num_merges, global_merges, window, window_size, alpha, std::move(ratio), total_symbols};
+  Watch watching = watch(report);
+  nb::gil_scoped_release release;
+  auto words = [](const std::vector<WordCounter*>& all) {
+    std::vector<const std::vector<WordCount>*> lists;
+    for (WordCounter* counter : all) lists.push_back(&counter->words());
+    return lists;
+  };
+  return retrained(*bpe, train_parity(words(counters), words(dev), options, watching), prefix, suffix);
 }
 
 ModelPtr train_word_level_model(WordCounter& counter, const Model& base, size_t vocab_size, uint64_t min_frequency,
@@ -128,6 +150,9 @@ void register_training(nb::module_& module) {
   module.def("train_bpe", &train_bpe_model, "counter"_a, "model"_a, "report"_a.none(), "vocab_size"_a, "min_frequency"_a, "special_tokens"_a,
              "limit_alphabet"_a.none(), "initial_alphabet"_a, "continuing_subword_prefix"_a.none(), "end_of_word_suffix"_a.none(),
              "max_token_length"_a.none());
+  module.def("train_parity", &train_parity_model, "counters"_a, "dev"_a, "model"_a, "report"_a.none(), "num_merges"_a, "global_merges"_a, "window"_a,
+             "window_size"_a, "alpha"_a, "ratio"_a, "total_symbols"_a, "min_frequency"_a, "special_tokens"_a, "limit_alphabet"_a.none(),
+             "initial_alphabet"_a, "continuing_subword_prefix"_a.none(), "end_of_word_suffix"_a.none(), "max_token_length"_a.none());
   module.def("train_unigram", &train_unigram_model, "counter"_a, "model"_a, "report"_a.none(), "vocab_size"_a, "n_sub_iterations"_a,
              "shrinking_factor"_a, "special_tokens"_a, "initial_alphabet"_a, "unk_token"_a.none(), "max_piece_length"_a, "seed_size"_a);
   module.def("train_word_level", &train_word_level_model, "counter"_a, "model"_a, "vocab_size"_a, "min_frequency"_a, "special_tokens"_a);

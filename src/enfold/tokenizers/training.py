@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from enfold import _native
@@ -12,10 +12,11 @@ from enfold.progress import Progress
 from enfold.tokenizers.component import _changes
 
 if TYPE_CHECKING:
+    from enfold.tokenizers.added import AddedToken
     from enfold.tokenizers.tokenizer import Tokenizer
-    from enfold.tokenizers.trainers import Trainer
+    from enfold.tokenizers.trainer import Trainer
 
-__all__ = ["TrainingError", "feed_files", "feed_iterator", "finish"]
+__all__ = ["TrainingError", "feed_files", "feed_iterator", "finish", "install"]
 
 _BLOCK = 16 << 20  # bytes of a file at a time
 _BATCH_TEXTS, _BATCH_CHARACTERS = 1 << 16, 8 << 20
@@ -105,12 +106,17 @@ def finish(tokenizer: Tokenizer, trainer: Trainer, counter: _native.WordCounter)
 
     Nothing of the tokenizer changes unless all went well.
     """
+    install(tokenizer, lambda: trainer._train(counter, tokenizer.model), trainer._values["special_tokens"])
+
+
+def install(tokenizer: Tokenizer, train: Callable[[], Any], special_tokens: Sequence[AddedToken]) -> None:
+    """Train, and give the tokenizer's model the core that comes of it and the tokenizer its special tokens."""
     model = tokenizer.model
     try:
-        core = trainer._train(counter, model)
+        core = train()
     except (ValueError, OverflowError) as error:
         raise TrainingError(str(error)) from None
     # The model stays the same object: whoever holds it sees the new vocabulary.
     model._core = core
     _changes[0] += 1
-    tokenizer.add_special_tokens(list(trainer._values["special_tokens"]))
+    tokenizer.add_special_tokens(list(special_tokens))
