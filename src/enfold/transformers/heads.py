@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from enfold.errors import EnfoldError
-from enfold.nn.losses import classification_loss, span_loss, token_loss
+from enfold.nn.losses import causal_lm_loss, classification_loss, span_loss, token_loss
 from enfold.nn.outputs import ModelOutput
 from enfold.transformers.outputs import (
+    CausalLMOutputWithCrossAttentions,
+    ImageClassifierOutput,
     MaskedLMOutput,
     MultipleChoiceModelOutput,
     QuestionAnsweringModelOutput,
@@ -30,6 +32,8 @@ else:
     Base = object
 
 __all__ = [
+    "CausalLMHead",
+    "ImageClassificationHead",
     "LastTokenClassificationHead",
     "MaskedLMHead",
     "MultipleChoiceHead",
@@ -85,11 +89,15 @@ class SequenceClassificationHead(Head):
             output_hidden_states=output_hidden_states,
             **extra,
         )
-        logits, loss = self.read(states), None
-        if labels is not None:
-            loss, self.config.problem_type = classification_loss(logits, labels, self.config.problem_type)
+        logits = self.read(states)
+        loss = None if labels is None else self.row_loss(logits, labels)
         output = SequenceClassifierOutput(loss, logits, states.hidden_states, states.attentions)
         return as_asked(output, return_dict, self.config.return_dict)
+
+    def row_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of logits (B, C), by the kind of problem that the configuration or the labels say."""
+        loss, self.config.problem_type = classification_loss(logits, labels, self.config.problem_type)
+        return loss
 
 
 class LastTokenClassificationHead(Head):
@@ -284,6 +292,82 @@ class MaskedLMHead(Head):
         loss = None if labels is None else token_loss(logits, labels, items)
         output = MaskedLMOutput(loss, logits, states.hidden_states, states.attentions)
         return as_asked(output, return_dict, self.config.return_dict)
+
+
+class CausalLMHead(Head):
+    """The next words, of an encoder that decodes; it may look at another encoder's states."""
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        encoder_hidden_states: Tensor | None = None,
+        encoder_attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        past_key_values: Any = None,
+        use_cache: bool | None = None,
+        logits_to_keep: int | Tensor = 0,
+        num_items_in_batch: Tensor | int | None = None,
+        return_dict: bool | None = None,
+        **extra: Any,
+    ) -> Any:
+        """Return next-token logits (B, T, V); ``labels`` (B, T) are the input ids, or -100."""
+        states = self.states(
+            input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            position_ids=position_ids,
+            inputs_embeds=inputs_embeds,
+            encoder_hidden_states=encoder_hidden_states,
+            encoder_attention_mask=encoder_attention_mask,
+            past_key_values=past_key_values,
+            use_cache=False if labels is not None else use_cache,
+            **extra,
+        )
+        kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
+        states.last_hidden_state = states.last_hidden_state[:, kept]
+        logits = self.read(states)
+        loss = None if labels is None else causal_lm_loss(logits, labels, num_items_in_batch)
+        output = CausalLMOutputWithCrossAttentions(
+            loss,
+            logits,
+            states.past_key_values,
+            states.hidden_states,
+            states.attentions,
+            states.cross_attentions,
+        )
+        return as_asked(output, return_dict, self.config.return_dict)
+
+
+class ImageClassificationHead(Head):
+    """One prediction an image: classes, many labels, or numbers."""
+
+    output_class: type[ModelOutput] = ImageClassifierOutput
+
+    def forward(
+        self,
+        pixel_values: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        **extra: Any,
+    ) -> Any:
+        """Return logits (B, C) of images (B, channels, height, width); ``labels`` are (B,) classes or numbers, or
+        (B, C) zeros and ones."""
+        states = self.states(
+            pixel_values, output_attentions=output_attentions, output_hidden_states=output_hidden_states, **extra
+        )
+        logits, loss = self.read(states), None
+        if labels is not None:
+            loss, self.config.problem_type = classification_loss(logits, labels, self.config.problem_type)
+        given = {"loss": loss, "logits": logits, "hidden_states": states.hidden_states}
+        if hasattr(states, "attentions"):
+            given["attentions"] = states.attentions
+        return as_asked(self.output_class(**given), return_dict, self.config.return_dict)
 
 
 def _rows(x: Tensor | None) -> Tensor | None:

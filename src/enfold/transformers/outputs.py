@@ -10,20 +10,28 @@ from enfold.nn.cache import Cache
 from enfold.nn.outputs import ModelOutput
 
 __all__ = [
+    "BackboneOutput",
     "BaseModelOutput",
+    "BaseModelOutputWithNoAttention",
     "BaseModelOutputWithPast",
     "BaseModelOutputWithPastAndCrossAttentions",
     "BaseModelOutputWithPooling",
     "BaseModelOutputWithPoolingAndCrossAttentions",
+    "BaseModelOutputWithPoolingAndNoAttention",
     "BertForPreTrainingOutput",
     "CausalLMOutput",
     "CausalLMOutputWithCrossAttentions",
     "CausalLMOutputWithPast",
+    "DepthEstimatorOutput",
+    "ImageClassifierOutput",
+    "ImageClassifierOutputWithNoAttention",
+    "MaskedImageModelingOutput",
     "MaskedLMOutput",
     "ModelOutput",
     "MultipleChoiceModelOutput",
     "NextSentencePredictorOutput",
     "QuestionAnsweringModelOutput",
+    "SemanticSegmenterOutput",
     "SequenceClassifierOutput",
     "SequenceClassifierOutputWithPast",
     "TokenClassifierOutput",
@@ -199,3 +207,142 @@ class BertForPreTrainingOutput(ModelOutput):
     seq_relationship_logits: Tensor | None = None
     hidden_states: Layers | None = None
     attentions: Layers | None = None
+
+
+# --- images
+
+
+@dataclass
+class BackboneOutput(ModelOutput):
+    """A backbone's feature maps, each (B, channels, height, width)."""
+
+    feature_maps: Layers | None = None
+    hidden_states: Layers | None = None
+    attentions: Layers | None = None
+
+
+@dataclass
+class BaseModelOutputWithNoAttention(ModelOutput):
+    """A convolutional network's states (B, channels, height, width)."""
+
+    last_hidden_state: Tensor | None = None
+    hidden_states: Layers | None = None
+
+
+@dataclass
+class BaseModelOutputWithPoolingAndNoAttention(ModelOutput):
+    """A convolutional network's states and their mean, pooler_output (B, channels, 1, 1)."""
+
+    last_hidden_state: Tensor | None = None
+    pooler_output: Tensor | None = None
+    hidden_states: Layers | None = None
+
+
+@dataclass
+class DepthEstimatorOutput(ModelOutput):
+    """Depth of every pixel (B, height, width)."""
+
+    loss: Tensor | None = None
+    predicted_depth: Tensor | None = None
+    hidden_states: Layers | None = None
+    attentions: Layers | None = None
+
+
+@dataclass
+class ImageClassifierOutput(ModelOutput):
+    """Logits of each image (B, C)."""
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    hidden_states: Layers | None = None
+    attentions: Layers | None = None
+
+
+@dataclass
+class ImageClassifierOutputWithNoAttention(ModelOutput):
+    """Logits of each image (B, C), of a convolutional network."""
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    hidden_states: Layers | None = None
+
+
+@dataclass
+class MaskedImageModelingOutput(ModelOutput):
+    """Images filled in (B, channels, height, width)."""
+
+    loss: Tensor | None = None
+    reconstruction: Tensor | None = None
+    hidden_states: Layers | None = None
+    attentions: Layers | None = None
+
+
+@dataclass
+class SemanticSegmenterOutput(ModelOutput):
+    """Logits of each pixel (B, C, height, width), often of a smaller image."""
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    hidden_states: Layers | None = None
+    attentions: Layers | None = None
+
+
+@dataclass
+class Seq2SeqModelOutput(ModelOutput):
+    """The states of a decoder (B, T, D) and of the encoder it looks at, with the decoder's cache; cross_attentions are
+    (B, H, T, S) a layer."""
+
+    last_hidden_state: Tensor | None = None
+    past_key_values: Cache | None = None
+    decoder_hidden_states: Layers | None = None
+    decoder_attentions: Layers | None = None
+    cross_attentions: Layers | None = None
+    encoder_last_hidden_state: Tensor | None = None
+    encoder_hidden_states: Layers | None = None
+    encoder_attentions: Layers | None = None
+
+
+@dataclass
+class Seq2SeqLMOutput(ModelOutput):
+    """Next-token logits (B, T, V) of a decoder, with all that ``Seq2SeqModelOutput`` has."""
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    past_key_values: Cache | None = None
+    decoder_hidden_states: Layers | None = None
+    decoder_attentions: Layers | None = None
+    cross_attentions: Layers | None = None
+    encoder_last_hidden_state: Tensor | None = None
+    encoder_hidden_states: Layers | None = None
+    encoder_attentions: Layers | None = None
+
+
+@dataclass
+class Seq2SeqSequenceClassifierOutput(ModelOutput):
+    """Logits of each row (B, C), with all that ``Seq2SeqModelOutput`` has."""
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    past_key_values: Cache | None = None
+    decoder_hidden_states: Layers | None = None
+    decoder_attentions: Layers | None = None
+    cross_attentions: Layers | None = None
+    encoder_last_hidden_state: Tensor | None = None
+    encoder_hidden_states: Layers | None = None
+    encoder_attentions: Layers | None = None
+
+
+@dataclass
+class Seq2SeqQuestionAnsweringModelOutput(ModelOutput):
+    """Logits (B, T) of where an answer starts and ends, with all that ``Seq2SeqModelOutput`` has."""
+
+    loss: Tensor | None = None
+    start_logits: Tensor | None = None
+    end_logits: Tensor | None = None
+    past_key_values: Cache | None = None
+    decoder_hidden_states: Layers | None = None
+    decoder_attentions: Layers | None = None
+    cross_attentions: Layers | None = None
+    encoder_last_hidden_state: Tensor | None = None
+    encoder_hidden_states: Layers | None = None
+    encoder_attentions: Layers | None = None

@@ -30,6 +30,7 @@ class Row(NamedTuple):
 
 _ENCODER = ("ForMaskedLM", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering")
 _DECODER = ("PreTrainedModel", "Model", "ForCausalLM", *_ENCODER[1:])
+_VISION = ("PreTrainedModel", "Model", "ForImageClassification")
 
 MODELS: dict[str, Row] = {
     "bert": Row(
@@ -59,6 +60,15 @@ MODELS: dict[str, Row] = {
         {"CausalLM": "LMHeadModel", "PreTraining": "LMHeadModel"},
     ),
     "llama": Row("llama", "Llama", _DECODER, {"PreTraining": "ForCausalLM"}),
+    "deit": Row(
+        "deit",
+        "DeiT",
+        (*_VISION, "ForMaskedImageModeling", "ForImageClassificationWithTeacher"),
+        {"ImageClassification": "ForImageClassification"},
+    ),
+    "dinov2": Row("dinov2", "Dinov2", (*_VISION, "Backbone")),
+    "resnet": Row("resnet", "ResNet", (*_VISION, "Backbone")),
+    "vit": Row("vit", "ViT", (*_VISION, "ForMaskedImageModeling")),
 }
 
 # task → the usual ending of its classes; None where a row must name the class in ``other``
