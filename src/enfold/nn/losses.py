@@ -8,7 +8,7 @@ from torch import Tensor
 
 from enfold.errors import EnfoldError, nearest
 
-__all__ = ["causal_lm_loss", "classification_loss", "span_loss", "token_loss"]
+__all__ = ["causal_lm_loss", "classification_loss", "ctc_loss", "pixel_loss", "span_loss", "token_loss"]
 
 PROBLEMS = ("regression", "single_label_classification", "multi_label_classification")
 
@@ -68,6 +68,21 @@ def classification_loss(logits: Tensor, labels: Tensor, problem: str | None) -> 
     raise EnfoldError(f"unknown problem_type {problem!r}{nearest(problem, PROBLEMS)}; expected one of {PROBLEMS}")
 
 
+def pixel_loss(logits: Tensor, labels: Tensor, ignored: int = 255) -> Tensor:
+    """Return the cross entropy of one class a pixel.
+
+    Args:
+        logits: (B, C, h, w), stretched to the labels' size; with C = 1, whether the one class is there.
+        labels: (B, H, W), classes, or ``ignored`` where there is nothing to learn.
+        ignored: see there.
+    """
+    full = F.interpolate(logits, size=labels.shape[-2:], mode="bilinear", align_corners=False)
+    if logits.shape[1] > 1:
+        return F.cross_entropy(full, labels, ignore_index=ignored)
+    real = ((labels >= 0) & (labels != ignored)).float()
+    return (F.binary_cross_entropy_with_logits(full.squeeze(1), labels.float(), reduction="none") * real).mean()
+
+
 def span_loss(start_logits: Tensor, end_logits: Tensor, start: Tensor, end: Tensor) -> Tensor:
     """Return the mean of the cross entropies of where an answer starts and ends.
 
@@ -81,3 +96,24 @@ def span_loss(start_logits: Tensor, end_logits: Tensor, start: Tensor, end: Tens
         F.cross_entropy(start_logits, start, ignore_index=length)
         + F.cross_entropy(end_logits, end, ignore_index=length)
     ) / 2
+
+
+def ctc_loss(
+    logits: Tensor, labels: Tensor, lengths: Tensor, *, blank: int, reduction: str = "sum", zero_infinity: bool = False
+) -> Tensor:
+    """Return the loss of spelling a recording (Graves et al., 2006, "Connectionist Temporal Classification").
+
+    Args:
+        logits: (B, T, letters).
+        labels: (B, L), letters, below zero where there is none.
+        lengths: (B,), how many frames of each row are real.
+        blank: the letter that stands for none.
+        reduction: ``"sum"`` or ``"mean"``.
+        zero_infinity: count labels that are too long for their frames as nothing.
+    """
+    real = labels >= 0
+    scores = logits.float().log_softmax(-1).transpose(0, 1)  # (T, B, letters)
+    with torch.backends.cudnn.flags(enabled=False):
+        return F.ctc_loss(
+            scores, labels[real], lengths, real.sum(-1), blank=blank, reduction=reduction, zero_infinity=zero_infinity
+        )

@@ -29,8 +29,15 @@ class Row(NamedTuple):
 
 
 _ENCODER = ("ForMaskedLM", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering")
+_ENCODER_MODEL = ("PreTrainedModel", "Model")
+_ENCODES = {"TextEncoding": "Model"}
+_FILLS = {**_ENCODES, "PreTraining": "ForMaskedLM"}
 _DECODER = ("PreTrainedModel", "Model", "ForCausalLM", *_ENCODER[1:])
 _VISION = ("PreTrainedModel", "Model", "ForImageClassification")
+_SEQ2SEQ = ("PreTrainedModel", "Model", "ForConditionalGeneration")
+_WRITES = {"Seq2SeqLM": "ForConditionalGeneration", "PreTraining": "ForConditionalGeneration"}
+_T5 = ("EncoderModel", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering")
+_BART = ("ForCausalLM", "ForSequenceClassification", "ForQuestionAnswering")
 
 MODELS: dict[str, Row] = {
     "bert": Row(
@@ -45,13 +52,27 @@ MODELS: dict[str, Row] = {
             *_ENCODER,
             "ForMultipleChoice",
         ),
-        {"CausalLM": "LMHeadModel"},
+        {**_ENCODES, "CausalLM": "LMHeadModel"},
     ),
     "distilbert": Row(
         "distilbert",
         "DistilBert",
-        ("PreTrainedModel", "Model", *_ENCODER, "ForMultipleChoice"),
-        {"PreTraining": "ForMaskedLM"},
+        (*_ENCODER_MODEL, *_ENCODER, "ForMultipleChoice"),
+        _FILLS,
+    ),
+    "albert": Row("albert", "Albert", (*_ENCODER_MODEL, *_ENCODER, "ForMultipleChoice", "ForPreTraining"), _ENCODES),
+    "deberta-v2": Row("deberta_v2", "DebertaV2", (*_ENCODER_MODEL, *_ENCODER, "ForMultipleChoice"), _FILLS),
+    "electra": Row(
+        "electra",
+        "Electra",
+        (*_ENCODER_MODEL, *_ENCODER, "ForMultipleChoice", "ForPreTraining", "ForCausalLM"),
+        _ENCODES,
+    ),
+    "modernbert": Row("modernbert", "ModernBert", (*_ENCODER_MODEL, *_ENCODER, "ForMultipleChoice")),
+    "mpnet": Row("mpnet", "MPNet", (*_ENCODER_MODEL, *_ENCODER, "ForMultipleChoice"), {"PreTraining": "ForMaskedLM"}),
+    "roberta": Row("roberta", "Roberta", (*_ENCODER_MODEL, *_ENCODER, "ForMultipleChoice", "ForCausalLM"), _FILLS),
+    "xlm-roberta": Row(
+        "xlm_roberta", "XLMRoberta", (*_ENCODER_MODEL, *_ENCODER, "ForMultipleChoice", "ForCausalLM"), _FILLS
     ),
     "gpt2": Row(
         "gpt2",
@@ -60,6 +81,13 @@ MODELS: dict[str, Row] = {
         {"CausalLM": "LMHeadModel", "PreTraining": "LMHeadModel"},
     ),
     "llama": Row("llama", "Llama", _DECODER, {"PreTraining": "ForCausalLM"}),
+    "t5": Row("t5", "T5", (*_SEQ2SEQ, *_T5), {**_WRITES, "TextEncoding": "EncoderModel"}),
+    "mt5": Row("mt5", "MT5", (*_SEQ2SEQ, *_T5), {**_WRITES, "TextEncoding": "EncoderModel"}),
+    "bart": Row("bart", "Bart", (*_SEQ2SEQ, *_BART), {**_WRITES, "MaskedLM": "ForConditionalGeneration"}),
+    "mbart": Row("mbart", "MBart", (*_SEQ2SEQ, *_BART), {**_WRITES, "MaskedLM": "ForConditionalGeneration"}),
+    "m2m_100": Row("m2m_100", "M2M100", _SEQ2SEQ, {**_WRITES, "PreTraining": None}),
+    "marian": Row("marian", "Marian", ("PreTrainedModel", "Model", "MTModel", "ForCausalLM"), {"Seq2SeqLM": "MTModel"}),
+    "pegasus": Row("pegasus", "Pegasus", (*_SEQ2SEQ, "ForCausalLM"), {**_WRITES, "PreTraining": None}),
     "deit": Row(
         "deit",
         "DeiT",
@@ -67,8 +95,34 @@ MODELS: dict[str, Row] = {
         {"ImageClassification": "ForImageClassification"},
     ),
     "dinov2": Row("dinov2", "Dinov2", (*_VISION, "Backbone")),
+    "dpt": Row("dpt", "DPT", ("PreTrainedModel", "Model", "ForDepthEstimation", "ForSemanticSegmentation")),
+    "segformer": Row("segformer", "Segformer", (*_VISION, "ForSemanticSegmentation", "DecodeHead", "Layer")),
     "resnet": Row("resnet", "ResNet", (*_VISION, "Backbone")),
     "vit": Row("vit", "ViT", (*_VISION, "ForMaskedImageModeling")),
+    "wav2vec2": Row(
+        "wav2vec2",
+        "Wav2Vec2",
+        (
+            "PreTrainedModel",
+            "Model",
+            "ForPreTraining",
+            "ForCTC",
+            "ForSequenceClassification",
+            "ForAudioFrameClassification",
+            "ForXVector",
+        ),
+        {"SequenceClassification": None, "AudioClassification": "ForSequenceClassification"},
+    ),
+    "hubert": Row(
+        "hubert",
+        "Hubert",
+        ("PreTrainedModel", "Model", "ForCTC", "ForSequenceClassification"),
+        {
+            "SequenceClassification": None,
+            "AudioClassification": "ForSequenceClassification",
+            "PreTraining": "Model",
+        },
+    ),
 }
 
 # task → the usual ending of its classes; None where a row must name the class in ``other``

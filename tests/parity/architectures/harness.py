@@ -19,6 +19,7 @@ class Case(NamedTuple):
         paddings: which of these are tried.
         gradients: whether the loss, if the inputs give one, is taken back to every weight.
         atol: tolerance of everything but gradients; 1e-5 is the house's, more needs a reason in a comment.
+        apart: regular expression of outputs that differ on purpose; docs/compatibility.md says why.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Case(NamedTuple):
     paddings: tuple[str, ...] = ("", "right")
     gradients: bool = True
     atol: float = 1e-5
+    apart: str = ""
 
 
 def build(library: Any, case: Case, **options: Any) -> Any:
@@ -83,14 +85,14 @@ def results(
         tag = f"{padding or 'full'}-{'explicit' if explicit else 'plain'}"
         for name, tensor in _tensors(output):
             shown = tensor.detach()
-            mask = inputs.get("attention_mask")
-            if padding == "left" and mask is not None and shown.dim() > 2:
-                # Rows of attention that see padding alone are nobody's: both sides fill them as they like.
-                keep = mask.bool()
-                if shown.dim() == 3 and shown.shape[:2] == keep.shape:
-                    shown = shown[keep]
-                elif shown.dim() == 4 and shown.shape[2] == keep.shape[1]:
-                    shown = shown.transpose(1, 2)[keep]
+            # Rows of attention that see padding alone are nobody's: both sides fill them as they like.
+            for mask in (inputs.get("attention_mask"), inputs.get("decoder_attention_mask")):
+                if padding == "left" and mask is not None and shown.dim() > 2:
+                    keep = mask.bool()
+                    if shown.dim() == 3 and shown.shape[:2] == keep.shape:
+                        shown = shown[keep]
+                    elif shown.dim() == 4 and shown.shape[2] == keep.shape[1]:
+                        shown = shown.transpose(1, 2)[keep]
             found[f"{tag}/{name}"] = shown.float().numpy() if shown.is_floating_point() else shown.numpy()
         loss = output.get("loss")
         if case.gradients and loss is not None and padding == ("right" if "right" in case.paddings else ""):

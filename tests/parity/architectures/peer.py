@@ -29,8 +29,7 @@ def rename(gradients: dict) -> dict:
 
 arrays, report = {}, {}
 for name, case in importlib.import_module(f"parity.architectures.{group}").CASES.items():
-    fused = getattr(transformers, case.name)._supports_sdpa  # convolutional networks have no attention
-    model = build(transformers, case, attn_implementation="sdpa" if fused else "eager")
+    model = build(transformers, case)  # its default is the fused attention, in every part that has one
     model.save_pretrained(folder / name)
     for key, value in results(model, case, explicit=False, rename=rename).items():
         arrays[f"{name}|{key}"] = value

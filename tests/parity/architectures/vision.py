@@ -70,6 +70,47 @@ def images(
     return inputs
 
 
+SEG: dict[str, Any] = {
+    "num_encoder_blocks": 3,
+    "depths": [2, 1, 1],
+    "sr_ratios": [4, 2, 1],
+    "hidden_sizes": [8, 12, 16],
+    "patch_sizes": [7, 3, 3],
+    "strides": [4, 2, 2],
+    "num_attention_heads": [1, 2, 4],
+    "mlp_ratios": [2, 3, 2],
+    "decoder_hidden_size": 10,
+    "initializer_range": 0.3,
+}
+DPT: dict[str, Any] = {
+    "hidden_size": 36,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 3,
+    "intermediate_size": 37,
+    "image_size": 16,
+    "patch_size": 4,
+    "backbone_out_indices": [0, 1, 2, 3],
+    "neck_hidden_sizes": [8, 10, 12, 14],
+    "fusion_hidden_size": 16,
+    "initializer_range": 0.3,
+}
+EYES: dict[str, Any] = {"reshape_hidden_states": False, "apply_layernorm": False, "out_indices": [0, 1, 2, 3]}
+
+
+def dpt_on_dinov2(library: Any) -> Any:
+    """Return the configuration of a DPT whose images DINOv2 reads."""
+    return library.DPTConfig(**DPT, backbone_config=library.Dinov2Config(**DINO, **EYES))
+
+
+def dpt_on_resnet(library: Any) -> Any:
+    """Return the configuration of a hybrid DPT on a ResNet's three stages."""
+    sizes = {"embedding_size": 4, "hidden_sizes": [8, 12, 16], "depths": [1, 1, 1]}
+    eyes = library.ResNetConfig(**sizes, out_features=["stage1", "stage2", "stage3"])
+    hybrid = {"neck_hidden_sizes": [8, 12, 12, 14], "reassemble_factors": [1, 1, 1, 0.5], "patch_size": 16}
+    options = {**DPT, **hybrid, "image_size": 64, "backbone_featmap_shape": [1, 16, 4, 4], "num_labels": 3}
+    return library.DPTConfig(**options, is_hybrid=True, backbone_config=eyes)
+
+
 FULL = ("",)
 CASES: dict[str, Case] = {
     "vit": Case("ViTModel", VIT, images(), FULL),
@@ -121,5 +162,37 @@ CASES: dict[str, Case] = {
     ),
     "resnet-backbone": Case(
         "ResNetBackbone", {**RESNET, "out_features": ["stem", "stage2", "stage3"]}, images(size=(40, 33)), FULL
+    ),
+    "segformer": Case("SegformerModel", SEG, images(size=(40, 33)), FULL),
+    "segformer-rows": Case(
+        "SegformerForImageClassification",
+        {**SEG, "reshape_last_stage": False, "num_labels": 3},
+        images("class", (33, 41)),
+        FULL,
+    ),
+    "segformer-class": Case(
+        "SegformerForImageClassification", {**SEG, "num_labels": 3}, images("many", (32, 32)), FULL
+    ),
+    "segformer-pixels": Case(
+        "SegformerForSemanticSegmentation", {**SEG, "num_labels": 3}, images("pixels", (40, 50)), FULL
+    ),
+    "segformer-pixel": Case(
+        "SegformerForSemanticSegmentation", {**SEG, "num_labels": 1}, images("pixel", (40, 50)), FULL
+    ),
+    "dpt": Case("DPTModel", DPT, images(size=(16, 24)), FULL),
+    "dpt-depth": Case("DPTForDepthEstimation", DPT, images(size=(16, 16)), FULL),
+    "dpt-depth-normalised": Case(
+        "DPTForDepthEstimation",
+        {**DPT, "use_batch_norm_in_fusion_residual": True, "readout_type": "add", "head_in_index": -2},
+        images(size=(24, 24)),
+        FULL,
+    ),
+    "dpt-depth-dinov2": Case("DPTForDepthEstimation", dpt_on_dinov2, images(size=(12, 18)), FULL),
+    "dpt-depth-hybrid": Case("DPTForDepthEstimation", dpt_on_resnet, images(size=(64, 64)), FULL),
+    "dpt-pixels": Case(
+        "DPTForSemanticSegmentation",
+        {**DPT, "num_labels": 3, "readout_type": "ignore"},
+        images("pixels", (16, 16)),
+        FULL,
     ),
 }
