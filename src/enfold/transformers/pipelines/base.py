@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -73,6 +73,11 @@ class Pipeline(PushToHubMixin):
     """
 
     default_input_names: Any = None
+    # Which parts the task needs (True), has no use for (False), or takes where a repository has them (None).
+    _load_tokenizer: ClassVar[bool | None] = None
+    _load_feature_extractor: ClassVar[bool | None] = None
+    _load_image_processor: ClassVar[bool | None] = None
+    _load_processor: ClassVar[bool | None] = None
 
     def __init__(
         self,

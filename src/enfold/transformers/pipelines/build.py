@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from enfold.log import get_logger
+from enfold.transformers.pipelines.parts import load_parts
 from enfold.transformers.pipelines.registry import ENDINGS, PIPELINE_REGISTRY, UnknownTask, get_task
 
 __all__ = ["pipeline"]
@@ -115,18 +116,14 @@ def pipeline(
         if config is not None:
             loading["config"] = config
         model = _load(classes, source, {**where, **loading})
-    if tokenizer is None or isinstance(tokenizer, str | os.PathLike | tuple):
-        tokenizer = _tokenizer(tokenizer, source, model, where, row)
-    return made_by(
-        model=model,
-        tokenizer=tokenizer,
-        feature_extractor=feature_extractor,
-        image_processor=image_processor,
-        processor=processor,
-        task=name,
-        device=device,
-        **kwargs,
-    )
+    asked = {
+        "tokenizer": tokenizer,
+        "feature_extractor": feature_extractor,
+        "image_processor": image_processor,
+        "processor": processor,
+    }
+    parts = load_parts(made_by, asked, source, model, where)
+    return made_by(model=model, task=name, device=device, **parts, **kwargs)
 
 
 def _load(classes: Any, source: Any, arguments: dict[str, Any]) -> Any:
@@ -140,35 +137,6 @@ def _load(classes: Any, source: Any, arguments: dict[str, Any]) -> Any:
                 raise
             failures.append(f"{made.__name__}: {error}")
     raise ValueError(f"no class of this task loads {source!r}: " + "; ".join(failures))
-
-
-def _tokenizer(asked: Any, source: Any, model: Any, where: dict[str, Any], row: dict[str, Any]) -> Any:
-    from enfold.transformers.tokenization.auto import AutoTokenizer
-
-    if isinstance(asked, tuple):
-        return AutoTokenizer.from_pretrained(asked[0], **{**where, **asked[1]})
-    if asked is not None:
-        return AutoTokenizer.from_pretrained(asked, **where)
-    if row.get("type") not in (None, "text", "multimodal"):
-        return None
-    if source is None:
-        source = getattr(getattr(model, "config", None), "name_or_path", None) or getattr(model, "name_or_path", None)
-        if not source:
-            raise ValueError("a loaded model does not say where its tokenizer is: pass tokenizer=…")
-    try:
-        return AutoTokenizer.from_pretrained(source, **where)
-    except OSError:
-        base = _base_of_adapter(source, where)
-        if base is None:
-            raise
-        return AutoTokenizer.from_pretrained(base)
-
-
-def _base_of_adapter(source: Any, where: dict[str, Any]) -> str | None:
-    """Return the model that an adapter belongs to, or None for what is no adapter."""
-    from enfold.transformers.tokenization.files import Source
-
-    return (Source(source, where).json("adapter_config.json") or {}).get("base_model_name_or_path")
 
 
 def _task_of(model: Any, where: dict[str, Any], token: Any) -> str:

@@ -38,6 +38,9 @@ class TextClassificationPipeline(Pipeline):
     ``top_k``.
     """
 
+    _load_tokenizer = True
+    _load_feature_extractor = _load_image_processor = _load_processor = False
+
     def _sanitize_parameters(
         self, return_all_scores: Any = None, function_to_apply: Any = None, top_k: Any = "", **tokenizer_kwargs: Any
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:

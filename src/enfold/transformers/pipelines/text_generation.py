@@ -64,6 +64,9 @@ class TextGenerationPipeline(Pipeline):
         self.prefix = self._preprocess_params.get("prefix")
         self.generation_config = copy.deepcopy(getattr(self.model, "generation_config", None))
 
+    _load_tokenizer = True
+    _load_feature_extractor = _load_image_processor = _load_processor = False
+
     def _sanitize_parameters(
         self,
         return_full_text: bool | None = None,
