@@ -51,13 +51,14 @@ class Patches(nn.Module):
         return self.projection(pixels.to(self.projection.weight.dtype)).flatten(2).transpose(1, 2)
 
 
-def resize_positions(table: Tensor, grid: tuple[int, int], special: int = 1) -> Tensor:
-    """Return a table of positions stretched to another grid of patches, by bicubic interpolation.
+def resize_positions(table: Tensor, grid: tuple[int, int], special: int = 1, mode: str = "bicubic") -> Tensor:
+    """Return a table of positions stretched to another grid of patches.
 
     Args:
         table: (1, special + S, D), where S is a square number.
         grid: patches in a column and in a row.
         special: rows at the start that belong to no patch.
+        mode: ``"bicubic"`` or ``"bilinear"``.
 
     Source: Caron et al., 2021, "Emerging Properties in Self-Supervised Vision Transformers".
 
@@ -69,7 +70,7 @@ def resize_positions(table: Tensor, grid: tuple[int, int], special: int = 1) -> 
     side = round(patches.shape[1] ** 0.5)
     square = patches.reshape(1, side, side, -1).permute(0, 3, 1, 2)  # (1, D, side, side)
     # in single precision: bicubic weights in half precision shift the positions
-    stretched = F.interpolate(square.float(), size=grid, mode="bicubic", align_corners=False).to(table.dtype)
+    stretched = F.interpolate(square.float(), size=grid, mode=mode, align_corners=False).to(table.dtype)
     return torch.cat((first, stretched.flatten(2).transpose(1, 2)), dim=1)
 
 

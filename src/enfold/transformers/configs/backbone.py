@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from enfold.errors import EnfoldError, nearest
-from enfold.transformers.config import PretrainedConfig
+from enfold.transformers.config import ConfigError, PretrainedConfig
 
 __all__ = ["BackboneConfig", "sub_config"]
 
@@ -86,4 +86,7 @@ def sub_config(value: Any, **default: Any) -> Any:
     if isinstance(value, PretrainedConfig):
         return value
     fields = dict(default if value is None else value)
-    return CONFIG_MAPPING[fields.pop("model_type")](**fields)
+    kind = fields.pop("model_type")
+    if kind not in CONFIG_MAPPING:
+        raise ConfigError(f"no backbone of model_type {kind!r} is known{nearest(kind, CONFIG_MAPPING)}")
+    return CONFIG_MAPPING[kind](**fields)

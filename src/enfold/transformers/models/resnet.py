@@ -97,7 +97,9 @@ class Encoder(nn.Module):
         super().__init__()
         widths = [config.embedding_size, *config.hidden_sizes]
         self.stages = nn.ModuleList(
-            Stage(config, widths[place], widths[place + 1], 2 if place or config.downsample_in_first_stage else 1, depth)
+            Stage(
+                config, widths[place], widths[place + 1], 2 if place or config.downsample_in_first_stage else 1, depth
+            )
             for place, depth in enumerate(config.depths)
         )
 
