@@ -19,7 +19,8 @@ class Case(NamedTuple):
         paddings: which of these are tried.
         gradients: whether the loss, if the inputs give one, is taken back to every weight.
         atol: tolerance of everything but gradients; 1e-5 is the house's, more needs a reason in a comment.
-        apart: regular expression of outputs that differ on purpose; docs/compatibility.md says why.
+        apart: regular expression of outputs that differ or are missing on one side on purpose; docs/compatibility.md
+            says why.
     """
 
     name: str
@@ -54,6 +55,8 @@ def scramble(model: Any) -> None:
 
     with torch.no_grad():
         for name, parameter in model.named_parameters():
+            if not parameter.requires_grad:
+                continue  # computed, not learnt: some checkpoints leave it out
             last = name.lower().split(".")[-2:]
             norm = any("norm" in part or part.startswith(("ln_", "bn")) for part in last)
             drawn = noise(name, parameter)
