@@ -7,7 +7,7 @@ from typing import Any
 
 from enfold.evaluate.errors import EvaluationError
 
-__all__ = ["averaged", "table", "weights_of"]
+__all__ = ["over_outputs", "summed", "table", "weights_of"]
 
 
 def table(values: Any, name: str) -> Any:
@@ -42,25 +42,36 @@ def weights_of(sample_weight: Sequence[float] | None, rows: int) -> Any:
     return weights
 
 
-def averaged(errors: Any, sample_weight: Sequence[float] | None, multioutput: Any) -> Any:
-    """Average errors over examples, then over outputs.
+def summed(errors: Any, sample_weight: Sequence[float] | None = None) -> dict[str, Any]:
+    """Add errors over examples.
 
     Args:
         errors: float64 of shape (examples,) or (examples, outputs).
         sample_weight: a weight for each example.
-        multioutput: ``"uniform_average"``, ``"raw_values"`` (no average over outputs), or a weight for each output.
 
     Returns:
-        A float; with ``"raw_values"`` a float64 array of shape (outputs,).
+        ``sum``, float64 of shape (outputs,), and ``all``, the number or weight of the examples.
     """
-    import numpy as np
-
     columns = errors.reshape(len(errors), -1)
-    return over_outputs(np.average(columns, axis=0, weights=weights_of(sample_weight, len(errors))), multioutput)
+    weights = weights_of(sample_weight, len(errors))
+    if weights is None:
+        return {"sum": columns.sum(0), "all": len(errors)}
+    return {"sum": weights @ columns, "all": float(weights.sum())}
 
 
 def over_outputs(values: Any, multioutput: Any) -> Any:
-    """Average one value for each output, as `averaged` does."""
+    """Average one value for each output.
+
+    Args:
+        values: float64 of shape (outputs,).
+        multioutput: ``"uniform_average"``, ``"raw_values"`` (no average over outputs), or a weight for each output.
+
+    Returns:
+        A float; with ``"raw_values"`` the values.
+
+    Raises:
+        EvaluationError: there is no such average, or there are not as many weights as outputs.
+    """
     import numpy as np
 
     if isinstance(multioutput, str):

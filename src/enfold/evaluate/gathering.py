@@ -1,4 +1,4 @@
-"""Several processes evaluate together: each leaves its inputs in a shared folder, the first one reads them all.
+"""Several processes evaluate together: each leaves its counts or inputs in a shared folder, the first reads them all.
 
 One file per process and round, written under a temporary name and renamed, so that a file that exists is complete. The
 name carries what tells one run from another (torchrun's id or the master's address), and a process removes what an
@@ -26,7 +26,7 @@ def default_folder() -> Path:
 
 
 class Gathering:
-    """The exchange of one module's inputs between the processes of one run.
+    """The exchange of one module's counts or inputs between the processes of one run.
 
     Args:
         folder: shared by all processes; made when missing.
@@ -46,20 +46,20 @@ class Gathering:
         for left_over in folder.glob(f"{label}-*-{process_id}.json"):
             left_over.unlink(missing_ok=True)
 
-    def exchange(self, columns: dict[str, Any]) -> list[dict[str, Any]] | None:
-        """Hand in this process's columns.
+    def exchange(self, content: Any) -> list[Any] | None:
+        """Hand in what this process has: values of JSON, numpy arrays, dictionaries with any keys.
 
         Returns:
-            In the first process the columns of all, in their order; elsewhere None, at once.
+            In the first process the contents of all, in their order; elsewhere None, at once.
 
         Raises:
-            EvaluationError: not every process handed in its inputs in time.
+            EvaluationError: not every process handed in its content in time.
         """
         self._round += 1
         if self._place:
             path = self._path(self._place)
             part = path.with_suffix(".part")
-            part.write_text(json.dumps(columns), encoding="utf-8")
+            part.write_text(json.dumps(_packed(content)), encoding="utf-8")
             part.replace(path)
             return None
         end = time.monotonic() + self._timeout
@@ -69,11 +69,36 @@ class Gathering:
                 missing = ", ".join(map(str, sorted(waiting)))
                 raise EvaluationError(f"process {missing} handed in no inputs within {self._timeout:g} seconds")
             time.sleep(0.01)
-        everyone = [columns]
+        everyone = [content]
         for place in range(1, self._count):
-            everyone.append(json.loads(self._path(place).read_text(encoding="utf-8")))
+            everyone.append(_unpacked(json.loads(self._path(place).read_text(encoding="utf-8"))))
             self._path(place).unlink()
         return everyone
 
     def _path(self, place: int) -> Path:
         return self._folder / f"{self._label}-{self._round}-{self._count}-{place}.json"
+
+
+def _packed(content: Any) -> Any:
+    """Return a content as JSON's values: arrays and dictionaries, whose keys may be of any type, as marked objects."""
+    if isinstance(content, dict):
+        return {"pairs": [[_packed(key), _packed(value)] for key, value in content.items()]}
+    if isinstance(content, (list, tuple)):
+        return [_packed(item) for item in content]
+    if hasattr(content, "tolist"):
+        values = content.tolist()
+        return {"array": values} if isinstance(values, list) else values
+    return content
+
+
+def _unpacked(content: Any) -> Any:
+    if isinstance(content, list):
+        return [_unpacked(item) for item in content]
+    if isinstance(content, dict) and "array" in content:
+        import numpy as np
+
+        return np.asarray(content["array"])
+    if isinstance(content, dict):
+        pairs = [(_unpacked(key), _unpacked(value)) for key, value in content["pairs"]]
+        return {tuple(key) if isinstance(key, list) else key: value for key, value in pairs}
+    return content

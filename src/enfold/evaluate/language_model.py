@@ -2,12 +2,61 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from enfold.errors import MissingExtra
+from enfold.evaluate.counting import Counting
 from enfold.evaluate.errors import EvaluationError
+from enfold.evaluate.info import EvaluationModuleInfo
 
-__all__ = ["device_of", "perplexities"]
+__all__ = ["PerplexityModule", "device_of", "perplexities"]
+
+
+class PerplexityModule(Counting):
+    """The metric and the measurement ``perplexity``: how surprised a causal language model is by each text.
+
+    A text's perplexity is the exponential of its mean loss per token.
+
+    Options of ``compute``:
+        model_id: a repository or a local folder of a causal language model and its tokenizer.
+        batch_size: texts at a time, 16 by default.
+        add_start_token: put the beginning-of-sequence token first (the default).
+        device: ``"cpu"``, ``"cuda"``, …; CUDA where there is one by default.
+        max_length: cut texts to so many tokens.
+
+    ``compute`` gives ``perplexities``, one for each text, and ``mean_perplexity``.
+
+    Source: F. Jelinek et al., "Perplexity — a measure of the difficulty of speech recognition tasks", 1977.
+    """
+
+    _input: ClassVar[str]
+    _information: ClassVar[type[EvaluationModuleInfo]]
+
+    def _info(self) -> EvaluationModuleInfo:
+        return self._information(
+            description="How surprised a causal language model is by each text.",
+            citation="",
+            features={self._input: "string"},
+            inputs_description="model_id, batch_size=16, add_start_token=True, device=None, max_length=None.",
+            reference_urls=["https://huggingface.co/docs/transformers/perplexity"],
+        )
+
+    def _count(
+        self,
+        *,
+        model_id: str = "",
+        batch_size: int = 16,
+        add_start_token: bool = True,
+        device: str | None = None,
+        max_length: int | None = None,
+        **inputs: list[str],
+    ) -> list[float]:
+        return perplexities(inputs[self._input], model_id, batch_size, add_start_token, device, max_length)
+
+    def _score(self, counts: list[float]) -> dict[str, Any]:
+        import numpy as np
+
+        return {"perplexities": counts, "mean_perplexity": np.mean(counts)}
 
 
 def device_of(device: str | None) -> str:
@@ -28,13 +77,12 @@ def device_of(device: str | None) -> str:
 def perplexities(
     texts: list[str],
     model_id: str,
-    *,
     batch_size: int = 16,
     add_start_token: bool = True,
     device: str | None = None,
     max_length: int | None = None,
-) -> dict[str, Any]:
-    """Return the perplexity of each text under a causal language model, and their mean.
+) -> list[float]:
+    """Return the perplexity of each text under a causal language model.
 
     Args:
         texts: the texts.
@@ -82,4 +130,4 @@ def perplexities(
         losses = torch.nn.functional.cross_entropy(logits.transpose(1, 2).float(), tokens[:, 1:], reduction="none")
         counted = mask[:, 1:]
         found += torch.exp((losses * counted).sum(1) / counted.sum(1)).tolist()
-    return {"perplexities": found, "mean_perplexity": sum(found) / len(found)}
+    return found

@@ -190,6 +190,7 @@ class EvaluationModule:
         """
         example = self._chosen({"predictions": prediction, "references": reference, **kwargs}, kwargs)
         self._keep({name: [value] for name, value in example.items()})
+        self._added()
 
     def add_batch(self, *, predictions: Any = None, references: Any = None, **kwargs: Any) -> None:
         """Keep several examples.
@@ -203,6 +204,10 @@ class EvaluationModule:
             EvaluationError: an input is missing, unknown or of the wrong type, or the lengths differ.
         """
         self._keep(self._chosen({"predictions": predictions, "references": references, **kwargs}, kwargs))
+        self._added()
+
+    def _added(self) -> None:
+        """Called after inputs were added."""
 
     def compute(self, *positional: Any, predictions: Any = None, references: Any = None, **kwargs: Any) -> Any:
         """Compute the score of everything added so far and of what is given here, then forget the inputs.
@@ -234,16 +239,27 @@ class EvaluationModule:
         for name in options:
             if known is not None and name not in known:
                 raise OptionError(f"{self.name} has no option {name!r}{nearest(name, known)}")
+        self._check_options(options)
         try:
             if any(value is not None for value in batch.values()):
-                self.add_batch(**batch)
-            columns = self._collected()
+                self._keep(self._chosen(batch, {}))
+            return self._result(options)
         finally:
-            self._columns, self._length, self._schema = {}, 0, None
+            self._forget()
+
+    def _check_options(self, options: dict[str, Any]) -> None:
+        """Refuse options while the inputs can still be kept."""
+
+    def _result(self, options: dict[str, Any]) -> Any:
+        """Return the score of all inputs: None in all processes but the first."""
+        columns = self._collected()
         if columns is None:
             return None
         with _seeded(self.seed):
             return self._compute(**columns, **options)
+
+    def _forget(self) -> None:
+        self._columns, self._length, self._schema = {}, 0, None
 
     def _feature_names(self) -> list[str]:
         return list(self._schemas[0])
@@ -290,8 +306,15 @@ class EvaluationModule:
                 return schema
         return self._schemas[0]  # whose complaint names the first input that does not fit
 
+    def _joined_columns(self) -> dict[str, Any]:
+        return {name: _joined(chunks) for name, chunks in self._columns.items()}
+
+    def _nothing(self) -> EvaluationError:
+        names = " and ".join(self._feature_names())
+        return EvaluationError(f"{self.name} has nothing to compute: no {names} were given or added")
+
     def _collected(self) -> dict[str, Any] | None:
-        columns = {name: _joined(chunks) for name, chunks in self._columns.items()}
+        columns = self._joined_columns()
         if self._gathering is not None:
             everyone = self._gathering.exchange({name: inputs.plain(values) for name, values in columns.items()})
             if everyone is None:
@@ -301,9 +324,7 @@ class EvaluationModule:
             for name in self._feature_names() if parts else []:
                 columns[name] = _joined([inputs.column(part[name], schema[name], name) for part in parts])
         if not columns:
-            raise EvaluationError(
-                f"{self.name} has nothing to compute: no {' and '.join(self._feature_names())} were given or added"
-            )
+            raise self._nothing()
         if self._takes_arrays:
             return columns
         columns = {name: inputs.plain(values) for name, values in columns.items()}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from enfold.evaluate.arrays import averaged, table
+from enfold.evaluate.arrays import over_outputs, summed, table
+from enfold.evaluate.counting import Counting
 from enfold.evaluate.errors import EvaluationError
 from enfold.evaluate.info import MetricInfo
 from enfold.evaluate.module import Metric
@@ -13,8 +14,8 @@ from enfold.evaluate.module import Metric
 __all__ = ["ErrorMetric", "numbers"]
 
 
-class ErrorMetric(Metric):
-    """The base of mae, mape and smape, which differ in the error of one number.
+class ErrorMetric(Counting, Metric):
+    """The base of mse, mae, mape and smape, which differ in the error of one number.
 
     Every example is a number, or a list of numbers, one for each output (the ecosystem's configuration ``multilist``).
 
@@ -23,7 +24,7 @@ class ErrorMetric(Metric):
         multioutput: ``"uniform_average"`` (the default), ``"raw_values"``, or a weight for each output.
     """
 
-    _takes_arrays = True
+    _counts_early = True
 
     def _info(self) -> MetricInfo:
         return MetricInfo(
@@ -37,16 +38,13 @@ class ErrorMetric(Metric):
         """Return the error of every number."""
         raise EvaluationError(f"{type(self).__name__} does not define _errors(predictions, references)")
 
-    def _compute(
-        self,
-        *,
-        predictions: Any,
-        references: Any,
-        sample_weight: Sequence[float] | None = None,
-        multioutput: Any = "uniform_average",
+    def _count(
+        self, *, predictions: Any, references: Any, sample_weight: Sequence[float] | None = None
     ) -> dict[str, Any]:
-        said, right = same_shape(predictions, references)
-        return {self.name: averaged(self._errors(said, right), sample_weight, multioutput)}
+        return summed(self._errors(*same_shape(predictions, references)), sample_weight)
+
+    def _score(self, counts: dict[str, Any], *, multioutput: Any = "uniform_average") -> dict[str, Any]:
+        return {self.name: over_outputs(counts["sum"] / counts["all"], multioutput)}
 
 
 def numbers(config_name: str) -> Any:

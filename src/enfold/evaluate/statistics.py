@@ -3,11 +3,70 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from enfold.evaluate.errors import EvaluationError
 
-__all__ = ["correlation", "correlation_chance", "ranks"]
+__all__ = ["Moments", "correlation", "correlation_chance", "moments", "ranks"]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What two columns tell of their means, spreads and correlation; the sum of two is that of the joined columns.
+
+    As counts that add up they are a list of rows, of which `Moments.of` makes the sum.
+
+    Args:
+        count: the number of rows.
+        mean: the columns' means.
+        spread: the sums of squared distances from the means.
+        together: the sum of products of these distances.
+
+    Source: T. Chan, G. Golub and R. LeVeque, "Updating formulae and a pairwise algorithm for computing sample
+    variances", 1979: distances from the joined mean are taken from those from each part's own, so that nothing cancels.
+    """
+
+    count: int
+    mean: Sequence[float]
+    spread: Sequence[float]
+    together: float
+
+    @staticmethod
+    def of(parts: list[Any]) -> Moments:
+        """Return the moments of all parts together."""
+        total, *others = (Moments(*part) for part in parts)
+        for other in others:
+            total += other
+        return total
+
+    def __add__(self, other: Moments) -> Moments:
+        count = self.count + other.count
+        apart = [theirs - ours for ours, theirs in zip(self.mean, other.mean, strict=True)]
+        share = self.count * other.count / count
+        mean = [ours + gap * other.count / count for ours, gap in zip(self.mean, apart, strict=True)]
+        spread = [a + b + gap**2 * share for a, b, gap in zip(self.spread, other.spread, apart, strict=True)]
+        together = self.together + other.together + apart[0] * apart[1] * share
+        return Moments(count, mean, spread, together)
+
+    def correlation(self) -> float:
+        """Return Pearson's correlation; nan when one of the columns does not vary.
+
+        Raises:
+            EvaluationError: there are fewer than two rows.
+        """
+        if self.count < 2:
+            raise EvaluationError(f"a correlation needs at least two examples, not {self.count}")
+        size = math.sqrt(self.spread[0]) * math.sqrt(self.spread[1])
+        return min(max(self.together / size, -1.0), 1.0) if size else float("nan")
+
+
+def moments(first: Any, second: Any) -> list[Any]:
+    """Return the moments of two float64 arrays of one length, as counts that add up."""
+    mean = float(first.mean()), float(second.mean())
+    first, second = first - mean[0], second - mean[1]
+    return [(len(first), mean, (float(first @ first), float(second @ second)), float(first @ second))]
 
 
 def correlation(first: Any, second: Any) -> float:
@@ -16,13 +75,7 @@ def correlation(first: Any, second: Any) -> float:
     Raises:
         EvaluationError: there are fewer than two values.
     """
-    import numpy as np
-
-    if len(first) < 2:
-        raise EvaluationError(f"a correlation needs at least two examples, not {len(first)}")
-    first, second = first - first.mean(), second - second.mean()
-    size = math.sqrt(first @ first) * math.sqrt(second @ second)
-    return float(np.clip(first @ second / size, -1, 1)) if size else float("nan")
+    return Moments.of(moments(first, second)).correlation()
 
 
 def ranks(values: Any) -> Any:

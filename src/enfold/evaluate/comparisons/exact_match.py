@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from enfold.evaluate.counting import Counting
 from enfold.evaluate.info import ComparisonInfo
 from enfold.evaluate.module import Comparison
 
 __all__ = ["ExactMatch"]
 
 
-class ExactMatch(Comparison):
+class ExactMatch(Counting, Comparison):
     """The share of examples for which two models predict the same.
 
     Example:
@@ -25,8 +26,15 @@ class ExactMatch(Comparison):
             features={"predictions1": "any", "predictions2": "any"},
         )
 
-    def _compute(self, *, predictions1: list[Any], predictions2: list[Any]) -> dict[str, Any]:
+    _counts_early = True
+
+    def _count(self, *, predictions1: list[Any], predictions2: list[Any]) -> dict[str, int]:
         import numpy as np
 
         same = [bool(np.array_equal(a, b)) for a, b in zip(predictions1, predictions2, strict=True)]
-        return {"exact_match": np.float64(sum(same) / len(same))}
+        return {"same": sum(same), "all": len(same)}
+
+    def _score(self, counts: dict[str, int]) -> dict[str, Any]:
+        import numpy as np
+
+        return {"exact_match": np.float64(counts["same"] / counts["all"])}

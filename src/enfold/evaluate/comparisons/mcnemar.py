@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from enfold.evaluate.counting import Counting
 from enfold.evaluate.info import ComparisonInfo
 from enfold.evaluate.module import Comparison
 
 __all__ = ["Mcnemar"]
 
 
-class Mcnemar(Comparison):
+class Mcnemar(Counting, Comparison):
     """Whether two classifiers err differently often on the same examples.
 
     ``compute`` gives ``stat``, the squared difference of how often only one of them is right, divided by the sum, and
@@ -24,8 +25,6 @@ class Mcnemar(Comparison):
         1.0
     """
 
-    _takes_arrays = True
-
     def _info(self) -> ComparisonInfo:
         return ComparisonInfo(
             description="Whether two classifiers err differently often on the same examples.",
@@ -33,9 +32,14 @@ class Mcnemar(Comparison):
             features={"predictions1": "int64", "predictions2": "int64", "references": "int64"},
         )
 
-    def _compute(self, *, predictions1: Any, predictions2: Any, references: Any) -> dict[str, float]:
+    _counts_early = True
+
+    def _count(self, *, predictions1: Any, predictions2: Any, references: Any) -> dict[str, int]:
         first, second = predictions1 == references, predictions2 == references
-        only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+        return {"first": int((first & ~second).sum()), "second": int((second & ~first).sum())}
+
+    def _score(self, counts: dict[str, int]) -> dict[str, float]:
+        only_first, only_second = counts["first"], counts["second"]
         apart = only_first + only_second
         stat = (only_first - only_second) ** 2 / apart if apart else 0.0
         return {"stat": stat, "p": math.erfc(math.sqrt(stat / 2))}

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from enfold.evaluate.counting import Counting
 from enfold.evaluate.info import MeasurementInfo
 from enfold.evaluate.module import Measurement
 
 __all__ = ["LabelDistribution"]
 
 
-class LabelDistribution(Measurement):
+class LabelDistribution(Counting, Measurement):
     """The share of each label, in the order in which they come, and how lopsided the labels' numbers lie.
 
     ``compute`` gives ``label_distribution`` with ``labels`` and ``fractions``, and ``label_skew``, the third moment of
@@ -22,8 +23,6 @@ class LabelDistribution(Measurement):
         {'labels': [1, 0], 'fractions': [0.75, 0.25]}
     """
 
-    _takes_arrays = True
-
     def _info(self) -> MeasurementInfo:
         return MeasurementInfo(
             description="The share of each label, and how lopsided they lie.",
@@ -31,20 +30,24 @@ class LabelDistribution(Measurement):
             features=[{"data": "int32"}, {"data": "string"}],
         )
 
-    def _compute(self, *, data: Any) -> dict[str, Any]:
+    _counts_early = True
+
+    def _count(self, *, data: Any) -> dict[Any, int]:
+        return dict(Counter(data if isinstance(data, list) else data.tolist()))
+
+    def _score(self, counts: dict[Any, int]) -> dict[str, Any]:
         import numpy as np
 
-        rows = data if isinstance(data, list) else data.tolist()
-        counts = Counter(rows)
-        number = {label: place for place, label in enumerate(counts)}
-        values = np.array([number[label] for label in rows] if isinstance(rows[0], str) else rows, np.float64)
-        away = values - values.mean()
-        spread = np.mean(away**2)
-        skew = np.mean(away**3) / spread**1.5 if spread else np.float64("nan")
+        labels, total = list(counts), sum(counts.values())
+        shares = np.array(list(counts.values())) / total
+        values = np.array(range(len(labels)) if isinstance(labels[0], str) else labels, np.float64)
+        away = values - shares @ values
+        spread = shares @ away**2
+        skew = shares @ away**3 / spread**1.5 if spread else np.float64("nan")
         return {
             "label_distribution": {
-                "labels": list(counts),
-                "fractions": [count / len(rows) for count in counts.values()],
+                "labels": labels,
+                "fractions": [count / total for count in counts.values()],
             },
             "label_skew": np.float64(skew),
         }

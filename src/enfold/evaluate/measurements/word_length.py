@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from enfold.evaluate.counting import Counting
 from enfold.evaluate.info import MeasurementInfo
 from enfold.evaluate.module import Measurement
 
 __all__ = ["WordLength"]
 
 
-class WordLength(Measurement):
+class WordLength(Counting, Measurement):
     """The mean number of words and symbols of a text.
 
     Options of ``compute``:
@@ -21,8 +22,6 @@ class WordLength(Measurement):
         {'average_word_length': 2.5}
     """
 
-    _takes_arrays = True
-
     def _info(self) -> MeasurementInfo:
         return MeasurementInfo(
             description="The mean number of words and symbols of a text.",
@@ -31,8 +30,11 @@ class WordLength(Measurement):
             inputs_description="tokenizer: a function from a text to its words.",
         )
 
-    def _compute(self, *, data: list[str], tokenizer: Callable[[str], Sequence[str]] | None = None) -> dict[str, float]:
+    def _count(self, *, data: list[str], tokenizer: Callable[[str], Sequence[str]] | None = None) -> dict[str, int]:
         from enfold.evaluate.text.words import words
 
         split = tokenizer or words
-        return {"average_word_length": sum(len(split(text)) for text in data) / len(data)}
+        return {"words": sum(len(split(text)) for text in data), "all": len(data)}
+
+    def _score(self, counts: dict[str, int]) -> dict[str, float]:
+        return {"average_word_length": counts["words"] / counts["all"]}

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from enfold.evaluate.errors import EvaluationError
+from enfold.evaluate.arrays import weights_of
+from enfold.evaluate.counting import Counting
 from enfold.evaluate.info import MetricInfo
 from enfold.evaluate.module import Metric
 
 __all__ = ["Accuracy"]
 
 
-class Accuracy(Metric):
+class Accuracy(Counting, Metric):
     """The share of predictions that equal their reference; configuration ``multilabel``: that equal it in all labels.
 
     Options of ``compute``:
@@ -24,8 +25,6 @@ class Accuracy(Metric):
         {'accuracy': 0.6666666666666666}
     """
 
-    _takes_arrays = True
-
     def _info(self) -> MetricInfo:
         one: Any = ["int32"] if self.config_name == "multilabel" else "int32"
         return MetricInfo(
@@ -36,13 +35,10 @@ class Accuracy(Metric):
             streamable=True,
         )
 
-    def _compute(
-        self,
-        *,
-        predictions: Any,
-        references: Any,
-        normalize: bool = True,
-        sample_weight: Sequence[float] | None = None,
+    _counts_early = True
+
+    def _count(
+        self, *, predictions: Any, references: Any, sample_weight: Sequence[float] | None = None
     ) -> dict[str, float]:
         import numpy as np
 
@@ -50,9 +46,10 @@ class Accuracy(Metric):
             right = np.array([np.array_equal(said, true) for said, true in zip(predictions, references, strict=True)])
         else:
             right = predictions == references
-        if sample_weight is None:
-            return {"accuracy": float(right.mean() if normalize else right.sum())}
-        weights = np.asarray(sample_weight, np.float64)
-        if weights.shape != right.shape:
-            raise EvaluationError(f"sample_weight has {weights.size} entries for {len(right)} examples")
-        return {"accuracy": float(np.average(right, weights=weights) if normalize else right @ weights)}
+        weights = weights_of(sample_weight, len(right))
+        if weights is None:
+            return {"right": int(right.sum()), "all": len(right)}
+        return {"right": float(right @ weights), "all": float(weights.sum())}
+
+    def _score(self, counts: dict[str, float], *, normalize: bool = True) -> dict[str, float]:
+        return {"accuracy": counts["right"] / counts["all"] if normalize else float(counts["right"])}

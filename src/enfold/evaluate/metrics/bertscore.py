@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from typing import Any
 
+from enfold.evaluate.counting import Counting
 from enfold.evaluate.errors import EvaluationError
 from enfold.evaluate.info import MetricInfo
 from enfold.evaluate.module import Metric
@@ -19,17 +20,9 @@ LANGUAGES = {
     "zh": "bert-base-chinese",
     "tr": "dbmdz/bert-base-turkish-cased",
 }
-# the layer of each model that agrees best with human judgment, as the authors found it
-LAYERS = {
-    "bert-base-uncased": 9, "bert-large-uncased": 18, "bert-base-cased": 10, "bert-large-cased": 14,
-    "bert-base-multilingual-cased": 9, "bert-base-chinese": 8, "roberta-base": 10, "roberta-large": 17,
-    "roberta-large-mnli": 19, "distilbert-base-uncased": 5, "distilroberta-base": 5, "xlm-roberta-base": 9,
-    "xlm-roberta-large": 17, "allenai/scibert_scivocab_uncased": 8, "dbmdz/bert-base-turkish-cased": 10,
-    "microsoft/deberta-xlarge-mnli": 40,
-}  # fmt: skip
 
 
-class Bertscore(Metric):
+class Bertscore(Counting, Metric):
     """Precision, recall and F1 of tokens, each matched with the most similar one of the other side.
 
     Every prediction is a text; its reference is a text or a list of texts, of which the best counts.
@@ -50,8 +43,6 @@ class Bertscore(Metric):
     Source: T. Zhang et al., "BERTScore: evaluating text generation with BERT", ICLR 2020.
     """
 
-    _takes_arrays = True
-
     def _info(self) -> MetricInfo:
         return MetricInfo(
             description="Tokens matched by the similarity of their contextual embeddings.",
@@ -65,7 +56,10 @@ class Bertscore(Metric):
             reference_urls=["https://arxiv.org/abs/1904.09675"],
         )
 
-    def _compute(
+    def _adds_up(self, *, idf: bool = False, **options: Any) -> bool:
+        return not idf  # how rare a token is, all references tell
+
+    def _count(
         self,
         *,
         predictions: list[str],
@@ -83,24 +77,23 @@ class Bertscore(Metric):
         baseline_path: str | None = None,
         use_fast_tokenizer: bool = False,
     ) -> dict[str, Any]:
+        """Return the scores of each example, and what they are computed with."""
+        from enfold.evaluate.embeddings import Embedder
         from enfold.evaluate.language_model import device_of
         from enfold.evaluate.text.pairs import groups_of
 
         if all_layers:
             raise EvaluationError("all_layers gives a score for each layer: use num_layers=… for each instead")
-        if model_type is None:
-            if lang is None:
-                raise EvaluationError("bertscore needs lang='en' (or another language), or model_type=…")
-            model_type = LANGUAGES.get(lang.lower(), "bert-base-multilingual-cased")
+        model_type = _model(lang, model_type)
         groups = groups_of(references)
         right = [text for group in groups for text in group]
-        embedder = _Embedder(model_type, num_layers, device_of(device), batch_size)
+        embedder = Embedder(model_type, num_layers, device_of(device), batch_size)
         weights = _rarity([embedder.ids(text) for text in right], embedder.special) if idf else None
         mine, theirs = embedder(predictions, weights), embedder(right, weights)
         scores = []
         place = 0
         for said, group in zip(mine, groups, strict=True):
-            rows = [_score(said, theirs[place + number]) for number in range(len(group))]
+            rows = [_of_pair(said, theirs[place + number]) for number in range(len(group))]
             place += len(group)
             scores.append(tuple(max(row[kind] for row in rows) for kind in range(3)))
         columns = [[row[kind] for row in scores] for kind in range(3)]
@@ -109,57 +102,31 @@ class Bertscore(Metric):
             columns = [
                 [(value - base) / (1 - base) for value in column] for column, base in zip(columns, low, strict=True)
             ]
-        code = f"{model_type}_L{embedder.layer}{'_idf' if idf else '_no-idf'}_version=enfold"
-        code += "-rescaled" if rescale_with_baseline else ""
-        return {"precision": columns[0], "recall": columns[1], "f1": columns[2], "hashcode": code}
+        return {"precision": columns[0], "recall": columns[1], "f1": columns[2], "layers": [embedder.layer]}
+
+    def _score(
+        self,
+        counts: dict[str, Any],
+        *,
+        lang: str | None = None,
+        model_type: str | None = None,
+        idf: bool = False,
+        rescale_with_baseline: bool = False,
+    ) -> dict[str, Any]:
+        from enfold.evaluate import __version__
+
+        code = f"{_model(lang, model_type)}_L{counts['layers'][0]}{'_idf' if idf else '_no-idf'}"
+        code += f"_version={__version__}(enfold){'-custom-rescaled' if rescale_with_baseline else ''}_fast-tokenizer"
+        return {**{name: counts[name] for name in ("precision", "recall", "f1")}, "hashcode": code}
 
 
-class _Embedder:
-    """The unit embeddings of texts in one layer of a model, with a weight for each token."""
-
-    def __init__(self, model_type: str, layer: int | None, device: str, batch_size: int) -> None:
-        from enfold.transformers import AutoModel, AutoTokenizer
-
-        self._tokenizer = AutoTokenizer.from_pretrained(model_type)
-        self._model = AutoModel.from_pretrained(model_type).to(device).eval()
-        depth = self._model.config.num_hidden_layers
-        self.layer = LAYERS.get(model_type.removeprefix("FacebookAI/").removeprefix("google-bert/"), depth)
-        self.layer = self.layer if layer is None else layer
-        if not 0 <= self.layer <= depth:
-            raise EvaluationError(f"num_layers is at most {depth}, the depth of {model_type}, not {self.layer}")
-        self._device, self._batch_size = device, batch_size
-        tokenizer = self._tokenizer
-        self.special = {tokenizer.sep_token_id, tokenizer.cls_token_id}
-        self._room = min(getattr(self._model.config, "max_position_embeddings", 512), tokenizer.model_max_length)
-
-    def ids(self, text: str) -> list[int]:
-        """Return the token numbers of a text, special tokens included."""
-        return list(self._tokenizer(text.strip(), truncation=True, max_length=self._room)["input_ids"])
-
-    def __call__(self, texts: list[str], weights: dict[int, float] | None) -> list[tuple[Any, Any]]:
-        import torch
-
-        found: dict[str, tuple[Any, Any]] = {}
-        order = sorted(set(texts), key=len)  # texts of like length need little padding
-        for begin in range(0, len(order), self._batch_size):
-            batch = order[begin : begin + self._batch_size]
-            rows = [self.ids(text) for text in batch]
-            width = max(map(len, rows))
-            tokens = torch.tensor([row + [0] * (width - len(row)) for row in rows], device=self._device)
-            mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=self._device)
-            with torch.no_grad():
-                states = self._model(input_ids=tokens, attention_mask=mask, output_hidden_states=True).hidden_states
-            unit = torch.nn.functional.normalize(states[self.layer].float(), dim=-1).cpu()  # (rows, tokens, width)
-            for text, row, vectors in zip(batch, rows, unit, strict=True):
-                weight = [
-                    float(token not in self.special) if weights is None else weights.get(token, weights[-1])
-                    for token in row
-                ]
-                found[text] = vectors[: len(row)], torch.tensor(weight)
-        return [found[text] for text in texts]
+def _model(lang: str | None, model_type: str | None) -> str:
+    if model_type is None and lang is None:
+        raise EvaluationError("bertscore needs lang='en' (or another language), or model_type=…")
+    return model_type or LANGUAGES.get((lang or "").lower(), "bert-base-multilingual-cased")
 
 
-def _score(said: tuple[Any, Any], right: tuple[Any, Any]) -> tuple[float, float, float]:
+def _of_pair(said: tuple[Any, Any], right: tuple[Any, Any]) -> tuple[float, float, float]:
     """Return precision, recall and F1 of one pair: means of each token's best similarity, by weight."""
     similar = said[0] @ right[0].T  # (said tokens, right tokens)
     # special tokens match each other like all others; by default they have no weight

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from enfold.evaluate.counting import Counting
 from enfold.evaluate.errors import EvaluationError
 from enfold.evaluate.info import MetricInfo
 from enfold.evaluate.module import Metric
@@ -13,7 +14,7 @@ from enfold.evaluate.module import Metric
 __all__ = ["Bleu"]
 
 
-class Bleu(Metric):
+class Bleu(Counting, Metric):
     """The geometric mean of n-gram precisions over a corpus, lowered where the translation is shorter.
 
     Every prediction is a text; its reference is a text or a list of texts.
@@ -33,8 +34,6 @@ class Bleu(Metric):
         1.0
     """
 
-    _takes_arrays = True
-
     def _info(self) -> MetricInfo:
         return MetricInfo(
             description="The geometric mean of n-gram precisions, lowered where the translation is shorter.",
@@ -49,14 +48,13 @@ class Bleu(Metric):
             reference_urls=["https://aclanthology.org/P02-1040/"],
         )
 
-    def _compute(
+    def _count(
         self,
         *,
         predictions: list[str],
         references: list[Any],
         tokenizer: Callable[[str], Sequence[str]] | None = None,
         max_order: int = 4,
-        smooth: bool = False,
     ) -> dict[str, Any]:
         from enfold.evaluate.text.bleu import corpus_counts, cut_13a, cut_by
         from enfold.evaluate.text.pairs import groups_of
@@ -65,16 +63,18 @@ class Bleu(Metric):
             raise EvaluationError(f"max_order must be at least 1, not {max_order}")
         groups = groups_of(references)
         pairs = cut_by(tokenizer, predictions, groups) if tokenizer else cut_13a(predictions, groups)
-        counts = corpus_counts(pairs, max_order)
+        return corpus_counts(pairs, max_order)
+
+    def _score(self, counts: dict[str, Any], *, max_order: int = 4, smooth: bool = False) -> dict[str, Any]:
         extra = 1.0 if smooth else 0.0
         precisions = [
             (match + extra) / (total + extra) if total + extra else 0.0
-            for match, total in zip(counts.matches, counts.possible, strict=True)
+            for match, total in zip(counts["matches"].tolist(), counts["possible"].tolist(), strict=True)
         ]
         mean = 0.0
         if min(precisions) > 0:
             mean = math.exp(sum((1.0 / max_order) * math.log(precision) for precision in precisions))
-        translation, reference = counts.said, counts.shortest
+        translation, reference = counts["said"], counts["shortest"]
         ratio = translation / reference if reference else float("inf" if translation else "nan")
         penalty = 1.0 if ratio > 1 else math.exp(1 - 1 / ratio) if ratio > 0 else 0.0
         return {

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from enfold.evaluate.arrays import weights_of
+from enfold.evaluate.counting import Counting
 from enfold.evaluate.errors import EvaluationError
 from enfold.evaluate.info import MetricInfo
 from enfold.evaluate.module import Metric
@@ -13,7 +14,7 @@ from enfold.evaluate.module import Metric
 __all__ = ["BrierScore"]
 
 
-class BrierScore(Metric):
+class BrierScore(Counting, Metric):
     """The mean squared difference between the predicted probability of the positive class and what came about.
 
     Predictions are probabilities; references are labels of two classes, numbers or texts.
@@ -28,8 +29,6 @@ class BrierScore(Metric):
         >>> BrierScore().compute(predictions=[0.5, 1.0], references=[0, 1])
         {'brier_score': 0.125}
     """
-
-    _takes_arrays = True
 
     def _info(self) -> MetricInfo:
         return MetricInfo(
@@ -46,23 +45,27 @@ class BrierScore(Metric):
     def _feature_names(self) -> list[str]:
         return ["predictions", "references"]
 
-    def _compute(
-        self,
-        *,
-        predictions: Any,
-        references: Any,
-        sample_weight: Sequence[float] | None = None,
-        pos_label: Any = 1,
-    ) -> dict[str, float]:
+    _counts_early = True
+
+    def _count(
+        self, *, predictions: Any, references: Any, sample_weight: Sequence[float] | None = None
+    ) -> dict[Any, Any]:
+        """Return for each class what its examples add, as a positive and as a negative outcome, and their weight."""
         import numpy as np
 
-        labels = sorted(set(references if isinstance(references, list) else references.tolist()))
-        if len(labels) > 2:
-            raise EvaluationError(f"brier_score is for two classes, but the references have {len(labels)}")
-        if pos_label not in labels and (len(labels) == 2 or isinstance(references, list)):
-            raise EvaluationError(f"pos_label={pos_label!r} does not occur in the references; it is one of {labels}")
         if not ((predictions >= 0) & (predictions <= 1)).all():
             raise EvaluationError("predictions must be probabilities, from 0 to 1")
-        outcome = np.asarray(references) == pos_label
-        weights = weights_of(sample_weight, len(outcome))
-        return {"brier_score": float(np.average((predictions - outcome) ** 2, weights=weights))}
+        weights = weights_of(sample_weight, len(predictions))
+        weights = np.ones(len(predictions)) if weights is None else weights
+        right = np.asarray(references)
+        errors = np.stack([(predictions - 1) ** 2, predictions**2, np.ones(len(predictions))])
+        return {label: errors @ (weights * (right == label)) for label in np.unique(right).tolist()}
+
+    def _score(self, counts: dict[Any, Any], *, pos_label: Any = 1) -> dict[str, float]:
+        labels = sorted(counts)
+        if len(labels) > 2:
+            raise EvaluationError(f"brier_score is for two classes, but the references have {len(labels)}")
+        if pos_label not in labels and (len(labels) == 2 or isinstance(labels[0], str)):
+            raise EvaluationError(f"pos_label={pos_label!r} does not occur in the references; it is one of {labels}")
+        total = sum(found[0 if label == pos_label else 1] for label, found in counts.items())
+        return {"brier_score": float(total / sum(found[2] for found in counts.values()))}

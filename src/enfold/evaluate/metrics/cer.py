@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from enfold.evaluate.counting import Counting
 from enfold.evaluate.info import MetricInfo
-from enfold.evaluate.metrics.wer import error_rate
+from enfold.evaluate.metrics.wer import edit_counts, error_rate
 from enfold.evaluate.module import Metric
 
 __all__ = ["Cer"]
 
 
-class Cer(Metric):
+class Cer(Counting, Metric):
     """The number of characters to insert, delete or substitute, divided by those of the references: a bare number.
 
     Options of ``compute``:
@@ -22,8 +25,6 @@ class Cer(Metric):
         0.2
     """
 
-    _takes_arrays = True
-
     def _info(self) -> MetricInfo:
         return MetricInfo(
             description="Edits of characters, divided by the characters of the references.",
@@ -33,7 +34,17 @@ class Cer(Metric):
             reference_urls=["https://en.wikipedia.org/wiki/Word_error_rate"],
         )
 
-    def _compute(self, *, predictions: list[str], references: list[str], concatenate_texts: bool = False) -> float:
+    _counts_early = True
+
+    def _adds_up(self, *, concatenate_texts: bool = False, **options: Any) -> bool:
+        return not concatenate_texts
+
+    def _count(
+        self, *, predictions: list[str], references: list[str], concatenate_texts: bool = False
+    ) -> dict[str, int]:
         if concatenate_texts:
             predictions, references = ["".join(predictions)], ["".join(references)]
-        return error_rate(predictions, references, "characters")
+        return edit_counts(predictions, references, "characters")
+
+    def _score(self, counts: dict[str, int]) -> float:
+        return error_rate(counts)

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Callable
 from typing import Any
 
+from enfold.evaluate.counting import Counting
 from enfold.evaluate.errors import EvaluationError
 from enfold.evaluate.info import MetricInfo
 from enfold.evaluate.module import Metric
@@ -19,7 +20,7 @@ AGGREGATES: dict[str, Callable[[list[float]], float]] = {
 }
 
 
-class Character(Metric):
+class Character(Counting, Metric):
     """The edits of characters after shifts of phrases, divided by the characters of the prediction, at most 1.
 
     Options of ``compute``:
@@ -33,8 +34,6 @@ class Character(Metric):
         0.4444
     """
 
-    _takes_arrays = True
-
     def _info(self) -> MetricInfo:
         return MetricInfo(
             description="Edits of characters after shifts of phrases, divided by the prediction's characters.",
@@ -45,22 +44,19 @@ class Character(Metric):
             homepage="https://github.com/rwth-i6/CharacTER",
         )
 
-    def _compute(
-        self,
-        *,
-        predictions: list[str],
-        references: list[str],
-        aggregate: str = "mean",
-        return_all_scores: bool = False,
+    def _count(self, *, predictions: list[str], references: list[str]) -> list[float]:
+        return [_of_pair(a.split(), b.split()) for a, b in zip(predictions, references, strict=True)]
+
+    def _score(
+        self, counts: list[float], *, aggregate: str = "mean", return_all_scores: bool = False
     ) -> dict[str, Any]:
         if aggregate not in AGGREGATES:
             raise EvaluationError(f"aggregate is one of {', '.join(AGGREGATES)}, not {aggregate!r}")
-        scores = [_score(a.split(), b.split()) for a, b in zip(predictions, references, strict=True)]
-        result: dict[str, Any] = {"cer_score": AGGREGATES[aggregate](scores)}
-        return {**result, "cer_scores": scores} if return_all_scores else result
+        result: dict[str, Any] = {"cer_score": AGGREGATES[aggregate](counts)}
+        return {**result, "cer_scores": counts} if return_all_scores else result
 
 
-def _score(said: list[str], right: list[str]) -> float:
+def _of_pair(said: list[str], right: list[str]) -> float:
     if said == right:
         return 0.0
     if not said or not right:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import string
 from typing import Any
 
+from enfold.evaluate.counting import Counting
 from enfold.evaluate.errors import EvaluationError
 from enfold.evaluate.info import MetricInfo
 from enfold.evaluate.module import Metric
@@ -12,7 +13,7 @@ from enfold.evaluate.module import Metric
 __all__ = ["Chrf"]
 
 
-class Chrf(Metric):
+class Chrf(Counting, Metric):
     """The F-score of character n-grams, and with ``word_order=2`` (chrF++) of words, over a corpus, in percent.
 
     Every prediction is a text; its reference is a text or a list of texts, of which the best counts.
@@ -33,8 +34,6 @@ class Chrf(Metric):
         {'score': 100.0, 'char_order': 6, 'word_order': 0, 'beta': 2}
     """
 
-    _takes_arrays = True
-
     def _info(self) -> MetricInfo:
         return MetricInfo(
             description="The F-score of character n-grams that a translation shares with its reference.",
@@ -48,7 +47,7 @@ class Chrf(Metric):
             reference_urls=["https://aclanthology.org/W15-3049/"],
         )
 
-    def _compute(
+    def _count(
         self,
         *,
         predictions: list[str],
@@ -59,7 +58,8 @@ class Chrf(Metric):
         lowercase: bool = False,
         whitespace: bool = False,
         eps_smoothing: bool = False,
-    ) -> dict[str, Any]:
+    ) -> Any:
+        """Return the n-grams of predictions, of references and of both: int64 of shape (3, orders)."""
         import numpy as np
 
         from enfold.evaluate.text.pairs import TextPairs, groups_of
@@ -82,15 +82,25 @@ class Chrf(Metric):
             pairs = TextPairs(said, groups, "space", _without_punctuation)
             kinds.append(_statistics(pairs, word_order))
         mine, theirs, shared = (np.concatenate(columns, axis=1) for columns in zip(*kinds, strict=True))
-        scores = _score(mine, theirs, shared, beta, eps_smoothing)
+        scores = _f_scores(mine, theirs, shared, beta, eps_smoothing)
         # of each group the first text with the best score
         starts = pairs.starts
         best = np.maximum.reduceat(scores, starts)
         owner = np.repeat(np.arange(len(groups)), pairs.counts)
         places = np.flatnonzero(scores == best[owner])
         chosen = places[np.unique(owner[places], return_index=True)[1]]
-        mine, theirs, shared = (column[chosen].sum(0, keepdims=True) for column in (mine, theirs, shared))
-        score = float(_score(mine, theirs, shared, beta, eps_smoothing)[0])
+        return np.stack([column[chosen].sum(0) for column in (mine, theirs, shared)])
+
+    def _score(
+        self,
+        counts: Any,
+        *,
+        char_order: int = 6,
+        word_order: int = 0,
+        beta: int = 2,
+        eps_smoothing: bool = False,
+    ) -> dict[str, Any]:
+        score = float(_f_scores(counts[:1], counts[1:2], counts[2:], beta, eps_smoothing)[0])
         return {"score": score, "char_order": char_order, "word_order": word_order, "beta": beta}
 
 
@@ -106,7 +116,7 @@ def _statistics(pairs: Any, order: int) -> tuple[Any, Any, Any]:
     return np.where(theirs > 0, mine, 0), theirs, pairs.ngrams(order)
 
 
-def _score(mine: Any, theirs: Any, shared: Any, beta: int, eps_smoothing: bool) -> Any:
+def _f_scores(mine: Any, theirs: Any, shared: Any, beta: int, eps_smoothing: bool) -> Any:
     """Return the score in percent of each row."""
     import numpy as np
 

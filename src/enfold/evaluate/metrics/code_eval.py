@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from enfold.evaluate.counting import Counting
 from enfold.evaluate.errors import EvaluationError
 from enfold.evaluate.info import MetricInfo
 from enfold.evaluate.module import Metric
@@ -14,7 +15,7 @@ from enfold.evaluate.module import Metric
 __all__ = ["CodeEval"]
 
 
-class CodeEval(Metric):
+class CodeEval(Counting, Metric):
     """The chance that one of k generated programs passes its test.
 
     This runs code that a model has written. Each program runs in a process and a temporary folder of its own, with
@@ -39,8 +40,6 @@ class CodeEval(Metric):
         0.5
     """
 
-    _takes_arrays = True
-
     def _info(self) -> MetricInfo:
         return MetricInfo(
             description="The chance that one of k generated programs passes its test.",
@@ -51,15 +50,10 @@ class CodeEval(Metric):
             homepage="https://github.com/openai/human-eval",
         )
 
-    def _compute(
-        self,
-        *,
-        predictions: list[list[str]],
-        references: list[str],
-        k: Sequence[int] = (1, 10, 100),
-        num_workers: int = 4,
-        timeout: float = 3.0,
-    ) -> tuple[dict[str, float], dict[int, list[Any]]]:
+    def _count(
+        self, *, predictions: list[list[str]], references: list[str], num_workers: int = 4, timeout: float = 3.0
+    ) -> list[list[str]]:
+        """Return the outcome of each program, by task."""
         from concurrent.futures import ThreadPoolExecutor
 
         from enfold.evaluate.sandbox import check
@@ -70,22 +64,31 @@ class CodeEval(Metric):
                 "its limits, and set the environment variable HF_ALLOW_CODE_EVAL=1 where that is no danger"
             )
         jobs = [
-            (task, number, code + "\n" + test)
+            (task, code + "\n" + test)
             for task, (codes, test) in enumerate(zip(predictions, references, strict=True))
-            for number, code in enumerate(codes)
+            for code in codes
         ]
         with ThreadPoolExecutor(max_workers=num_workers) as pool:
-            outcomes = list(pool.map(lambda job: check(job[2], timeout), jobs))
+            outcomes = list(pool.map(lambda job: check(job[1], timeout), jobs))
+        found: list[list[str]] = [[] for _ in references]
+        for (task, _), outcome in zip(jobs, outcomes, strict=True):
+            found[task].append(outcome)
+        return found
+
+    def _score(
+        self, counts: list[list[str]], *, k: Sequence[int] = (1, 10, 100)
+    ) -> tuple[dict[str, float], dict[int, list[Any]]]:
         results: dict[int, list[Any]] = defaultdict(list)
-        for (task, number, _), outcome in zip(jobs, outcomes, strict=True):
-            passed = outcome == "passed"
-            row = {"task_id": task, "passed": passed, "result": outcome, "completion_id": number}
-            results[task].append((number, row))
-        counts = [(len(rows), sum(row["passed"] for _, row in rows)) for rows in results.values()]
+        for task, outcomes in enumerate(counts):
+            for number, outcome in enumerate(outcomes):
+                passed = outcome == "passed"
+                row = {"task_id": task, "passed": passed, "result": outcome, "completion_id": number}
+                results[task].append((number, row))
+        tasks = [(len(outcomes), outcomes.count("passed")) for outcomes in counts if outcomes]
         rates = {
-            f"pass@{n}": sum(_chance(total, passed, n) for total, passed in counts) / len(counts)
+            f"pass@{n}": sum(_chance(total, passed, n) for total, passed in tasks) / len(tasks)
             for n in ([k] if isinstance(k, int) else k)
-            if counts and all(total >= n for total, _ in counts)
+            if tasks and all(total >= n for total, _ in tasks)
         }
         return rates, results
 

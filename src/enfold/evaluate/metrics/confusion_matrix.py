@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from enfold.evaluate.arrays import weights_of
-from enfold.evaluate.classification import confusion
+from enfold.evaluate.classification import Table, matrix, table_of
+from enfold.evaluate.counting import Counting
 from enfold.evaluate.errors import EvaluationError
 from enfold.evaluate.info import MetricInfo
 from enfold.evaluate.module import Metric
@@ -14,7 +15,7 @@ from enfold.evaluate.module import Metric
 __all__ = ["ConfusionMatrix"]
 
 
-class ConfusionMatrix(Metric):
+class ConfusionMatrix(Counting, Metric):
     """How often each true class (row) was predicted as each class (column).
 
     Options of ``compute``:
@@ -27,8 +28,6 @@ class ConfusionMatrix(Metric):
         [[1, 1], [0, 1]]
     """
 
-    _takes_arrays = True
-
     def _info(self) -> MetricInfo:
         return MetricInfo(
             description="How often each true class was predicted as each class.",
@@ -37,23 +36,23 @@ class ConfusionMatrix(Metric):
             inputs_description="labels, sample_weight, normalize=None.",
         )
 
-    def _compute(
-        self,
-        *,
-        predictions: Any,
-        references: Any,
-        labels: Sequence[int] | None = None,
-        sample_weight: Sequence[float] | None = None,
-        normalize: str | None = None,
+    _counts_early = True
+
+    def _count(self, *, predictions: Any, references: Any, sample_weight: Sequence[float] | None = None) -> Table:
+        return table_of(predictions, references, weights_of(sample_weight, len(references)))
+
+    def _score(
+        self, counts: Table, *, labels: Sequence[int] | None = None, normalize: str | None = None
     ) -> dict[str, Any]:
         import numpy as np
 
         axes = {None: (), "true": (1,), "pred": (0,), "all": (0, 1)}
         if normalize not in axes:
             raise EvaluationError(f"normalize is 'true', 'pred', 'all' or None, not {normalize!r}")
-        if labels is not None and not set(labels) & set(references.tolist()):
-            raise EvaluationError(f"none of the labels {list(labels)} occurs in the references")
-        _, found = confusion(predictions, references, labels, weights_of(sample_weight, len(references)))
+        classes = sorted(counts) if labels is None else np.asarray(labels).tolist()
+        if not any(counts.get(label) for label in classes):
+            raise EvaluationError(f"none of the labels {classes} occurs in the references")
+        found = matrix(counts, classes)
         if normalize is not None:
             total = found.sum(axis=axes[normalize], keepdims=True)
             found = np.divide(found, total, out=np.zeros(found.shape), where=total != 0)

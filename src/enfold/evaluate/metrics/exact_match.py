@@ -7,6 +7,7 @@ import string
 from collections.abc import Sequence
 from typing import Any
 
+from enfold.evaluate.counting import Counting
 from enfold.evaluate.errors import EvaluationError
 from enfold.evaluate.info import MetricInfo
 from enfold.evaluate.module import Metric
@@ -14,7 +15,7 @@ from enfold.evaluate.module import Metric
 __all__ = ["ExactMatch"]
 
 
-class ExactMatch(Metric):
+class ExactMatch(Counting, Metric):
     """The share of predictions that equal their reference, letter by letter.
 
     Options of ``compute``:
@@ -28,8 +29,6 @@ class ExactMatch(Metric):
         0.5
     """
 
-    _takes_arrays = True
-
     def _info(self) -> MetricInfo:
         return MetricInfo(
             description="The share of predictions that equal their reference.",
@@ -38,7 +37,7 @@ class ExactMatch(Metric):
             inputs_description="regexes_to_ignore, ignore_case, ignore_punctuation, ignore_numbers.",
         )
 
-    def _compute(
+    def _count(
         self,
         *,
         predictions: list[str],
@@ -47,9 +46,7 @@ class ExactMatch(Metric):
         ignore_case: bool = False,
         ignore_punctuation: bool = False,
         ignore_numbers: bool = False,
-    ) -> dict[str, Any]:
-        import numpy as np
-
+    ) -> dict[str, int]:
         if isinstance(regexes_to_ignore, str):
             raise EvaluationError("regexes_to_ignore is a list of patterns, not one text")
         patterns = [re.compile(pattern) for pattern in regexes_to_ignore or ()]
@@ -62,4 +59,9 @@ class ExactMatch(Metric):
             return (text.lower() if ignore_case else text).translate(table)
 
         same = [compared(a) == compared(b) for a, b in zip(predictions, references, strict=True)]
-        return {"exact_match": np.float64(sum(same) / len(same))}
+        return {"same": sum(same), "all": len(same)}
+
+    def _score(self, counts: dict[str, int]) -> dict[str, Any]:
+        import numpy as np
+
+        return {"exact_match": np.float64(counts["same"] / counts["all"])}

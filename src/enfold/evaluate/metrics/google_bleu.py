@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from enfold.evaluate.counting import Counting
 from enfold.evaluate.errors import EvaluationError
 from enfold.evaluate.info import MetricInfo
 from enfold.evaluate.module import Metric
@@ -12,7 +13,7 @@ from enfold.evaluate.module import Metric
 __all__ = ["GoogleBleu"]
 
 
-class GoogleBleu(Metric):
+class GoogleBleu(Counting, Metric):
     """The lesser of precision and recall of all n-grams together, over a corpus (GLEU).
 
     Every prediction is a text; its reference is a text or a list of texts, of which the best counts.
@@ -28,8 +29,6 @@ class GoogleBleu(Metric):
         {'google_bleu': 1.0}
     """
 
-    _takes_arrays = True
-
     def _info(self) -> MetricInfo:
         return MetricInfo(
             description="The lesser of precision and recall of the n-grams of a translation.",
@@ -43,7 +42,7 @@ class GoogleBleu(Metric):
             reference_urls=["https://arxiv.org/abs/1609.08144"],
         )
 
-    def _compute(
+    def _count(
         self,
         *,
         predictions: list[str],
@@ -51,7 +50,7 @@ class GoogleBleu(Metric):
         tokenizer: Callable[[str], Sequence[str]] | None = None,
         min_len: int = 1,
         max_len: int = 4,
-    ) -> dict[str, float]:
+    ) -> dict[str, int]:
         import numpy as np
 
         from enfold.evaluate.text.bleu import cut_13a, cut_by
@@ -70,9 +69,10 @@ class GoogleBleu(Metric):
         ratio = np.where(possible > 0, shared / np.maximum(possible, 1), -1.0)
         best = np.maximum.reduceat(ratio, pairs.starts)
         # of equally good references the one with the most n-grams in common, as the tuples' order has it
-        hits = total = 0
         owner = np.repeat(np.arange(len(groups)), pairs.counts)
         top = np.flatnonzero((ratio == best[owner]) & (possible > 0))
         top = top[np.unique(owner[top], return_index=True)[1]]
-        hits, total = int(shared[top].sum()), int(possible[top].sum())
-        return {"google_bleu": hits / total if total else 0.0}
+        return {"shared": int(shared[top].sum()), "possible": int(possible[top].sum())}
+
+    def _score(self, counts: dict[str, int]) -> dict[str, float]:
+        return {"google_bleu": counts["shared"] / counts["possible"] if counts["possible"] else 0.0}

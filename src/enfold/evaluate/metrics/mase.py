@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from enfold.evaluate.arrays import averaged
+from enfold.evaluate.arrays import over_outputs, summed
+from enfold.evaluate.counting import Counting
 from enfold.evaluate.errors import EvaluationError
 from enfold.evaluate.info import MetricInfo
 from enfold.evaluate.module import Metric
@@ -14,7 +15,7 @@ from enfold.evaluate.regression import numbers, same_shape
 __all__ = ["Mase"]
 
 
-class Mase(Metric):
+class Mase(Counting, Metric):
     """The mean absolute error, relative to that of repeating the last season within the training series.
 
     Options of ``compute``:
@@ -30,8 +31,6 @@ class Mase(Metric):
         {'mase': 2.0}
     """
 
-    _takes_arrays = True
-
     def _info(self) -> MetricInfo:
         return MetricInfo(
             description="The mean absolute error, relative to that of a naive forecast of the training series.",
@@ -40,14 +39,20 @@ class Mase(Metric):
             inputs_description="training, periodicity=1, sample_weight, multioutput='uniform_average'.",
         )
 
-    def _compute(
+    _counts_early = True
+
+    def _count(
+        self, *, predictions: Any, references: Any, sample_weight: Sequence[float] | None = None
+    ) -> dict[str, Any]:
+        said, right = same_shape(predictions, references)
+        return summed(abs(said - right), sample_weight)
+
+    def _score(
         self,
+        counts: dict[str, Any],
         *,
-        predictions: Any,
-        references: Any,
         training: Any = None,
         periodicity: int = 1,
-        sample_weight: Sequence[float] | None = None,
         multioutput: Any = "uniform_average",
     ) -> dict[str, Any]:
         import numpy as np
@@ -59,7 +64,6 @@ class Mase(Metric):
             raise EvaluationError(
                 f"training must be longer than one season: it has {len(series)} steps, periodicity is {periodicity}"
             )
-        said, right = same_shape(predictions, references)
-        naive = averaged(abs(series[periodicity:] - series[:-periodicity]), None, multioutput)
-        error = averaged(abs(said - right), sample_weight, multioutput)
+        steps = summed(abs(series[periodicity:] - series[:-periodicity]))
+        error, naive = (over_outputs(one["sum"] / one["all"], multioutput) for one in (counts, steps))
         return {"mase": error / np.maximum(naive, np.finfo(np.float64).eps)}

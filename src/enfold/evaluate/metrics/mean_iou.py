@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from enfold.evaluate.counting import Counting
 from enfold.evaluate.errors import EvaluationError
 from enfold.evaluate.info import MetricInfo
 from enfold.evaluate.module import Metric
@@ -11,7 +12,7 @@ from enfold.evaluate.module import Metric
 __all__ = ["MeanIou"]
 
 
-class MeanIou(Metric):
+class MeanIou(Counting, Metric):
     """How far predicted and true segments overlap: intersection over union, mean over classes.
 
     Predictions and references are maps of class numbers, of shape (height, width), which may differ between images.
@@ -35,8 +36,6 @@ class MeanIou(Metric):
         0.75
     """
 
-    _takes_arrays = True
-
     def _info(self) -> MetricInfo:
         return MetricInfo(
             description="Intersection over union of predicted and true segments, mean over classes.",
@@ -45,17 +44,17 @@ class MeanIou(Metric):
             inputs_description="num_labels, ignore_index, nan_to_num, label_map, reduce_labels=False.",
         )
 
-    def _compute(
+    def _count(
         self,
         *,
         predictions: list[Any],
         references: list[Any],
         num_labels: int | None = None,
         ignore_index: int | None = None,
-        nan_to_num: float | None = None,
         label_map: dict[int, int] | None = None,
         reduce_labels: bool = False,
-    ) -> dict[str, Any]:
+    ) -> Any:
+        """Return the pixels of each class in both, in the predictions and in the references: of shape (3, classes)."""
         import numpy as np
 
         if num_labels is None:
@@ -76,6 +75,12 @@ class MeanIou(Metric):
             said, right = said[counted], right[counted]
             for counts, values in ((both, said[said == right]), (predicted, said), (actual, right)):
                 counts += np.bincount(values[(values >= 0) & (values < num_labels)], minlength=num_labels)
+        return np.stack([both, predicted, actual])
+
+    def _score(self, counts: Any, *, nan_to_num: float | None = None) -> dict[str, Any]:
+        import numpy as np
+
+        both, predicted, actual = counts
         with np.errstate(divide="ignore", invalid="ignore"):
             iou, accuracy = both / (predicted + actual - both), both / actual
             overall = both.sum() / actual.sum()

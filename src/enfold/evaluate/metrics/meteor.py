@@ -8,6 +8,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
+from enfold.evaluate.counting import Counting
 from enfold.evaluate.info import MetricInfo
 from enfold.evaluate.module import Metric
 from enfold.log import get_logger
@@ -19,7 +20,7 @@ logger = get_logger(__name__)
 Match = tuple[int, int]
 
 
-class Meteor(Metric):
+class Meteor(Counting, Metric):
     """The weighted mean of precision and recall of matched words, lowered where they match in many runs.
 
     Every prediction is a text; its reference is a text or a list of texts, of which the best counts. Words match when
@@ -39,8 +40,6 @@ class Meteor(Metric):
         0.9815
     """
 
-    _takes_arrays = True
-
     def _info(self) -> MetricInfo:
         return MetricInfo(
             description="Matched words, their stems and synonyms, lowered where they match in many runs.",
@@ -54,7 +53,7 @@ class Meteor(Metric):
             reference_urls=["https://aclanthology.org/W05-0909/"],
         )
 
-    def _compute(
+    def _count(
         self,
         *,
         predictions: list[str],
@@ -62,25 +61,28 @@ class Meteor(Metric):
         alpha: float = 0.9,
         beta: float = 3,
         gamma: float = 0.5,
-    ) -> dict[str, Any]:
-        import numpy as np
-
+    ) -> list[float]:
         from enfold.evaluate.text.pairs import groups_of
         from enfold.evaluate.text.words import words
 
         synonyms = _wordnet()
+
+        def cut(text: str) -> list[str]:
+            return [word.lower() for word in words(text)]
+
         scores = []
         for said, group in zip(predictions, groups_of(references), strict=True):
-            mine = [word.lower() for word in words(said)]
-            scores.append(
-                max(
-                    _score(mine, [word.lower() for word in words(text)], synonyms, alpha, beta, gamma) for text in group
-                )
-            )
-        return {"meteor": np.float64(np.mean(scores))}
+            mine = cut(said)
+            scores.append(max(_of_pair(mine, cut(text), synonyms, alpha, beta, gamma) for text in group))
+        return scores
+
+    def _score(self, counts: list[float]) -> dict[str, Any]:
+        import numpy as np
+
+        return {"meteor": np.float64(np.mean(counts))}
 
 
-def _score(
+def _of_pair(
     said: list[str],
     right: list[str],
     synonyms: Callable[[str], Iterable[str]] | None,

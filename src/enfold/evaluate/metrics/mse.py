@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from enfold.evaluate.arrays import averaged, over_outputs
-from enfold.evaluate.info import MetricInfo
-from enfold.evaluate.module import Metric
-from enfold.evaluate.regression import numbers, same_shape
+from enfold.evaluate.arrays import over_outputs
+from enfold.evaluate.regression import ErrorMetric
 
 __all__ = ["Mse"]
 
 
-class Mse(Metric):
+class Mse(ErrorMetric):
     """The mean squared difference of predictions and references, or its root.
 
     Every example is a number, or a list of numbers, one for each output (the ecosystem's configuration ``multilist``).
@@ -28,27 +25,13 @@ class Mse(Metric):
         {'mse': 0.25}
     """
 
-    _takes_arrays = True
+    def _errors(self, predictions: Any, references: Any) -> Any:
+        return (predictions - references) ** 2
 
-    def _info(self) -> MetricInfo:
-        return MetricInfo(
-            description="The mean squared difference of predictions and references.",
-            citation="",
-            features=numbers(self.config_name),
-            inputs_description="sample_weight, multioutput='uniform_average', squared=True.",
-        )
-
-    def _compute(
-        self,
-        *,
-        predictions: Any,
-        references: Any,
-        sample_weight: Sequence[float] | None = None,
-        multioutput: Any = "uniform_average",
-        squared: bool = True,
+    def _score(
+        self, counts: dict[str, Any], *, multioutput: Any = "uniform_average", squared: bool = True
     ) -> dict[str, Any]:
         import numpy as np
 
-        said, right = same_shape(predictions, references)
-        means = averaged((said - right) ** 2, sample_weight, "raw_values")
+        means = counts["sum"] / counts["all"]
         return {"mse": over_outputs(means if squared else np.sqrt(means), multioutput)}

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from enfold.evaluate.counting import Counting
 from enfold.evaluate.info import MetricInfo
 from enfold.evaluate.module import Metric
+from enfold.evaluate.statistics import Moments, correlation_chance, moments
 
 __all__ = ["Pearsonr"]
 
 
-class Pearsonr(Metric):
+class Pearsonr(Counting, Metric):
     """How far predictions and references lie on one line, from -1 to 1.
 
     Options of ``compute``:
@@ -21,8 +23,6 @@ class Pearsonr(Metric):
         {'pearsonr': 1.0}
     """
 
-    _takes_arrays = True
-
     def _info(self) -> MetricInfo:
         return MetricInfo(
             description="The linear correlation of predictions and references.",
@@ -31,10 +31,14 @@ class Pearsonr(Metric):
             inputs_description="return_pvalue=False.",
         )
 
-    def _compute(self, *, predictions: Any, references: Any, return_pvalue: bool = False) -> dict[str, float]:
-        from enfold.evaluate.statistics import correlation, correlation_chance
+    _counts_early = True
 
-        value = correlation(references, predictions)
+    def _count(self, *, predictions: Any, references: Any) -> list[Any]:
+        return moments(references, predictions)
+
+    def _score(self, counts: list[Any], *, return_pvalue: bool = False) -> dict[str, float]:
+        found = Moments.of(counts)
+        value = found.correlation()
         if not return_pvalue:
             return {"pearsonr": value}
-        return {"pearsonr": value, "p-value": correlation_chance(value, len(predictions))}
+        return {"pearsonr": value, "p-value": correlation_chance(value, found.count)}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from enfold.evaluate.counting import Counting
 from enfold.evaluate.errors import EvaluationError
 from enfold.evaluate.info import MetricInfo
 from enfold.evaluate.module import Metric
@@ -22,7 +23,7 @@ RESAMPLES = 1000
 Tokenizer = Callable[[str], Sequence[str]]
 
 
-class Rouge(Metric):
+class Rouge(Counting, Metric):
     """F-measures of what a text shares with its reference: n-grams, or the longest common subsequence.
 
     Every prediction is a text; its reference is a text or a list of texts, of which the best counts.
@@ -42,8 +43,6 @@ class Rouge(Metric):
         1.0
     """
 
-    _takes_arrays = True
-
     def _info(self) -> MetricInfo:
         return MetricInfo(
             description="F-measures of the n-grams and subsequences that a text shares with its reference.",
@@ -58,16 +57,16 @@ class Rouge(Metric):
             reference_urls=["https://aclanthology.org/W04-1013/"],
         )
 
-    def _compute(
+    def _count(
         self,
         *,
         predictions: list[str],
         references: list[Any],
         rouge_types: Sequence[str] | None = None,
-        use_aggregator: bool = True,
         use_stemmer: bool = False,
         tokenizer: Tokenizer | None = None,
-    ) -> dict[str, Any]:
+    ) -> dict[str, list[float]]:
+        """Return the scores of every prediction: what they come to together takes all of them."""
         kinds = list(dict.fromkeys(DEFAULT_TYPES if rouge_types is None else rouge_types))
         for kind in kinds:
             if not re.fullmatch(r"rouge([1-9]|L|Lsum)", kind):
@@ -78,12 +77,16 @@ class Rouge(Metric):
 
         rows, starts = _scores(predictions, groups_of(references), kinds, tokenizer, use_stemmer)
         # one row for each pair of a prediction and one of its references; the best row counts
-        best = {kind: np.maximum.reduceat(values, starts) for kind, values in rows.items()}
+        return {kind: np.maximum.reduceat(values, starts).tolist() for kind, values in rows.items()}
+
+    def _score(self, counts: dict[str, list[float]], *, use_aggregator: bool = True) -> dict[str, Any]:
+        import numpy as np
+
         if not use_aggregator:
-            return {kind: values.tolist() for kind, values in best.items()}
+            return counts
         # The reference implementation draws its resamples from numpy's global generator, which is seeded around this
         # call; so are ours, in the same order, and the same seed gives the same scores.
-        return {kind: _resampled(values) for kind, values in best.items()}
+        return {kind: _resampled(np.array(values)) for kind, values in counts.items()}
 
 
 def _scores(

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from enfold.errors import MissingExtra, nearest
+from enfold.evaluate.counting import Counting
 from enfold.evaluate.errors import EvaluationError
 from enfold.evaluate.info import MetricInfo
 from enfold.evaluate.module import Metric
@@ -18,7 +19,7 @@ THEIRS = ("ja-mecab", "ko-mecab", "flores101", "flores200", "spm")  # need dicti
 ORDER = 4
 
 
-class Sacrebleu(Metric):
+class Sacrebleu(Counting, Metric):
     """BLEU of a corpus in percent, comparable between publications.
 
     Every prediction is a text; its reference is a text or a list of texts.
@@ -42,8 +43,6 @@ class Sacrebleu(Metric):
         1
     """
 
-    _takes_arrays = True
-
     def _info(self) -> MetricInfo:
         return MetricInfo(
             description="BLEU of a corpus in percent, with standard tokens.",
@@ -57,32 +56,39 @@ class Sacrebleu(Metric):
             reference_urls=["https://aclanthology.org/W18-6319/"],
         )
 
-    def _compute(
+    def _count(
         self,
         *,
         predictions: list[str],
         references: list[Any],
-        smooth_method: str = "exp",
-        smooth_value: float | None = None,
         force: bool = False,
         lowercase: bool = False,
         tokenize: str | None = None,
-        use_effective_order: bool = False,
     ) -> dict[str, Any]:
         from enfold.evaluate.text.bleu import corpus_counts
         from enfold.evaluate.text.pairs import groups_of
 
-        if smooth_method not in SMOOTHING:
-            raise EvaluationError(f"smooth_method is one of {', '.join(SMOOTHING)}, not {smooth_method!r}")
         groups, said = groups_of(references), predictions
         if lowercase:
             said, groups = [text.lower() for text in said], [[text.lower() for text in group] for group in groups]
-        counts = corpus_counts(_cut(tokenize or "13a", said, groups), ORDER)
-        matches: list[float] = list(counts.matches)
-        possible: list[float] = list(counts.possible)
+        return corpus_counts(_cut(tokenize or "13a", said, groups), ORDER)
+
+    def _score(
+        self,
+        counts: dict[str, Any],
+        *,
+        smooth_method: str = "exp",
+        smooth_value: float | None = None,
+        use_effective_order: bool = False,
+    ) -> dict[str, Any]:
+        if smooth_method not in SMOOTHING:
+            raise EvaluationError(f"smooth_method is one of {', '.join(SMOOTHING)}, not {smooth_method!r}")
+        matches: list[float] = counts["matches"].tolist()
+        possible: list[float] = counts["possible"].tolist()
+        said, closest = counts["said"], counts["closest"]
         penalty = 1.0
-        if counts.said < counts.closest:
-            penalty = math.exp(1 - counts.closest / counts.said) if counts.said else 0.0
+        if said < closest:
+            penalty = math.exp(1 - closest / said) if said else 0.0
         score, precisions = 0.0, [0.0] * ORDER
         if any(matches):
             value = SMOOTHING[smooth_method] if smooth_value is None else smooth_value
@@ -98,8 +104,8 @@ class Sacrebleu(Metric):
             "totals": possible,
             "precisions": precisions,
             "bp": penalty,
-            "sys_len": counts.said,
-            "ref_len": counts.closest,
+            "sys_len": said,
+            "ref_len": closest,
         }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from enfold.evaluate.counting import Counting
 from enfold.evaluate.info import MetricInfo
 from enfold.evaluate.module import Metric
 
@@ -12,7 +13,7 @@ __all__ = ["Sari"]
 ORDER = 4
 
 
-class Sari(Metric):
+class Sari(Counting, Metric):
     """The mean of how well n-grams of the source are kept and deleted and new ones added, in percent.
 
     Inputs are ``sources`` (texts), ``predictions`` (texts) and ``references`` (lists of texts).
@@ -24,8 +25,6 @@ class Sari(Metric):
         {'sari': 100.0}
     """
 
-    _takes_arrays = True
-
     def _info(self) -> MetricInfo:
         return MetricInfo(
             description="How well a simplification keeps, deletes and adds words.",
@@ -35,22 +34,26 @@ class Sari(Metric):
             reference_urls=["https://aclanthology.org/Q16-1029/"],
         )
 
-    def _compute(self, *, sources: list[str], predictions: list[str], references: list[list[str]]) -> dict[str, float]:
-        return {"sari": sari(sources, predictions, references)}
+    def _count(self, *, sources: list[str], predictions: list[str], references: list[list[str]]) -> dict[str, float]:
+        return sari(sources, predictions, references)
+
+    def _score(self, counts: dict[str, float]) -> dict[str, float]:
+        return {"sari": 100.0 * (counts["sum"] / counts["all"])}
 
 
-def sari(sources: list[str], predictions: list[str], references: list[list[str]]) -> float:
-    """Return the mean SARI of texts, in percent."""
+def sari(sources: list[str], predictions: list[str], references: list[list[str]]) -> dict[str, float]:
+    """Return the ``sum`` of the texts' SARI, each from 0 to 1, and how many texts there are in ``all``."""
     from enfold.evaluate.text.mteval import tokenize_13a
     from enfold.evaluate.text.pairs import groups_of
 
     total = 0.0
     for source, said, group in zip(sources, predictions, groups_of(references), strict=True):
-        tokens = [tokenize_13a(text.lower()) for text in (source, said, *group)]
+        # a text without tokens counts as one empty one
+        tokens = [tokenize_13a(text.lower()) or [""] for text in (source, said, *group)]
         for order in range(1, ORDER + 1):
             first, second, *others = (Counter(zip(*(t[i:] for i in range(order)), strict=False)) for t in tokens)
             total += sum(_operations(first, second, others)) / ORDER / 3
-    return 100.0 * total / len(sources)
+    return {"sum": total, "all": len(sources)}
 
 
 def _operations(source: Counter, said: Counter, references: list[Counter]) -> tuple[float, float, float]:

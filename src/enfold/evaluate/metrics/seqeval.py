@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from enfold.evaluate.counting import Counting
 from enfold.evaluate.errors import EvaluationError
 from enfold.evaluate.info import MetricInfo
 from enfold.evaluate.module import Metric
@@ -12,7 +13,7 @@ from enfold.evaluate.module import Metric
 __all__ = ["Seqeval"]
 
 
-class Seqeval(Metric):
+class Seqeval(Counting, Metric):
     """Precision, recall and F1 of entities, for each type and overall, and the accuracy of tags.
 
     Predictions and references are lists of tags such as ``B-PER``, ``I-PER``, ``O``.
@@ -34,8 +35,6 @@ class Seqeval(Metric):
         1.0
     """
 
-    _takes_arrays = True
-
     def _info(self) -> MetricInfo:
         return MetricInfo(
             description="Precision, recall and F1 of named entities in sequences of tags.",
@@ -46,7 +45,10 @@ class Seqeval(Metric):
             reference_urls=["https://aclanthology.org/W95-0107/"],
         )
 
-    def _compute(
+    def _adds_up(self, *, scheme: str | None = None, mode: str | None = None, **options: Any) -> bool:
+        return mode != "strict" or scheme is not None  # a scheme to be told from the tags is told from all of them
+
+    def _count(
         self,
         *,
         predictions: list[list[str]],
@@ -55,8 +57,10 @@ class Seqeval(Metric):
         scheme: str | None = None,
         mode: str | None = None,
         sample_weight: Sequence[int] | None = None,
-        zero_division: float | str = "warn",
     ) -> dict[str, Any]:
+        """Return the entities in both, in the predictions and in the references, by type; right tags and all tags."""
+        import numpy as np
+
         from enfold.evaluate.text import chunks
 
         if mode not in (None, "strict"):
@@ -71,24 +75,31 @@ class Seqeval(Metric):
             found = [[chunks.strict(tags, rules, suffix) for tags in rows] for rows in (predictions, references)]
         else:
             found = [[chunks.lenient(tags, suffix) for tags in rows] for rows in (predictions, references)]
-        said_of, right_of = (
-            {(kind, row, begin, end) for row, group in enumerate(rows) for kind, begin, end in group} for rows in found
-        )
-        empty = 0.0 if zero_division in ("warn", 0) else 1.0
-        scores: dict[str, Any] = {}
-        for kind in sorted({chunk[0] for chunk in said_of | right_of}):
-            mine = {chunk for chunk in said_of if chunk[0] == kind}
-            theirs = {chunk for chunk in right_of if chunk[0] == kind}
-            precision, recall, f1 = _scores(len(mine & theirs), len(mine), len(theirs), empty)
-            scores[kind] = {"precision": precision, "recall": recall, "f1": f1, "number": len(theirs)}
-        overall = _scores(len(said_of & right_of), len(said_of), len(right_of), empty)
+        entities: dict[str, Any] = {}
+        for said, right in zip(*found, strict=True):
+            for place, group in enumerate((said & right, said, right)):
+                for kind, _, _ in group:
+                    entities.setdefault(kind, np.zeros(3, int))[place] += 1
         tags = [
             (a, b)
             for said, right in zip(predictions, references, strict=True)
             for a, b in zip(said, right, strict=True)
         ]
-        scores["overall_precision"], scores["overall_recall"], scores["overall_f1"] = overall
-        scores["overall_accuracy"] = sum(a == b for a, b in tags) / len(tags) if tags else 0.0
+        return {"entities": entities, "right": sum(a == b for a, b in tags), "tags": len(tags)}
+
+    def _score(self, counts: dict[str, Any], *, zero_division: float | str = "warn") -> dict[str, Any]:
+        empty = 0.0 if zero_division in ("warn", 0) else 1.0
+        scores: dict[str, Any] = {}
+        total = [0, 0, 0]
+        for kind in sorted(counts["entities"]):
+            each = counts["entities"][kind].tolist()
+            total = [a + b for a, b in zip(total, each, strict=True)]
+            precision, recall, f1 = _scores(each[0], each[1], each[2], empty)
+            scores[kind] = {"precision": precision, "recall": recall, "f1": f1, "number": each[2]}
+        scores["overall_precision"], scores["overall_recall"], scores["overall_f1"] = _scores(
+            total[0], total[1], total[2], empty
+        )
+        scores["overall_accuracy"] = counts["right"] / counts["tags"] if counts["tags"] else 0.0
         return scores
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from enfold.evaluate.counting import Counting
 from enfold.evaluate.errors import EvaluationError
 from enfold.evaluate.info import MetricInfo
 from enfold.evaluate.module import Metric
+from enfold.evaluate.text.answers import answer_counts, answer_scores
 
 __all__ = ["Squad"]
 
 
-class Squad(Metric):
+class Squad(Counting, Metric):
     """Answers to questions: the percentage that equal an answer, and the mean F1 of shared words.
 
     Predictions are ``{"id", "prediction_text"}``, references ``{"id", "answers": {"text": […], "answer_start": […]}}``.
@@ -37,19 +39,16 @@ class Squad(Metric):
             reference_urls=["https://rajpurkar.github.io/SQuAD-explorer/"],
         )
 
-    def _compute(self, *, predictions: list[Any], references: list[Any]) -> dict[str, float]:
-        from enfold.evaluate.text.answers import best, exact, overlap
-
-        said = {item["id"]: item["prediction_text"] for item in predictions}
-        hits = words = 0.0
-        for item in references:
-            answers = answer_texts(item)
+    def _count(self, *, predictions: list[Any], references: list[Any]) -> dict[str, Any]:
+        right = [(item["id"], answer_texts(item)) for item in references]
+        for name, answers in right:
             if not answers:
-                raise EvaluationError(f"question {item['id']!r} has no answers; squad_v2 is for such questions")
-            if item["id"] in said:
-                hits += best(exact, said[item["id"]], answers)
-                words += best(overlap, said[item["id"]], answers)
-        return {"exact_match": 100.0 * hits / len(references), "f1": 100.0 * words / len(references)}
+                raise EvaluationError(f"question {name!r} has no answers; squad_v2 is for such questions")
+        return answer_counts({item["id"]: item["prediction_text"] for item in predictions}, right)
+
+    def _score(self, counts: dict[str, Any]) -> dict[str, float]:
+        hits, words = answer_scores(counts)
+        return {"exact_match": hits, "f1": words}
 
 
 def answer_texts(item: Any) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
+from enfold.evaluate.counting import Counting
 from enfold.evaluate.errors import EvaluationError
 from enfold.evaluate.info import MetricInfo
 from enfold.evaluate.metrics.squad import answer_texts
@@ -13,7 +14,7 @@ from enfold.evaluate.text.answers import best, exact, normalized, overlap
 __all__ = ["SquadV2"]
 
 
-class SquadV2(Metric):
+class SquadV2(Counting, Metric):
     """Answers to questions that may have none: exact match and F1 in percent, overall and for either kind.
 
     Predictions are ``{"id", "prediction_text", "no_answer_probability"}``, references
@@ -46,15 +47,31 @@ class SquadV2(Metric):
             reference_urls=["https://rajpurkar.github.io/SQuAD-explorer/"],
         )
 
-    def _compute(
-        self, *, predictions: list[Any], references: list[Any], no_answer_threshold: float = 1.0
-    ) -> dict[str, Any]:
+    def _count(self, *, predictions: list[Any], references: list[Any]) -> dict[str, list[Any]]:
+        """Return, in the order of the predictions, a row for each that found its question, and the others as they are.
 
-        said = {item["id"]: item for item in predictions}
+        Their order decides among equal probabilities. Questions without a prediction stay ``open``: it may be among the
+        inputs of another process.
+        """
+        said = {item["id"]: (item["prediction_text"], item["no_answer_probability"]) for item in predictions}
+        right = {item["id"]: answer_texts(item) for item in references}
+        return {
+            "rows": [
+                _row(text, chance, right[name]) if name in right else (name, text, chance)
+                for name, (text, chance) in said.items()
+            ],
+            "open": [(name, answers) for name, answers in right.items() if name not in said],
+        }
+
+    def _score(self, counts: dict[str, list[Any]], *, no_answer_threshold: float = 1.0) -> dict[str, Any]:
+        open_ = dict(counts["open"])
         rows = []
-        for item in references:
-            if item["id"] in said:
-                rows.append(_Row(said[item["id"]], answer_texts(item)))
+        for row in counts["rows"]:
+            if len(row) == len(Row._fields):
+                rows.append(Row(*row))
+            elif row[0] in open_:
+                name, text, chance = row
+                rows.append(_row(text, chance, open_.pop(name)))
         if not rows:
             raise EvaluationError("no prediction has the id of a reference")
         result: dict[str, Any] = {}
@@ -67,24 +84,20 @@ class SquadV2(Metric):
                 scores = [row.score(name, no_answer_threshold) for row in group]
                 result[prefix + name] = 100.0 * sum(scores) / len(group)
             result[prefix + "total"] = len(group)
-        unanswerable = sum(not answer_texts(item) for item in references)
+        unanswerable = len(others) + sum(not answers for answers in open_.values())
         for name in ("exact", "f1"):
             result[f"best_{name}"], result[f"best_{name}_thresh"] = _best(rows, unanswerable, name)
         return result
 
 
-class _Row:
+class Row(NamedTuple):
     """One answered question."""
 
-    def __init__(self, prediction: Any, answers: list[str]) -> None:
-        text = prediction["prediction_text"]
-        self.has_answer, self.says_something = bool(answers), bool(text)
-        self.no_answer_probability = prediction["no_answer_probability"]
-        # an answer that is nothing but articles and punctuation is none, as in the official script
-        right = [answer for answer in answers if normalized(answer)] or [""]
-        self.exact = best(exact, text, right)
-        # without words on either side it is their equality that counts
-        self.f1 = best(lambda a, b: overlap(a, b) if normalized(a) and normalized(b) else exact(a, b), text, right)
+    exact: float
+    f1: float
+    has_answer: bool
+    says_something: bool
+    no_answer_probability: float
 
     def score(self, name: str, threshold: float) -> float:
         if self.no_answer_probability > threshold:
@@ -92,7 +105,15 @@ class _Row:
         return getattr(self, name)
 
 
-def _best(rows: list[_Row], unanswerable: int, name: str) -> tuple[float, float]:
+def _row(text: str, no_answer_probability: float, answers: list[str]) -> Row:
+    # an answer that is nothing but articles and punctuation is none, as in the official script
+    right = [answer for answer in answers if normalized(answer)] or [""]
+    # without words on either side it is their equality that counts
+    f1 = best(lambda a, b: overlap(a, b) if normalized(a) and normalized(b) else exact(a, b), text, right)
+    return Row(best(exact, text, right), f1, bool(answers), bool(text), no_answer_probability)
+
+
+def _best(rows: list[Row], unanswerable: int, name: str) -> tuple[float, float]:
     """Return the best score over all thresholds, and the lowest threshold that gives it."""
     score: float = unanswerable
     top, threshold = score, 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from enfold.evaluate.counting import Counting
 from enfold.evaluate.info import MetricInfo
 from enfold.evaluate.module import Metric
 
@@ -26,7 +27,7 @@ ASIAN_PUNCTUATION = (
 )
 
 
-class Ter(Metric):
+class Ter(Counting, Metric):
     """The words to insert, delete, substitute and the phrases to shift, divided by the reference's words, in percent.
 
     Every prediction is a text; its reference is a text or a list of texts: the fewest edits count, and the mean length.
@@ -47,8 +48,6 @@ class Ter(Metric):
         {'score': 33.33333333333333, 'num_edits': 1, 'ref_length': 3.0}
     """
 
-    _takes_arrays = True
-
     def _info(self) -> MetricInfo:
         return MetricInfo(
             description="The edits that turn a translation into its reference, shifts of phrases among them.",
@@ -62,7 +61,7 @@ class Ter(Metric):
             reference_urls=["https://aclanthology.org/2006.amta-papers.25/"],
         )
 
-    def _compute(
+    def _count(
         self,
         *,
         predictions: list[str],
@@ -92,6 +91,10 @@ class Ter(Metric):
         pairs = TextPairs([prepared(text) for text in predictions], groups)
         edits = int(np.minimum.reduceat(pairs.translation_edits(), pairs.starts).sum())
         length = float(sum((np.add.reduceat(pairs.lengths()[1], pairs.starts) / pairs.counts).tolist()))
+        return {"edits": edits, "length": length}
+
+    def _score(self, counts: dict[str, Any]) -> dict[str, Any]:
+        edits, length = counts["edits"], counts["length"]
         score = edits / length if length else float(edits > 0)
         return {"score": 100 * score, "num_edits": edits, "ref_length": length}
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from enfold.evaluate.counting import Counting
 from enfold.evaluate.errors import EvaluationError
 from enfold.evaluate.info import MetricInfo
 from enfold.evaluate.module import Metric
 
-__all__ = ["Wer", "error_rate"]
+__all__ = ["Wer", "edit_counts", "error_rate"]
 
 
-class Wer(Metric):
+class Wer(Counting, Metric):
     """The number of words to insert, delete or substitute, divided by the words of the references: a bare number.
 
     Words are separated by spaces, and by runs of white space.
@@ -24,8 +25,6 @@ class Wer(Metric):
         0.25
     """
 
-    _takes_arrays = True
-
     def _info(self) -> MetricInfo:
         return MetricInfo(
             description="Edits of words, divided by the words of the references.",
@@ -35,20 +34,29 @@ class Wer(Metric):
             reference_urls=["https://en.wikipedia.org/wiki/Word_error_rate"],
         )
 
-    def _compute(self, *, predictions: list[str], references: list[str], concatenate_texts: bool = False) -> float:
-        return error_rate(predictions, references, "spaces")
+    _counts_early = True
+
+    def _count(self, *, predictions: list[str], references: list[str]) -> dict[str, int]:
+        return edit_counts(predictions, references, "spaces")
+
+    def _score(self, counts: dict[str, int], *, concatenate_texts: bool = False) -> float:
+        return error_rate(counts)
 
 
-def error_rate(predictions: list[str], references: list[str], cut: str) -> float:
-    """Return the edits of all tokens, divided by the tokens of the references.
+def edit_counts(predictions: list[str], references: list[str], cut: str) -> dict[str, int]:
+    """Return the ``edits`` of all texts, and the ``tokens`` of the references."""
+    from enfold.evaluate.text.pairs import TextPairs
+
+    pairs = TextPairs(predictions, [[text] for text in references], cut)
+    return {"edits": int(pairs.edits().sum()), "tokens": int(pairs.lengths()[1].sum())}
+
+
+def error_rate(counts: dict[str, int]) -> float:
+    """Return the edits, divided by the tokens.
 
     Raises:
         EvaluationError: the references have no tokens.
     """
-    from enfold.evaluate.text.pairs import TextPairs
-
-    pairs = TextPairs(predictions, [[text] for text in references], cut)
-    total = int(pairs.lengths()[1].sum())
-    if not total:
+    if not counts["tokens"]:
         raise EvaluationError("the error rate is not defined: all references are empty")
-    return int(pairs.edits().sum()) / total
+    return counts["edits"] / counts["tokens"]

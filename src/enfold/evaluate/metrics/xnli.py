@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import ClassVar
 
-from enfold.evaluate.info import MetricInfo
-from enfold.evaluate.module import Metric
+from enfold.evaluate.tasks import ACCURACY, TaskMetric
 
 __all__ = ["Xnli"]
 
 
-class Xnli(Metric):
-    """The share of sentence pairs whose relation was predicted.
+class Xnli(TaskMetric):
+    """The share of sentence pairs whose relation was predicted: the same in every language.
 
     Source: A. Conneau et al., "XNLI: evaluating cross-lingual sentence representations", 2018.
 
     Example:
-        >>> float(Xnli().compute(predictions=[0, 1], references=[0, 2])["accuracy"])
-        0.5
+        >>> Xnli().compute(predictions=[0, 1], references=[0, 2])
+        {'accuracy': 0.5}
     """
 
-    _takes_arrays = True
-
-    def _info(self) -> MetricInfo:
-        return MetricInfo(
-            description="The share of sentence pairs whose relation was predicted.",
-            citation="",
-            features={"predictions": "int64", "references": "int64"},
-        )
-
-    def _compute(self, *, predictions: Any, references: Any) -> dict[str, float]:
-        return {"accuracy": float((predictions == references).mean())}
+    tasks: ClassVar = {"default": ACCURACY}

@@ -5,19 +5,12 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Any
 
 from enfold.evaluate.text.mteval import joined_lines, pieces_13a, split_symbols
 from enfold.evaluate.text.pairs import TextPairs
 
-__all__ = ["Counts", "corpus_counts", "cut_13a", "cut_by", "tokens_international", "tokens_zh"]
-
-
-class Counts:
-    """Matched and possible n-grams of a corpus by order, and its lengths in tokens."""
-
-    def __init__(self, matches: list[int], possible: list[int], said: int, closest: int, shortest: int) -> None:
-        self.matches, self.possible = matches, possible
-        self.said, self.closest, self.shortest = said, closest, shortest
+__all__ = ["corpus_counts", "cut_13a", "cut_by", "tokens_international", "tokens_zh"]
 
 
 def cut_13a(said: Sequence[str], groups: Sequence[Sequence[str]]) -> TextPairs:
@@ -31,7 +24,7 @@ def cut_by(split: Callable[[str], Sequence[str]], said: Sequence[str], groups: S
     return TextPairs([list(split(text)) for text in said], [[list(split(text)) for text in group] for group in groups])
 
 
-def corpus_counts(pairs: TextPairs, max_order: int) -> Counts:
+def corpus_counts(pairs: TextPairs, max_order: int) -> dict[str, Any]:
     """Count over a corpus.
 
     Args:
@@ -39,20 +32,21 @@ def corpus_counts(pairs: TextPairs, max_order: int) -> Counts:
         max_order: the longest n-grams.
 
     Returns:
-        The counts, with the sum of the references' lengths: of those closest to the translation (of two, the
-        shorter), and of the shortest.
+        ``matches`` and ``possible``, n-grams by order, as arrays; ``said``, the translations' tokens; the references'
+        tokens ``closest`` to these (of two as close, the fewer), and those of the ``shortest``.
     """
     import numpy as np
 
     said, right = pairs.lengths()
-    matches = pairs.ngrams(max_order, merged=True).sum(0).tolist()
-    possible = [int(np.maximum(said - order, 0).sum()) for order in range(max_order)]
+    matches = pairs.ngrams(max_order, merged=True).sum(0)
+    possible = np.array([np.maximum(said - order, 0).sum() for order in range(max_order)])
     starts = pairs.starts
     # the nearest length, and of two as near the shorter: the least of (distance, length) as one number
     scale = int(right.max(initial=0)) + 1
     nearest = np.minimum.reduceat(abs(right - np.repeat(said, pairs.counts)) * scale + right, starts) % scale
     shortest = np.minimum.reduceat(right, starts)
-    return Counts(matches, possible, int(said.sum()), int(nearest.sum()), int(shortest.sum()))
+    lengths = {"said": int(said.sum()), "closest": int(nearest.sum()), "shortest": int(shortest.sum())}
+    return {"matches": matches, "possible": possible, **lengths}
 
 
 @lru_cache(maxsize=1 << 16)
