@@ -130,7 +130,14 @@ __getattr__, __dir__, __all__ = face(
         ],
         ".modeling": ["PreTrainedModel"],
         "enfold.nn.activations": ["ACT2FN"],
-        "enfold.nn.cache": ["Cache", "DynamicCache", "EncoderDecoderCache"],
+        "enfold.nn.cache": [
+            "Cache",
+            "DynamicCache",
+            "EncoderDecoderCache",
+            "HybridCache",
+            "SlidingWindowCache",
+            "StaticCache",
+        ],
         "enfold.nn.conv": ["Conv1D"],
         # --- training
         ".trainer.arguments": ["TrainingArguments"],
@@ -172,6 +179,8 @@ __getattr__, __dir__, __all__ = face(
         "enfold.accelerate.seeds": ["enable_full_determinism", "set_seed"],
         ".pipelines": [
             "PIPELINE_REGISTRY",
+            "AudioClassificationPipeline",
+            "AutomaticSpeechRecognitionPipeline",
             "Pipeline",
             "TextClassificationPipeline",
             "TextGenerationPipeline",
@@ -184,6 +193,7 @@ __getattr__, __dir__, __all__ = face(
         ".audio.whisper": ["WhisperFeatureExtractor"],
         ".processing.auto": ["AutoFeatureExtractor", "AutoImageProcessor", "AutoProcessor"],
         ".processing.features": ["BatchFeature"],
+        ".processing.speech": ["ClapProcessor", "MusicgenProcessor", "Wav2Vec2Processor", "WhisperProcessor"],
         ".processing.processor": ["ProcessorMixin"],
         ".tokenization": TOKENIZATION,
     },

@@ -5,10 +5,12 @@ from enfold.lazy import face
 __getattr__, __dir__, __all__ = face(
     __name__,
     {
+        ".audio_classification": ["AudioClassificationPipeline"],
         ".base": ["Pipeline", "PipelineException"],
         ".build": ["pipeline"],
         ".pt_utils": ["KeyDataset", "KeyPairDataset"],
         ".registry": ["PIPELINE_REGISTRY", "PipelineRegistry", "get_supported_tasks", "get_task"],
+        ".speech_recognition": ["AutomaticSpeechRecognitionPipeline"],
         ".text_classification": ["ClassificationFunction", "TextClassificationPipeline"],
         ".text_generation": ["Chat", "TextGenerationPipeline"],
     },

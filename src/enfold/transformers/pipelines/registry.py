@@ -19,6 +19,21 @@ TASKS: dict[str, dict[str, Any]] = {
         "default": {"model": "distilbert/distilbert-base-uncased-finetuned-sst-2-english"},
         "type": "text",
     },
+    "audio-classification": {
+        "impl": f"{_HERE}.audio_classification:AudioClassificationPipeline",
+        "pt": ("enfold.transformers.auto:AutoModelForAudioClassification",),
+        "default": {"model": "superb/wav2vec2-base-superb-ks"},
+        "type": "audio",
+    },
+    "automatic-speech-recognition": {
+        "impl": f"{_HERE}.speech_recognition:AutomaticSpeechRecognitionPipeline",
+        "pt": (
+            "enfold.transformers.auto:AutoModelForCTC",
+            "enfold.transformers.auto:AutoModelForSpeechSeq2Seq",
+        ),
+        "default": {"model": "facebook/wav2vec2-base-960h"},
+        "type": "multimodal",
+    },
     "text-generation": {
         "impl": f"{_HERE}.text_generation:TextGenerationPipeline",
         "pt": ("enfold.transformers.auto:AutoModelForCausalLM",),
@@ -32,6 +47,8 @@ ALIASES = {"sentiment-analysis": "text-classification"}
 ENDINGS = {
     "ForSequenceClassification": "text-classification",
     "ForCausalLM": "text-generation",
+    "ForCTC": "automatic-speech-recognition",
+    "ForAudioClassification": "audio-classification",
     "LMHeadModel": "text-generation",
 }
 
