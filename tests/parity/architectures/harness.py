@@ -30,6 +30,7 @@ class Case(NamedTuple):
     gradients: bool = True
     atol: float = 1e-5
     apart: str = ""
+    prefix: str = ""
 
 
 def build(library: Any, case: Case, **options: Any) -> Any:
@@ -101,9 +102,10 @@ def results(
         if case.gradients and loss is not None and padding == ("right" if "right" in case.paddings else ""):
             model.zero_grad()
             loss.backward()
-            gradients = {name: part.grad for name, part in model.named_parameters() if part.grad is not None}
+            named = model.named_parameters(remove_duplicate=rename is not dict)
+            gradients = {name: part.grad for name, part in named if part.grad is not None}
             for name, gradient in rename(gradients).items():
-                found[f"{tag}/gradient/{name}"] = gradient.numpy().copy()
+                found[f"{tag}/gradient/{name.removeprefix(case.prefix)}"] = gradient.numpy().copy()
     return found
 
 
