@@ -17,7 +17,7 @@ from .features.features import Features, to_arrow
 from .fingerprint import combine
 from .formats.base import Formatter
 from .formatting import FormatMixin
-from .info import DatasetInfo
+from .info import DatasetInfo, InfoMixin
 from .ordering import OrderMixin
 from .reading import ReadMixin
 from .schema import SchemaMixin
@@ -30,6 +30,7 @@ __all__ = ["Dataset"]
 
 
 class Dataset(
+    InfoMixin,
     AccessMixin,
     FormatMixin,
     SchemaMixin,
@@ -147,16 +148,6 @@ class Dataset(
     # ---- what it is
 
     @property
-    def info(self) -> DatasetInfo:
-        """What is known about the dataset."""
-        return self._info
-
-    @property
-    def split(self) -> NamedSplit | None:
-        """The name of the split."""
-        return self._split
-
-    @property
     def features(self) -> Features:
         """The columns and their kinds."""
         assert self._info.features is not None
@@ -193,66 +184,6 @@ class Dataset(
     def cache_files(self) -> list[dict[str, str]]:
         """The files that the rows are read from, as ``[{"filename": …}]``; empty for a dataset in memory."""
         return [{"filename": file} for file in self._source.files]
-
-    @property
-    def builder_name(self) -> str | None:
-        """The name of the builder that made the dataset."""
-        return self._info.builder_name
-
-    @property
-    def config_name(self) -> str | None:
-        """The name of the configuration."""
-        return self._info.config_name
-
-    @property
-    def description(self) -> str:
-        """The description."""
-        return self._info.description
-
-    @property
-    def citation(self) -> str:
-        """How to cite the dataset."""
-        return self._info.citation
-
-    @property
-    def homepage(self) -> str:
-        """The dataset's page."""
-        return self._info.homepage
-
-    @property
-    def license(self) -> str:
-        """The dataset's licence."""
-        return self._info.license
-
-    @property
-    def version(self) -> Any:
-        """The dataset's version."""
-        return self._info.version
-
-    @property
-    def download_checksums(self) -> dict[str, Any] | None:
-        """The checksums of the files that were downloaded."""
-        return self._info.download_checksums
-
-    @property
-    def supervised_keys(self) -> Any:
-        """The columns of input and target, where the dataset names them."""
-        return getattr(self._info, "supervised_keys", None)
-
-    @property
-    def download_size(self) -> int | None:
-        """Bytes of the data files."""
-        return self._info.download_size
-
-    @property
-    def dataset_size(self) -> int | None:
-        """Bytes of the Arrow data."""
-        return self._info.dataset_size
-
-    @property
-    def size_in_bytes(self) -> int | None:
-        """Bytes of the data files and of the Arrow data."""
-        return self._info.size_in_bytes
 
     def __len__(self) -> int:
         return self.num_rows

@@ -10,7 +10,13 @@ from typing import IO, Any
 
 from .builders.archives import extract, is_archive, tar_members
 
-__all__ = ["DownloadConfig", "DownloadManager", "DownloadMode", "VerificationMode"]
+__all__ = [
+    "DownloadConfig",
+    "DownloadManager",
+    "DownloadMode",
+    "StreamingDownloadManager",
+    "VerificationMode",
+]
 
 
 class DownloadMode(enum.Enum):
@@ -99,7 +105,7 @@ class DownloadManager:
         data_dir: str | None = None,
         download_config: DownloadConfig | None = None,
         base_path: str | None = None,
-        record_checksums: bool = True,
+        record_checksums: bool = False,
     ) -> None:
         self.dataset_name = dataset_name
         self.download_config = download_config or DownloadConfig()
@@ -230,6 +236,12 @@ class DownloadManager:
         """Remove what was unpacked, where the configuration asks for that."""
         if self.download_config.delete_extracted:
             self.delete_extracted_files()
+
+
+class StreamingDownloadManager(DownloadManager):
+    """The manager that a builder is given when its rows are streamed: it fetches what is asked for, when it is."""
+
+    is_streaming = True
 
 
 def _map(function: Callable[[Any], Any], value: Any) -> Any:

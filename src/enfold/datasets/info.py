@@ -3,35 +3,74 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from .features.features import Features
-from .splits import SplitDict, SplitInfo
+from .splits import NamedSplit, SplitDict
 
-__all__ = ["DatasetInfo", "Version", "write_text"]
+__all__ = ["DatasetInfo", "InfoMixin", "Version", "write_text"]
 
 
-@dataclass(frozen=True)
+_VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
+
+
+@functools.total_ordering
+@dataclass(eq=False)
 class Version:
-    """A version of a dataset: three numbers.
+    """A version of a dataset: three numbers. It is compared with others and with texts.
+
+    Args:
+        version_str: the three numbers with dots between them.
+        description: what is new in it.
+        major, minor, patch: the three numbers, read from the text.
+
+    Raises:
+        ValueError: a text of another form.
 
     Example:
-        >>> Version("1.2.0").tuple
-        (1, 2, 0)
+        >>> Version("1.2.0").tuple, Version("1.2.0") < "1.10.0"
+        ((1, 2, 0), True)
     """
 
     version_str: str
     description: str | None = None
+    major: Any = None
+    minor: Any = None
+    patch: Any = None
+
+    def __post_init__(self) -> None:
+        found = _VERSION.fullmatch(self.version_str)
+        if found is None:
+            raise ValueError(f"{self.version_str!r} is no version: expected three numbers, such as '1.0.0'")
+        self.major, self.minor, self.patch = map(int, found.groups())
 
     @property
     def tuple(self) -> tuple[int, int, int]:
         """The three numbers."""
-        major, minor, patch = (int(part) for part in self.version_str.split("."))
-        return major, minor, patch
+        return self.major, self.minor, self.patch
+
+    @classmethod
+    def from_dict(cls, dic: Mapping[str, Any]) -> Version:
+        """Return the version that ``dataset_info.json`` holds."""
+        return cls(str(dic.get("version_str", "0.0.0")), dic.get("description"))
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, str):
+            found = _VERSION.fullmatch(other)
+            return found is not None and self.tuple == Version(other).tuple
+        return isinstance(other, Version) and self.tuple == other.tuple
+
+    def __lt__(self, other: Version | str) -> bool:
+        return self.tuple < (Version(other) if isinstance(other, str) else other).tuple
+
+    def __hash__(self) -> int:
+        return hash(self.tuple)
 
     def __str__(self) -> str:
         return self.version_str
@@ -46,9 +85,11 @@ class DatasetInfo:
 
     Args:
         features: the columns.
+        supervised_keys: the columns of input and target, where the dataset names them.
         splits: the sizes of the splits.
         download_size: bytes of the data files.
         dataset_size: bytes of the Arrow data.
+        post_processed, post_processing_size: what older files may hold; kept as it is.
     """
 
     description: str = ""
@@ -56,6 +97,8 @@ class DatasetInfo:
     homepage: str = ""
     license: str = ""
     features: Features | None = None
+    post_processed: Any = None
+    supervised_keys: Any = None
     builder_name: str | None = None
     dataset_name: str | None = None
     config_name: str | None = None
@@ -63,6 +106,7 @@ class DatasetInfo:
     splits: SplitDict | None = None
     download_checksums: dict[str, Any] | None = field(default=None, repr=False)
     download_size: int | None = None
+    post_processing_size: int | None = None
     dataset_size: int | None = None
     size_in_bytes: int | None = None
 
@@ -70,18 +114,11 @@ class DatasetInfo:
         if self.features is not None and not isinstance(self.features, Features):
             self.features = Features.from_dict(self.features) if _is_form(self.features) else Features(self.features)
         if isinstance(self.version, Mapping):
-            self.version = Version(str(self.version.get("version_str", "0.0.0")))
+            self.version = Version.from_dict(self.version)
         elif isinstance(self.version, str):
             self.version = Version(self.version)
         if self.splits is not None and not isinstance(self.splits, SplitDict):
-            entries = self.splits.values() if isinstance(self.splits, Mapping) else self.splits
-            known = {item.name for item in fields(SplitInfo)}
-            made = SplitDict()
-            for entry in entries:
-                made.add(
-                    entry if isinstance(entry, SplitInfo) else SplitInfo(**{k: entry[k] for k in entry if k in known})
-                )
-            self.splits = made
+            self.splits = SplitDict.from_split_dict(self.splits)
 
     def __repr__(self) -> str:
         shown = {item.name: getattr(self, item.name) for item in fields(self) if item.repr}
@@ -110,19 +147,65 @@ class DatasetInfo:
         return out
 
     @classmethod
-    def from_dict(cls, form: Mapping[str, Any]) -> DatasetInfo:
+    def from_dict(cls, dataset_info_dict: Mapping[str, Any]) -> DatasetInfo:
         """Return the information that a ``dataset_info.json`` holds; fields of other programs are passed over."""
         known = {item.name for item in fields(cls)}
-        return cls(**{name: value for name, value in form.items() if name in known})
-
-    def write_to_directory(self, dataset_info_dir: str, pretty_print: bool = False) -> None:
-        """Write ``dataset_info.json`` into a folder."""
-        text = json.dumps(self.to_dict(), indent=4 if pretty_print else None)
-        write_text(os.path.join(dataset_info_dir, "dataset_info.json"), text)
+        return cls(**{name: value for name, value in dataset_info_dict.items() if name in known})
 
     @classmethod
-    def from_directory(cls, dataset_info_dir: str) -> DatasetInfo:
-        """Return the information in a folder's ``dataset_info.json``."""
+    def from_merge(cls, dataset_infos: Iterable[DatasetInfo | None]) -> DatasetInfo:
+        """Return what is known about datasets that became one: the texts of all, each once."""
+        infos = [info for info in dataset_infos if info is not None]
+        if infos and all(info == infos[0] for info in infos):
+            return infos[0].copy()
+        texts: dict[str, Any] = {
+            name: "\n\n".join(dict.fromkeys(getattr(info, name) for info in infos)).strip()
+            for name in ("description", "citation", "homepage", "license")
+        }
+        return cls(**texts)
+
+    def update(self, other_dataset_info: DatasetInfo, ignore_none: bool = True) -> None:
+        """Take over what another one says, or also where it says nothing."""
+        for item in fields(self):
+            value = getattr(other_dataset_info, item.name)
+            if value is not None or not ignore_none:
+                setattr(self, item.name, copy.deepcopy(value))
+
+    def write_to_directory(
+        self, dataset_info_dir: str, pretty_print: bool = False, storage_options: dict[str, Any] | None = None
+    ) -> None:
+        """Write ``dataset_info.json``, and the licence where there is one, into a folder.
+
+        Args:
+            dataset_info_dir: a folder, or the address of one that fsspec knows.
+            pretty_print: indent the JSON.
+            storage_options: arguments of the file system.
+        """
+        texts = {"dataset_info.json": json.dumps(self.to_dict(), indent=4 if pretty_print else None)}
+        if self.license:
+            texts["LICENSE"] = self.license
+        for name, text in texts.items():
+            if "://" in dataset_info_dir:
+                import fsspec
+
+                with fsspec.open(f"{dataset_info_dir.rstrip('/')}/{name}", "wb", **(storage_options or {})) as file:
+                    file.write(text.encode())
+            else:
+                write_text(os.path.join(dataset_info_dir, name), text)
+
+    @classmethod
+    def from_directory(cls, dataset_info_dir: str, storage_options: dict[str, Any] | None = None) -> DatasetInfo:
+        """Return the information in the ``dataset_info.json`` of a folder, or of an address that fsspec knows.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        if "://" in dataset_info_dir:
+            import fsspec
+
+            address = f"{dataset_info_dir.rstrip('/')}/dataset_info.json"
+            with fsspec.open(address, "rb", **(storage_options or {})) as remote:
+                return cls.from_dict(json.load(remote))
         with open(os.path.join(dataset_info_dir, "dataset_info.json"), encoding="utf-8") as file:
             return cls.from_dict(json.load(file))
 
@@ -155,6 +238,83 @@ class DatasetInfo:
         return made
 
     _from_yaml_dict = from_yaml_dict
+
+
+class InfoMixin:
+    """What a dataset and a stream say of themselves."""
+
+    _info: DatasetInfo
+    _split: NamedSplit | None
+
+    @property
+    def info(self) -> DatasetInfo:
+        """What is known about the dataset."""
+        return self._info
+
+    @property
+    def split(self) -> NamedSplit | None:
+        """The name of the split."""
+        return self._split
+
+    @property
+    def builder_name(self) -> str | None:
+        """The name of the builder that made the dataset."""
+        return self._info.builder_name
+
+    @property
+    def config_name(self) -> str | None:
+        """The name of the configuration."""
+        return self._info.config_name
+
+    @property
+    def description(self) -> str:
+        """The description."""
+        return self._info.description
+
+    @property
+    def citation(self) -> str:
+        """How to cite the dataset."""
+        return self._info.citation
+
+    @property
+    def homepage(self) -> str:
+        """The dataset's page."""
+        return self._info.homepage
+
+    @property
+    def license(self) -> str:
+        """The dataset's licence."""
+        return self._info.license
+
+    @property
+    def version(self) -> Any:
+        """The dataset's version."""
+        return self._info.version
+
+    @property
+    def download_checksums(self) -> dict[str, Any] | None:
+        """The checksums of the files that were downloaded."""
+        return self._info.download_checksums
+
+    @property
+    def supervised_keys(self) -> Any:
+        """The columns of input and target, where the dataset names them."""
+        return self._info.supervised_keys
+
+    @property
+    def download_size(self) -> int | None:
+        """Bytes of the data files."""
+        return self._info.download_size
+
+    @property
+    def dataset_size(self) -> int | None:
+        """Bytes of the Arrow data."""
+        return self._info.dataset_size
+
+    @property
+    def size_in_bytes(self) -> int | None:
+        """Bytes of the data files and of the Arrow data."""
+        return self._info.size_in_bytes
 
 
 def _is_form(features: Any) -> bool:

@@ -129,11 +129,7 @@ def _describe(header: dict[str, Any], info: DatasetInfo, folder: str, set_defaul
                     f"the configuration {name!r} has other columns on the Hub: {previous.features}; "
                     "give config_name= for these"
                 )
-            merged = SplitDict(previous.splits or {})
-            for split in info.splits.values():
-                if split.name in merged:
-                    info.download_size = max(info.download_size or 0, 0)
-                merged.add(split)
+            merged = SplitDict({**(previous.splits or {}), **info.splits})
             if set(merged) != set(info.splits):
                 info.download_size = (info.download_size or 0) + (previous.download_size or 0)
             info.splits = merged

@@ -3,17 +3,93 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from enfold.errors import nearest
 
 from .errors import UnexpectedSplitsError
 
-__all__ = ["NamedSplit", "Part", "ReadInstruction", "Split", "SplitDict", "SplitInfo", "parse_split"]
+__all__ = [
+    "NamedSplit",
+    "NamedSplitAll",
+    "Part",
+    "ReadInstruction",
+    "Split",
+    "SplitBase",
+    "SplitDict",
+    "SplitInfo",
+    "SubSplitInfo",
+    "parse_split",
+    "percent",
+]
 
 
-class NamedSplit(str):
+class percent:
+    """What ``subsplit`` takes a slice of a split by: ``percent[:50]``."""
+
+    def __class_getitem__(cls, piece: slice) -> slice:
+        if not isinstance(piece, slice):
+            raise ValueError(f"percent is indexed by a slice, such as percent[:50], not by {piece!r}")
+        return piece
+
+
+class SplitBase(str):
+    """A split, a part of one, or several after each other: the text of an instruction that ``load_dataset`` takes."""
+
+    def __add__(self, other: str) -> NamedSplit:
+        return NamedSplit(f"{self!s}+{other!s}")
+
+    def __str__(self) -> str:
+        return str.__str__(self)
+
+    def subsplit(
+        self,
+        arg: int | slice | list[int] | None = None,
+        k: int | None = None,
+        percent: slice | None = None,
+        weighted: list[int] | None = None,
+    ) -> Any:
+        """Return a part of the split, or a tuple of parts that cover it.
+
+        Args:
+            arg: any of the other three, told by its type.
+            k: how many equal parts.
+            percent: one part: ``percent[-20:]`` is the last fifth.
+            weighted: the proportions of the parts; what does not divide goes to the last.
+
+        Raises:
+            ValueError: none of them or several; more parts than percents.
+
+        Example:
+            >>> Split.TRAIN.subsplit(weighted=[3, 1])
+            (NamedSplit('train[0%:75%]'), NamedSplit('train[75%:100%]'))
+        """
+        if sum(value is not None for value in (arg, k, percent, weighted)) != 1:
+            raise ValueError("subsplit takes exactly one of k, percent and weighted")
+        given: Any = next(value for value in (arg, k, percent, weighted) if value is not None)
+        if isinstance(given, slice):
+            return self._slice(given)
+        weights = [1] * given if isinstance(given, int) else list(given)
+        if not 0 < len(weights) <= 100 or min(weights) < 0 or not sum(weights):
+            raise ValueError(f"subsplit makes 1 to 100 parts of positive weights, not {given!r}")
+        sizes = [100 * weight // sum(weights) for weight in weights]
+        starts = [sum(sizes[:number]) for number in range(len(sizes))]
+        return tuple(self._slice(slice(*ends)) for ends in zip(starts, [*starts[1:], 100], strict=True))
+
+    def _slice(self, piece: slice) -> NamedSplit:
+        terms = parse_split(self)
+        if any(term.start is not None or term.stop is not None for term in terms):
+            raise ValueError(f"{str(self)!r} is a part already; take a part of whole splits")
+        return NamedSplit("+".join(str(Part(term.split, piece.start, piece.stop, True)) for term in terms))
+
+    def get_read_instruction(self, split_dict: Mapping[str, SplitInfo]) -> ReadInstruction:
+        """Return which rows of a dataset's splits these are."""
+        return ReadInstruction.from_spec(self)
+
+
+class NamedSplit(SplitBase):
     """The name of a split, or an instruction made of such names.
 
     Example:
@@ -24,11 +100,19 @@ class NamedSplit(str):
     def __repr__(self) -> str:
         return f"NamedSplit({str(self)!r})"
 
-    def __add__(self, other: str) -> NamedSplit:
-        return NamedSplit(f"{self!s}+{other!s}")
 
-    def __str__(self) -> str:
-        return str.__str__(self)
+class NamedSplitAll(NamedSplit):
+    """All splits of a dataset after each other."""
+
+    def __new__(cls, name: str = "all") -> NamedSplitAll:
+        return super().__new__(cls, name)
+
+    def __repr__(self) -> str:
+        return "NamedSplitAll()"
+
+    def get_read_instruction(self, split_dict: Mapping[str, SplitInfo]) -> ReadInstruction:
+        """Return all rows of a dataset's splits."""
+        return ReadInstruction.from_spec("+".join(split_dict))
 
 
 class Split:
@@ -37,10 +121,10 @@ class Split:
     TRAIN = NamedSplit("train")
     VALIDATION = NamedSplit("validation")
     TEST = NamedSplit("test")
-    ALL = NamedSplit("all")
+    ALL = NamedSplitAll()
 
     def __new__(cls, name: str) -> Any:
-        return NamedSplit(name)
+        return NamedSplitAll() if name == "all" else NamedSplit(name)
 
 
 @dataclass
@@ -51,6 +135,8 @@ class SplitInfo:
         name: its name.
         num_bytes: the bytes of its Arrow data.
         num_examples: the number of rows.
+        shard_lengths: the rows of each of its Arrow files, where it has several.
+        original_shard_lengths: the rows of each of the files that it was made of.
         dataset_name: the dataset that it belongs to.
     """
 
@@ -58,6 +144,7 @@ class SplitInfo:
     num_bytes: int = 0
     num_examples: int = 0
     shard_lengths: list[int] | None = None
+    original_shard_lengths: list[int] | None = None
     dataset_name: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -65,17 +152,85 @@ class SplitInfo:
         return {key: value for key, value in asdict(self).items() if value is not None}
 
 
+@dataclass
+class SubSplitInfo:
+    """The size of a part of a split.
+
+    Args:
+        num_examples: the number of rows.
+    """
+
+    num_examples: int
+
+
 class SplitDict(dict):
-    """Splits by name."""
+    """The sizes of a dataset's splits by name.
 
-    def __getitem__(self, key: str) -> SplitInfo:
-        if str(key) not in self:
-            raise UnexpectedSplitsError(unknown_split(str(key), list(self)))
-        return super().__getitem__(str(key))
+    Args:
+        entries: what a dict is made of.
+        dataset_name: the dataset's name, which splits that are added get.
 
-    def add(self, info: SplitInfo) -> None:
-        """Add a split."""
-        self[info.name] = info
+    Example:
+        >>> splits = SplitDict.from_split_dict([SplitInfo("train", num_examples=100)])
+        >>> splits["train"].num_examples, splits["train[:10%]"].num_examples
+        (100, 10)
+    """
+
+    def __init__(self, *entries: Any, dataset_name: str | None = None, **more: Any) -> None:
+        super().__init__(*entries, **more)
+        self.dataset_name = dataset_name
+
+    def __getitem__(self, key: str) -> Any:
+        if str(key) in self:
+            return super().__getitem__(str(key))
+        parts = parse_split("+".join(self) if str(key) == "all" else key)
+        for part in parts:
+            if part.split not in self:
+                raise UnexpectedSplitsError(unknown_split(part.split, list(self)))
+        ends = [part.rows(self[part.split].num_examples) for part in parts]
+        return SubSplitInfo(sum(last - first for first, last in ends))
+
+    def __setitem__(self, key: str, value: SplitInfo) -> None:
+        if str(key) != value.name:
+            raise ValueError(f"the split {value.name!r} cannot have the name {str(key)!r}")
+        super().__setitem__(str(key), value)
+
+    def add(self, split_info: SplitInfo) -> None:
+        """Add a split.
+
+        Raises:
+            ValueError: there is one of that name.
+        """
+        if split_info.name in self:
+            raise ValueError(f"Split {split_info.name} already present")
+        split_info.dataset_name = split_info.dataset_name or self.dataset_name
+        self[split_info.name] = split_info
+
+    @property
+    def total_num_examples(self) -> int:
+        """The number of rows of all splits."""
+        return sum(split.num_examples for split in self.values())
+
+    @classmethod
+    def from_split_dict(cls, split_infos: Any, dataset_name: str | None = None) -> SplitDict:
+        """Return the splits that a list, or a dict by name, describes; fields of other programs are passed over."""
+        known = {item.name for item in fields(SplitInfo)}
+        made = cls(dataset_name=dataset_name)
+        for entry in split_infos.values() if isinstance(split_infos, Mapping) else split_infos:
+            given = asdict(entry) if isinstance(entry, SplitInfo) else entry
+            made.add(SplitInfo(**{name: given[name] for name in given if name in known}))
+        return made
+
+    def to_split_dict(self) -> list[SplitInfo]:
+        """Return copies of the splits as a list."""
+        return [replace(split, name=name) for name, split in self.items()]
+
+    def copy(self) -> SplitDict:
+        """Return a copy that shares nothing with the original."""
+        return SplitDict.from_split_dict(self, self.dataset_name)
+
+    def __reduce__(self) -> Any:
+        return (SplitDict.from_split_dict, (self.to_split_dict(), self.dataset_name))
 
 
 def unknown_split(name: str, known: list[str]) -> str:
@@ -180,13 +335,34 @@ class ReadInstruction:
         made.parts = parse_split(spec)
         return made
 
+    def to_spec(self) -> str:
+        """Return the text that :meth:`from_spec` reads."""
+        return "+".join(
+            str(part) + (f"({part.rounding})" if part.percent and part.rounding != "closest" else "")
+            for part in self.parts
+        )
+
+    def to_absolute(self, name2len: Mapping[str, int]) -> list[Part]:
+        """Return the terms with their first and last rows in numbers.
+
+        Args:
+            name2len: the rows of each split.
+
+        Raises:
+            ValueError: a split that is not among them, or a row outside of one.
+        """
+        for part in self.parts:
+            if part.split not in name2len:
+                raise ValueError(unknown_split(part.split, list(name2len)))
+        return [Part(part.split, *part.rows(name2len[part.split])) for part in self.parts]
+
     def __add__(self, other: ReadInstruction) -> ReadInstruction:
         made = ReadInstruction.__new__(ReadInstruction)
         made.parts = [*self.parts, *other.parts]
         return made
 
     def __str__(self) -> str:
-        return "+".join(map(str, self.parts))
+        return self.to_spec()
 
     def __repr__(self) -> str:
         return f"ReadInstruction({self})"

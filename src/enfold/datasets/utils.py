@@ -4,10 +4,27 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from enfold import log
+from enfold import log, progress
 from enfold.progress import disable_progress_bars, enable_progress_bars
 
-__all__ = ["disable_progress_bars", "enable_progress_bars", "logging"]
+__all__ = [
+    "are_progress_bars_disabled",
+    "disable_progress_bars",
+    "enable_progress_bars",
+    "is_progress_bar_enabled",
+    "logging",
+]
+
+
+def are_progress_bars_disabled() -> bool:
+    """Return whether no progress bar is shown."""
+    return not progress._enabled
+
+
+def is_progress_bar_enabled() -> bool:
+    """Return whether progress bars are shown."""
+    return progress._enabled
+
 
 #: ``datasets.logging``: the verbosity of this package's messages
 logging = SimpleNamespace(

@@ -14,7 +14,7 @@ import pyarrow as pa
 from enfold.errors import nearest
 
 from ..data_files import LocalTree, resolve, sanitize
-from ..download import DownloadConfig, DownloadManager
+from ..download import DownloadConfig, DownloadManager, StreamingDownloadManager
 from ..errors import DatasetGenerationError
 from ..features.features import Features
 from ..fingerprint import Unhashable, combine, generate_random_fingerprint
@@ -166,9 +166,9 @@ class _Scripted(DatasetBuilder):
 
     # ---- the same for all
 
-    def _prepare_splits(self) -> None:
+    def _prepare_splits(self, kind: type[DownloadManager] = DownloadManager) -> None:
         config = DownloadConfig(token=self._token)
-        manager = DownloadManager(self.dataset_name, self.config.data_dir, config, self.base_path)
+        manager = kind(self.dataset_name, self.config.data_dir, config, self.base_path)
         self._generators = {str(found.name): found for found in self._split_generators(manager)}
         self.data_files = {name: [] for name in self._generators}
 
@@ -188,7 +188,7 @@ class _Scripted(DatasetBuilder):
         """Return the rows as they are generated: an iterable dataset of a split, or a dict of them."""
         from .. import IterableDataset, IterableDatasetDict  # type: ignore[attr-defined,unused-ignore]
 
-        self._prepare_splits()
+        self._prepare_splits(StreamingDownloadManager)
 
         def rows(name: str) -> Iterator[dict[str, Any]]:
             for _, table in self.split_tables(name):

@@ -9,18 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from ..column import unknown_column
 from ..features.features import Features
 from ..features.types import List
-from ..info import DatasetInfo
+from ..info import DatasetInfo, InfoMixin
 from ..splits import NamedSplit
+from .columns import ColumnMixin
 from .functions import BatchFilter, BatchMap, Function, RowFilter, RowMap
 from .making import MakeMixin
 from .pieces import Piece, View, length, to_table
 from .shards import Source
 from .sharing import Deal
 from .shuffling import shuffled
-from .steps import Group, Repeat, Skip, Step, Tables, Take, regroup
+from .steps import Group, Repeat, Skip, Step, Take, regroup
 from .writing import WriteMixin
 
 __all__ = ["IterableDataset"]
@@ -50,7 +50,7 @@ class _Epoch:
             self._value.fill_(epoch)
 
 
-class IterableDataset(MakeMixin, WriteMixin):
+class IterableDataset(InfoMixin, ColumnMixin, MakeMixin, WriteMixin):
     """Rows that are read one after the other, when they are asked for.
 
     A stream never changes its rows: every method returns another one. Where torch is loaded, a stream is one of its
@@ -131,16 +131,6 @@ class IterableDataset(MakeMixin, WriteMixin):
     # ---- what it is
 
     @property
-    def info(self) -> DatasetInfo:
-        """What is known about the dataset."""
-        return self._info
-
-    @property
-    def split(self) -> NamedSplit | None:
-        """The name of the split."""
-        return self._split
-
-    @property
     def features(self) -> Features | None:
         """The columns and their kinds; None where a function made them and nobody said what they are."""
         if self._info.features is None and self._tells_itself():
@@ -203,11 +193,6 @@ class IterableDataset(MakeMixin, WriteMixin):
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch, before the rows are read: every epoch has an order of its own."""
         self._epoch.set(epoch)
-
-    def __getattr__(self, name: str) -> Any:
-        if name in _INFO:
-            return getattr(self._info, name)
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __repr__(self) -> str:
         shown = "Unknown" if self._info.features is None else list(self._info.features)
@@ -313,14 +298,6 @@ class IterableDataset(MakeMixin, WriteMixin):
             self._require(inputs)
         return Function(function, with_indices, list(inputs) if inputs is not None else None, fn_kwargs)
 
-    def _require(self, names: str | Iterable[str]) -> list[str]:
-        wanted = [names] if isinstance(names, str) else list(names)
-        known = self.features
-        for name in wanted:
-            if known is not None and name not in known:
-                raise unknown_column(name, known)
-        return wanted
-
     def map(
         self,
         function: Callable[..., Any] | None = None,
@@ -337,8 +314,8 @@ class IterableDataset(MakeMixin, WriteMixin):
         """Return the stream that a function makes of the rows, when they are read.
 
         Args:
-            function: row → dict (or None: the rows stay), batch → dict of columns, or a table; may be async, then up
-                to a hundred rows are worked on at the same time.
+            function: row → dict of what changes, batch → dict of columns, or a table; may be async, then up to a
+                hundred rows are worked on at the same time. The rows stay as they are where it is None.
             with_indices: also give it the row's number, or the list of them.
             input_columns: give it these columns as arguments instead of the dict.
             batched: call it with batches, whose columns stay in Arrow until they are looked at.
@@ -349,14 +326,14 @@ class IterableDataset(MakeMixin, WriteMixin):
             fn_kwargs: more keyword arguments for the function.
 
         Raises:
-            MapOutputError: when the rows are read: what the function returned cannot become rows.
+            MapOutputError: when the rows are read: the function returned nothing, or what cannot become rows.
         """
         removed = {remove_columns} if isinstance(remove_columns, str) else set(remove_columns or ())
         if removed and self._info.features is not None:
             self._require(sorted(removed))
         features = Features(features) if features is not None else None
         view = self._view
-        called = self._function(function or _nothing, with_indices, input_columns, fn_kwargs)
+        called = self._function(function or _unchanged, with_indices, input_columns, fn_kwargs)
         if batched:
             size = None if batch_size is None or batch_size <= 0 else batch_size
             step: Step = BatchMap(self._step, called, removed, view, features, size, drop_last_batch)
@@ -395,7 +372,7 @@ class IterableDataset(MakeMixin, WriteMixin):
             return self._same(BatchFilter(self._step, called, self._view, size))
         return self._same(RowFilter(self._step, called, self._view))
 
-    # ---- order and number
+    # ---- order, number and groups
 
     def shuffle(
         self,
@@ -485,96 +462,6 @@ class IterableDataset(MakeMixin, WriteMixin):
         made._node = (mine + others * rank, others * world_size, before if others > 1 else strategy)
         return made
 
-    # ---- columns
-
-    def _columns(self, change: str, argument: Any, features: Features | None) -> IterableDataset:
-        known = features is not None or self._info.features is not None
-        return self._with(Tables(self._step, change, argument, self._view), features, known=known)
-
-    def rename_columns(self, column_mapping: Mapping[str, str]) -> IterableDataset:
-        """Return the stream with other names for some columns.
-
-        Args:
-            column_mapping: present name → new name.
-
-        Raises:
-            ValueError: no such column, or a name that would stand twice.
-        """
-        features = self.features
-        self._require(column_mapping)
-        if features is not None:
-            names = [column_mapping.get(name, name) for name in features]
-            twice = sorted({name for name in names if names.count(name) > 1})
-            if twice:
-                raise ValueError(f"the new names would stand twice: {twice}")
-            features = Features({column_mapping.get(name, name): feature for name, feature in features.items()})
-        return self._columns("rename", dict(column_mapping), features)
-
-    def rename_column(self, original_column_name: str, new_column_name: str) -> IterableDataset:
-        """Return the stream with another name for one column."""
-        return self.rename_columns({original_column_name: new_column_name})
-
-    def remove_columns(self, column_names: str | list[str]) -> IterableDataset:
-        """Return the stream without some columns."""
-        gone = self._require(column_names)
-        features = self.features
-        if features is None:
-            return self._columns("remove", gone, None)
-        return self.select_columns([name for name in features if name not in gone])
-
-    def select_columns(self, column_names: str | list[str]) -> IterableDataset:
-        """Return the stream with these columns alone, in this order; of Parquet files the others are not read."""
-        names = self._require(column_names)
-        features = self.features
-        features = Features({name: features[name] for name in names}) if features is not None else None
-        step = self._step
-        if features is not None and isinstance(step, Source) and all(hasattr(s, "project") for s in step.shards):
-            shards: list[Any] = step.shards
-            return self._with(Source([shard.project(names) for shard in shards]), features)
-        return self._columns("select", names, features)
-
-    def add_column(self, name: str, column: Any) -> IterableDataset:
-        """Return the stream with one more column, whose values are a list or an array with one for each row."""
-        values = column if isinstance(column, list) else list(column)
-        features = self.features
-        if features is not None:
-            if name in features:
-                raise ValueError(f"there is a column {name!r} already")
-            kind = Features.from_arrow_schema(to_table([{name: value} for value in values]).schema)
-            features = Features({**features, **kind})
-        step = RowMap(self._step, Function(_ValueOf(name, values), True, [], None), set(), self._view.plain(), None)
-        return self._with(step, features)
-
-    def cast(self, features: Features) -> IterableDataset:
-        """Return the stream with other features for its columns.
-
-        Raises:
-            ValueError: other columns than the stream's; when the rows are read, values that do not fit.
-        """
-        features = Features(features)
-        if self.features is not None and set(features) != set(self.features):
-            raise ValueError(f"the features' columns {list(features)} are not the stream's, {self.column_names}")
-        return self._columns("cast", features, features)
-
-    def cast_column(self, column: str, feature: Any) -> IterableDataset:
-        """Return the stream with another feature for one column."""
-        self._require(column)
-        before = self.features or self._resolved() or Features()
-        return self.cast(Features({**before, column: feature}))
-
-    def decode(self, enable: bool = True, num_threads: int | None = None) -> IterableDataset:
-        """Return the stream with files such as images and audio decoded, or left as bytes and paths.
-
-        Args:
-            enable: decode them.
-            num_threads: accepted for compatibility.
-        """
-        features = self._resolve_features().features
-        if features is None:
-            return self
-        changed = Features({name: _decoding(feature, enable) for name, feature in features.items()})
-        return self._with(self._step, changed)
-
     def batch(
         self, batch_size: int | None = None, by_column: str | list[str] | None = None, drop_last_batch: bool = False
     ) -> IterableDataset:
@@ -595,61 +482,9 @@ class IterableDataset(MakeMixin, WriteMixin):
         features = Features({name: List(feature) for name, feature in features.items()}) if features else None
         return self._with(Group(self._step, batch_size, columns, drop_last_batch, self._view), features)
 
-    # ---- formats
 
-    def with_format(self, type: str | None = None, **format_kwargs: Any) -> IterableDataset:
-        """Return the stream in a format.
-
-        Args:
-            type: ``None`` or ``"python"``, ``"numpy"``, ``"torch"``, ``"arrow"``, ``"pandas"``, ``"polars"``, ….
-            format_kwargs: arguments of what makes the values, such as ``dtype=torch.int32``.
-
-        Raises:
-            ValueError: an unknown format; the nearest one is named.
-        """
-        from ..formats.base import format_name
-
-        made = self._same(self._step)
-        made._format = (format_name(type), dict(format_kwargs))
-        return made
-
-    def set_format(self, type: str | None = None, **format_kwargs: Any) -> None:
-        """Set what values are given as, for this object; the arguments are those of :meth:`with_format`."""
-        self._format = self.with_format(type, **format_kwargs)._format
-
-
-_INFO = (
-    "builder_name", "citation", "config_name", "dataset_size", "description", "download_checksums", "download_size",
-    "homepage", "license", "size_in_bytes", "supervised_keys", "version",
-)  # fmt: skip
-
-
-def _nothing(*arguments: Any, **kwargs: Any) -> None:
-    return None
-
-
-class _ValueOf:
-    """Gives the value of a column that stands at a row's number."""
-
-    def __init__(self, name: str, values: list[Any]) -> None:
-        self.name, self.values = name, values
-
-    def __call__(self, index: int) -> dict[str, Any]:
-        return {self.name: self.values[index]}
-
-
-def _decoding(feature: Any, enable: bool) -> Any:
-    if isinstance(feature, dict):
-        return {name: _decoding(inner, enable) for name, inner in feature.items()}
-    if hasattr(feature, "feature"):
-        made = copy.copy(feature)
-        made.feature = _decoding(feature.feature, enable)
-        return made
-    if hasattr(feature, "decode") and isinstance(feature.decode, bool):
-        made = copy.copy(feature)
-        made.decode = enable
-        return made
-    return feature
+def _unchanged(*arguments: Any, **kwargs: Any) -> dict[str, Any]:
+    return {}
 
 
 def _state(epoch: int, index: int, count: int, place: Any, given: int) -> dict[str, Any]:

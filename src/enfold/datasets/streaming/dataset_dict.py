@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from typing import Any
 
+from ..features.features import Features
 from ..splits import unknown_split
+from .dataset import IterableDataset
 
 __all__ = ["IterableDatasetDict"]
 
@@ -45,22 +48,83 @@ class IterableDatasetDict(dict):
         return {name: stream.num_columns for name, stream in self.items()}
 
     def map(
-        self, function: Any = None, *arguments: Any, with_split: bool = False, **options: Any
+        self,
+        function: Any = None,
+        with_indices: bool = False,
+        with_split: bool = False,
+        input_columns: str | list[str] | None = None,
+        batched: bool = False,
+        batch_size: int | None = 1000,
+        drop_last_batch: bool = False,
+        remove_columns: str | list[str] | None = None,
+        fn_kwargs: dict[str, Any] | None = None,
+        features: Features | None = None,
     ) -> IterableDatasetDict:
-        """Apply a function to every split; with ``with_split`` it gets the split's name as its last argument."""
-        if not with_split:
-            return self._each("map", function, *arguments, **options)
+        """Apply a function to every split.
+
+        Args:
+            with_split: also give the function the split's name, behind the row or batch.
+            function, with_indices, input_columns, batched, batch_size, drop_last_batch, remove_columns, fn_kwargs,
+                features: as for :meth:`IterableDataset.map`.
+        """
         return IterableDatasetDict(
-            {name: stream.map(_WithSplit(function, name), *arguments, **options) for name, stream in self.items()}
+            {
+                name: stream.map(
+                    _WithSplit(function, name) if with_split else function,
+                    with_indices=with_indices,
+                    input_columns=input_columns,
+                    batched=batched,
+                    batch_size=batch_size,
+                    drop_last_batch=drop_last_batch,
+                    remove_columns=remove_columns,
+                    features=features,
+                    fn_kwargs=fn_kwargs,
+                )
+                for name, stream in self.items()
+            }
         )
 
-    def push_to_hub(self, repo_id: str, num_shards: dict[str, int] | None = None, **options: Any) -> Any:
-        """Share the splits as Parquet files in one commit; see :meth:`DatasetDict.push_to_hub`."""
+    def push_to_hub(
+        self,
+        repo_id: str,
+        config_name: str = "default",
+        set_default: bool | None = None,
+        data_dir: str | None = None,
+        commit_message: str | None = None,
+        commit_description: str | None = None,
+        private: bool | None = None,
+        token: str | None = None,
+        revision: str | None = None,
+        create_pr: bool | None = False,
+        max_shard_size: str | int | None = None,
+        num_shards: dict[str, int] | None = None,
+        embed_external_files: bool = True,
+        num_proc: int | None = None,
+    ) -> Any:
+        """Share the splits as Parquet files in one commit; see :meth:`DatasetDict.push_to_hub`.
+
+        The rows pass through a temporary folder, which is removed.
+        """
         from ..dataset_dict import DatasetDict
 
         with tempfile.TemporaryDirectory(prefix="enfold-push-") as folder:
             made = DatasetDict({name: stream._on_disk(folder, name) for name, stream in self.items()})
-            return made.push_to_hub(repo_id, num_shards=num_shards, **options)
+            return made.push_to_hub(
+                repo_id,
+                config_name=config_name,
+                set_default=set_default,
+                data_dir=data_dir,
+                commit_message=commit_message,
+                commit_description=commit_description,
+                private=private,
+                token=token,
+                revision=revision,
+                create_pr=create_pr,
+                max_shard_size=max_shard_size,
+                num_shards=num_shards,
+                embed_external_files=embed_external_files,
+                num_proc=num_proc,
+            )
 
 
 class _WithSplit:
@@ -72,16 +136,19 @@ class _WithSplit:
 
 
 def _done_to_each(name: str) -> Any:
+    like = getattr(IterableDataset, name)
+
+    @functools.wraps(like)
     def method(self: IterableDatasetDict, *arguments: Any, **options: Any) -> IterableDatasetDict:
         return self._each(name, *arguments, **options)
 
-    method.__name__ = name
-    method.__doc__ = f"Return the splits, each after ``{name}``; the arguments are those of a stream's method."
+    method.__doc__ = f"Return the splits, each after :meth:`IterableDataset.{name}`; the arguments are those."
+    method.__qualname__ = f"IterableDatasetDict.{name}"
     return method
 
 
 for _name in (
     "batch", "cast", "cast_column", "decode", "filter", "remove_columns", "rename_column", "rename_columns", "repeat",
-    "select_columns", "shuffle", "skip", "take", "with_format",
+    "reshard", "select_columns", "shuffle", "skip", "take", "with_format",
 ):  # fmt: skip
     setattr(IterableDatasetDict, _name, _done_to_each(_name))

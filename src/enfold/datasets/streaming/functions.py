@@ -88,7 +88,7 @@ class RowMap(Step):
 
     Args:
         inner: the step below.
-        function: how the user's function is called; the row stays where it returns None.
+        function: how the user's function is called; what it returns is put into the row.
         removed: columns that are left out, unless the function gives them.
         view: what the function sees.
         features: the kinds of the result's columns.
@@ -132,8 +132,6 @@ class RowMap(Step):
                     yield where, [self._result(row, out)]
 
     def _framed(self, row: Any, out: Any) -> Piece:
-        if out is None:
-            out = row
         if not is_frame(out):
             before = self.view.plain().batch(frame_to_table(row)) if is_frame(row) else {}
             return [self._result({name: values[0] for name, values in before.items()}, out)]
@@ -143,13 +141,10 @@ class RowMap(Step):
         return table if self.features is None else to_table(table, self.features)
 
     def _result(self, row: dict[str, Any], out: Any) -> dict[str, Any]:
-        if out is None:
-            made = {name: value for name, value in row.items() if name not in self.removed}
-        elif isinstance(out, Mapping):
-            made = {name: value for name, value in row.items() if name not in self.removed}
-            made.update(out)
-        else:
-            raise MapOutputError(f"the function returned a {type(out).__name__}; expected a dict, a table or None")
+        if not isinstance(out, Mapping):
+            raise MapOutputError(f"the function returned {_shown(out)}; expected a dict of values or a table")
+        made = {name: value for name, value in row.items() if name not in self.removed}
+        made.update(out)
         if self.features is None:
             return made
         made = self.features.encode_example(made)
@@ -196,17 +191,13 @@ class BatchMap(Step):
             index += rows
 
     def _result(self, piece: Piece, batch: Any, out: Any) -> Piece:
-        if out is None:
-            out = batch if is_frame(batch) else {}
         if is_frame(out):
             table = frame_to_table(out)
             gone = [name for name in self.removed if name in table.column_names and out is batch]
             table = table.drop_columns(gone) if gone else table
             return table if self.features is None else to_table(table, self.features)
         if not isinstance(out, Mapping):
-            raise MapOutputError(
-                f"the function returned a {type(out).__name__}; expected a dict of columns, a table or None"
-            )
+            raise MapOutputError(f"the function returned {_shown(out)}; expected a dict of columns or a table")
         columns = out.changes() if isinstance(out, Batch) and out is batch else {name: out[name] for name in out}
         if isinstance(batch, Batch):
             columns = {name: value for name, value in columns.items() if not batch.untouched(name, value)}
@@ -255,6 +246,10 @@ class BatchMap(Step):
         made = columns_to_table({name: columns[name] for name in known}, known)
         table = pa.table([made.column(name) if name in columns else piece.column(name) for name in order], names=order)
         return fit(table, self.features)
+
+
+def _shown(out: Any) -> str:
+    return "nothing" if out is None else f"a {type(out).__name__}"
 
 
 def _size(name: str, value: Any) -> int:

@@ -260,10 +260,18 @@ class MakeMixin:
         keep_in_memory: bool = False,
         columns: list[str] | None = None,
         filters: Any = None,
+        fragment_scan_options: Any = None,
+        on_bad_files: str = "error",
         **kwargs: Any,
     ) -> IterableDataset:
         """Return the stream of Parquet files; only the columns and row groups that are asked for are read."""
-        options = {"columns": columns, "filters": filters, **kwargs}
+        options = {
+            "columns": columns,
+            "filters": filters,
+            "fragment_scan_options": fragment_scan_options,
+            "on_bad_files": on_bad_files,
+            **kwargs,
+        }
         return cls._from_files("parquet", path_or_paths, split, features, options)
 
     @classmethod
