@@ -73,7 +73,6 @@ def test_an_index_is_saved_and_loaded(tmp_path: Path) -> None:
             other.load_faiss_index("bad", tmp_path / "bad")
 
 
-@pytest.mark.skipif(find_spec("faiss") is None, reason="needs faiss")
 def test_the_exact_index_is_faiss_own() -> None:
     import faiss
 
