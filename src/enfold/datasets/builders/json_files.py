@@ -57,7 +57,8 @@ class Builder(DatasetBuilder):
 
     def tables(self, path: str, name: str) -> Iterator[pa.Table]:
         data = read_bytes(path)
-        if self.options.encoding.lower().replace("_", "-") not in ("utf-8", "utf8"):
+        plain = self.options.encoding.lower().replace("_", "-") in ("utf-8", "utf8")
+        if not plain or self.options.encoding_errors not in (None, "strict"):
             text = data.to_pybytes().decode(self.options.encoding, self.options.encoding_errors or "strict")
             data = pa.py_buffer(text.encode())
         head = bytes(memoryview(data)[:64])
@@ -99,7 +100,9 @@ class Builder(DatasetBuilder):
         while True:
             try:
                 options = paj.ReadOptions(block_size=min(size, max(total, 1)), use_threads=size < total)
-                return paj.read_json(pa.BufferReader(data), read_options=options, parse_options=parse)
+                table = paj.read_json(pa.BufferReader(data), read_options=options, parse_options=parse)
+                table.validate(full=True)  # Arrow's reader takes any bytes for text
+                return table
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
                 if size < total and ("straddling" in str(error) or "JSON conversion" in str(error)):
                     size *= 4  # a row longer than a block

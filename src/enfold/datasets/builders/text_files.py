@@ -17,6 +17,8 @@ class Builder(DatasetBuilder):
     """Reads text files into one column, ``text``."""
 
     name = "text"
+    #: the column's name where no features say it
+    column = "text"
 
     @dataclasses.dataclass
     class Options:
@@ -51,7 +53,7 @@ class Builder(DatasetBuilder):
             rows = [text]
         else:
             raise ValueError(f"sample_by must be 'line', 'paragraph' or 'document', not {options.sample_by!r}")
-        column = (self.info.features and next(iter(self.info.features))) or "text"
+        column = (self.info.features and next(iter(self.info.features))) or self.column
         for start in range(0, len(rows), 1 << 18):
             yield pa.table({column: pa.array(rows[start : start + (1 << 18)], pa.string())})
         if not rows:
