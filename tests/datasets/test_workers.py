@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -227,25 +229,53 @@ def test_a_damaged_cache_is_made_again(tmp_path: Path) -> None:
     assert dataset.map(lambda row: {"d": row["n"]})["d"][:] == list(range(3000))
 
 
-def test_a_disk_that_fills_leaves_nothing_half_written(tmp_path: Path) -> None:
-    dataset = on_disk(tmp_path, 3000)
-    before = set(os.listdir(tmp_path / "saved"))
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MB where this user may mount one; else a folder, and no file may grow past 1 MB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
+    if os.geteuid() == 0 and subprocess.run(command, capture_output=True).returncode == 0:
+        try:
+            yield folder
+        finally:
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)
+        return
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
     try:
-        for workers in (None, 2):
-            with pytest.raises(CacheWriteError, match=r"the disk is full.*nothing of the result is kept"):
-                dataset.map(lambda row: {"long": "x" * 1000}, num_proc=workers)
-        assert set(os.listdir(tmp_path / "saved")) == before
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
-        with pytest.raises(OSError, match=r"disk is full|too large"):
-            dataset.save_to_disk(str(tmp_path / "copy"))
-        assert not list(tmp_path.glob("copy*"))
+        yield folder
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, handler)
-    assert dataset.map(lambda row: {"long": "x" * 1000}).num_rows == 3000
+
+
+def test_a_disk_that_fills_leaves_nothing_half_written(small_disk: Path) -> None:
+    dataset = on_disk(small_disk, 3000)
+    before = sorted(small_disk.rglob("*"))
+    free = os.statvfs(small_disk).f_bavail
+    for workers in (None, 2):
+        with pytest.raises(CacheWriteError, match=r"the disk is full.*nothing of the result is kept"):
+            dataset.map(lambda row: {"long": "x" * 3000}, num_proc=workers)
+        assert sorted(small_disk.rglob("*")) == before
+    wide = numbers(3000).map(lambda row: {"long": "x" * 3000}, keep_in_memory=True)
+    with pytest.raises(OSError, match=r"disk is full|too large|No space"):
+        wide.save_to_disk(str(small_disk / "copy"))
+    with pytest.raises(OSError, match=r"disk is full|too large|No space"):
+        wide.to_json(str(small_disk / "copy.jsonl"))
+    with pytest.raises(CacheWriteError, match="the disk is full"):
+        Dataset.from_generator(
+            lambda numbers: ({"long": f"{n}" * 3000} for n in numbers),
+            gen_kwargs={"numbers": list(range(3000))},
+            num_proc=2,
+            cache_dir=str(small_disk / "generated"),
+        )
+    assert not list(small_disk.glob("copy*")) and not list(small_disk.rglob("generator-*"))
+    shutil.rmtree(small_disk / "generated", ignore_errors=True)
+    assert os.statvfs(small_disk).f_bavail >= free - 8, "the room is free again"
+    # a result that fits is made where the others were not
+    assert dataset.map(lambda row: {"long": "x" * 50}).num_rows == 3000
 
 
 def test_coroutines_wait_at_the_same_time() -> None:
@@ -320,3 +350,45 @@ def test_rows_are_batched_by_number_and_by_column() -> None:
     assert dataset.select([]).batch(2).features == dataset.batch(2).features
     with pytest.raises(ValueError, match="batch_size or by_column"):
         dataset.batch()
+
+
+def numbered(files: list[str]) -> Iterator[dict[str, Any]]:
+    for file in files:
+        if file == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(0.05)  # so that one process cannot take all
+        yield {"file": file, "value": int(file), "pid": os.getpid()}
+
+
+def test_processes_share_out_what_a_generator_is_given(tmp_path: Path) -> None:
+    files = [str(i) for i in range(7)]
+    made = Dataset.from_generator(numbered, gen_kwargs={"files": files}, num_proc=3, cache_dir=str(tmp_path))
+    assert made["file"][:] == files and len(set(made["pid"])) == 3 and os.getpid() not in set(made["pid"])
+    assert sorted(Path(entry["filename"]).name for entry in made.cache_files) == [
+        f"generator-train-{i:05d}-of-00003.arrow" for i in range(3)
+    ]
+    assert not list(tmp_path.rglob("*.tmp"))
+    # the rows are found again, however many processes are asked for
+    again = Dataset.from_generator(numbered, gen_kwargs={"files": files}, cache_dir=str(tmp_path))
+    assert again[:] == made[:] and again._fingerprint == made._fingerprint
+    few = Dataset.from_generator(numbered, gen_kwargs={"files": ["5"]}, num_proc=4, cache_dir=str(tmp_path))
+    assert few["value"][:] == [5]
+    with pytest.raises(ValueError, match="no list"):
+        Dataset.from_generator(numbered, gen_kwargs={"files": ("1",)}, num_proc=2, cache_dir=str(tmp_path))
+
+
+def mixed(kinds: list[str]) -> Iterator[dict[str, Any]]:
+    for kind in kinds:
+        yield {"x": {"none": None, "int": 1, "float": 1.5}[kind]}
+
+
+def test_the_types_of_several_processes_become_one(tmp_path: Path) -> None:
+    kinds = ["none", "int", "float"]
+    made = Dataset.from_generator(mixed, gen_kwargs={"kinds": kinds}, num_proc=3, cache_dir=str(tmp_path))
+    assert made.features["x"].dtype == "float64" and made["x"][:] == [None, 1.0, 1.5]
+
+
+def test_a_generator_that_dies_leaves_nothing_and_names_its_shards(tmp_path: Path) -> None:
+    with pytest.raises(WorkerDiedError, match=r"SIGKILL while it worked on shards 1 to 1"):
+        Dataset.from_generator(numbered, gen_kwargs={"files": ["1", "die"]}, num_proc=2, cache_dir=str(tmp_path))
+    assert not list(tmp_path.rglob("*.arrow")) and not list(tmp_path.rglob("*.tmp"))

@@ -16,15 +16,11 @@ from .info import DatasetInfo
 from .results import SMALL, shrink
 from .source import TableSource, chain, open_arrow
 from .values import to_arrow_array
-from .writer import TableWriter
 
 if TYPE_CHECKING:
     from .dataset import Dataset
 
 __all__ = ["ReadMixin", "columns_to_table", "rows_to_table"]
-
-# Rows that a generator yields between two writes.
-_GENERATED = 1000
 
 
 def columns_to_table(columns: Mapping[str, Any], features: Features | None) -> pa.Table:
@@ -202,11 +198,13 @@ class ReadMixin:
             cache_dir: where to keep the file; ``HF_DATASETS_CACHE`` where None.
             keep_in_memory: write no file.
             gen_kwargs: arguments of the function.
+            num_proc: processes that share out the items of the lists in ``gen_kwargs``.
             split: the split's name.
             fingerprint: what the rows are, as text, in place of what is computed from the function.
         """
         from .config import datasets_cache
         from .fingerprint import Unhashable, combine, generate_random_fingerprint
+        from .generating import generate, generated
         from .writer import session_folder
 
         wanted = Features(features) if features is not None else None
@@ -218,25 +216,46 @@ class ReadMixin:
                 fingerprint, folder = generate_random_fingerprint(), session_folder()
         folder = os.path.join(folder, f"default-{fingerprint}", "0.0.0")
         path = None if keep_in_memory else os.path.join(folder, f"generator-{split}.arrow")
-        info = DatasetInfo(features=wanted, builder_name="generator", dataset_name="generator", config_name="default")
-        if path is None or not os.path.exists(path):
-            with TableWriter(path, wanted.arrow_schema if wanted is not None else None) as writer:
-                pending: list[Mapping[str, Any]] = []
-                for row in generator(**(gen_kwargs or {})):
-                    pending.append(row)
-                    if len(pending) == _GENERATED:
-                        writer.write(rows_to_table(pending, wanted))
-                        pending = []
-                if pending:
-                    writer.write(rows_to_table(pending, wanted))
-                source = writer.finish()
-                if wanted is None and writer.schema is not None:
-                    info.features = Features.from_arrow_schema(writer.schema)  # it knows images, too
-        else:
-            table = open_arrow(path)
-            info.features = wanted or Features.from_arrow_schema(table.schema)
-            source = TableSource.mapped(path, table)
+        if path is not None:
+            os.makedirs(folder, exist_ok=True)
+        found = generated(path) if path is not None else None
+        source, schema = found or generate(generator, gen_kwargs or {}, wanted, path, num_proc or 1)
+        info = DatasetInfo(builder_name="generator", dataset_name="generator", config_name="default")
+        info.features = wanted or Features.from_arrow_schema(schema)  # it knows images, too
         return cls(source, info, split, fingerprint=fingerprint, cache_dir=None if path is None else folder)
+
+    @classmethod
+    def from_spark(
+        cls: Any,
+        df: Any,
+        split: str | None = None,
+        features: Features | None = None,
+        keep_in_memory: bool = False,
+        cache_dir: str | None = None,
+        working_dir: str | None = None,
+        load_from_cache_file: bool = True,
+        **kwargs: Any,
+    ) -> Dataset:
+        """Return the dataset of a Spark DataFrame's rows: its workers write Parquet, which is read in place.
+
+        Args:
+            df: the frame.
+            split: the split's name; ``"train"`` where None.
+            features: the columns' kinds; inferred where None.
+            keep_in_memory: read the rows at once.
+            cache_dir: a folder that the workers and this process reach; ``HF_DATASETS_CACHE`` where None.
+            working_dir: accepted for compatibility.
+            load_from_cache_file: take the files that an equal query wrote earlier.
+            kwargs: the other options of the parquet builder.
+        """
+        from .config import datasets_cache
+
+        key = f"default-df_id={df.semanticHash() & (2**64 - 1):016x}"
+        folder = os.path.join(os.path.abspath(cache_dir or datasets_cache()), "spark", key)
+        if not (load_from_cache_file and os.path.exists(os.path.join(folder, "_SUCCESS"))):
+            df.write.mode("overwrite").parquet(folder)
+        files = [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(".parquet")]
+        return cls._from_files("parquet", files, split, features, cache_dir, keep_in_memory, None, kwargs)
 
     @classmethod
     def _from_files(
@@ -309,10 +328,19 @@ class ReadMixin:
         keep_in_memory: bool = False,
         columns: list[str] | None = None,
         num_proc: int | None = None,
+        filters: Any = None,
+        fragment_scan_options: Any = None,
+        on_bad_files: str = "error",
         **kwargs: Any,
     ) -> Dataset:
-        """Return the dataset of Parquet files, read where they lie; ``columns`` names those to take."""
-        options = {"columns": columns, **kwargs}
+        """Return the dataset of Parquet files, read where they lie; the options are those of the parquet builder."""
+        options = {
+            "columns": columns,
+            "filters": filters,
+            "fragment_scan_options": fragment_scan_options,
+            "on_bad_files": on_bad_files,
+            **kwargs,
+        }
         return cls._from_files("parquet", path_or_paths, split, features, cache_dir, keep_in_memory, num_proc, options)
 
     @classmethod
@@ -324,10 +352,13 @@ class ReadMixin:
         cache_dir: str | None = None,
         keep_in_memory: bool = False,
         num_proc: int | None = None,
+        keep_linebreaks: bool = False,
+        sample_by: str = "line",
         **kwargs: Any,
     ) -> Dataset:
         """Return the dataset of text files, a row a line (or ``sample_by="paragraph"``, ``"document"``)."""
-        return cls._from_files("text", path_or_paths, split, features, cache_dir, keep_in_memory, num_proc, kwargs)
+        options = {"keep_linebreaks": keep_linebreaks, "sample_by": sample_by, **kwargs}
+        return cls._from_files("text", path_or_paths, split, features, cache_dir, keep_in_memory, num_proc, options)
 
     @classmethod
     def from_sql(

@@ -26,6 +26,9 @@ _BLOCK = 1000
 
 @dataclass
 class Task:
+    #: what its ranges are ranges of, for messages
+    noun = "rows"
+
     dataset: Dataset
     function: Callable[..., Any]
     batched: bool

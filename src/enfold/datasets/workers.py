@@ -32,7 +32,7 @@ import pyarrow as pa
 from .errors import WorkerDiedError
 from .task import Task
 
-__all__ = ["is_ours", "ordered"]
+__all__ = ["in_processes", "is_ours", "ordered"]
 
 # What runs a range: (task, start, stop, rank) → result.
 Work = Callable[[Task, int, int, int], Any]
@@ -61,15 +61,15 @@ def ordered(task: Task, work: Work, workers: int) -> Iterator[tuple[int, int, An
     elif is_ours(task.function) or multiprocessing.current_process().daemon:
         yield from _in_threads(task, work, ranges, workers)
     else:
-        yield from _in_processes(task, work, ranges, workers)
+        yield from in_processes(task, work, ranges, workers)
 
 
-def _named(work: Work, task: Task, start: int, stop: int, rank: int) -> Any:
+def _named(work: Work, task: Any, start: int, stop: int, rank: int) -> Any:
     try:
         return work(task, start, stop, rank)
     except Exception as error:
         if hasattr(error, "add_note"):  # Python 3.11
-            error.add_note(f"in rows {start} to {stop - 1}")
+            error.add_note(f"in {task.noun} {start} to {stop - 1}")
         raise
 
 
@@ -171,9 +171,12 @@ def _on_a_loop(task: Task, work: Work, ranges: list[tuple[int, int]], workers: i
 # ---- processes -------------------------------------------------------------------------------------------------------
 
 
-def _in_processes(
-    task: Task, work: Work, ranges: list[tuple[int, int]], workers: int
-) -> Iterator[tuple[int, int, Any]]:
+def in_processes(task: Any, work: Any, ranges: list[tuple[int, int]], workers: int) -> Iterator[tuple[int, int, Any]]:
+    """Yield (start, stop, ``work(task, start, stop, rank)``) for every range, in order, from worker processes.
+
+    Raises:
+        WorkerDiedError: a worker ended before its range was done; the message names what ``task.noun`` says it is.
+    """
     # A forked worker has the function and the data as they are; where a program chose another way to start processes
     # (CUDA needs it), or the system has no fork, both are pickled.
     method = multiprocessing.get_start_method(allow_none=True)
@@ -195,7 +198,7 @@ def _in_processes(
             theirs.close()
             processes.append(process)
             pipes.append(mine)
-        yield from _collect(ranges, processes, pipes, current)
+        yield from _collect(ranges, processes, pipes, current, task.noun)
     finally:
         for process in processes:
             process.terminate()
@@ -208,7 +211,7 @@ def _in_processes(
 
 
 def _collect(
-    ranges: list[tuple[int, int]], processes: list[Any], pipes: list[Any], current: Any
+    ranges: list[tuple[int, int]], processes: list[Any], pipes: list[Any], current: Any, noun: str
 ) -> Iterator[tuple[int, int, Any]]:
     ready: dict[int, Any] = {}
     following = 0
@@ -229,7 +232,7 @@ def _collect(
         for rank, pipe in asked.items():
             if pipe not in heard and not (processes[rank].sentinel in heard and pipe.poll()):
                 if processes[rank].sentinel in heard and not pipe.poll():
-                    _died(processes[rank], rank, ranges, current)
+                    _died(processes[rank], rank, ranges, current, noun)
                 continue
             try:
                 number, result, error = _receive(pipe)
@@ -238,7 +241,7 @@ def _collect(
                 if processes[rank].exitcode == 0 and current[rank] < 0:
                     del open_pipes[rank]
                     continue
-                _died(processes[rank], rank, ranges, current)
+                _died(processes[rank], rank, ranges, current, noun)
             if error is not None:
                 raise error
             if number < 0:  # there is nothing left for it to do
@@ -247,12 +250,12 @@ def _collect(
             ready[number] = result
 
 
-def _died(process: Any, rank: int, ranges: list[tuple[int, int]], current: Any) -> None:
+def _died(process: Any, rank: int, ranges: list[tuple[int, int]], current: Any, noun: str) -> None:
     process.join(5)
     code = process.exitcode
     how = f"was ended by signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"ended with {code}"
     number = current[rank]
-    where = f"rows {ranges[number][0]} to {ranges[number][1] - 1}" if number >= 0 else "no rows yet"
+    where = f"{noun} {ranges[number][0]} to {ranges[number][1] - 1}" if number >= 0 else f"no {noun} yet"
     hint = "; it may have needed more memory than there is" if code == -signal.SIGKILL else ""
     raise WorkerDiedError(f"worker {rank} {how} while it worked on {where}{hint}")
 
