@@ -402,3 +402,28 @@ def test_damaged_files_are_named_with_the_place(tmp_path: Path) -> None:
         read("parquet", "damaged.parquet")
     with pytest.raises(DatasetGenerationError, match=r"cut\.jsonl\.gz: the gzip data is damaged or cut off"):
         read("json", "cut.jsonl.gz")
+
+
+def test_tables_are_prepared_for_other_programs(tmp_path: Path) -> None:
+    import fsspec
+
+    path = str(tmp_path / "a.csv")
+    Dataset.from_dict({"n": list(range(1000)), "t": ["x" * 100] * 1000}).to_csv(path)
+    builder = load_dataset_builder("csv", data_files=path, cache_dir=str(tmp_path / "cache"))
+    folder = tmp_path / "out"
+    builder.download_and_prepare(str(folder), file_format="parquet")
+    assert pq.read_table(folder / "csv-train.parquet").column("n").to_pylist() == list(range(1000))
+    assert sorted(file.name for file in folder.iterdir()) == ["csv-train.parquet", "dataset_info.json"]
+    address = f"memory://{tmp_path.name}/out"
+    for kind in ("parquet", "arrow"):
+        builder.download_and_prepare(address, file_format=kind, max_shard_size="40KB")
+        system = fsspec.filesystem("memory")
+        names = sorted(name for name in system.ls(address, detail=False) if name.endswith(kind))
+        assert len(names) == 3 and names[1].endswith(f"csv-train-00001-of-00003.{kind}")
+        read = pq.read_table if kind == "parquet" else lambda file: pa.ipc.open_stream(file).read_all()
+        rows = [n for name in names for n in read(system.open(name)).column("n").to_pylist()]
+        assert rows == list(range(1000))
+    with pytest.raises(ValueError, match="file_format"):
+        builder.download_and_prepare(str(folder), file_format="csv")
+    stream = builder.as_streaming_dataset("train[:3]")
+    assert [row["n"] for row in stream] == [0, 1, 2]

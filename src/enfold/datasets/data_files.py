@@ -174,10 +174,15 @@ class CachedTree(LocalTree):
         folder: the folder of one commit in the cache; its name is the commit.
     """
 
+    @property
+    def commit(self) -> str:
+        """The commit."""
+        return os.path.basename(self.folder)
+
     def file(self, name: str) -> DataFile:
         # the same identity as with the Hub, so that tables made then are found now
         path = os.path.join(self.folder, *name.split("/"))
-        return DataFile(name, f"{os.path.basename(self.folder)}/{name}", partial(str, path))
+        return DataFile(name, f"{self.commit}/{name}", partial(str, path))
 
 
 def hub_tree(repo_id: str, revision: str | None, token: str | bool | None) -> Tree:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from enfold.errors import nearest
+from enfold.log import get_logger
 
 from .builders.archives import extract, is_archive
 from .builders.base import BUILDERS, DatasetBuilder, builder_for, builder_of, readable_by
@@ -16,7 +17,14 @@ from .config import in_memory_max_size
 from .data_files import DataFile, LocalTree, Tree, hub_tree, infer_splits, resolve, sanitize
 from .dataset import Dataset
 from .dataset_dict import DatasetDict
-from .errors import DataFilesNotFoundError, EmptyDatasetError, FileNotFoundDatasetsError
+from .download import DownloadConfig
+from .errors import (
+    DataFilesNotFoundError,
+    DatasetNotFoundError,
+    EmptyDatasetError,
+    FileNotFoundDatasetsError,
+    HubUnreachableError,
+)
 from .features.features import Features
 from .info import DatasetInfo
 
@@ -30,6 +38,8 @@ __all__ = [
     "load_dataset_builder",
     "load_from_disk",
 ]
+
+logger = get_logger(__name__)
 
 
 def load_dataset(
@@ -69,7 +79,8 @@ def load_dataset(
         revision: the branch, tag or commit of the repository.
         token: the token for it; the stored one where None.
         streaming: read the rows when they are asked for; nothing is written to disk.
-        num_proc, download_config, verification_mode, save_infos, storage_options: accepted for compatibility.
+        download_config: its token is used where ``token`` is None.
+        num_proc, verification_mode, save_infos, storage_options: accepted for compatibility.
         trust_remote_code: accepted for compatibility; no code of a repository is ever run.
         config_kwargs: options of the builder, such as ``sep=";"`` or ``field="data"``.
 
@@ -89,6 +100,7 @@ def load_dataset(
         data_files=data_files,
         cache_dir=cache_dir,
         features=features,
+        download_config=download_config,
         revision=revision,
         token=token,
         **config_kwargs,
@@ -125,6 +137,7 @@ def load_dataset_builder(
     The arguments are those of :func:`load_dataset`.
     """
     path = os.fspath(path)
+    token = token if token is not None or download_config is None else download_config.token
     if path in BUILDERS and not (os.path.isdir(path) and data_files is None):
         return _of_kind(path, name, data_dir, data_files, cache_dir, features, token, config_kwargs)
     if os.path.isfile(path) and data_files is None:
@@ -140,9 +153,26 @@ def load_dataset_builder(
     elif path.startswith((".", "/", "~")) or path.count("/") > 1:
         raise FileNotFoundDatasetsError(f"there is no folder {path!r}{_near_folder(path)}")
     else:
-        tree = hub_tree(path, revision, token)
+        try:
+            tree = hub_tree(path, revision, token)
+        except HubUnreachableError:
+            if data_files is not None or data_dir is not None or features is not None or config_kwargs:
+                raise
+            return _of_cache(path, name, cache_dir)
         dataset_name = path
     return _of_tree(tree, path, dataset_name, name, data_dir, data_files, cache_dir, features, token, config_kwargs)
+
+
+def _of_cache(path: str, name: str | None, cache_dir: str | None) -> DatasetBuilder:
+    """Return what was made of a repository before, where the Hub cannot be reached."""
+    try:
+        made = builder_of("cache")({}, cache_dir=cache_dir, dataset_name=path, config_name=name or "default")
+    except DatasetNotFoundError as error:
+        raise HubUnreachableError(
+            f"the dataset {path!r} is not on this machine, and the Hub cannot be reached"
+        ) from error
+    logger.warning("The Hub cannot be reached; using what was made of %s before: %s", path, made.cache_dir)
+    return made
 
 
 def _is_folder(kind: str) -> bool:
@@ -212,6 +242,7 @@ def _of_tree(
     token: str | bool | None,
     options: dict[str, Any],
 ) -> DatasetBuilder:
+    picked = data_files is not None or data_dir is not None
     header = _header(tree, path)
     configs, infos = configs_of(header), infos_of(header)
     config: dict[str, Any] = {}
@@ -242,6 +273,9 @@ def _of_tree(
             raise DataFilesNotFoundError(f"no builder reads the files of {path!r}; known endings: {_endings()}")
         short = {file[len(prefix) + 1 :] if prefix else file: file for file in usable[2]}
         files = {split: [tree.file(short[file]) for file in found] for split, found in infer_splits(short).items()}
+    # the same folder as that of `datasets`, where nothing but the commit decides what is in it
+    plain = not options and features is None and not picked
+    commit = getattr(tree, "commit", None) if plain else None
     names = [file.name for entries in files.values() for file in entries]
     found = builder_for(names) or _in_archives([file for entries in files.values() for file in entries], names)
     if found is None:
@@ -268,6 +302,7 @@ def _of_tree(
         config_name=config_name,
         features=features,
         info=info,
+        commit=commit,
         **{**implied, **own, **options},
     )
 
@@ -325,25 +360,43 @@ def _tree_of(path: str, revision: str | None, token: str | bool | None) -> Tree:
 
 
 def get_dataset_config_names(
-    path: str, revision: str | None = None, token: str | bool | None = None, **accepted: Any
-) -> Sequence[str]:
+    path: str,
+    revision: str | None = None,
+    download_config: DownloadConfig | None = None,
+    download_mode: Any = None,
+    data_files: Any = None,
+    **download_kwargs: Any,
+) -> list[str]:
     """Return the names of a dataset's configurations.
 
     Args:
         path: a folder or a repository.
         revision: the branch, tag or commit.
-        token: the token; the stored one where None.
+        download_config: its token is used.
+        download_mode: accepted for compatibility.
+        data_files: files in place of those that the card names; they are one configuration.
+        download_kwargs: ``token=``, in place of a ``download_config``.
     """
-    if path in BUILDERS:
+    if path in BUILDERS or data_files is not None:
         return ["default"]
-    return list(configs_of(_header(_tree_of(path, revision, token), path))) or ["default"]
+    return list(_configs(path, revision, download_config, download_kwargs)) or ["default"]
 
 
 def get_dataset_default_config_name(
-    path: str, revision: str | None = None, token: str | bool | None = None, **accepted: Any
+    path: str,
+    revision: str | None = None,
+    download_config: DownloadConfig | None = None,
+    download_mode: Any = None,
+    data_files: Any = None,
+    **download_kwargs: Any,
 ) -> str | None:
-    """Return the configuration that is loaded when none is named, or None where one must be named."""
-    configs = configs_of(_header(_tree_of(path, revision, token), path))
+    """Return the configuration that is loaded when none is named, or None where one must be named.
+
+    The arguments are those of :func:`get_dataset_config_names`.
+    """
+    if path in BUILDERS or data_files is not None:
+        return "default"
+    configs = _configs(path, revision, download_config, download_kwargs)
     if not configs:
         return "default"
     try:
@@ -352,29 +405,54 @@ def get_dataset_default_config_name(
         return None
 
 
+def _configs(
+    path: str, revision: str | None, download_config: DownloadConfig | None, download_kwargs: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
+    config = download_config or DownloadConfig(**download_kwargs)
+    return configs_of(_header(_tree_of(path, revision, config.token), path))
+
+
 def get_dataset_config_info(
     path: str,
     config_name: str | None = None,
     data_files: Any = None,
+    download_config: DownloadConfig | None = None,
+    download_mode: Any = None,
     revision: str | None = None,
     token: str | bool | None = None,
     **config_kwargs: Any,
 ) -> DatasetInfo:
-    """Return what is known about a configuration; its files are read where the card does not say it."""
+    """Return what is known about a configuration; its files are read where the card does not say it.
+
+    The arguments are those of :func:`load_dataset`.
+    """
     builder = load_dataset_builder(
-        path, config_name, data_files=data_files, revision=revision, token=token, **config_kwargs
+        path,
+        config_name,
+        data_files=data_files,
+        download_config=download_config,
+        revision=revision,
+        token=token,
+        **config_kwargs,
     )
-    builder.download_and_prepare()
+    builder.download_and_prepare(download_mode=download_mode)
     return builder.info
 
 
 def get_dataset_infos(
-    path: str, revision: str | None = None, token: str | bool | None = None, **accepted: Any
+    path: str,
+    data_files: Any = None,
+    download_config: DownloadConfig | None = None,
+    download_mode: Any = None,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    **config_kwargs: Any,
 ) -> dict[str, DatasetInfo]:
-    """Return what is known about each configuration."""
+    """Return what is known about each configuration; the arguments are those of :func:`load_dataset`."""
+    config = download_config or DownloadConfig(token=token)
     return {
-        name: get_dataset_config_info(path, name, revision=revision, token=token)
-        for name in get_dataset_config_names(path, revision, token)
+        name: get_dataset_config_info(path, name, data_files, config, download_mode, revision, token, **config_kwargs)
+        for name in get_dataset_config_names(path, revision, config, data_files=data_files)
     }
 
 
@@ -382,12 +460,23 @@ def get_dataset_split_names(
     path: str,
     config_name: str | None = None,
     data_files: Any = None,
+    download_config: DownloadConfig | None = None,
+    download_mode: Any = None,
     revision: str | None = None,
     token: str | bool | None = None,
     **config_kwargs: Any,
 ) -> list[str]:
-    """Return the names of a configuration's splits, without reading its files."""
+    """Return the names of a configuration's splits, without reading its files.
+
+    The arguments are those of :func:`load_dataset`.
+    """
     builder = load_dataset_builder(
-        path, config_name, data_files=data_files, revision=revision, token=token, **config_kwargs
+        path,
+        config_name,
+        data_files=data_files,
+        download_config=download_config,
+        revision=revision,
+        token=token,
+        **config_kwargs,
     )
     return list(builder.data_files)

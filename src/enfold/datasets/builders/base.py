@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import hashlib
 import importlib
 import os
@@ -49,6 +50,9 @@ BUILDERS: dict[str, dict[str, dict[str, Any]]] = {
     "audiofolder": {f".{ending}": {} for ending in kinds.AUDIO},
     "videofolder": {f".{ending}": {} for ending in kinds.VIDEOS},
     "pdffolder": {f".{ending}": {} for ending in kinds.PDF},
+    "xml": {".xml": {}},
+    "hdf5": {".h5": {}, ".hdf5": {}},
+    "cache": {},
     "pandas": {".pkl": {}, ".pickle": {}},
     "sql": {},
 }
@@ -160,6 +164,8 @@ class DatasetBuilder:
         config_name: the configuration's name.
         features: the columns' kinds; inferred where None.
         info: what is known about the dataset already.
+        commit: the commit of a repository whose files these are, as its card says and with no other options: the cache
+            folder is then the one that ``datasets`` has for it, and either finds what the other made.
         options: the fields of the builder's ``Options``.
 
     Raises:
@@ -185,6 +191,7 @@ class DatasetBuilder:
         config_name: str = "default",
         features: Features | None = None,
         info: DatasetInfo | None = None,
+        commit: str | None = None,
         **options: Any,
     ) -> None:
         known = [item.name for item in dataclasses.fields(self.Options)]
@@ -208,12 +215,11 @@ class DatasetBuilder:
         form = self.info.features.to_dict() if self.info.features is not None else None
         self.hash = combine(_FORMAT, self.name, files, self._options_key(), form)
         version = hashlib.sha256(f"{_FORMAT} {self.name}".encode()).hexdigest()
+        place = (config_name, "0.0.0", commit) if commit else (f"{config_name}-{self.hash}", "0.0.0", version)
         self.cache_dir = os.path.join(
             os.path.abspath(cache_dir or datasets_cache()),
             self.dataset_name,
-            f"{config_name.replace('/', '-')}-{self.hash}",
-            "0.0.0",
-            version,
+            *(part.replace("/", "-") for part in place),
         )
         self._sources: dict[str, Source] = {}
 
@@ -253,19 +259,41 @@ class DatasetBuilder:
     def download_and_prepare(
         self,
         output_dir: str | None = None,
-        download_mode: str | None = None,
-        keep_in_memory: bool = False,
+        download_config: Any = None,
+        download_mode: Any = None,
+        verification_mode: Any = None,
+        dl_manager: Any = None,
+        base_path: str | None = None,
+        file_format: str = "arrow",
+        max_shard_size: str | int | None = None,
         num_proc: int | None = None,
-        **accepted: Any,
+        storage_options: dict[str, Any] | None = None,
+        keep_in_memory: bool = False,
     ) -> None:
         """Fetch the files and make the tables, unless they are there already.
 
         Args:
-            output_dir: where to put them, in place of the cache.
+            output_dir: a folder to put them into, in place of the cache, or the address of one that fsspec knows.
             download_mode: ``"reuse_dataset_if_exists"`` (the default), or ``"force_redownload"`` and
                 ``"reuse_cache_if_exists"`` to make the tables again.
+            file_format: ``"arrow"``, or ``"parquet"`` for an ``output_dir`` that other programs read.
+            max_shard_size: bytes of a file at most, such as ``"500MB"``, with ``"parquet"`` or an address.
+            storage_options: arguments of the file system behind an address.
             keep_in_memory: write nothing.
+            download_config, verification_mode, dl_manager, base_path, num_proc: accepted for compatibility.
+
+        Raises:
+            ValueError: another format.
         """
+        if file_format not in ("arrow", "parquet"):
+            raise ValueError(f"file_format must be 'arrow' or 'parquet', not {file_format!r}")
+        remote = output_dir is not None and "://" in output_dir
+        if remote or file_format == "parquet":
+            from .output import write_splits
+
+            self.download_and_prepare(download_mode=download_mode)
+            write_splits(self, output_dir or self.cache_dir, file_format, max_shard_size, storage_options)
+            return
         if output_dir is not None:
             self.cache_dir = os.path.abspath(output_dir)
         mode = str(getattr(download_mode, "value", download_mode) or "").lower()
@@ -345,7 +373,7 @@ class DatasetBuilder:
     def _count(self) -> None:
         splits = SplitDict()
         for split, source in self._sources.items():
-            splits.add(SplitInfo(split, int(source.nbytes), source.num_rows, None, self.info.dataset_name))
+            splits.add(SplitInfo(split, int(source.nbytes), source.num_rows, dataset_name=self.info.dataset_name))
         self.info.splits = splits
         sizes = [os.path.getsize(file.fetch()) for files in self.data_files.values() for file in files]
         self.info.download_size = sum(sizes)
@@ -356,12 +384,24 @@ class DatasetBuilder:
         if not os.path.isfile(os.path.join(self.cache_dir, "dataset_info.json")):
             return False
         info = DatasetInfo.from_directory(self.cache_dir)
-        for split in info.splits or {}:
-            path = os.path.join(self.cache_dir, f"{self.info.dataset_name}-{split}.arrow")
-            table = open_arrow(path)
-            self._sources[split] = TableSource.mapped(path, table)
+        found = {split: shard_paths(self.cache_dir, self.info.dataset_name or "", split) for split in info.splits or {}}
+        if not found or not all(found.values()):
+            return False
+        for split, paths in found.items():
+            self._sources[split] = chain([TableSource.mapped(path, open_arrow(path)) for path in paths])
         self.info = info
         return True
+
+    def as_streaming_dataset(self, split: Any = None, base_path: str | None = None) -> Any:
+        """Return the rows as a stream that reads the files when it is asked, or a dict of them where ``split`` is None.
+
+        Args:
+            split: an instruction such as ``"train[:10%]+test"``.
+            base_path: accepted for compatibility.
+        """
+        from ..streaming.making import stream_splits
+
+        return stream_splits(self, split, None)
 
     def as_dataset(self, split: Any = None, in_memory: bool = False, **accepted: Any) -> Any:
         """Return a split, a part of one, or all of them.
@@ -405,6 +445,15 @@ class DatasetBuilder:
             fingerprint=combine(self.hash, cuts),
             cache_dir=None if in_memory else self.cache_dir,
         )
+
+
+def shard_paths(folder: str, name: str, split: str) -> list[str]:
+    """Return the Arrow files of a split in a cache folder: one, or the numbered ones of several shards."""
+    stem = os.path.join(folder, f"{name}-{split}")
+    if os.path.isfile(f"{stem}.arrow"):
+        return [f"{stem}.arrow"]
+    found = sorted(glob.glob(f"{glob.escape(stem)}-?????-of-?????.arrow"))
+    return found if found and found[-1].endswith(f"-of-{len(found):05d}.arrow") else []
 
 
 def _copied(source: Source) -> Iterator[pa.RecordBatch]:
