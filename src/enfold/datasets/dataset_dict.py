@@ -490,7 +490,7 @@ class DatasetDict(dict):
         data_dir: str | None = None,
         commit_message: str | None = None,
         commit_description: str | None = None,
-        private: bool | None = False,
+        private: bool | None = None,
         token: str | None = None,
         revision: str | None = None,
         create_pr: bool | None = False,

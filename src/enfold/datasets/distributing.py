@@ -1,4 +1,5 @@
-"""Handing a dataset to what computes on many machines: Ray, Dask, Spark take Parquet fragments and read them there.
+"""Handing a dataset to other engines: Ray, Dask and Spark take Parquet fragments and read them where they compute,
+TensorFlow takes batches.
 
 There is no engine of our own here. A fragment names a run of rows of a file; a dataset whose rows are not runs of
 Parquet files (a selection, a table in memory) is written as Parquet once, into a folder that the workers can reach.
@@ -7,8 +8,9 @@ Parquet files (a selection, a table in memory) is written as Parquet once, into 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -170,6 +172,55 @@ class DistributeMixin:
             frame = session.read.parquet(*paths)
             return frame.select([frame[old].alias(new) for new, old in columns])
         return session.createDataFrame(self.to_pandas())
+
+    def to_tf_dataset(
+        self: Any,
+        batch_size: int | None = None,
+        columns: str | list[str] | None = None,
+        shuffle: bool = False,
+        collate_fn: Callable[..., Any] | None = None,
+        drop_remainder: bool = False,
+        collate_fn_args: dict[str, Any] | None = None,
+        label_cols: str | list[str] | None = None,
+        prefetch: bool = True,
+        num_workers: int = 0,
+        num_test_batches: int = 20,
+    ) -> Any:
+        """Return the rows as a ``tf.data.Dataset`` of batches, for Keras's ``fit`` and ``predict``.
+
+        Args:
+            batch_size: rows of a batch; rows one by one where None.
+            columns: the columns of the inputs, those that ``collate_fn`` makes included; all where None.
+            shuffle: give the rows in a new order in every epoch.
+            collate_fn: list of rows → dict of arrays; the rows' values are stacked where None.
+            drop_remainder: leave out a last batch that is smaller.
+            collate_fn_args: more keyword arguments for it.
+            label_cols: the columns of the labels; a batch is then a pair of inputs and labels.
+            prefetch: make the next batch while one is used.
+            num_workers: threads that make batches; they come in the same order however many there are.
+            num_test_batches: batches that are made first, to tell the types and shapes of all.
+
+        Returns:
+            A dataset of dicts of tensors; a side (inputs or labels) with one column alone is the tensor itself.
+
+        Raises:
+            MissingExtra: TensorFlow is not installed.
+            ValueError: a column that is not there or stands twice, labels without ``columns``.
+        """
+        from .formats.tensorflow_data import stacked, tf_dataset
+        from .formats.tensorflow_format import require_tensorflow
+
+        require_tensorflow("to_tf_dataset")
+        inputs, labels = ([side] if isinstance(side, str) else list(side or []) for side in (columns, label_cols))
+        if labels and not inputs:
+            raise ValueError("label_cols needs columns= as well")
+        for name, side in (("columns", inputs), ("label_cols", labels)):
+            if len(set(side)) < len(side):
+                raise ValueError(f"{name} names a column twice: {side}")
+        collate = partial(collate_fn or stacked, **(collate_fn_args or {}))
+        return tf_dataset(
+            self, batch_size, inputs, labels, shuffle, collate, drop_remainder, prefetch, num_workers, num_test_batches
+        )
 
 
 def _covers(fragments: Sequence[Fragment]) -> bool:

@@ -243,6 +243,7 @@ class ExportMixin:
         name: str,
         con: Any,
         batch_size: int | None = None,
+        num_proc: int | None = None,
         if_exists: str = "fail",
         index: bool = False,
         index_label: str | None = None,
@@ -254,6 +255,7 @@ class ExportMixin:
             name: the table's name.
             con: an address such as ``"sqlite:///rows.db"``, a sqlite3 connection, or SQLAlchemy's engine or connection.
             batch_size: rows that are sent at a time; 1,000 where None.
+            num_proc: accepted for compatibility; a database takes rows from one writer.
             if_exists: what to do where the table is there: ``"fail"``, ``"replace"`` or ``"append"``.
             index: write the rows' numbers, too, as ``index_label``.
             sql_writer_kwargs: other arguments of ``pandas.DataFrame.to_sql``; pandas writes then.
@@ -394,7 +396,7 @@ class ExportMixin:
         data_dir: str | None = None,
         commit_message: str | None = None,
         commit_description: str | None = None,
-        private: bool | None = False,
+        private: bool | None = None,
         token: str | None = None,
         revision: str | None = None,
         create_pr: bool | None = False,

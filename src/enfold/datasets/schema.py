@@ -131,7 +131,7 @@ class SchemaMixin:
     def cast(
         self: Any,
         features: Features,
-        batch_size: int | None = None,
+        batch_size: int | None = 1000,
         keep_in_memory: bool = False,
         load_from_cache_file: bool | None = None,
         cache_file_name: str | None = None,
@@ -142,7 +142,7 @@ class SchemaMixin:
 
         Args:
             features: the features, for the same columns.
-            batch_size: rows to convert at a time; 10,000 where None.
+            batch_size: accepted for compatibility; a cast converts whole runs of columns.
             keep_in_memory, load_from_cache_file, cache_file_name, num_proc: as for :meth:`map`.
             writer_batch_size: accepted for compatibility.
 

@@ -89,10 +89,10 @@ class Features(dict):
         return pa.schema(fields, metadata={_METADATA: json.dumps({"info": {"features": self.to_dict()}})})
 
     @classmethod
-    def from_arrow_schema(cls, schema: pa.Schema) -> Features:
+    def from_arrow_schema(cls, pa_schema: pa.Schema) -> Features:
         """Return the features of an Arrow schema: those that its metadata names, as far as they fit its types."""
-        inferred = {field.name: from_arrow(field.type) for field in schema}
-        stored = (schema.metadata or {}).get(_METADATA)
+        inferred = {field.name: from_arrow(field.type) for field in pa_schema}
+        stored = (pa_schema.metadata or {}).get(_METADATA)
         if stored is not None:
             described = (json.loads(stored).get("info") or {}).get("features") or {}
             for name, form in described.items():
@@ -101,7 +101,7 @@ class Features(dict):
                 try:
                     feature = _from_dict(form)
                     if pa.schema([(name, to_arrow(feature))]).equals(
-                        storage_schema(pa.schema([schema.field(name).remove_metadata()]))
+                        storage_schema(pa.schema([pa_schema.field(name).remove_metadata()]))
                     ):
                         inferred[name] = feature
                 except (KeyError, TypeError, ValueError) as error:
@@ -113,9 +113,9 @@ class Features(dict):
         return {name: _to_dict(feature) for name, feature in self.items()}
 
     @classmethod
-    def from_dict(cls, form: Mapping[str, Any]) -> Features:
+    def from_dict(cls, dic: Mapping[str, Any]) -> Features:
         """Return the features that :meth:`to_dict` wrote."""
-        return cls({name: _from_dict(inner) for name, inner in form.items()})
+        return cls({name: _from_dict(inner) for name, inner in dic.items()})
 
     def to_yaml_list(self) -> list[dict[str, Any]]:
         """Return the form that stands in the YAML header of a dataset card."""

@@ -218,15 +218,15 @@ class ClassLabel:
             raise ValueError(f"{value} is not a label: expected 0 to {self.num_classes - 1}")
         return self.names[int(value)]
 
-    def encode_example(self, value: Any) -> int | None:
+    def encode_example(self, example_data: Any) -> int | None:
         """Return the integer that is stored for a name or an integer; -1 stands for a label that is not known."""
-        if value is None:
+        if example_data is None:
             return None
-        if isinstance(value, str):
-            return self._number(value)
-        if not -1 <= int(value) < self.num_classes:
-            raise ValueError(f"label {value} is out of range: there are {self.num_classes} labels")
-        return int(value)
+        if isinstance(example_data, str):
+            return self._number(example_data)
+        if not -1 <= int(example_data) < self.num_classes:
+            raise ValueError(f"label {example_data} is out of range: there are {self.num_classes} labels")
+        return int(example_data)
 
     def cast_storage(self, storage: pa.Array) -> pa.Array:
         """Return stored integers, or names, as the column of this feature (int64)."""

@@ -13,14 +13,19 @@ from ..features.image import is_image
 from ..values import arrow_to_list, arrow_to_numpy
 from .base import Formatter
 
-__all__ = ["Format"]
+__all__ = ["Format", "require_tensorflow"]
 
 
-def _tensorflow() -> Any:
+def require_tensorflow(feature: str = "the tensorflow format") -> Any:
+    """Return TensorFlow.
+
+    Raises:
+        MissingExtra: it is not installed; the message names the feature that needs it.
+    """
     try:
         import tensorflow
     except ImportError:
-        raise MissingExtra("the tensorflow format", "tf") from None
+        raise MissingExtra(feature, "tf") from None
     return tensorflow
 
 
@@ -34,7 +39,7 @@ class Format(Formatter):
     numpy_rows = True
 
     def __init__(self, decoders: Any = None, **options: Any) -> None:
-        _tensorflow()
+        require_tensorflow()
         super().__init__(decoders, **options)
 
     def column(self, array: pa.Array, *, shared: bool = True) -> Any:
@@ -44,7 +49,7 @@ class Format(Formatter):
         return self._tensor(made) if made.dtype != object else self.objects(list(made))
 
     def _tensor(self, values: Any) -> Any:
-        tf = _tensorflow()
+        tf = require_tensorflow()
         options = dict(self.options)
         if "dtype" not in options and isinstance(values, np.ndarray) and values.dtype != np.uint8:
             kind = {"i": tf.int64, "u": tf.int64, "f": tf.float32}.get(values.dtype.kind)
@@ -64,11 +69,11 @@ class Format(Formatter):
             made = np.asarray(value)
             return self._tensor(made) if made.dtype.kind in "biuf" else self.objects(made.tolist())
         if isinstance(value, (str, bytes)):
-            return _tensorflow().convert_to_tensor(value)
+            return require_tensorflow().convert_to_tensor(value)
         return self.objects(value) if isinstance(value, list) else value
 
     def objects(self, values: list[Any]) -> Any:
-        tf = _tensorflow()
+        tf = require_tensorflow()
         made = [self.value(value) for value in values]
         tensors = [item for item in made if isinstance(item, tf.Tensor)]
         if not made or len(tensors) != len(made):
