@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -18,11 +20,12 @@ def resize_embedding(old: nn.Embedding, rows: int, *, mean_resizing: bool = True
             (Hewitt, 2021, "Initializing New Word Embeddings for Pretrained Language Models"); else around zero.
         std: spread of new rows when ``mean_resizing`` is off.
     """
-    new = nn.Embedding(rows, old.embedding_dim, device="meta", dtype=old.weight.dtype)
+    new = copy.deepcopy(old, {id(old.weight): old.weight})  # of the same kind: some scale what they return
+    new.num_embeddings = rows
     new.weight = nn.Parameter(_resize_rows(old.weight.data, rows, mean_resizing, std), old.weight.requires_grad)
-    if old.padding_idx is not None and old.padding_idx < rows:
-        new.padding_idx = old.padding_idx
-    return new.train(old.training)
+    if old.padding_idx is not None and old.padding_idx >= rows:
+        new.padding_idx = None
+    return new
 
 
 def resize_linear(old: nn.Linear, rows: int, *, mean_resizing: bool = True, std: float = 0.02) -> nn.Linear:

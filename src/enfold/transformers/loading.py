@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -154,8 +155,12 @@ def _complete(model: PreTrainedModel, report: LoadReport, dtype: torch.dtype, de
     """Tie what is shared, draw what no file holds, and return the names of the latter."""
     tied = model.tied_names()
     for target, source in tied.items():
+        if target in report.loaded and source in report.loaded:
+            if not _alike(model.get_parameter(target), model.get_parameter(source)):
+                logger.warning("%s and %s are to be one tensor, but differ in the file: they stay two", target, source)
+                model.kept_apart.add(target)
         # A file may hold either name of a shared tensor; the one it holds counts.
-        if target in report.loaded and source not in report.loaded:
+        elif target in report.loaded:
             owner, _, leaf = source.rpartition(".")
             setattr(model.get_submodule(owner), leaf, model.get_parameter(target))
             report.loaded.add(source)
@@ -168,7 +173,12 @@ def _complete(model: PreTrainedModel, report: LoadReport, dtype: torch.dtype, de
         _draw(model, module, leaves, dtype, device)
     model.tie_weights()
     _rebuild_buffers(model, device)
-    return missing
+    computed = [re.compile(pattern) for pattern in model._keys_to_ignore_on_load_missing]
+    return [name for name in missing if not any(form.search(name) for form in computed)]
+
+
+def _alike(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return one.data_ptr() == other.data_ptr() or torch.equal(one, other)
 
 
 def _draw(

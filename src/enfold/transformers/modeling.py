@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -46,6 +47,8 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
     # names in checkpoints that this family does not need, as regular expressions
     _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = []
     _keys_to_ignore_on_load_missing: ClassVar[list[str]] = []
+    # names that no checkpoint holds since they can be computed
+    _keys_to_ignore_on_save: ClassVar[list[str]] = []
     _no_split_modules: ClassVar[list[str]] = []
     supports_gradient_checkpointing: ClassVar[bool] = True
     hf_device_map: dict[str, Any]
@@ -59,6 +62,7 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         self.warnings_issued: dict[str, bool] = {}
         self.gradient_checkpointing = False
         self._checkpoint_options: dict[str, Any] = {"use_reentrant": False}
+        self.kept_apart: set[str] = set()  # names of shared tensors that a checkpoint holds twice, with other values
         self.generation_config: Any = None
         if self.can_generate():
             from enfold.transformers.generation.config import GenerationConfig
@@ -181,7 +185,16 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
     # --- sharing weights
 
     def tied_names(self) -> dict[str, str]:
-        """Return name → the name whose parameter it shares, as the configuration asks."""
+        """Return name → the name whose parameter it shares, as the configurations of all parts ask."""
+        found: dict[str, str] = {}
+        for path, part in reversed(list(self.named_modules())):  # parts first: a whole may share what they share
+            if isinstance(part, PreTrainedModel):
+                dot = f"{path}." if path else ""
+                found.update({dot + target: dot + source for target, source in part.own_tied_names().items()})
+        return {target: source for target, source in found.items() if target not in self.kept_apart}
+
+    def own_tied_names(self) -> dict[str, str]:
+        """Return what ``tied_names`` says of this model, its parts left out."""
         return dict(self._tied_weights_keys) if self.config.tie_word_embeddings else {}
 
     def tie_weights(self, **options: Any) -> None:
@@ -394,12 +407,14 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
             config.save_pretrained(save_directory)
             if self.generation_config is not None:
                 self.generation_config.save_pretrained(save_directory)
+        written = self.state_dict() if state_dict is None else state_dict
+        computed = [re.compile(pattern) for pattern in self._keys_to_ignore_on_save]
         save(
-            self.state_dict() if state_dict is None else state_dict,
+            {name: tensor for name, tensor in written.items() if not any(form.search(name) for form in computed)},
             save_directory,
             max_shard_size=max_shard_size,
             variant=variant,
-            tied=self._tied_weights_keys,
+            tied=self.tied_names(),
             safe_serialization=safe_serialization,
         )
         if push_to_hub:
