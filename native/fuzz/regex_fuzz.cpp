@@ -1,5 +1,5 @@
 // Feeds a pattern (up to the first zero byte) and a text (what follows) to the regular expression engine.
-// Sources: text/regex text/utf8.cpp
+// Sources: text/regex text/graphemes.cpp text/utf8.cpp
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

@@ -4,7 +4,7 @@
 
 namespace enfold {
 
-size_t cluster_end(std::string_view text, size_t at) {
+size_t cluster_end(std::string_view text, size_t at, bool conjuncts) {
   size_t end = at;
   uint8_t flags = cluster_class(utf8_next(text, end)), cls = flags & kClusterMask;
   if (end < text.size() && (unsigned char)text[end] < 0x80 && cls != kClusterCR && cls != kClusterPrepend) return end;
@@ -26,7 +26,7 @@ size_t cluster_end(std::string_view text, size_t at) {
                    ((cls == kClusterLV || cls == kClusterV) && (to == kClusterV || to == kClusterT)) ||
                    ((cls == kClusterLVT || cls == kClusterT) && to == kClusterT) ||
                    (cls == kClusterZWJ && pictograph && (later & kClusterPictograph)) ||
-                   (consonant && linked && (later & kClusterConsonant)) || (odd && to == kClusterRegional);
+                   (conjuncts && consonant && linked && (later & kClusterConsonant)) || (odd && to == kClusterRegional);
     }
     if (!together) break;
     odd = to == kClusterRegional && !odd;
@@ -42,6 +42,22 @@ size_t cluster_end(std::string_view text, size_t at) {
     end = next;
   }
   return end;
+}
+
+bool cluster_edge(std::string_view text, size_t at, bool conjuncts) {
+  if (at == 0 || at >= text.size()) return true;
+  // Back to a place where one surely ends: behind a control, or before a character that joins nothing on its left.
+  size_t begin = at;
+  while (begin > 0) {
+    size_t before = begin;
+    uint8_t flags = cluster_class(utf8_previous(text, before)), cls = flags & kClusterMask;
+    if (begin < at && (cls == kClusterControl || cls == kClusterLF)) break;
+    begin = before;
+    if (flags != kClusterOther || begin == 0) continue;
+    if ((cluster_class(utf8_previous(text, before)) & kClusterMask) != kClusterPrepend) break;
+  }
+  while (begin < at) begin = cluster_end(text, begin, conjuncts);
+  return begin == at;
 }
 
 }  // namespace enfold

@@ -21,7 +21,10 @@ inline bool cluster_joins(uint8_t cls) {
   return cls == kClusterExtend || cls == kClusterZWJ || cls == kClusterSpacingMark || cls == kClusterPrepend;
 }
 
-// The byte after the cluster of `text` that begins at `at`.
-size_t cluster_end(std::string_view text, size_t at);
+// The byte after the cluster of `text` that begins at `at`. `conjuncts`: Indic consonants that a virama links stay together
+// (rule GB9c, of Unicode 15.1).
+size_t cluster_end(std::string_view text, size_t at, bool conjuncts = true);
+// Whether `text` falls into clusters at `at`.
+bool cluster_edge(std::string_view text, size_t at, bool conjuncts = true);
 
 }  // namespace enfold

@@ -348,6 +348,17 @@ void MetaspacePreTokenizer::run(std::vector<Split>& splits, bool) const {
   });
 }
 
+std::vector<std::pair<size_t, size_t>> split_ranges(const Json& spec, std::string_view text) {
+  std::vector<Range> ranges;
+  const Json& pattern = spec["pattern"];
+  if (pattern.find("Regex")) match_regex(text, regex::Regex(pattern["Regex"].string()), ranges);
+  else match_literal(text, pattern["String"].string(), ranges);
+  apply(make_behavior(spec["behavior"], Behavior::Isolated), ranges);
+  std::vector<std::pair<size_t, size_t>> made;
+  for (const Range& range : ranges) made.emplace_back(range.begin, range.end);
+  return made;
+}
+
 PreTokenizerPtr make_pre_tokenizer(const Json& spec) {
   if (spec.is_null()) return nullptr;
   std::string type = spec["type"].string();

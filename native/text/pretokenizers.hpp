@@ -2,6 +2,8 @@
 #pragma once
 
 #include <memory>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "text/json.hpp"
@@ -37,6 +39,10 @@ struct PreTokenizer {
   virtual bool drops_blanks() const { return false; }
 };
 using PreTokenizerPtr = std::shared_ptr<const PreTokenizer>;
+
+// The words of a text as (begin, end) in bytes, for the settings of a Split; those that hold nothing are among them where a
+// regular expression matches nothing. Throws std::invalid_argument.
+std::vector<std::pair<size_t, size_t>> split_ranges(const Json& spec, std::string_view text);
 
 // From the "pre_tokenizer" member of tokenizer.json; null for null. Throws std::invalid_argument for what is unknown.
 PreTokenizerPtr make_pre_tokenizer(const Json& spec);

@@ -54,7 +54,7 @@ DecodeTable::DecodeTable(const Pipeline& pipeline) : pipeline_(pipeline) {
   if (pipeline.model) size_ = pipeline.model->vocab.ids();
   const auto& added = pipeline.added->by_id();
   if (!added.empty()) size_ = std::max(size_, size_t(added.rbegin()->first) + 1);
-  size_ = std::min(size_, kMostIds);
+  if (size_ > kMostIds) join_ = General;
   for (size_t form = 0; form < 4; ++form)
     if (join_ != General && (begins_ || !(form & 1)) && (ends_ || !(form & 2))) slots_[form].reset(new std::atomic<Slot>[size_]());
 }

@@ -194,16 +194,14 @@ const char* behavior_name(nb::object behavior) {
 }
 
 std::vector<NormalizedString> split(NormalizedString& self, nb::handle pattern, nb::object behavior) {
-  std::string spec = "{\"type\":\"Split\",\"pattern\":" + pattern_json(pattern) + ",\"behavior\":\"" + behavior_name(behavior) + "\",\"invert\":false}";
-  std::vector<Split> splits;
-  splits.push_back({self.use(), -1});
-  if (!self.text.empty()) {
-    JsonDocument document(spec);
-    make_pre_tokenizer(document.root)->run(splits, true);
-  }
+  std::string spec = "{\"pattern\":" + pattern_json(pattern) + ",\"behavior\":\"" + behavior_name(behavior) + "\"}";
+  JsonDocument document(spec);  // a view of it
+  const Text& whole = self.use();
+  std::vector<std::pair<size_t, size_t>> ranges{{0, 0}};
+  if (!whole.empty()) ranges = split_ranges(document.root, whole.bytes);
   std::vector<NormalizedString> made;
-  for (Split& split : splits) {
-    Text& text = split.text;
+  for (auto [begin, end] : ranges) {
+    Text text = whole.slice(begin, end);
     // A part covers what its characters stand for, also where it is all that is left.
     text.origin = text.empty() ? Span{text.origin.begin, text.origin.begin} : text.span(0, text.bytes.size());
     made.push_back({self.source, std::move(text)});

@@ -78,6 +78,17 @@ PATTERNS = [
     r"a\Kb|\Ac",
     r"(?:a?b??){2,3}",
     r"((a)|b)+\2?",
+    r"(?~ab)|c",
+    r"[(](?~[)])[)]|a(?~|b|\w*)",
+    r"(?~|bc|(?:a|\S)+?)c",
+    r"(a)?(?(1)b|c)",
+    r"(?<x>[ab])?(?(<x>)(?(a)a|b)|\s)",
+    r"(a)?(?(1))|(?(-1)b)",
+    r"(?(\d)\d|\p{L}|$)",
+    r"a(*FAIL)|b(*MISMATCH)|c",
+    r"\X",
+    r"\w\X|\X{2}x",
+    r"\y\p{L}+|\Y.",
 ]
 
 # Classes whose every member is compared.

@@ -89,6 +89,10 @@ def strings(tokenizers: Any) -> dict[str, Any]:
             made[key].append(
                 said(lambda behavior=behavior, whole=whole: repr(whole.split(tokenizers.Regex("[aX]+"), behavior)))
             )
+            for pattern in ("", "X*", r"\\b", "(?=a)", "a|$"):
+                made[key].append(
+                    said(lambda b=behavior, p=pattern, whole=whole: repr(whole.split(tokenizers.Regex(p), b)))
+                )
     return made
 
 

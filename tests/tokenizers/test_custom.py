@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from enfold.tokenizers import NormalizedString, PreTokenizedString, Token, Tokenizer, decoders, normalizers
+from enfold.tokenizers import NormalizedString, PreTokenizedString, Regex, Token, Tokenizer, decoders, normalizers
 from enfold.tokenizers import pre_tokenizers as cutting
 from enfold.tokenizers.models import WordLevel
 
@@ -140,3 +140,13 @@ def test_tokens_compare_by_value() -> None:
     assert token.as_tuple() == (3, "ab", (0, 2)) and token != Token(4, "ab", (0, 2))
     with pytest.raises(OverflowError):
         Token(-1, "a", (0, 1))
+
+
+def test_a_string_is_cut_where_nothing_matches() -> None:
+    def parts(pattern: Regex | str, behavior: str) -> list[str]:
+        return [part.normalized for part in NormalizedString("ab c").split(pattern, behavior)]
+
+    assert parts(Regex(r"\b"), "isolated") == ["", "ab", "", " ", "", "c", ""]
+    assert parts(Regex(r"\b"), "removed") == ["ab", " ", "c"]
+    assert parts(Regex("(?=c)"), "merged_with_previous") == ["ab ", "c"]
+    assert parts("", "isolated") == ["ab c"]

@@ -58,6 +58,7 @@ class Compiler {
   void loop(uint32_t child, Mode mode);
   void optional(uint32_t child, Mode mode, uint32_t exit);
   void look(const Node& node);
+  void absent(const Node& node);
   uint32_t set_of(const Node& node);
   uint32_t add_set(const CharSet& set);
   bool single(const Node& node) const { return node.kind == Kind::Char || node.kind == Kind::Set; }
@@ -186,6 +187,21 @@ void Compiler::look(const Node& node) {
   bind(after);
 }
 
+// (?~|absent|expression): the expression, unless a match of `absent` begins within what it took.
+void Compiler::absent(const Node& node) {
+  uint32_t begin = reg(), slot = reg(2), target = reg(), after = label();
+  program_.memoizable = false;
+  emit(Op::EmptyMark, begin);
+  visit(node.children[1]);
+  emit(Op::NotBegin, slot, after);
+  Inst from{Op::BehindBegin};
+  from.a = target, from.b = 1, from.c = kNoLimit, from.next = int32_t(begin);
+  push({Task::Emit, 0, from});
+  visit(node.children[0]);
+  emit(Op::NotEnd, slot);
+  bind(after);
+}
+
 void Compiler::expand(uint32_t index) {
   const Node& node = tree_.nodes[index];
   switch (node.kind) {
@@ -248,6 +264,12 @@ void Compiler::expand(uint32_t index) {
       program_.memoizable = false;
       emit(Op::BackRef, uint32_t(program_.references.size() - 1), 0, 0, node.fold);
       break;
+    case Kind::GroupSet:
+      program_.references.push_back(node.children);
+      program_.memoizable = false;
+      emit(Op::GroupSet, uint32_t(program_.references.size() - 1), 0, 0, node.negative);
+      break;
+    case Kind::Absent: absent(node); break;
     case Kind::Keep:
       if (program_.kept == kNone) program_.kept = reg();
       emit(Op::Keep, program_.kept);

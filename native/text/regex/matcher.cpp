@@ -2,6 +2,7 @@
 #include <cstring>
 #include <utility>
 
+#include "text/graphemes.hpp"
 #include "text/regex/program.hpp"
 #include "text/regex/regex.hpp"
 
@@ -275,8 +276,8 @@ bool Matches::match_at(size_t start, size_t from, Match& match) {
         continue;
       }
       case Op::BehindBegin: {
-        size_t at = pos, left = inst.b;
-        for (; left && at > 0; --left) at = back_one(text, at);
+        size_t at = pos, left = inst.b, floor = inst.next < 0 ? 0 : registers[inst.next];
+        for (; left && at > floor; --left) at = back_one(text, at);
         if (left) break;
         registers[inst.a] = uint32_t(pos);
         if (inst.c > inst.b) push(Entry::Behind, pc, at, inst.c - inst.b);
@@ -302,6 +303,8 @@ bool Matches::match_at(size_t start, size_t from, Match& match) {
           case Assertion::TextEnd: holds = pos == size; break;
           case Assertion::TextEndLine: holds = pos == size || (pos + 1 == size && text[pos] == '\n'); break;
           case Assertion::SearchBegin: holds = pos == from; break;
+          case Assertion::Segment: holds = cluster_edge(text, pos, false); break;
+          case Assertion::NotSegment: holds = !cluster_edge(text, pos, false); break;
           case Assertion::Word:
           case Assertion::NotWord: {
             const SetTable& words = program_.sets[inst.b];
@@ -330,6 +333,14 @@ bool Matches::match_at(size_t start, size_t from, Match& match) {
         }
         if (!found) break;
         pos = at, ++pc;
+        continue;
+      }
+      case Op::GroupSet: {
+        bool set = false;
+        for (uint32_t group : program_.references[inst.a])
+          set = set || (registers[group * 2] != kNone && registers[group * 2 + 1] != kNone && registers[group * 2] <= registers[group * 2 + 1]);
+        if (set == bool(inst.flag)) break;
+        ++pc;
         continue;
       }
       case Op::CountBegin:
@@ -428,7 +439,7 @@ bool Matches::match_at(size_t start, size_t from, Match& match) {
           break;
         }
         case Entry::Behind:
-          if (entry.b == 0) {
+          if (entry.b == (code[entry.a].next < 0 ? 0 : registers[code[entry.a].next])) {
             --work.height;
             break;
           }

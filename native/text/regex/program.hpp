@@ -27,11 +27,12 @@ enum class Op : uint8_t {
   NotBegin,     // like LookBegin; go on at b when what follows fails
   NotEnd,       // what followed matched: fail
   Back,         // step a characters back
-  BehindBegin,  // register a = the position; try from b to c characters before it
+  BehindBegin,  // register a = the position; try from b to c characters before it, not beyond register `next` if that is >= 0
   BehindEnd,    // only where that position is reached again
   LookSet,      // is the next (flag & 1: previous) character of set a? flag & 2: it must not
   Assert,       // a = an Assertion, b = the set of word characters
   BackRef,      // one of the groups references[a]; flag: case is ignored
+  GroupSet,     // has one of the groups references[a] matched? flag: none must have
   EmptyMark,    // register a = the position
   EmptyCheck,   // to b when the position is still that of register a
   CountBegin,   // register a = 0

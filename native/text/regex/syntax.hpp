@@ -27,13 +27,15 @@ enum class Kind : uint8_t {
   Look,       // children[0], ahead, negative
   Assert,     // value = an Assertion
   BackRef,    // groups, fold
+  GroupSet,   // groups: whether one of them has matched; negative
+  Absent,     // (?~|children[0]|children[1])
   Keep,       // \K
   Fail,
 };
 
 enum class Mode : uint8_t { Greedy, Lazy, Possessive };
 
-enum class Assertion : uint8_t { LineBegin, LineEnd, TextBegin, TextEnd, TextEndLine, SearchBegin, Word, NotWord };
+enum class Assertion : uint8_t { LineBegin, LineEnd, TextBegin, TextEnd, TextEndLine, SearchBegin, Word, NotWord, Segment, NotSegment };
 
 struct Node {
   Kind kind = Kind::Empty;
@@ -41,7 +43,7 @@ struct Node {
   bool ahead = true, negative = false, fold = false, ascii = false;
   uint32_t value = 0;
   uint32_t min = 0, max = 0;
-  std::vector<uint32_t> children;  // nodes; the groups of a BackRef
+  std::vector<uint32_t> children;  // nodes; the groups of a BackRef and a GroupSet
   // What it can match: how many characters (saturating), whether nothing at all, and with which byte it begins.
   uint32_t least = 0, most = 0;
   bool nullable = true;
