@@ -98,6 +98,7 @@ void release_schema(ArrowSchema* schema) {
     delete schema->children[i];
   }
   delete[] schema->children;
+  delete static_cast<std::string*>(schema->private_data);  // the format, where it is not a constant
   schema->release = nullptr;
 }
 
@@ -143,6 +144,17 @@ void export_lists(const int32_t* offsets, const int32_t* values, int64_t begin, 
   auto* child = new ArrowArray{offsets[total_rows], 0, 0, 2, 0, items->buffers, nullptr, nullptr, release_child, items};
   auto* list = new Exported{std::move(owner), {nullptr, offsets}, child};
   *array = {length, 0, begin, 2, 1, list->buffers, &list->child, nullptr, release_list, list};
+}
+
+void export_fixed_lists(const int32_t* values, int64_t width, int64_t rows, std::shared_ptr<const void> owner, ArrowSchema* schema,
+                        ArrowArray* array) {
+  auto* format = new std::string("+w:" + std::to_string(width));
+  auto* item_schema = new ArrowSchema{"i", "item", nullptr, ARROW_FLAG_NULLABLE, 0, nullptr, nullptr, release_schema, nullptr};
+  *schema = {format->c_str(), "", nullptr, ARROW_FLAG_NULLABLE, 1, new ArrowSchema* [1] { item_schema }, nullptr, release_schema, format};
+  auto* items = new Exported{owner, {nullptr, values}, nullptr};
+  auto* child = new ArrowArray{rows * width, 0, 0, 2, 0, items->buffers, nullptr, nullptr, release_child, items};
+  auto* list = new Exported{std::move(owner), {nullptr, nullptr}, child};
+  *array = {rows, 0, 0, 1, 1, list->buffers, &list->child, nullptr, release_list, list};
 }
 
 }  // namespace enfold

@@ -26,5 +26,8 @@ class ArrowStrings {
 // A list<int32> array over buffers that `owner` keeps alive: rows [begin, begin + length) of `offsets`.
 void export_lists(const int32_t* offsets, const int32_t* values, int64_t begin, int64_t length, int64_t total_rows,
                   std::shared_ptr<const void> owner, ArrowSchema* schema, ArrowArray* array);
+// A fixed_size_list<int32>[width] array of `rows` rows, likewise.
+void export_fixed_lists(const int32_t* values, int64_t width, int64_t rows, std::shared_ptr<const void> owner, ArrowSchema* schema,
+                        ArrowArray* array);
 
 }  // namespace enfold

@@ -4,6 +4,8 @@
 #include <sys/mman.h>
 #endif
 
+#include <algorithm>
+#include <bit>
 #include <new>
 
 namespace enfold {
@@ -15,7 +17,9 @@ constexpr size_t kHuge = size_t(2) << 20;
 
 void WordCache::Free::operator()(Slot* slots) const { ::operator delete(slots, std::align_val_t(kHuge)); }
 
-WordCache::WordCache() : long_(1 << 12) { allocate(kFirst); }
+WordCache::WordCache(size_t most) : long_(1 << 12), most_(std::min(most, kMost)) {
+  allocate(std::min(kFirst, std::max<size_t>(4, std::bit_floor(most_))));
+}
 
 void WordCache::allocate(size_t entries) {
   size_t size = entries * sizeof(Slot);
@@ -52,9 +56,9 @@ void WordCache::insert(const Slot& made) {
 }
 
 void WordCache::put(std::string_view word, const int32_t* ids, size_t count) {
-  if (word.size() > kLongest || count == 0) return;
+  if (word.size() > kLongest || count == 0 || most_ == 0) return;
   if (word.size() > kInline || count > 4) return put_long(word, ids, count);
-  if (count_ * 2 > entries_ && entries_ < kMost) grow();
+  if (count_ * 2 > entries_ && entries_ * 2 <= most_) grow();
   Slot made{make_key(word, false), {-1, -1, -1, -1}};
   for (size_t i = 0; i < count; ++i) made.ids[i] = ids[i];
   insert(made);
@@ -71,7 +75,7 @@ bool WordCache::find_long(std::string_view word, uint64_t h, std::vector<int32_t
 }
 
 void WordCache::put_long(std::string_view word, const int32_t* ids, size_t count) {
-  bool full = keys_.size() + ids_.size() * 4 > kArena;
+  bool full = keys_.size() + ids_.size() * 4 > kArena || long_count_ >= most_;
   if (full || long_count_ * 2 > long_.size()) {
     std::vector<LongSlot> old(full || long_.size() >= kMostLong ? long_.size() : long_.size() * 2);
     old.swap(long_);
@@ -104,11 +108,17 @@ size_t WordCache::bytes() const {
 
 std::unique_ptr<Scratch> ScratchPool::take() {
   if (std::unique_lock lock(mutex_, std::try_to_lock); lock && !idle_.empty()) {
-    auto scratch = std::move(idle_.back());
-    idle_.pop_back();
-    return scratch;
+    uint64_t age = policy_ ? policy_->age.load() : 0;
+    if (age != age_) {
+      idle_.clear();
+      age_ = age;
+    } else {
+      auto scratch = std::move(idle_.back());
+      idle_.pop_back();
+      return scratch;
+    }
   }
-  return std::make_unique<Scratch>();
+  return std::make_unique<Scratch>(policy_ ? policy_->words.load() : WordCache::kMost);
 }
 
 void ScratchPool::give(std::unique_ptr<Scratch> scratch) {

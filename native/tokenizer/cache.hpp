@@ -44,7 +44,8 @@ class WordCache {
     }
   };
 
-  WordCache();
+  // `most`: how many short words are remembered, rounded to a power of two, and how many long ones; 0 for none.
+  explicit WordCache(size_t most = kMost);
   // Appends the tokens of `word` to `out` and returns true, when they are known.
   // `room` says that sixteen bytes may be read at word.data().
   bool find(std::string_view word, bool room, std::vector<int32_t>& out) {
@@ -117,7 +118,7 @@ class WordCache {
   void put_long(std::string_view word, const int32_t* ids, size_t count);
 
   std::unique_ptr<Slot, Free> slots_;
-  size_t mask_ = 0, entries_ = 0, count_ = 0;
+  size_t most_, mask_ = 0, entries_ = 0, count_ = 0;
   std::vector<LongSlot> long_;
   std::string keys_;
   std::vector<int32_t> ids_;
@@ -127,6 +128,7 @@ class WordCache {
 
 // What one thread needs while it encodes.
 struct Scratch {
+  explicit Scratch(size_t words = WordCache::kMost) : cache(words) {}
   WordCache cache;
   std::vector<Piece> pieces;
   std::vector<int32_t> ids, first, second;
@@ -135,13 +137,16 @@ struct Scratch {
 
 // Scratches at rest. Taking one never waits: whoever finds the pool busy makes a new one.
 struct ScratchPool {
+  explicit ScratchPool(std::shared_ptr<const CachePolicy> policy = nullptr) : policy_(std::move(policy)) {}
   std::unique_ptr<Scratch> take();
   void give(std::unique_ptr<Scratch> scratch);
   static constexpr size_t kKeep = 64;
 
  private:
+  std::shared_ptr<const CachePolicy> policy_;
   std::mutex mutex_;
   std::vector<std::unique_ptr<Scratch>> idle_;
+  uint64_t age_ = 0;
 };
 
 }  // namespace enfold

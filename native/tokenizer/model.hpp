@@ -21,8 +21,15 @@ struct Piece {
   uint32_t begin, end;
 };
 
+// What users say about the caches of the tokenizers that have a model.
+struct CachePolicy {
+  std::atomic<size_t> words{SIZE_MAX};  // how many words a thread remembers at most
+  std::atomic<uint64_t> age{0};         // caches of another age are dropped
+};
+
 struct Model {
   Vocab vocab;
+  std::shared_ptr<CachePolicy> caches = std::make_shared<CachePolicy>();
 
   virtual ~Model() = default;
   // How many tokens there are, those that are called the same included.

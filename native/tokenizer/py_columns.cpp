@@ -36,6 +36,14 @@ void release_capsule_array(PyObject* capsule) {
 
 using View = nb::ndarray<nb::memview, const int32_t, nb::ndim<1>, nb::c_contig>;
 
+// The rows in place, where all have one length.
+template <class... Framework>
+nb::object matrix(nb::handle self) {
+  auto& column = nb::cast<TokenColumn&>(self);
+  if (!column.even()) throw nb::value_error("the rows differ in length: to_numpy(pad=…) fills them up, pack(length) cuts them anew");
+  return nb::cast(nb::ndarray<Framework..., const int32_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>(column.row(0), {column.rows, column.width()}, self));
+}
+
 }  // namespace
 
 void register_columns(nb::module_& module) {
@@ -79,7 +87,7 @@ void register_columns(nb::module_& module) {
            [](const TokenColumn& self) {
              std::vector<int32_t> offsets(self.rows + 1);
              for (size_t i = 0; i < self.rows; ++i) offsets[i + 1] = offsets[i] + int32_t(self.length(i));
-             return nb::make_tuple(nb::bytes(offsets.data(), offsets.size() * 4), nb::bytes(self.row(0), self.total() * 4));
+             return nb::make_tuple(nb::bytes(offsets.data(), offsets.size() * 4), nb::bytes(self.row(0), self.total() * 4), self.fixed);
            })
       .def("__setstate__",
            [](TokenColumn& self, const nb::tuple& state) {
@@ -94,7 +102,7 @@ void register_columns(nb::module_& module) {
              batch->ids = std::make_unique<int32_t[]>(count + 1);
              std::memcpy(batch->ids.get(), values.data(), count * 4);
              const int32_t* data = batch->ids.get();
-             new (&self) TokenColumn{std::move(batch), data, 0, rows - 1};
+             new (&self) TokenColumn{std::move(batch), data, 0, rows - 1, nb::cast<size_t>(state[2])};
            })
       .def(
           "tolist",
@@ -106,9 +114,12 @@ void register_columns(nb::module_& module) {
           "All rows, as list[list[int]].")
       .def(
           "pack",
-          [](const TokenColumn& self, size_t length, std::optional<int32_t> separator, bool keep_remainder) {
+          [](const TokenColumn& self, size_t length, std::optional<int32_t> separator, bool keep_remainder, bool fixed) {
             if (length == 0) throw nb::value_error("length must be at least 1");
             size_t total = self.total() + (separator ? self.rows : 0), rest = total % length;
+            if (fixed && keep_remainder && rest)
+              throw nb::value_error(("the last row would hold " + std::to_string(rest) + " of " + std::to_string(length) +
+                                     " tokens: rows of a fixed size cannot keep the remainder").c_str());
             size_t used = keep_remainder ? total : total - rest, rows = (used + length - 1) / length;
             if (used > size_t(INT32_MAX)) throw nb::value_error("pack: more than 2^31 - 1 tokens; pass fewer rows at a time");
             auto batch = std::make_shared<enfold::FlatBatch>();
@@ -131,13 +142,14 @@ void register_columns(nb::module_& module) {
               if (separator) put(*separator);
             }
             nb::dict made;
-            made["input_ids"] = nb::cast(TokenColumn{batch, batch->ids.get(), 0, rows});
-            made["position_ids"] = nb::cast(TokenColumn{batch, batch->type_ids.get(), 0, rows});
+            made["input_ids"] = nb::cast(TokenColumn{batch, batch->ids.get(), 0, rows, fixed ? length : 0});
+            made["position_ids"] = nb::cast(TokenColumn{batch, batch->type_ids.get(), 0, rows, fixed ? length : 0});
             return made;
           },
-          "length"_a, nb::kw_only(), "separator"_a = nb::none(), "keep_remainder"_a = false,
+          "length"_a, nb::kw_only(), "separator"_a = nb::none(), "keep_remainder"_a = false, "fixed"_a = false,
           "The rows one after the other, cut anew into rows of `length`, for training language models.\n\n"
-          "`separator` is put behind every old row; what does not fill a last row is dropped unless `keep_remainder`.\n"
+          "`separator` is put behind every old row; what does not fill a last row is dropped unless `keep_remainder`. With\n"
+          "`fixed` Arrow sees fixed_size_list<int32>[length] instead of list<int32>.\n"
           "Returns input_ids and position_ids, a TokenColumn each: positions begin at 0 with every old row and every new\n"
           "one, so that a model that goes by them never looks from one document into another.")
       .def_prop_ro(
@@ -147,6 +159,14 @@ void register_columns(nb::module_& module) {
             return nb::cast(View(column.row(0), {column.total()}, self));
           },
           "The rows one after the other: a memoryview of int32, length = offsets[-1] - offsets[0].")
+      .def_prop_ro(
+          "matrix", [](nb::handle self) { return matrix<nb::memview>(self); },
+          "The rows as one memoryview of int32, (rows, length), without a copy: NumPy's asarray takes it, and torch's\n"
+          "from_dlpack the column itself. ValueError where the rows differ in length.")
+      .def(
+          "__dlpack__", [](nb::handle self, nb::kwargs) { return matrix<>(self); },
+          "The rows as a DLPack tensor of int32, (rows, length), without a copy.")
+      .def("__dlpack_device__", [](nb::handle) { return nb::make_tuple(1, 0); }, "The CPU, as DLPack names it.")
       .def_prop_ro(
           "offsets",
           [](nb::handle self) -> nb::object {
@@ -166,11 +186,8 @@ void register_columns(nb::module_& module) {
             auto& column = nb::cast<TokenColumn&>(self);
             if (side != "right" && side != "left") throw nb::value_error("side must be \"right\" or \"left\"");
             size_t longest = 0;
-            bool even = true;
-            for (size_t i = 0; i < column.rows; ++i) {
-              longest = std::max(longest, column.length(i));
-              even = even && column.length(i) == column.length(0);
-            }
+            for (size_t i = 0; i < column.rows; ++i) longest = std::max(longest, column.length(i));
+            bool even = column.even();
             if (length && *length < longest) throw nb::value_error("length is shorter than the longest row");
             if (!pad && (!even || (length && *length != longest)))
               throw nb::value_error("the rows differ in length: pass pad=, the value to fill them up with");
@@ -188,20 +205,24 @@ void register_columns(nb::module_& module) {
           [](const TokenColumn& self) {
             auto* schema = new ArrowSchema{};
             ArrowArray array{};
-            enfold::export_lists(self.batch->offsets.data(), self.data, 0, 0, 0, nullptr, schema, &array);
+            if (self.fixed) enfold::export_fixed_lists(self.data, int64_t(self.fixed), 0, nullptr, schema, &array);
+            else enfold::export_lists(self.batch->offsets.data(), self.data, 0, 0, 0, nullptr, schema, &array);
             array.release(&array);
             return nb::steal(PyCapsule_New(schema, "arrow_schema", release_capsule_schema));
           },
-          "The Arrow type, list<int32>, as a capsule.")
+          "The Arrow type, list<int32> or fixed_size_list<int32>, as a capsule.")
       .def(
           "__arrow_c_array__",
           [](const TokenColumn& self, nb::object) {
             auto* schema = new ArrowSchema{};
             auto* array = new ArrowArray{};
-            enfold::export_lists(self.batch->offsets.data(), self.data, int64_t(self.begin), int64_t(self.rows),
-                                 int64_t(self.batch->offsets.size()) - 1, self.batch, schema, array);
+            if (self.fixed)
+              enfold::export_fixed_lists(self.row(0), int64_t(self.fixed), int64_t(self.rows), self.batch, schema, array);
+            else
+              enfold::export_lists(self.batch->offsets.data(), self.data, int64_t(self.begin), int64_t(self.rows),
+                                   int64_t(self.batch->offsets.size()) - 1, self.batch, schema, array);
             return nb::make_tuple(nb::steal(PyCapsule_New(schema, "arrow_schema", release_capsule_schema)),
                                   nb::steal(PyCapsule_New(array, "arrow_array", release_capsule_array)));
           },
-          "requested_schema"_a = nb::none(), "The rows as an Arrow list<int32> array, without a copy: (schema, array) capsules.");
+          "requested_schema"_a = nb::none(), "The rows as an Arrow array of that type, without a copy: (schema, array) capsules.");
 }

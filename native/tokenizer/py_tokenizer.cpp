@@ -95,9 +95,9 @@ struct Core {
   template <class Change>
   void change(Change apply) {
     auto made = std::make_shared<Pipeline>(*pipeline);
-    made->scratch = std::make_shared<ScratchPool>();
     made->derived = std::make_shared<Derived>();
     apply(*made);
+    made->scratch = std::make_shared<ScratchPool>(made->model ? made->model->caches : nullptr);
     pipeline = made;
     ++revision;
   }
@@ -316,6 +316,11 @@ void register_tokenizer(nb::module_& module) {
         return self.vocab.has_id(id) ? nb::object(to_str(self.vocab.token(id))) : nb::object(nb::none());
       })
       .def("size", [](const Model& self) { return self.size(); })
+      .def("clear_cache", [](const Model& self) { ++self.caches->age; })
+      .def("resize_cache", [](const Model& self, size_t words) {
+        self.caches->words = words;
+        ++self.caches->age;
+      }, "words"_a)
       .def("get_vocab", [](const Model& self) {
         nb::dict made;
         self.vocab.each([&](std::string_view token, uint32_t id) { made[to_str(token)] = id; });

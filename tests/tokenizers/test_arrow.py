@@ -124,6 +124,25 @@ def test_numpy_gets_padded_rows() -> None:
         column.to_numpy(pad=0, length=3)
 
 
+def test_rows_of_one_length_are_seen_in_place() -> None:
+    import numpy
+    import torch
+
+    packed = byte_level().encode_arrow(["hello world " * 9, "again"] * 3)["input_ids"].pack(16, fixed=True)
+    for column in (packed["input_ids"], packed["position_ids"], packed["input_ids"][1:3], packed["input_ids"][::2]):
+        rows = column.tolist()
+        array = pa.array(column)
+        assert array.type == pa.list_(pa.int32(), 16) and array.to_pylist() == rows
+        matrix = numpy.asarray(column.matrix)
+        assert matrix.shape == (len(rows), 16) and matrix.tolist() == rows
+        assert matrix.ctypes.data == numpy.asarray(column.values).ctypes.data == torch.from_dlpack(column).data_ptr()
+        assert pickle.loads(pickle.dumps(column)) == column
+    with pytest.raises(ValueError, match="cannot keep the remainder"):
+        byte_level().encode_arrow(["hello world"])["input_ids"].pack(4, fixed=True, keep_remainder=True)
+    with pytest.raises(ValueError, match="the rows differ in length"):
+        byte_level().encode_arrow(["hello world", "hello"])["input_ids"].matrix
+
+
 def test_no_rows_are_no_trouble() -> None:
     made = bert().encode_arrow([])
     assert made["input_ids"].tolist() == [] and len(pa.array(made["attention_mask"])) == 0

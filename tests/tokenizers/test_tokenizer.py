@@ -21,6 +21,7 @@ from enfold.tokenizers import (
     models,
     normalizers,
     pre_tokenizers,
+    processors,
 )
 
 
@@ -270,3 +271,28 @@ def test_what_is_not_known_is_named() -> None:
         models.WordPiece({}, unk_tokn="x")
     with pytest.raises(RuntimeError, match=r"Missing \[UNK\]"):
         Tokenizer(models.WordPiece({"a": 0})).encode("b")
+
+
+def test_older_names_of_arguments_are_understood() -> None:
+    for processing in (processors.BertProcessing, processors.RobertaProcessing):
+        assert repr(processing(("s", 1), cls=("c", 2))) == repr(processing(("s", 1), cls_token=("c", 2)))
+        with pytest.raises(TypeError, match="'cls' is its older name"):
+            processing(("s", 1), cls_token=("c", 2), cls=("c", 2))
+    tokenizer = Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))
+    tokenizer.enable_padding(max_length=3)
+    assert tokenizer.encode("a").ids == [0, 0, 0]
+
+
+def test_words_are_forgotten_and_counted_when_the_model_is_told_to() -> None:
+    vocab = {character: id for id, character in enumerate("abcdefghijklmnopqrstuvwxyz")} | {"ab": 26, "cd": 27}
+    tokenizer = Tokenizer(models.BPE(vocab, [("a", "b"), ("c", "d")], cache_capacity=0))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    texts = ["abcd xyz abcd", "q" * 40, "ab " * 30]
+    expected = tokenizer.encode_arrow(texts)["input_ids"].tolist()
+    for capacity in (1, 3, 1000, 10**9, 0):
+        tokenizer.model._resize_cache(capacity)
+        assert [tokenizer.encode_arrow(texts)["input_ids"].tolist() for _ in range(2)] == [expected] * 2
+    tokenizer.model._clear_cache()
+    assert tokenizer.encode_arrow(texts)["input_ids"].tolist() == expected
+    with pytest.raises(TypeError):
+        tokenizer.model._resize_cache(-1)

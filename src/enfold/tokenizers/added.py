@@ -85,14 +85,14 @@ class AddedToken:
     def __eq__(self, other: object) -> bool:
         return self._tuple() == other._tuple() if isinstance(other, AddedToken) else NotImplemented
 
-    def __lt__(self, other: AddedToken) -> bool:
-        return self.content < other.content
+    def __lt__(self, other: object) -> bool:
+        return self.content < other.content if isinstance(other, AddedToken) else NotImplemented
 
-    def __le__(self, other: AddedToken) -> bool:
-        return self.content <= other.content
+    def __le__(self, other: object) -> bool:
+        return self.content <= other.content if isinstance(other, AddedToken) else NotImplemented
 
-    def __gt__(self, other: AddedToken) -> bool:
-        return self.content > other.content
+    def __gt__(self, other: object) -> bool:
+        return self.content > other.content if isinstance(other, AddedToken) else NotImplemented
 
-    def __ge__(self, other: AddedToken) -> bool:
-        return self.content >= other.content
+    def __ge__(self, other: object) -> bool:
+        return self.content >= other.content if isinstance(other, AddedToken) else NotImplemented

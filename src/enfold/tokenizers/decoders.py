@@ -79,7 +79,7 @@ class ByteLevel(Decoder):
 
     _type = "ByteLevel"
 
-    def __init__(self) -> None:
+    def __init__(self, **_kwargs: Any) -> None:
         # The format keeps the pre-tokenizer's settings here; they say nothing about decoding.
         self._init(add_prefix_space=True, trim_offsets=True, use_regex=True)
 

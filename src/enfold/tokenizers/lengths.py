@@ -7,11 +7,13 @@ import operator
 from typing import Any
 
 from enfold.tokenizers.parts import Parts
+from enfold.tokenizers.spelling import renamed
 
 __all__ = ["Lengths", "padding_spec", "shown_padding", "shown_truncation", "truncation_spec"]
 
 _STRATEGIES = {"longest_first": "LongestFirst", "only_first": "OnlyFirst", "only_second": "OnlySecond"}
 _DIRECTIONS = {"right": "Right", "left": "Left"}
+_PADDING = ("length", "pad_to_multiple_of", "pad_id", "pad_token", "pad_type_id", "direction")
 
 
 def truncation_spec(given: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -112,6 +114,7 @@ class Lengths(Parts):
             None if found is None else dict(zip(("max_length", "stride", "strategy", "direction"), found, strict=True))
         )
 
+    @renamed(max_length="length")
     def enable_padding(
         self,
         direction: str = "right",
@@ -128,7 +131,7 @@ class Lengths(Parts):
             pad_id: the id to fill with.
             pad_type_id: its type id.
             pad_token: its text.
-            length: the length in tokens; None for the longest of the batch.
+            length: the length in tokens; None for the longest of the batch. ``max_length`` is an older name.
             pad_to_multiple_of: round the length up to a multiple of this.
         """
         if direction not in _DIRECTIONS:
@@ -153,5 +156,4 @@ class Lengths(Parts):
     def padding(self) -> dict[str, Any] | None:
         """The settings of enable_padding, or None."""
         found = self._core.padding
-        names = ("length", "pad_to_multiple_of", "pad_id", "pad_token", "pad_type_id", "direction")
-        return None if found is None else dict(zip(names, found, strict=True))
+        return None if found is None else dict(zip(_PADDING, found, strict=True))

@@ -12,6 +12,7 @@ from enfold import _native
 from enfold._native import Token
 from enfold.errors import nearest
 from enfold.tokenizers.component import _changes
+from enfold.tokenizers.spelling import renamed
 from enfold.tokenizers.tokenizer import as_id
 
 if TYPE_CHECKING:
@@ -80,13 +81,13 @@ class Model:
         """
         return [Token(*token) for token in self._core.tokenize(sequence)]
 
-    def save(self, folder: str, prefix: str | None = None, name: str | None = None) -> list[str]:
+    @renamed(name="prefix")
+    def save(self, folder: str, prefix: str | None = None) -> list[str]:
         """Write the model's own files into an existing folder.
 
         Args:
             folder: the folder.
-            prefix: put before the files' names, with a hyphen.
-            name: the older spelling of prefix.
+            prefix: put before the files' names, with a hyphen; ``name`` is its older name.
 
         Returns:
             The paths of the files.
@@ -113,6 +114,20 @@ class Model:
         return f"{spec.pop('type')}({', '.join(f'{key}={_shown(value)}' for key, value in spec.items())})"
 
     __str__ = __repr__
+
+
+class _Cached:
+    """What a model has whose words the tokenizers remember that use it."""
+
+    _core: _native.Model
+
+    def _clear_cache(self) -> None:
+        """Forget all words. Threads that are encoding forget theirs when they are done."""
+        self._core.clear_cache()
+
+    def _resize_cache(self, capacity: int) -> None:
+        """Remember at most so many words a thread, 0 for none; what was remembered is forgotten."""
+        self._core.resize_cache(capacity)
 
 
 def _shown(value: Any) -> str:
@@ -143,7 +158,7 @@ def _vocab_json(path: str) -> dict[str, int]:
     return vocab
 
 
-class BPE(Model):
+class BPE(_Cached, Model):
     """Byte-pair encoding (Sennrich et al. 2016).
 
     Args:
@@ -156,7 +171,7 @@ class BPE(Model):
         fuse_unk: one unknown-token for a run of unknown characters.
         byte_fallback: write unknown characters as ``<0xNN>`` tokens.
         ignore_merges: take words that are in the vocabulary as they are.
-        cache_capacity: accepted for compatibility; the core's caches are bounded by bytes.
+        cache_capacity: how many words a thread remembers at most, 0 for none; None for half a million.
 
     Raises:
         ValueError: a merge names a token that is not in the vocabulary.
@@ -197,7 +212,7 @@ class BPE(Model):
                 "ignore_merges": False,
             },
         )
-        del options["cache_capacity"]
+        capacity = options.pop("cache_capacity")
         if options["dropout"] is not None and not 0.0 <= options["dropout"] <= 1.0:
             raise ValueError("The `dropout` must be between 0 and 1, inclusive")
         if isinstance(vocab, str) and isinstance(merges, str):
@@ -205,6 +220,8 @@ class BPE(Model):
         if isinstance(vocab, str) or isinstance(merges, str):
             raise TypeError("`vocab` and `merges` must be both from memory or both filenames")
         self._make(**options, vocab=dict(vocab or {}), merges=[list(pair) for pair in merges or []])
+        if capacity is not None:
+            self._resize_cache(capacity)
 
     @staticmethod
     def read_file(vocab: str, merges: str) -> tuple[dict[str, int], list[tuple[str, str]]]:
@@ -229,18 +246,12 @@ class BPE(Model):
         """Make a model from a vocab.json and a merges.txt; options as for BPE."""
         return cls(*cls.read_file(vocab, merges), **kwargs)
 
-    def save(self, folder: str, prefix: str | None = None, name: str | None = None) -> list[str]:
+    @renamed(name="prefix")
+    def save(self, folder: str, prefix: str | None = None) -> list[str]:
         """Write vocab.json and merges.txt."""
-        prefix = prefix or name
         vocab = json.dumps(self._vocab(), ensure_ascii=False, separators=(",", ":"))
         merges = "#version: 0.2\n" + "".join(f"{left} {right}\n" for left, right in self._core.merges())
         return [_write(_join(folder, prefix, "vocab.json"), vocab), _write(_join(folder, prefix, "merges.txt"), merges)]
-
-    def _clear_cache(self) -> None:
-        """Accepted for compatibility; caches belong to tokenizers and are bounded."""
-
-    def _resize_cache(self, capacity: int) -> None:
-        """Accepted for compatibility; caches belong to tokenizers and are bounded."""
 
 
 class WordPiece(Model):
@@ -283,10 +294,11 @@ class WordPiece(Model):
         """Make a model from a vocab.txt; options as for WordPiece."""
         return cls(cls.read_file(vocab), **kwargs)
 
-    def save(self, folder: str, prefix: str | None = None, name: str | None = None) -> list[str]:
+    @renamed(name="prefix")
+    def save(self, folder: str, prefix: str | None = None) -> list[str]:
         """Write vocab.txt."""
         text = "".join(f"{token}\n" for token in self._vocab())
-        return [_write(_join(folder, prefix or name, "vocab.txt"), text)]
+        return [_write(_join(folder, prefix, "vocab.txt"), text)]
 
 
 class WordLevel(Model):
@@ -315,13 +327,14 @@ class WordLevel(Model):
         """Make a model from a vocab.json."""
         return cls(cls.read_file(vocab), unk_token)
 
-    def save(self, folder: str, prefix: str | None = None, name: str | None = None) -> list[str]:
+    @renamed(name="prefix")
+    def save(self, folder: str, prefix: str | None = None) -> list[str]:
         """Write vocab.json."""
         vocab = json.dumps(self._vocab(), ensure_ascii=False, separators=(",", ":"))
-        return [_write(_join(folder, prefix or name, "vocab.json"), vocab)]
+        return [_write(_join(folder, prefix, "vocab.json"), vocab)]
 
 
-class Unigram(Model):
+class Unigram(_Cached, Model):
     """Of all ways to cut a word into pieces, the one with the highest sum of scores (Kudo 2018, arXiv:1804.10959).
 
     Args:
@@ -388,16 +401,11 @@ class Unigram(Model):
         self._core = self._core.with_sampling(self.alpha, nbest_size)
         _changes[0] += 1
 
-    def save(self, folder: str, prefix: str | None = None, name: str | None = None) -> list[str]:
+    @renamed(name="prefix")
+    def save(self, folder: str, prefix: str | None = None) -> list[str]:
         """Write unigram.json."""
         text = json.dumps(json.loads(self._core.to_json()), ensure_ascii=False, indent=2)
-        return [_write(_join(folder, prefix or name, "unigram.json"), text)]
-
-    def _clear_cache(self) -> None:
-        """Accepted for compatibility; caches belong to tokenizers and are bounded."""
-
-    def _resize_cache(self, capacity: int) -> None:
-        """Accepted for compatibility; caches belong to tokenizers and are bounded."""
+        return [_write(_join(folder, prefix, "unigram.json"), text)]
 
     def __repr__(self) -> str:
         pieces = self._core.pieces()

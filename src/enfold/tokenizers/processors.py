@@ -8,6 +8,7 @@ from typing import Any
 from enfold import _native
 from enfold.tokenizers.component import Component, Option, build, spec_text
 from enfold.tokenizers.encoding import Encoding
+from enfold.tokenizers.spelling import renamed
 
 __all__ = ["BertProcessing", "ByteLevel", "PostProcessor", "RobertaProcessing", "Sequence", "TemplateProcessing"]
 
@@ -41,15 +42,16 @@ class BertProcessing(PostProcessor):
 
     Args:
         sep: the separator's text and id.
-        cls: the first token's text and id.
+        cls_token: the first token's text and id; ``cls`` is an older name.
     """
 
     _type = "BertProcessing"
     sep = _Pair()
     cls = _Pair()
 
-    def __init__(self, sep: tuple[str, int], cls: tuple[str, int]) -> None:
-        self._init(sep=tuple(sep), cls=tuple(cls))
+    @renamed(cls="cls_token")
+    def __init__(self, sep: tuple[str, int], cls_token: tuple[str, int]) -> None:
+        self._init(sep=tuple(sep), cls=tuple(cls_token))
 
     @classmethod
     def _restore(cls, spec: dict[str, Any]) -> BertProcessing:
@@ -64,7 +66,7 @@ class RobertaProcessing(PostProcessor):
 
     Args:
         sep: the separator's text and id.
-        cls: the first token's text and id.
+        cls_token: the first token's text and id; ``cls`` is an older name.
         trim_offsets: leave white space out of offsets.
         add_prefix_space: whether the pre-tokenizer puts a blank before the text.
     """
@@ -75,14 +77,15 @@ class RobertaProcessing(PostProcessor):
     trim_offsets = Option()
     add_prefix_space = Option()
 
+    @renamed(cls="cls_token")
     def __init__(
         self,
         sep: tuple[str, int],
-        cls: tuple[str, int],
+        cls_token: tuple[str, int],
         trim_offsets: bool = True,
         add_prefix_space: bool = True,
     ) -> None:
-        self._init(sep=tuple(sep), cls=tuple(cls), trim_offsets=trim_offsets, add_prefix_space=add_prefix_space)
+        self._init(sep=tuple(sep), cls=tuple(cls_token), trim_offsets=trim_offsets, add_prefix_space=add_prefix_space)
 
     @classmethod
     def _restore(cls, spec: dict[str, Any]) -> RobertaProcessing:
