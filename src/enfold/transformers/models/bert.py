@@ -11,28 +11,26 @@ import torch
 from torch import Tensor, nn
 
 from enfold.errors import EnfoldError
-from enfold.log import get_logger
 from enfold.nn.activations import activation
-from enfold.nn.attention import attend, merge_heads, split_heads
-from enfold.nn.cache import Cache, CacheLayer
-from enfold.nn.losses import causal_lm_loss, token_loss
+from enfold.nn.cache import Cache, EncoderDecoderCache
+from enfold.nn.losses import token_loss
 from enfold.nn.mask import causal_mask, encoder_mask
 from enfold.transformers.configs.bert import BertConfig
-from enfold.transformers.generation.mixin import GenerationMixin
-from enfold.transformers.heads import (
-    Head,
-    MaskedLMHead,
-    MultipleChoiceHead,
-    QuestionAnsweringHead,
-    SequenceClassificationHead,
-    TokenClassificationHead,
-    as_asked,
+from enfold.transformers.encoders import (
+    DecodingEncoder,
+    EncoderHead,
+    PooledMultipleChoice,
+    PooledSequenceClassifier,
+    QuestionAnswerer,
+    TokenClassifier,
 )
+from enfold.transformers.generation.mixin import GenerationMixin
+from enfold.transformers.heads import Head, MaskedLMHead, as_asked
 from enfold.transformers.modeling import PreTrainedModel
+from enfold.transformers.models.bert_encoder import BertEmbeddings, BertEncoder, BertPooler
 from enfold.transformers.outputs import (
     BaseModelOutputWithPoolingAndCrossAttentions,
     BertForPreTrainingOutput,
-    CausalLMOutputWithCrossAttentions,
     NextSentencePredictorOutput,
 )
 
@@ -50,149 +48,34 @@ __all__ = [
     "BertPreTrainedModel",
 ]
 
-logger = get_logger(__name__)
-
-
-class BertEmbeddings(nn.Module):
-    """Words, positions and segments, added and normalised."""
-
-    def __init__(self, config: BertConfig) -> None:
-        super().__init__()
-        width = config.hidden_size
-        self.word_embeddings = nn.Embedding(config.vocab_size, width, padding_idx=config.pad_token_id)
-        self.position_embeddings = nn.Embedding(config.max_position_embeddings, width)
-        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, width)
-        self.LayerNorm = nn.LayerNorm(width, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
-
-    def forward(self, words: Tensor, positions: Tensor, segments: Tensor) -> Tensor:
-        """Return (B, T, D) for embedded words (B, T, D), positions (B | 1, T) and segments (B | 1, T)."""
-        x = words + self.token_type_embeddings(segments) + self.position_embeddings(positions)
-        return self.dropout(self.LayerNorm(x))
-
-
-class BertSelfAttention(nn.Module):
-    """The attention itself."""
-
-    def __init__(self, config: BertConfig) -> None:
-        super().__init__()
-        width, heads = config.hidden_size, config.num_attention_heads
-        if width % heads:
-            raise EnfoldError(f"hidden_size {width} is no multiple of num_attention_heads {heads}")
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width)
-        self.value = nn.Linear(width, width)
-        self.head_dim = width // heads
-        self.dropout = nn.Dropout(config.attention_probs_dropout_prob)
-
-    def forward(
-        self, x: Tensor, mask: Tensor | None, causal: bool, cache: CacheLayer | None, weights: bool
-    ) -> tuple[Tensor, Tensor | None]:
-        """Return (B, T, D) and, with ``weights``, (B, H, T, S)."""
-        q, k, v = (split_heads(layer(x), self.head_dim) for layer in (self.query, self.key, self.value))  # (B, H, T, d)
-        if cache is not None:
-            k, v = cache.update_and_fetch(k, v)  # (B, H, S, d)
-        dropout = self.dropout.p if self.training else 0.0
-        out, shares = attend(q, k, v, mask, causal=causal, dropout=dropout, weights=weights)
-        return merge_heads(out), shares
-
-
-class BertResidual(nn.Module):
-    """Project, drop, add, normalise: what follows the attention and the feed-forward."""
-
-    def __init__(self, size: int, config: BertConfig) -> None:
-        super().__init__()
-        self.dense = nn.Linear(size, config.hidden_size)
-        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
-
-    def forward(self, x: Tensor, residual: Tensor) -> Tensor:
-        """Return (B, T, D) for ``x`` (B, T, size) and ``residual`` (B, T, D)."""
-        x = self.dense(x)
-        return self.LayerNorm((self.dropout(x) if self.training else x) + residual)
-
-
-class BertAttention(nn.Module):
-    """Attention with its residual."""
-
-    def __init__(self, config: BertConfig) -> None:
-        super().__init__()
-        self.self = BertSelfAttention(config)
-        self.output = BertResidual(config.hidden_size, config)
-
-
-class BertIntermediate(nn.Module):
-    """The wide half of the feed-forward."""
-
-    def __init__(self, config: BertConfig) -> None:
-        super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.intermediate_size)
-        self.act = activation(config.hidden_act)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (B, T, intermediate) for (B, T, D)."""
-        return self.act(self.dense(x))
-
-
-class BertLayer(nn.Module):
-    """One layer: attention, then feed-forward, each normalised after its residual."""
-
-    def __init__(self, config: BertConfig) -> None:
-        super().__init__()
-        self.attention = BertAttention(config)
-        self.intermediate = BertIntermediate(config)
-        self.output = BertResidual(config.intermediate_size, config)
-
-    def forward(
-        self, x: Tensor, mask: Tensor | None, causal: bool, cache: CacheLayer | None, weights: bool
-    ) -> tuple[Tensor, Tensor | None]:
-        """Return (B, T, D) and, with ``weights``, the attention weights."""
-        attended, shares = self.attention.self(x, mask, causal, cache, weights)
-        x = self.attention.output(attended, x)
-        return self.output(self.intermediate(x), x), shares
-
-
-class BertEncoder(nn.Module):
-    """The layers."""
-
-    def __init__(self, config: BertConfig) -> None:
-        super().__init__()
-        self.layer = nn.ModuleList(BertLayer(config) for _ in range(config.num_hidden_layers))
-
-
-class BertPooler(nn.Module):
-    """The first token, projected: a summary of the row."""
-
-    def __init__(self, config: BertConfig) -> None:
-        super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (B, D) for (B, T, D)."""
-        return torch.tanh(self.dense(x[:, 0]))
-
 
 class BertTransform(nn.Module):
     """The step between the last layer and the words."""
 
-    def __init__(self, config: BertConfig) -> None:
+    def __init__(self, config: BertConfig, width: int | None = None) -> None:
         super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        width = config.hidden_size if width is None else width
+        self.dense = nn.Linear(config.hidden_size, width)
         self.act = activation(config.hidden_act)
-        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.LayerNorm = nn.LayerNorm(width, eps=config.layer_norm_eps)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return (B, T, D) for (B, T, D)."""
+        """Return (B, T, width) for (B, T, D)."""
         return self.LayerNorm(self.act(self.dense(x)))
 
 
 class BertPredictions(nn.Module):
-    """The words: a decoder that shares the embeddings, with a bias of its own."""
+    """The words: a decoder that shares the embeddings, with a bias of its own.
 
-    def __init__(self, config: BertConfig) -> None:
+    Args:
+        config: its numbers.
+        width: of the embeddings; the model's own by default.
+    """
+
+    def __init__(self, config: BertConfig, width: int | None = None) -> None:
         super().__init__()
-        self.transform = BertTransform(config)
-        self.decoder = nn.Linear(config.hidden_size, config.vocab_size)
+        self.transform = BertTransform(config, width)
+        self.decoder = nn.Linear(config.hidden_size if width is None else width, config.vocab_size)
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -219,6 +102,10 @@ class BertPreTrainedModel(PreTrainedModel):
     _no_split_modules = ["BertLayer"]
     _keys_to_ignore_on_load_unexpected = [r"position_ids$"]
 
+    def make_encoder(self, config: BertConfig, pooled: bool) -> nn.Module:
+        """Return the base model."""
+        return BertModel(config, add_pooling_layer=pooled)
+
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
@@ -236,12 +123,24 @@ class BertModel(BertPreTrainedModel):
 
     def __init__(self, config: BertConfig, add_pooling_layer: bool = True) -> None:
         super().__init__(config)
-        if config.add_cross_attention:
-            raise EnfoldError("BERT with cross-attention (config.add_cross_attention) is not available")
-        self.embeddings = BertEmbeddings(config)
+        if config.add_cross_attention and not config.is_decoder:
+            raise EnfoldError("config.add_cross_attention needs config.is_decoder: only a decoder looks at an encoder")
+        self.embeddings = self.make_embeddings(config)
         self.encoder = BertEncoder(config)
         self.pooler = BertPooler(config) if add_pooling_layer else None
         self.post_init()
+
+    def make_embeddings(self, config: BertConfig) -> BertEmbeddings:
+        """Return the embeddings; families of BERT differ here."""
+        return BertEmbeddings(config)
+
+    def positions(self, input_ids: Tensor | None, words: Tensor, past: int) -> Tensor:
+        """Return the positions (B | 1, T) of tokens that come after ``past`` others."""
+        return torch.arange(past, past + words.shape[1], device=words.device)[None]
+
+    def embed(self, words: Tensor, positions: Tensor, segments: Tensor) -> Tensor:
+        """Return what the first layer is given, (B, T, D)."""
+        return self.embeddings(words, positions, segments)
 
     def get_input_embeddings(self) -> nn.Module:
         """Return the embedding of words."""
@@ -258,6 +157,8 @@ class BertModel(BertPreTrainedModel):
         token_type_ids: Tensor | None = None,
         position_ids: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
+        encoder_hidden_states: Tensor | None = None,
+        encoder_attention_mask: Tensor | None = None,
         past_key_values: Cache | Any | None = None,
         use_cache: bool | None = None,
         output_attentions: bool | None = None,
@@ -273,19 +174,25 @@ class BertModel(BertPreTrainedModel):
             token_type_ids: (B, T), the segment of each token; zeros by default.
             position_ids: (B | 1, T); 0, 1, … by default.
             inputs_embeds: (B, T, D), instead of ``input_ids``.
+            encoder_hidden_states: (B, S, D), what a decoder with ``config.add_cross_attention`` looks at.
+            encoder_attention_mask: (B, S), 1 for a state, 0 for padding.
             past_key_values: keys and values of earlier tokens (only with ``config.is_decoder``).
             use_cache: return the cache (only with ``config.is_decoder``).
             output_attentions: return the attention weights.
             output_hidden_states: return the states between the layers.
             return_dict: False returns a tuple.
         """
-        config = self.config
+        config, memory = self.config, encoder_hidden_states if self.config.is_decoder else None
+        if memory is not None and not config.add_cross_attention:
+            raise EnfoldError("encoder_hidden_states need a model with config.add_cross_attention=True")
         words = self.embeddings.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds
         length = words.shape[1]
         cache = self.cache_for(past_key_values, use_cache if config.is_decoder else False)
+        if cache is not None and memory is not None and not isinstance(cache, EncoderDecoderCache):
+            cache = EncoderDecoderCache(cache)
         past = 0 if cache is None else cache.get_seq_length()
         if position_ids is None:
-            position_ids = torch.arange(past, past + length, device=words.device)[None]
+            position_ids = self.positions(input_ids, words, past)
         if token_type_ids is None:
             token_type_ids = torch.zeros(1, length, dtype=torch.long, device=words.device)
         causal = False
@@ -293,10 +200,11 @@ class BertModel(BertPreTrainedModel):
             mask, causal = causal_mask(attention_mask, length, past, device=words.device)
         else:
             mask = encoder_mask(attention_mask)
+        memory_mask = encoder_mask(encoder_attention_mask)
         record = self.recording(output_attentions, output_hidden_states)
 
-        x = self.embeddings(words, position_ids, token_type_ids)
-        x = self.decode(self.encoder.layer, x, record, mask, causal, cache=cache)
+        x = self.embed(words, position_ids, token_type_ids)
+        x = self.decode(self.encoder.layer, x, record, mask, causal, memory, memory_mask, cache=cache)
         record.finish(x)
         output = BaseModelOutputWithPoolingAndCrossAttentions(
             last_hidden_state=x,
@@ -304,6 +212,7 @@ class BertModel(BertPreTrainedModel):
             hidden_states=record.hidden_states,
             past_key_values=cache,
             attentions=record.attentions,
+            cross_attentions=record.cross_attentions,
         )
         return as_asked(output, return_dict, config.return_dict)
 
@@ -333,61 +242,22 @@ class _Words(BertPreTrainedModel):
         return self.cls.predictions(output.last_hidden_state)
 
 
-class BertForMaskedLM(MaskedLMHead, _Words):
+class BertForMaskedLM(MaskedLMHead, EncoderHead, _Words):
     """BERT that fills masked words."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__(config)
-        self.bert = BertModel(config, add_pooling_layer=False)
         self.cls = BertHeads(config)
         self.post_init()
 
 
-class BertLMHeadModel(_Words, GenerationMixin):
+class BertLMHeadModel(DecodingEncoder, _Words, GenerationMixin):
     """BERT that continues a text; ``config.is_decoder`` makes its attention causal."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__(config)
-        if not config.is_decoder:
-            logger.warning("BertLMHeadModel without config.is_decoder=True sees the whole text, also what follows")
-        self.bert = BertModel(config, add_pooling_layer=False)
         self.cls = BertHeads(config)
         self.post_init()
-
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        token_type_ids: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-        labels: Tensor | None = None,
-        past_key_values: Any = None,
-        use_cache: bool | None = None,
-        logits_to_keep: int | Tensor = 0,
-        num_items_in_batch: Tensor | int | None = None,
-        return_dict: bool | None = None,
-        **extra: Any,
-    ) -> Any:
-        """Return next-token logits (B, T, V); ``labels`` (B, T) are the input ids, or -100."""
-        states = self.bert(
-            input_ids,
-            attention_mask=attention_mask,
-            token_type_ids=token_type_ids,
-            position_ids=position_ids,
-            inputs_embeds=inputs_embeds,
-            past_key_values=past_key_values,
-            use_cache=False if labels is not None else use_cache,
-            return_dict=True,
-            **extra,
-        )
-        kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
-        logits = self.cls.predictions(states.last_hidden_state[:, kept])
-        loss = None if labels is None else causal_lm_loss(logits, labels, num_items_in_batch)
-        output = CausalLMOutputWithCrossAttentions(
-            loss, logits, states.past_key_values, states.hidden_states, states.attentions
-        )
-        return as_asked(output, return_dict, self.config.return_dict)
 
 
 class BertForPreTraining(Head, _Words):
@@ -463,26 +333,7 @@ class BertForNextSentencePrediction(Head, BertPreTrainedModel):
         return as_asked(output, return_dict, self.config.return_dict)
 
 
-class _Classifier(BertPreTrainedModel):
-    """A linear layer on the pooled first token."""
-
-    classes: int | None = None  # None reads the configuration
-
-    def __init__(self, config: BertConfig) -> None:
-        super().__init__(config)
-        self.num_labels = config.num_labels
-        drop = config.hidden_dropout_prob if config.classifier_dropout is None else config.classifier_dropout
-        self.bert = BertModel(config)
-        self.dropout = nn.Dropout(drop)
-        self.classifier = nn.Linear(config.hidden_size, self.classes or config.num_labels)
-        self.post_init()
-
-    def read(self, output: Any) -> Tensor:
-        """Return logits (B, C)."""
-        return self.classifier(self.dropout(output.pooler_output))
-
-
-class BertForSequenceClassification(SequenceClassificationHead, _Classifier):
+class BertForSequenceClassification(PooledSequenceClassifier, BertPreTrainedModel):
     """BERT with one prediction a row.
 
     Example:
@@ -493,39 +344,13 @@ class BertForSequenceClassification(SequenceClassificationHead, _Classifier):
     """
 
 
-class BertForMultipleChoice(MultipleChoiceHead, _Classifier):
+class BertForMultipleChoice(PooledMultipleChoice, BertPreTrainedModel):
     """BERT that chooses among texts."""
 
-    classes = 1
 
-
-class BertForTokenClassification(TokenClassificationHead, BertPreTrainedModel):
+class BertForTokenClassification(TokenClassifier, BertPreTrainedModel):
     """BERT with one prediction a token."""
 
-    def __init__(self, config: BertConfig) -> None:
-        super().__init__(config)
-        self.num_labels = config.num_labels
-        drop = config.hidden_dropout_prob if config.classifier_dropout is None else config.classifier_dropout
-        self.bert = BertModel(config, add_pooling_layer=False)
-        self.dropout = nn.Dropout(drop)
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
-        self.post_init()
 
-    def read(self, output: Any) -> Tensor:
-        """Return logits (B, T, C)."""
-        return self.classifier(self.dropout(output.last_hidden_state))
-
-
-class BertForQuestionAnswering(QuestionAnsweringHead, BertPreTrainedModel):
+class BertForQuestionAnswering(QuestionAnswerer, BertPreTrainedModel):
     """BERT that marks an answer in a text."""
-
-    def __init__(self, config: BertConfig) -> None:
-        super().__init__(config)
-        self.num_labels = config.num_labels
-        self.bert = BertModel(config, add_pooling_layer=False)
-        self.qa_outputs = nn.Linear(config.hidden_size, config.num_labels)
-        self.post_init()
-
-    def read(self, output: Any) -> Tensor:
-        """Return logits (B, T, 2)."""
-        return self.qa_outputs(output.last_hidden_state)
