@@ -128,6 +128,14 @@ MODELS: dict[str, Row] = {
     ),
     "clip_text_model": Row("clip", "CLIPText", ("Model", "ModelWithProjection")),
     "clip_vision_model": Row("clip", "CLIPVision", ("Model", "ModelWithProjection")),
+    "owlvit": Row(
+        "owlvit",
+        "OwlViT",
+        ("PreTrainedModel", "Model", "ForObjectDetection"),
+        {"ObjectDetection": None, "ZeroShotObjectDetection": "ForObjectDetection"},
+    ),
+    "owlvit_text_model": Row("owlvit", "OwlViTText", ("Model",), {"Model": None}),
+    "owlvit_vision_model": Row("owlvit", "OwlViTVision", ("Model",), {"Model": None}),
     "siglip": Row(
         "siglip",
         "Siglip",

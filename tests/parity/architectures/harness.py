@@ -31,6 +31,7 @@ class Case(NamedTuple):
     atol: float = 1e-5
     apart: str = ""
     prefix: str = ""
+    method: str = ""
 
 
 def build(library: Any, case: Case, **options: Any) -> Any:
@@ -85,7 +86,7 @@ def results(
     for padding in case.paddings:
         inputs = case.inputs(padding)
         options = {"output_attentions": True, "output_hidden_states": True} if explicit else {}
-        output = model(**inputs, **options)
+        output = (getattr(model, case.method) if case.method else model)(**inputs, **options)
         tag = f"{padding or 'full'}-{'explicit' if explicit else 'plain'}"
         for name, tensor in _tensors(output):
             shown = tensor.detach()

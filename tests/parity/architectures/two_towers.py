@@ -1,4 +1,4 @@
-"""Tiny models that compare texts with images: CLIP and SigLIP."""
+"""Tiny models that compare texts with images: CLIP, SigLIP and OWL-ViT."""
 
 from __future__ import annotations
 
@@ -33,6 +33,34 @@ OLD = {**CLIP, "text_config": {**TEXT, "eos_token_id": 2, "hidden_act": "gelu"}}
 SIGLIP_TEXT = {key: value for key, value in TEXT.items() if key != "projection_dim"} | {"projection_size": 36}
 SIGLIP_VISION = {key: value for key, value in VISION.items() if key != "projection_dim"}
 SIGLIP = {"text_config": SIGLIP_TEXT, "vision_config": SIGLIP_VISION}
+
+OWL: dict[str, Any] = {
+    "text_config": {key: value for key, value in TEXT.items() if key != "projection_dim"},
+    "vision_config": SIGLIP_VISION,
+    "projection_dim": 32,
+}
+
+
+def queries(padding: str) -> dict[str, Any]:
+    """Return two images with three queries each, the last of the second image padding."""
+    import torch
+
+    draw = torch.Generator().manual_seed(7)
+    ids = torch.randint(3, 90, (6, 7), generator=draw)
+    ids[:, 5], ids[:, 6], ids[5] = 98, 0, 0
+    return {
+        "input_ids": ids,
+        "attention_mask": (ids > 0).long().index_fill(1, torch.tensor([0]), 1),
+        "pixel_values": torch.randn(2, 3, 30, 30, generator=draw),
+    }
+
+
+def sought(padding: str) -> dict[str, Any]:
+    """Return two images, and one to look for in each."""
+    import torch
+
+    draw = torch.Generator().manual_seed(7)
+    return {name: torch.randn(2, 3, 30, 30, generator=draw) for name in ("pixel_values", "query_pixel_values")}
 
 
 def pairs(
@@ -75,6 +103,11 @@ CASES: dict[str, Case] = {
     "clip-classes": Case(
         "CLIPForImageClassification", {**CLIP, "num_labels": 3}, pairs(texts=False, labels=[0, 2, 1]), ONCE
     ),
+    "owlvit": Case("OwlViTModel", OWL, pairs(return_loss=True), BOTH),
+    "owlvit-text": Case("OwlViTTextModel", OWL["text_config"], pairs(images=False), BOTH),
+    "owlvit-vision": Case("OwlViTVisionModel", OWL["vision_config"], pairs(texts=False), ONCE),
+    "owlvit-boxes": Case("OwlViTForObjectDetection", OWL, queries, ONCE),
+    "owlvit-by-image": Case("OwlViTForObjectDetection", OWL, sought, ONCE, method="image_guided_detection"),
     "siglip": Case("SiglipModel", SIGLIP, pairs(return_loss=True), BOTH),
     "siglip-stretched": Case("SiglipModel", SIGLIP, pairs(size=50, interpolate_pos_encoding=True), ONCE),
     "siglip-text": Case("SiglipTextModel", SIGLIP_TEXT, pairs(images=False), BOTH, prefix="text_model."),

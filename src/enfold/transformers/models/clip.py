@@ -130,11 +130,12 @@ class CLIPTextModel(CLIPPreTrainedModel):
 
     config_class = CLIPTextConfig
     base_model_prefix = "text_model"
+    text_class: ClassVar[Any] = CLIPTextTransformer
     projected: ClassVar[bool] = False
 
     def __init__(self, config: CLIPTextConfig) -> None:
         super().__init__(config)
-        self.text_model = CLIPTextTransformer(config)
+        self.text_model = self.text_class(config)
         if self.projected:
             self.text_projection = nn.Linear(config.hidden_size, config.projection_dim, bias=False)
         self.post_init()
@@ -180,12 +181,13 @@ class CLIPVisionModel(CLIPPreTrainedModel):
 
     config_class = CLIPVisionConfig
     base_model_prefix = "vision_model"
+    vision_class: ClassVar[Any] = CLIPVisionTransformer
     projected: ClassVar[bool] = False
     main_input_name = "pixel_values"
 
     def __init__(self, config: CLIPVisionConfig) -> None:
         super().__init__(config)
-        self.vision_model = CLIPVisionTransformer(config)
+        self.vision_model = self.vision_class(config)
         if self.projected:
             self.visual_projection = nn.Linear(config.hidden_size, config.projection_dim, bias=False)
         self.post_init()
