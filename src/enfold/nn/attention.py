@@ -28,6 +28,7 @@ def attend(
     causal: bool = False,
     scale: float | None = None,
     dropout: float = 0.0,
+    softcap: float | None = None,
     weights: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
     """Attend to ``key`` and ``value`` with ``query``.
@@ -40,12 +41,14 @@ def attend(
         causal: query i may look at keys up to i; only with ``mask=None`` and T = S.
         scale: factor of the scores; 1 / √D by default.
         dropout: probability with which an attention weight is dropped.
+        softcap: scores s become c · tanh(s / c), which keeps them within ±c; computed by the explicit softmax.
         weights: return the attention weights too, by the explicit softmax, which needs (B, H, T, S) of memory.
 
     Returns:
         The attended values (B, H, T, D) and, when asked for, the weights (B, H, T, S), else None.
 
-    Source: Vaswani et al., 2017, "Attention Is All You Need"; grouped queries: Ainslie et al., 2023.
+    Source: Vaswani et al., 2017, "Attention Is All You Need"; grouped queries: Ainslie et al., 2023; soft capping:
+    Gemma Team, 2024, "Gemma 2".
 
     Example:
         >>> q = torch.randn(1, 4, 3, 8)
@@ -54,19 +57,22 @@ def attend(
     """
     batch, heads, length, dim = query.shape
     shared = heads // key.shape[1]
+    explicit = weights or softcap is not None
     if shared > 1:
-        if length == 1 and not weights and (mask is None or mask.shape[1] == 1):
+        if length == 1 and not explicit and (mask is None or mask.shape[1] == 1):
             # One new token: the queries of a group become rows of one head, so that no key is copied.
             grouped = query.reshape(batch, key.shape[1], shared, dim)
             out = F.scaled_dot_product_attention(grouped, key, value, attn_mask=mask, dropout_p=dropout, scale=scale)
             return out.reshape(batch, heads, 1, dim), None
         key, value = _repeat(key, shared), _repeat(value, shared)
-    if not weights:
+    if not explicit:
         out = F.scaled_dot_product_attention(
             query, key, value, attn_mask=mask, dropout_p=dropout, is_causal=causal and length > 1, scale=scale
         )
         return out, None
     scores = (query @ key.transpose(2, 3)) * (dim**-0.5 if scale is None else scale)  # (B, H, T, S)
+    if softcap is not None:
+        scores = softcap * torch.tanh(scores / softcap)
     if causal and length > 1:
         mask = torch.ones(length, key.shape[2], dtype=torch.bool, device=query.device).tril()
     if mask is not None:
@@ -75,7 +81,7 @@ def attend(
     # Softmax in single precision: half precision loses the tail of a long row.
     shares = torch.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
     kept = F.dropout(shares, dropout) if dropout else shares
-    return kept @ value, kept
+    return kept @ value, kept if weights else None
 
 
 def _repeat(x: Tensor, times: int) -> Tensor:

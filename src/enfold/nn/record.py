@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
 __all__ = ["Record"]
@@ -14,6 +16,7 @@ class Record:
         attentions: keep the attention weights.
         states: keep the states.
         explicit: layers compute attention weights, asked for or not (the attention named ``"eager"``).
+        routers: keep the routers' logits, in models with experts.
 
     Example:
         >>> import torch
@@ -24,20 +27,24 @@ class Record:
         (2, None)
     """
 
-    def __init__(self, *, attentions: bool, states: bool, explicit: bool = False) -> None:
-        self.wants_attentions, self.wants_states = attentions, states
+    def __init__(self, *, attentions: bool, states: bool, explicit: bool = False, routers: bool = False) -> None:
+        self.wants_attentions, self.wants_states, self.wants_routers = attentions, states, routers
         self.explicit = attentions or explicit
         self._states: list[Tensor] = []
         self._attentions: list[Tensor | None] = []
         self._crossed: list[Tensor | None] = []
+        self._routed: list[Tensor] = []
 
     def before(self, x: Tensor) -> None:
         """Keep what a layer is given, (B, T, D)."""
         if self.wants_states:
             self._states.append(x)
 
-    def after(self, weights: Tensor | None, crossed: Tensor | None = None) -> None:
-        """Keep what a layer attended to, (B, H, T, S): itself and, where there is one, the encoder."""
+    def after(self, weights: Tensor | None, crossed: Tensor | None = None, routed: Tensor | None = None) -> None:
+        """Keep what a layer attended to, (B, H, T, S): itself and, where there is one, the encoder; and the logits
+        (B·T, E) with which it chose experts."""
+        if self.wants_routers and routed is not None:
+            self._routed.append(routed)
         if self.wants_attentions:
             self._attentions.append(weights)
             if crossed is not None:
@@ -51,11 +58,16 @@ class Record:
         return tuple(self._states) if self.wants_states else None
 
     @property
-    def attentions(self) -> tuple[Tensor | None, ...] | None:
+    def attentions(self) -> tuple[Any, ...] | None:
         """The attention weights of each layer, or None."""
         return tuple(self._attentions) if self.wants_attentions else None
 
     @property
-    def cross_attentions(self) -> tuple[Tensor | None, ...] | None:
+    def cross_attentions(self) -> tuple[Any, ...] | None:
         """The attention weights of each layer to the encoder, or None."""
         return tuple(self._crossed) if self._crossed else None
+
+    @property
+    def router_logits(self) -> tuple[Tensor, ...] | None:
+        """The logits with which each layer chose experts, or None."""
+        return tuple(self._routed) if self.wants_routers else None

@@ -285,15 +285,27 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         if self.gradient_checkpointing and self.training:
             return None
         wanted = self.config.use_cache if use_cache is None else use_cache
-        return (EncoderDecoderCache() if crossed else DynamicCache()) if wanted else None
+        if not wanted:
+            return None
+        slides = getattr(self.config, "sliding_window", None) is not None
+        own = DynamicCache(config=self.config if slides else None)
+        return EncoderDecoderCache(own) if crossed else own
 
-    def recording(self, output_attentions: bool | None, output_hidden_states: bool | None) -> Record:
+    def recording(
+        self,
+        output_attentions: bool | None,
+        output_hidden_states: bool | None,
+        output_router_logits: bool | None = None,
+    ) -> Record:
         """Return an empty record of what is asked for; None asks for what the configuration says."""
         config = self.config
         return Record(
             attentions=config.output_attentions if output_attentions is None else output_attentions,
             states=config.output_hidden_states if output_hidden_states is None else output_hidden_states,
             explicit=config._attn_implementation == "eager",
+            routers=getattr(config, "output_router_logits", False)
+            if output_router_logits is None
+            else output_router_logits,
         )
 
     def encode(self, layers: Iterable[Callable[..., Any]], x: Tensor, record: Record, *inputs: Any) -> Tensor:
@@ -312,7 +324,13 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         return x
 
     def decode(
-        self, layers: Iterable[Callable[..., Any]], x: Tensor, record: Record, *inputs: Any, cache: Any
+        self,
+        layers: Iterable[Callable[..., Any]],
+        x: Tensor,
+        record: Record,
+        *inputs: Any,
+        cache: Any,
+        each: Sequence[tuple[Any, ...]] | None = None,
     ) -> Tensor:
         """Run ``layer(x, *inputs, cache_layer, explicit) → (x, weights[, cross weights])`` one after another.
 
@@ -322,11 +340,13 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
             record: keeps what was asked for; the caller ends it with ``record.finish``.
             inputs: what every layer takes beside the states.
             cache: where the layers keep keys and values, or None.
+            each: what one layer takes before ``inputs``, where layers differ in what they look at.
         """
         for index, layer in enumerate(layers):
             record.before(x)
+            own = () if each is None else each[index]
             kept = None if cache is None else cache.layer(index)
-            x, *weights = self.through(layer, x, *inputs, kept, record.explicit)
+            x, *weights = self.through(layer, x, *own, *inputs, kept, record.explicit)
             record.after(*weights)
         return x
 

@@ -28,6 +28,8 @@ __all__ = [
     "MaskedImageModelingOutput",
     "MaskedLMOutput",
     "ModelOutput",
+    "MoeCausalLMOutputWithPast",
+    "MoeModelOutputWithPast",
     "MultipleChoiceModelOutput",
     "NextSentencePredictorOutput",
     "QuestionAnsweringModelOutput",
@@ -91,6 +93,30 @@ class BaseModelOutputWithPoolingAndCrossAttentions(ModelOutput):
     past_key_values: Cache | None = None
     attentions: Layers | None = None
     cross_attentions: Layers | None = None
+
+
+@dataclass
+class MoeModelOutputWithPast(ModelOutput):
+    """A decoder's states with its cache and its routers' logits, one (B·T, E) a layer with E experts."""
+
+    last_hidden_state: Tensor | None = None
+    past_key_values: Cache | None = None
+    hidden_states: Layers | None = None
+    attentions: Layers | None = None
+    router_logits: Layers | None = None
+
+
+@dataclass
+class MoeCausalLMOutputWithPast(ModelOutput):
+    """Next-token logits (B, T, V) with the cache, the routers' logits and their loss, aux_loss."""
+
+    loss: Tensor | None = None
+    aux_loss: Tensor | None = None
+    logits: Tensor | None = None
+    past_key_values: Cache | None = None
+    hidden_states: Layers | None = None
+    attentions: Layers | None = None
+    router_logits: Layers | None = None
 
 
 @dataclass

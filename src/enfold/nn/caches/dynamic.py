@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from enfold.nn.caches.layers import CacheLayer
+from enfold.nn.caches.layers import CacheLayer, SlidingLayer
+from enfold.nn.mask import layer_kinds
 
 __all__ = ["Cache", "DynamicCache"]
 
@@ -18,7 +19,7 @@ class Cache:
 
     Args:
         pairs: keys and values (B, H, S, D) of each layer to begin with.
-        config: accepted for the ecosystem's spelling; layers are made as they come.
+        config: of the model; its layers with a sliding window keep no more than the window.
         reserve: see ``CacheLayer``.
     """
 
@@ -27,14 +28,23 @@ class Cache:
     ) -> None:
         self.layers: list[CacheLayer] = []
         self.reserve = reserve
+        self.window: int | None = None
+        self.kinds: list[str] = []
+        if config is not None:
+            config = config.get_text_config(decoder=True)
+            self.kinds, self.window = layer_kinds(config), getattr(config, "sliding_window", None)
         for index, pair in enumerate(pairs or ()):
             self.update(pair[0], pair[1], index)
 
     def layer(self, index: int) -> CacheLayer:
         """Return the layer ``index``, made on first use."""
         while len(self.layers) <= index:
-            self.layers.append(CacheLayer(self.reserve))
+            self.layers.append(self._new(len(self.layers)))
         return self.layers[index]
+
+    def _new(self, index: int) -> CacheLayer:
+        slides = index < len(self.kinds) and self.kinds[index] == "sliding_attention"
+        return SlidingLayer(self.window, self.reserve) if slides and self.window else CacheLayer(self.reserve)
 
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, cache_kwargs: dict[str, Any] | None = None
@@ -49,16 +59,20 @@ class Cache:
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         """Return how many positions the layer holds."""
-        return self.layers[layer_idx].offset if layer_idx < len(self.layers) else 0
+        return self.layers[layer_idx].get_seq_length() if layer_idx < len(self.layers) else 0
 
     def get_max_cache_shape(self, layer_idx: int = 0) -> int:
-        """Return -1: the cache has no limit of its own."""
-        return -1
+        """Return how many positions fit, or -1 for no limit."""
+        return self.layer(layer_idx).max_length
+
+    def get_max_length(self, layer_idx: int | None = None) -> int:
+        """Return how many positions fit, or -1 for no limit (v5 spelling)."""
+        return self.get_max_cache_shape(layer_idx or 0)
 
     def get_mask_sizes(self, query_length: Any, layer_idx: int = 0) -> tuple[int, int]:
         """Return the number of keys that ``query_length`` new tokens will see, and the first key's position."""
         length = query_length if isinstance(query_length, int) else int(query_length.shape[0])
-        return self.get_seq_length(layer_idx) + length, 0
+        return self.layer(layer_idx).mask_sizes(length)
 
     def crop(self, length: int) -> None:
         """Keep the first ``length`` positions; a negative number drops that many from the end."""
@@ -98,13 +112,18 @@ class Cache:
 
     @property
     def is_compileable(self) -> bool:
-        """False: the shapes grow."""
-        return False
+        """Whether every step has the same shapes."""
+        return bool(self.layers) and all(layer.is_compileable for layer in self.layers)
+
+    @property
+    def is_sliding(self) -> list[bool]:
+        """Of each layer, whether it keeps a window only."""
+        return [layer.is_sliding for layer in self.layers]
 
     @property
     def is_initialized(self) -> bool:
         """Whether anything is stored."""
-        return any(layer.offset for layer in self.layers)
+        return any(layer.keys is not None for layer in self.layers)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         layer = self.layers[index]

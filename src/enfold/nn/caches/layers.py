@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["CacheLayer"]
+from enfold.errors import EnfoldError
+
+__all__ = ["CacheLayer", "SlidingLayer", "StaticLayer"]
 
 CHUNK = 64
 
@@ -25,8 +27,11 @@ class CacheLayer:
         (3, torch.Size([1, 2, 3, 4]))
     """
 
+    is_sliding = False
+    is_compileable = False  # the shapes grow
+
     def __init__(self, reserve: int = 0) -> None:
-        self.offset = 0  # positions filled
+        self.offset = 0  # positions seen
         self.reserve = reserve
         self._keys: Tensor | None = None  # (B, H, capacity, D)
         self._values: Tensor | None = None
@@ -70,8 +75,17 @@ class CacheLayer:
         return self.update_and_fetch(keys, values)
 
     def get_seq_length(self) -> int:
-        """Return how many positions are filled."""
+        """Return how many positions were seen."""
         return self.offset
+
+    def mask_sizes(self, length: int) -> tuple[int, int]:
+        """Return how many keys ``length`` new tokens will see, and the position of the first."""
+        return self.offset + length, 0
+
+    @property
+    def max_length(self) -> int:
+        """How many positions fit, or -1 for no limit."""
+        return -1
 
     def crop(self, length: int) -> None:
         """Keep the first ``length`` positions; a negative number drops that many from the end."""
@@ -94,3 +108,163 @@ class CacheLayer:
         if old_keys is not None and old_values is not None:
             self._keys[:, :, : self.offset] = old_keys
             self._values[:, :, : self.offset] = old_values
+
+
+class SlidingLayer(CacheLayer):
+    """A layer that looks at the newest ``window`` tokens, and keeps no more than the next one needs.
+
+    Args:
+        window: how many tokens a query sees, itself included.
+        reserve: see ``CacheLayer``.
+
+    Example:
+        >>> layer = SlidingLayer(window=3)
+        >>> for token in range(5):
+        ...     keys, values = layer.update_and_fetch(torch.full((1, 1, 1, 1), token), torch.zeros(1, 1, 1, 1))
+        >>> keys.flatten().tolist(), layer.offset, layer.mask_sizes(1)
+        ([2, 3, 4], 5, (3, 3))
+    """
+
+    is_sliding = True
+
+    def __init__(self, window: int, reserve: int = 0) -> None:
+        super().__init__(min(reserve, window))
+        self.window = window
+        self._start = self._end = 0  # what is kept lies here in the buffers
+
+    @property
+    def keys(self) -> Tensor | None:
+        """The kept keys (B, H, < window, D), or None."""
+        return None if self._keys is None else self._keys[:, :, self._start : self._end]
+
+    @property
+    def values(self) -> Tensor | None:
+        """The kept values (B, H, < window, D), or None."""
+        return None if self._values is None else self._values[:, :, self._start : self._end]
+
+    def update_and_fetch(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Append ``keys`` and ``values`` (B, H, T, D) and return what the T tokens see (B, H, kept + T, D)."""
+        length = keys.shape[2]
+        if self._keys is None or self._values is None:
+            self._keys, self._values = keys, values
+        elif keys.requires_grad or self._keys.requires_grad:
+            self._keys = torch.cat((self._keys[:, :, self._start : self._end], keys), 2)
+            self._values = torch.cat((self._values[:, :, self._start : self._end], values), 2)
+            self._start, self._end = 0, self._end - self._start
+        else:
+            if self._end + length > self._keys.shape[2]:
+                self._move(keys, values, length)
+            self._keys.narrow(2, self._end, length).copy_(keys)
+            self._values.narrow(2, self._end, length).copy_(values)
+        start, self._end = self._start, self._end + length
+        self.offset += length
+        self._start = max(start, self._end - (self.window - 1))
+        assert self._keys is not None and self._values is not None
+        return self._keys.narrow(2, start, self._end - start), self._values.narrow(2, start, self._end - start)
+
+    def _move(self, keys: Tensor, values: Tensor, length: int) -> None:
+        """Move what is kept to the front of new buffers with room for a while."""
+        kept = self._end - self._start
+        old_keys, old_values = self.keys, self.values
+        assert old_keys is not None and old_values is not None
+        room = max(kept + length, min(self.window - 1, kept + kept // 2)) + CHUNK
+        self._keys = keys.new_empty(*keys.shape[:2], room, keys.shape[3])
+        self._values = values.new_empty(*values.shape[:2], room, values.shape[3])
+        self._keys[:, :, :kept], self._values[:, :, :kept] = old_keys, old_values
+        self._start, self._end = 0, kept
+
+    def mask_sizes(self, length: int) -> tuple[int, int]:
+        """Return how many keys ``length`` new tokens will see, and the position of the first."""
+        kept = self._end - self._start
+        return kept + length, self.offset - kept
+
+    def crop(self, length: int) -> None:
+        """Keep the first ``length`` positions; a negative number drops that many from the end.
+
+        Raises:
+            EnfoldError: where the window has passed positions that would have to come back.
+        """
+        end = max(self.offset + length, 0) if length < 0 else min(self.offset, length)
+        dropped, first = self.offset - end, self.offset - (self._end - self._start)
+        if dropped and first > max(end - (self.window - 1), 0):
+            raise EnfoldError(f"a window of {self.window} tokens has passed position {first}; it does not go back")
+        self._end, self.offset = self._end - dropped, end
+
+    def reset(self) -> None:
+        """Forget everything."""
+        super().reset()
+        self._start = self._end = 0
+
+
+class StaticLayer(CacheLayer):
+    """Keys and values of a fixed size, written in place: every step has the same shapes, so that it compiles once.
+
+    Args:
+        max_cache_len: how many positions fit.
+
+    Example:
+        >>> layer = StaticLayer(8)
+        >>> keys, values = layer.update_and_fetch(torch.ones(1, 2, 3, 4), torch.ones(1, 2, 3, 4))
+        >>> keys.shape, int(layer.get_seq_length()), layer.mask_sizes(1)
+        (torch.Size([1, 2, 8, 4]), 3, (8, 0))
+    """
+
+    is_compileable = True
+
+    def __init__(self, max_cache_len: int) -> None:
+        super().__init__()
+        self.max_cache_len = max_cache_len
+        self.filled: Tensor | None = None  # how many positions, a number on the device: reading it waits for nothing
+
+    @property
+    def keys(self) -> Tensor | None:
+        """All keys (B, H, max_cache_len, D), those that are not filled too; or None."""
+        return self._keys
+
+    @property
+    def values(self) -> Tensor | None:
+        """All values (B, H, max_cache_len, D), those that are not filled too; or None."""
+        return self._values
+
+    def get_seq_length(self) -> Any:
+        """Return how many positions are filled: 0, or a tensor that holds the number."""
+        return 0 if self.filled is None else self.filled
+
+    @property
+    def max_length(self) -> int:
+        """How many positions fit."""
+        return self.max_cache_len
+
+    def mask_sizes(self, length: int) -> tuple[int, int]:
+        """Return how many keys ``length`` new tokens will see, and the position of the first."""
+        return self.max_cache_len, 0
+
+    def prepare(self, batch: int, heads: int, dim: int, dtype: torch.dtype, device: Any) -> None:
+        """Allocate the room, before the first tokens come."""
+        shape = (batch, heads, self.max_cache_len, dim)
+        self._keys, self._values = (torch.zeros(shape, dtype=dtype, device=device) for _ in range(2))
+        self.filled = torch.zeros((), dtype=torch.long, device=device)
+
+    def update_and_fetch(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Write ``keys`` and ``values`` (B, H, T, D) behind the others and return all (B, H, max_cache_len, D)."""
+        if self._keys is None:
+            self.prepare(keys.shape[0], keys.shape[1], keys.shape[3], keys.dtype, keys.device)
+        assert self._keys is not None and self._values is not None and self.filled is not None
+        length = keys.shape[2]
+        if length > self.max_cache_len:
+            raise EnfoldError(f"{length} tokens do not fit into a cache of {self.max_cache_len}")
+        place = self.filled + torch.arange(length, device=keys.device)
+        self._keys.index_copy_(2, place, keys)
+        self._values.index_copy_(2, place, values)
+        self.filled.add_(length)
+        return self._keys, self._values
+
+    def crop(self, length: int) -> None:
+        """Keep the first ``length`` positions; a negative number drops that many from the end."""
+        if self.filled is not None:
+            self.filled.add_(length).clamp_(min=0) if length < 0 else self.filled.clamp_(max=length)
+
+    def reset(self) -> None:
+        """Forget everything and keep the room."""
+        if self.filled is not None:
+            self.filled.zero_()

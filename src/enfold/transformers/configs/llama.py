@@ -41,10 +41,3 @@ class LlamaConfig(RopeConfig):
     attention_dropout: float = 0.0
     mlp_bias: bool = False
     head_dim: int = None  # type: ignore[assignment]  # hidden_size / num_attention_heads
-
-    def complete(self) -> None:
-        """Fill in the size of a head and the number of key heads."""
-        if self.head_dim is None:
-            self.head_dim = self.hidden_size // self.num_attention_heads
-        if self.num_key_value_heads is None:
-            self.num_key_value_heads = self.num_attention_heads

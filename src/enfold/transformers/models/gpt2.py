@@ -12,13 +12,12 @@ from torch import Tensor, nn
 
 from enfold.errors import EnfoldError
 from enfold.nn.activations import activation
-from enfold.nn.attention import attend, merge_heads
-from enfold.nn.cache import Cache, CacheLayer
+from enfold.nn.attention import attend, merge_heads, split_heads
+from enfold.nn.cache import Cache, CacheLayer, EncoderDecoderLayer
 from enfold.nn.conv import Conv1D
-from enfold.nn.losses import causal_lm_loss
-from enfold.nn.mask import causal_mask
+from enfold.nn.mask import causal_mask, encoder_mask
 from enfold.transformers.configs.gpt2 import GPT2Config
-from enfold.transformers.generation.mixin import GenerationMixin
+from enfold.transformers.decoders import CausalLMHead
 from enfold.transformers.heads import (
     LastTokenClassificationHead,
     QuestionAnsweringHead,
@@ -70,6 +69,35 @@ class GPT2Attention(nn.Module):
         return (self.resid_dropout(x) if self.training else x), shares
 
 
+class GPT2CrossAttention(nn.Module):
+    """Attention to the states of an encoder, in models with ``config.add_cross_attention``."""
+
+    def __init__(self, config: GPT2Config, scale: float) -> None:
+        super().__init__()
+        width = config.n_embd
+        self.c_attn = Conv1D(2 * width, width)
+        self.q_attn = Conv1D(width, width)
+        self.c_proj = Conv1D(width, width)
+        self.resid_dropout = nn.Dropout(config.resid_pdrop)
+        self.head_dim, self.scale = width // config.n_head, scale
+        self.attn_dropout = nn.Dropout(config.attn_pdrop)
+
+    def forward(
+        self, x: Tensor, memory: Tensor, mask: Tensor | None, kept: EncoderDecoderLayer | None, weights: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return (B, T, D) and, with ``weights``, (B, H, T, S) for the encoder's states (B, S, D)."""
+
+        def project() -> tuple[Tensor, Tensor]:
+            k, v = (split_heads(part, self.head_dim) for part in self.c_attn(memory).chunk(2, dim=-1))
+            return k, v
+
+        q = split_heads(self.q_attn(x), self.head_dim)  # (B, H, T, d)
+        k, v = project() if kept is None else kept.crossed(project)  # (B, H, S, d)
+        dropout = self.attn_dropout.p if self.training else 0.0
+        out, shares = attend(q, k, v, mask, scale=self.scale, dropout=dropout, weights=weights)
+        return self.resid_dropout(self.c_proj(merge_heads(out))), shares
+
+
 class GPT2MLP(nn.Module):
     """The feed-forward."""
 
@@ -88,22 +116,36 @@ class GPT2MLP(nn.Module):
 
 
 class GPT2Block(nn.Module):
-    """One layer: attention, then feed-forward, each normalised before."""
+    """One layer: attention, to an encoder too where there is one, then feed-forward, each normalised before."""
 
     def __init__(self, config: GPT2Config, index: int) -> None:
         super().__init__()
         self.ln_1 = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
         self.attn = GPT2Attention(config, index)
         self.ln_2 = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
+        if config.add_cross_attention:
+            self.crossattention = GPT2CrossAttention(config, self.attn.scale)
+            self.ln_cross_attn = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
         self.mlp = GPT2MLP(config)
 
     def forward(
-        self, x: Tensor, mask: Tensor | None, causal: bool, cache: CacheLayer | None, weights: bool
-    ) -> tuple[Tensor, Tensor | None]:
-        """Return (B, T, D) and, with ``weights``, the attention weights."""
-        attended, shares = self.attn(self.ln_1(x), mask, causal, cache, weights)
+        self,
+        x: Tensor,
+        mask: Tensor | None,
+        causal: bool,
+        memory: Tensor | None,
+        memory_mask: Tensor | None,
+        kept: Any,
+        weights: bool,
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Return (B, T, D) and, with ``weights``, the attention weights to the text and to ``memory`` (B, S, D)."""
+        own, crossed = (kept.own if isinstance(kept, EncoderDecoderLayer) else kept), None
+        attended, shares = self.attn(self.ln_1(x), mask, causal, own, weights)
         x = x + attended
-        return x + self.mlp(self.ln_2(x)), shares
+        if memory is not None:
+            found, crossed = self.crossattention(self.ln_cross_attn(x), memory, memory_mask, kept, weights)
+            x = x + found
+        return x + self.mlp(self.ln_2(x)), shares, crossed
 
 
 class GPT2PreTrainedModel(PreTrainedModel):
@@ -118,7 +160,7 @@ class GPT2PreTrainedModel(PreTrainedModel):
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
-        if isinstance(module, GPT2Attention | GPT2MLP):
+        if isinstance(module, GPT2Attention | GPT2CrossAttention | GPT2MLP):
             # Projections into the residual stream are drawn smaller, by the root of their number (paper, section 2.3).
             module.c_proj.weight.normal_(0.0, self.config.initializer_range / (2 * self.config.n_layer) ** 0.5)
 
@@ -128,8 +170,6 @@ class GPT2Model(GPT2PreTrainedModel):
 
     def __init__(self, config: GPT2Config) -> None:
         super().__init__(config)
-        if config.add_cross_attention:
-            raise EnfoldError("GPT-2 with cross-attention (config.add_cross_attention) is not available")
         self.wte = nn.Embedding(config.vocab_size, config.n_embd)
         self.wpe = nn.Embedding(config.n_positions, config.n_embd)
         self.drop = nn.Dropout(config.embd_pdrop)
@@ -153,6 +193,8 @@ class GPT2Model(GPT2PreTrainedModel):
         token_type_ids: Tensor | None = None,
         position_ids: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
+        encoder_hidden_states: Tensor | None = None,
+        encoder_attention_mask: Tensor | None = None,
         use_cache: bool | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
@@ -168,6 +210,8 @@ class GPT2Model(GPT2PreTrainedModel):
             token_type_ids: (B, T), tokens whose embeddings are added.
             position_ids: (B | 1, T); counted on from the past by default.
             inputs_embeds: (B, T, D), instead of ``input_ids``.
+            encoder_hidden_states: (B, S, D), what a model with ``config.add_cross_attention`` looks at too.
+            encoder_attention_mask: (B, S), 1 for a state, 0 for padding.
             use_cache: return the cache; ``config.use_cache`` by default.
             output_attentions: return the attention weights.
             output_hidden_states: return the states between the layers.
@@ -176,29 +220,34 @@ class GPT2Model(GPT2PreTrainedModel):
         config = self.config
         x = self.wte(input_ids) if inputs_embeds is None else inputs_embeds
         length = x.shape[1]
-        cache = self.cache_for(past_key_values, use_cache)
+        if encoder_hidden_states is not None and not config.add_cross_attention:
+            raise EnfoldError("encoder_hidden_states need a model with config.add_cross_attention=True")
+        cache = self.cache_for(past_key_values, use_cache, crossed=config.add_cross_attention)
         past = 0 if cache is None else cache.get_seq_length()
+        keys = length if cache is None else cache.get_mask_sizes(length)[0]
         if position_ids is None:
-            position_ids = torch.arange(past, past + length, device=x.device)[None]
-        mask, causal = causal_mask(attention_mask, length, past, device=x.device)
+            position_ids = (torch.arange(length, device=x.device) + past)[None]
+        mask, causal = causal_mask(attention_mask, length, past, keys=keys, device=x.device)
+        memory = (encoder_hidden_states, encoder_mask(encoder_attention_mask))
         record = self.recording(output_attentions, output_hidden_states)
 
         x = x + self.wpe(position_ids)
         if token_type_ids is not None:
             x = x + self.wte(token_type_ids)
         x = self.drop(x)
-        x = self.ln_f(self.decode(self.h, x, record, mask, causal, cache=cache))
+        x = self.ln_f(self.decode(self.h, x, record, mask, causal, *memory, cache=cache))
         record.finish(x)
         output = BaseModelOutputWithPastAndCrossAttentions(
             last_hidden_state=x,
             past_key_values=cache,
             hidden_states=record.hidden_states,
             attentions=record.attentions,
+            cross_attentions=record.cross_attentions,
         )
         return as_asked(output, return_dict, config.return_dict)
 
 
-class GPT2LMHeadModel(GPT2PreTrainedModel, GenerationMixin):
+class GPT2LMHeadModel(CausalLMHead, GPT2PreTrainedModel):
     """GPT-2 that continues a text.
 
     Example:
@@ -207,6 +256,7 @@ class GPT2LMHeadModel(GPT2PreTrainedModel, GenerationMixin):
         torch.Size([1, 5])
     """
 
+    output_class = CausalLMOutputWithCrossAttentions
     _tied_weights_keys = {"lm_head.weight": "transformer.wte.weight"}
 
     def __init__(self, config: GPT2Config) -> None:
@@ -215,7 +265,7 @@ class GPT2LMHeadModel(GPT2PreTrainedModel, GenerationMixin):
         self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
         self.post_init()
 
-    def forward(
+    def forward(  # type: ignore[override]
         self,
         input_ids: Tensor | None = None,
         past_key_values: Any = None,
@@ -223,6 +273,8 @@ class GPT2LMHeadModel(GPT2PreTrainedModel, GenerationMixin):
         token_type_ids: Tensor | None = None,
         position_ids: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
+        encoder_hidden_states: Tensor | None = None,
+        encoder_attention_mask: Tensor | None = None,
         labels: Tensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | Tensor = 0,
@@ -238,17 +290,14 @@ class GPT2LMHeadModel(GPT2PreTrainedModel, GenerationMixin):
             token_type_ids=token_type_ids,
             position_ids=position_ids,
             inputs_embeds=inputs_embeds,
+            encoder_hidden_states=encoder_hidden_states,
+            encoder_attention_mask=encoder_attention_mask,
             use_cache=use_cache,
             return_dict=True,
             **extra,
         )
-        kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
-        logits = self.lm_head(states.last_hidden_state[:, kept])
-        loss = None if labels is None else causal_lm_loss(logits, labels, num_items_in_batch)
-        output = CausalLMOutputWithCrossAttentions(
-            loss, logits, states.past_key_values, states.hidden_states, states.attentions
-        )
-        return as_asked(output, return_dict, self.config.return_dict)
+        crossed = states.get("cross_attentions")
+        return self.continued(states, labels, logits_to_keep, num_items_in_batch, return_dict, cross_attentions=crossed)
 
 
 class GPT2ForSequenceClassification(LastTokenClassificationHead, GPT2PreTrainedModel):
