@@ -19,7 +19,12 @@ from enfold.checkpoints.read import open_tensors
 __all__ = ["LoadReport", "load_into"]
 
 # Endings that very old checkpoints use, tried when a name does not fit as it is.
-OLD_ENDINGS = ((".gamma", ".weight"), (".beta", ".bias"))
+OLD_ENDINGS = (
+    (".gamma", ".weight"),
+    (".beta", ".bias"),
+    (".weight_g", ".parametrizations.weight.original0"),
+    (".weight_v", ".parametrizations.weight.original1"),
+)
 
 Source = str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | Mapping[str, Tensor]
 

@@ -103,7 +103,7 @@ def from_pretrained(cls: type[PreTrainedModel], source: Any, *model_args: Any, *
         dtype=dtype,
         device=device,
         prefix=cls.base_model_prefix,
-        key_mapping=key_mapping,
+        key_mapping={**cls._old_keys, **(key_mapping or {})},
         ignore_unexpected=cls._keys_to_ignore_on_load_unexpected,
         ignore_mismatched_sizes=ignore_mismatched,
     )

@@ -47,6 +47,8 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
     # names in checkpoints that this family does not need, as regular expressions
     _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = []
     _keys_to_ignore_on_load_missing: ClassVar[list[str]] = []
+    # names in old checkpoints, as regular expressions → what they are now
+    _old_keys: ClassVar[dict[str, str]] = {}
     # names that no checkpoint holds since they can be computed
     _keys_to_ignore_on_save: ClassVar[list[str]] = []
     _no_split_modules: ClassVar[list[str]] = []

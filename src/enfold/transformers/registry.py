@@ -144,6 +144,20 @@ MODELS: dict[str, Row] = {
     ),
     "siglip_text_model": Row("siglip", "SiglipText", ("Model",)),
     "siglip_vision_model": Row("siglip", "SiglipVision", ("Model",)),
+    "vilt": Row(
+        "vilt",
+        "Vilt",
+        (
+            "PreTrainedModel",
+            "Model",
+            "ForImageAndTextRetrieval",
+            "ForImagesAndTextClassification",
+            "ForMaskedLM",
+            "ForQuestionAnswering",
+            "ForTokenClassification",
+        ),
+        {"MaskedLM": None, "QuestionAnswering": None, "VisualQuestionAnswering": "ForQuestionAnswering"},
+    ),
     "wav2vec2": Row(
         "wav2vec2",
         "Wav2Vec2",

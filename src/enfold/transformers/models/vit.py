@@ -81,10 +81,10 @@ class SelfAttention(nn.Module):
         self.head_dim = width // config.num_attention_heads
         self.dropout = nn.Dropout(config.attention_probs_dropout_prob)
 
-    def forward(self, x: Tensor, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, weights: bool, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, (B, H, T, T)."""
         q, k, v = (split_heads(layer(x), self.head_dim) for layer in (self.query, self.key, self.value))
-        out, shares = attend(q, k, v, dropout=self.dropout.p if self.training else 0.0, weights=weights)
+        out, shares = attend(q, k, v, mask, dropout=self.dropout.p if self.training else 0.0, weights=weights)
         return merge_heads(out), shares
 
 
@@ -109,9 +109,9 @@ class Attention(nn.Module):
         self.attention = SelfAttention(config)
         self.output = Projection(config.hidden_size, config.hidden_size, config.hidden_dropout_prob)
 
-    def forward(self, x: Tensor, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, weights: bool, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, (B, H, T, T)."""
-        out, shares = self.attention(x, weights)
+        out, shares = self.attention(x, weights, mask)
         return self.output(out), shares
 
 
