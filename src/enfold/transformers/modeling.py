@@ -426,9 +426,15 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
             config = copy.deepcopy(self.config)
             config.architectures = [type(self).__name__]
             config.dtype = self.dtype
-            config.save_pretrained(save_directory)
             if self.generation_config is not None:
-                self.generation_config.save_pretrained(save_directory)
+                generation = copy.deepcopy(self.generation_config)
+                for name in generation.keys_of_old(vars(config)):  # an old file's: they move to a file of their own
+                    if name not in config.declared():
+                        value = config.__dict__.pop(name)
+                        if getattr(generation, name) is None:
+                            setattr(generation, name, value)
+                generation.save_pretrained(save_directory)
+            config.save_pretrained(save_directory)
         written = self.state_dict() if state_dict is None else state_dict
         computed = [re.compile(pattern) for pattern in self._keys_to_ignore_on_save]
         save(

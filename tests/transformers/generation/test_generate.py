@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor
 
 import enfold.transformers as tf
 from enfold.errors import EnfoldError
+from enfold.transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel
 from enfold.transformers.generation.config import GenerationError
 
 
@@ -263,3 +265,51 @@ def test_generation_leaves_the_configurations_as_they_were(tiny: Any) -> None:
     given = own.to_dict()
     tiny.generate(torch.tensor([[1, 2]]), generation_config=own, do_sample=True, top_k=3)
     assert tiny.generation_config.to_dict() == before and own.to_dict() == given
+
+
+def test_generation_keys_of_an_old_configuration_move_to_a_file_of_their_own(tmp_path: Path) -> None:
+    old = {"num_beams": 3, "max_length": 9, "length_penalty": 2.0, "task_specific_params": {"summarization": {}}}
+    tiny = GPT2Config(vocab_size=9, n_embd=4, n_layer=1, n_head=1, bos_token_id=0, eos_token_id=0)
+    GPT2LMHeadModel(tiny).save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **old}))
+    (tmp_path / "generation_config.json").unlink()
+    model = GPT2LMHeadModel.from_pretrained(tmp_path)
+    assert model.generation_config.num_beams == 3 and model.generation_config.length_penalty == 2.0
+    assert model.generate(torch.tensor([[1]]), min_length=9).shape == (1, 9)
+    model.save_pretrained(tmp_path / "new")
+    config, generation = (
+        json.loads((tmp_path / "new" / name).read_text()) for name in ("config.json", "generation_config.json")
+    )
+    assert not set(config) & {"num_beams", "max_length", "length_penalty"} and "task_specific_params" in config
+    assert generation["num_beams"] == 3 and generation["max_length"] == 9
+    assert model.config.num_beams == 3
+
+
+def test_what_has_no_effect_is_said_or_refused() -> None:
+    config = GenerationConfig(temperature=0.5, length_penalty=2.0, output_scores=True, use_cache=False)
+    assert list(config.idle()) == ["temperature", "length_penalty", "output_scores"]
+    with pytest.raises(GenerationError, match=r"temperature=0\.5 does nothing without do_sample=True"):
+        config.validate(strict=True)
+    config.validate(strict=True, asked=["max_length"])
+    GenerationConfig(temperature=0.5, do_sample=True, num_beams=2, length_penalty=2.0).validate(strict=True)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"cache_implementation": "statik"}, "did you mean 'static'"),
+        ({"num_return_sequences": 2}, "greedy has one answer"),
+        ({"forced_eos_token_id": 3, "suppress_tokens": [1, 3]}, "nothing could follow"),
+        ({"streamer": 1}, "argument of generate"),
+        ({"prefill_chunk_size": 0}, "greater than 0"),
+    ],
+)
+def test_fields_that_make_no_sense_are_explained(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(GenerationError, match=message):
+        GenerationConfig(**fields)
+
+
+def test_biases_of_sequences_survive_the_file(tmp_path: Path) -> None:
+    GenerationConfig(sequence_bias={(1, 2): -3.0}).save_pretrained(tmp_path)
+    assert GenerationConfig.from_pretrained(tmp_path).sequence_bias == [[[1, 2], -3.0]]

@@ -5,15 +5,18 @@ from __future__ import annotations
 import copy
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from enfold.errors import EnfoldError
+from enfold.errors import EnfoldError, nearest
+from enfold.log import get_logger
 from enfold.transformers.sharing import PushToHubMixin, UnknownField, split_fetch_arguments
 
 __all__ = ["GenerationConfig", "GenerationError"]
 
 FILE_NAME = "generation_config.json"
+logger = get_logger(__name__)
+_said: set[str] = set()  # warnings that were given
 
 
 class GenerationError(EnfoldError, ValueError):
@@ -52,40 +55,98 @@ class GenerationConfig(PushToHubMixin):
         "remove_invalid_values": False,
         "epsilon_cutoff": 0.0,
         "eta_cutoff": 0.0,
+        "encoder_repetition_penalty": 1.0,
+        "encoder_no_repeat_ngram_size": 0,
+        "num_assistant_tokens": 20,
+        "num_assistant_tokens_schedule": "constant",
+        "assistant_confidence_threshold": 0.4,
+        "assistant_lookbehind": 10,
+        "target_lookbehind": 10,
+        "num_beam_groups": 1,
+        "diversity_penalty": 0.0,
     }
     FIELDS: ClassVar[tuple[str, ...]] = (
         *DEFAULTS,
+        "assistant_early_exit",
+        "assistant_ensemble_weight",
         "bad_words_ids",
         "begin_suppress_tokens",
         "bos_token_id",
+        "cache_config",
         "cache_implementation",
+        "compile_config",
+        "constraints",
         "decoder_start_token_id",
-        "diversity_penalty",
-        "encoder_no_repeat_ngram_size",
-        "encoder_repetition_penalty",
+        "disable_compile",
+        "dola_layers",
         "eos_token_id",
         "exponential_decay_length_penalty",
         "force_words_ids",
         "forced_bos_token_id",
         "forced_eos_token_id",
         "guidance_scale",
+        "is_assistant",
+        "low_memory",
+        "max_cache_len",
+        "max_matching_ngram_size",
         "max_new_tokens",
         "max_time",
         "min_new_tokens",
         "min_p",
-        "num_beam_groups",
         "output_attentions",
         "output_hidden_states",
         "output_logits",
         "pad_token_id",
         "penalty_alpha",
+        "prefill_chunk_size",
         "prompt_lookup_num_tokens",
         "renormalize_logits",
         "sequence_bias",
+        "speculation_type",
         "stop_strings",
         "suppress_tokens",
+        "token_healing",
         "top_h",
         "watermarking_config",
+    )
+    # Names of caches: those that grow, and those of one size from the start (v4 had one for each mixture of layers).
+    GROWING_CACHES: ClassVar[tuple[str, ...]] = ("dynamic", "dynamic_full", "offloaded")
+    FIXED_CACHES: ClassVar[tuple[str, ...]] = (
+        "static",
+        "sliding_window",
+        "hybrid",
+        "hybrid_chunked",
+        "offloaded_static",
+        "offloaded_hybrid",
+        "offloaded_hybrid_chunked",
+    )
+    # field → the value at which it does nothing, for fields that only sampling and only beams look at
+    _SAMPLING: ClassVar[dict[str, Any]] = {
+        "temperature": 1.0,
+        "top_k": 50,
+        "top_p": 1.0,
+        "min_p": None,
+        "top_h": None,
+        "typical_p": 1.0,
+        "epsilon_cutoff": 0.0,
+        "eta_cutoff": 0.0,
+    }
+    _BEAMS: ClassVar[dict[str, Any]] = {"early_stopping": False, "length_penalty": 1.0}
+    _RECORDED: ClassVar[tuple[str, ...]] = (
+        "output_attentions",
+        "output_hidden_states",
+        "output_scores",
+        "output_logits",
+    )
+    _ARGUMENTS: ClassVar[tuple[str, ...]] = (
+        "logits_processor",
+        "stopping_criteria",
+        "prefix_allowed_tokens_fn",
+        "synced_gpus",
+        "assistant_model",
+        "streamer",
+        "negative_prompt_ids",
+        "negative_prompt_attention_mask",
     )
     # Fields of a model's configuration that old files use for generation.
     _TOKENS: ClassVar[tuple[str, ...]] = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
@@ -99,14 +160,79 @@ class GenerationConfig(PushToHubMixin):
             setattr(self, name, value)
         self.validate()
 
-    def validate(self, strict: bool = False) -> None:
-        """Raise ``GenerationError`` for values that no method accepts."""
-        for name in ("max_new_tokens", "max_length", "num_beams", "num_return_sequences"):
+    def validate(self, strict: bool = False, asked: Collection[str] | None = None) -> None:
+        """Look for values that make no sense, alone or together.
+
+        Args:
+            strict: raise for values that have no effect too; else they are said once in the log.
+            asked: fields whose lack of effect is worth a word; all by default.
+
+        Raises:
+            GenerationError: for values that no method accepts.
+        """
+        for name in ("max_new_tokens", "max_length", "num_beams", "num_return_sequences", "prefill_chunk_size"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise GenerationError(f"{name}={value} must be greater than 0")
         if self.early_stopping is not None and self.early_stopping not in (True, False, "never"):
             raise GenerationError(f"early_stopping={self.early_stopping!r} must be True, False or 'never'")
+        caches = (*self.GROWING_CACHES, *self.FIXED_CACHES)
+        if self.cache_implementation is not None and self.cache_implementation not in caches:
+            hint = nearest(str(self.cache_implementation), caches) or f"; expected one of {', '.join(caches)}"
+            raise GenerationError(f"unknown cache_implementation {self.cache_implementation!r}{hint}")
+        for name in self._ARGUMENTS:
+            if hasattr(self, name):
+                raise GenerationError(f"{name} is an argument of generate, not a field of GenerationConfig")
+        self._validate_number_of_sequences()
+        self._validate_forced_tokens()
+        idle = {name: why for name, why in self.idle().items() if asked is None or name in asked}
+        if strict and idle:
+            raise GenerationError("; ".join(idle.values()))
+        for message in idle.values():
+            if message not in _said:
+                _said.add(message)
+                logger.warning(message)
+
+    def idle(self) -> dict[str, str]:
+        """Return the fields that are set and do nothing, with the reason.
+
+        Example:
+            >>> list(GenerationConfig(top_p=0.9, do_sample=True).idle()), list(GenerationConfig(min_p=0.1).idle())
+            ([], ['min_p'])
+        """
+        found = {}
+        if not self.do_sample:
+            for name, neutral in self._SAMPLING.items():
+                if getattr(self, name) not in (None, neutral):
+                    found[name] = f"{name}={getattr(self, name)} does nothing without do_sample=True"
+        if (self.num_beams or 1) == 1:
+            for name, neutral in self._BEAMS.items():
+                if getattr(self, name) not in (None, neutral):
+                    found[name] = f"{name}={getattr(self, name)} does nothing without num_beams > 1"
+        if not self.return_dict_in_generate:
+            for name in self._RECORDED:
+                if getattr(self, name):
+                    found[name] = f"{name} does nothing without return_dict_in_generate=True"
+        if self.use_cache is False and self.cache_implementation is not None:
+            found["cache_implementation"] = "cache_implementation does nothing with use_cache=False"
+        return found
+
+    def _validate_number_of_sequences(self) -> None:
+        count, beams = self.num_return_sequences or 1, self.num_beams or 1
+        if count > 1 and beams == 1 and not self.do_sample and self.num_return_sequences is not None:
+            raise GenerationError(
+                "num_return_sequences > 1 needs do_sample=True or num_beams > 1: greedy has one answer"
+            )
+        if count > beams > 1:
+            raise GenerationError(f"num_return_sequences={count} exceeds num_beams={beams}")
+
+    def _validate_forced_tokens(self) -> None:
+        never = set(self.suppress_tokens or ())
+        for name in ("forced_bos_token_id", "forced_eos_token_id"):
+            forced = getattr(self, name)
+            tokens = set() if forced is None else {forced} if isinstance(forced, int) else set(forced)
+            if tokens and tokens <= never:
+                raise GenerationError(f"{name}={forced} is also in suppress_tokens: nothing could follow")
 
     def filled(self, model_config: GenerationConfig | None, **kwargs: Any) -> tuple[GenerationConfig, dict[str, Any]]:
         """Return a copy in which nothing is open, and the arguments that are no generation fields.
@@ -129,7 +255,8 @@ class GenerationConfig(PushToHubMixin):
                 # An explicit None switches a thing off; a length always needs a number.
                 if getattr(full, name, None) is None and (name not in set_here or name == "max_length"):
                     setattr(full, name, value)
-        full.validate()
+        given = {name for name, value in vars(self).items() if value is not None}
+        full.validate(asked=given | set(kwargs))
         return full, rest
 
     def update(self, **kwargs: Any) -> dict[str, Any]:
@@ -162,7 +289,8 @@ class GenerationConfig(PushToHubMixin):
         """Return all fields."""
         from enfold.transformers import __version__
 
-        return {**copy.deepcopy(vars(self)), "transformers_version": __version__}
+        fields = {name: _plain(name, value) for name, value in vars(self).items()}
+        return {**fields, "transformers_version": __version__}
 
     def to_diff_dict(self) -> dict[str, Any]:
         """Return the fields that are set."""
@@ -183,11 +311,25 @@ class GenerationConfig(PushToHubMixin):
     @classmethod
     def from_model_config(cls, model_config: Any) -> GenerationConfig:
         """Make a configuration of what a model's configuration says about generation, as old files do."""
-        state = model_config if isinstance(model_config, dict) else vars(model_config)
+        if not isinstance(model_config, dict):
+            parts = (model_config.get_text_config(decoder=True), model_config)  # what the whole says counts more
+            model_config = {n: v for part in parts for n, v in vars(part).items() if v is not None}
+        state = model_config
         found = {name: state[name] for name in cls._TOKENS if state.get(name) is not None}
-        skipped = {"output_attentions", "output_hidden_states", "use_cache", *cls._TOKENS}
-        found.update({n: state[n] for n in cls.FIELDS if n not in skipped and state.get(n) is not None})
+        found.update({name: state[name] for name in cls.keys_of_old(state)})
         return cls(**found)
+
+    @classmethod
+    def keys_of_old(cls, state: Mapping[str, Any]) -> list[str]:
+        """Return the keys of a model's configuration that are about generation, as files of before this class have
+        them; token numbers, and what the model itself looks at, are not among them.
+
+        Example:
+            >>> GenerationConfig.keys_of_old({"hidden_size": 8, "num_beams": 4, "eos_token_id": 2})
+            ['num_beams']
+        """
+        shared = {"output_attentions", "output_hidden_states", "use_cache", "is_assistant", *cls._TOKENS}
+        return [name for name in cls.FIELDS if name not in shared and state.get(name) is not None]
 
     @classmethod
     def find(cls, source: str | os.PathLike[str], **where: Any) -> GenerationConfig | None:
@@ -229,3 +371,12 @@ class GenerationConfig(PushToHubMixin):
         atomic_write(os.path.join(save_directory, config_file_name or FILE_NAME), self.to_json_string())
         if push_to_hub:
             self.push_to_hub(kwargs.pop("repo_id", os.path.basename(os.path.abspath(save_directory))), **kwargs)
+
+
+def _plain(name: str, value: Any) -> Any:
+    """Return a field's value as JSON can hold it."""
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
+    if name == "sequence_bias" and isinstance(value, Mapping):
+        return [[list(tokens), bias] for tokens, bias in value.items()]
+    return copy.deepcopy(value)
