@@ -114,6 +114,10 @@ __getattr__, __dir__, __all__ = face(
             "TopPLogitsWarper",
             "TypicalLogitsWarper",
         ],
+        ".generation.source_processors": [
+            "EncoderNoRepeatNGramLogitsProcessor",
+            "EncoderRepetitionPenaltyLogitsProcessor",
+        ],
         ".generation.stopping": [
             "EosTokenCriteria",
             "MaxLengthCriteria",

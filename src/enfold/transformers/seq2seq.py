@@ -265,6 +265,31 @@ class ConditionalGenerationHead(_Head, GenerationMixin):
         loss = None if labels is None else token_loss(logits, labels, num_items_in_batch)
         return self.answer(Seq2SeqLMOutput, loss, states, return_dict, logits=logits)
 
+    def prepare_inputs_for_generation(
+        self,
+        input_ids: Tensor,
+        past_key_values: Any = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """Return the arguments of the forward pass for the next step.
+
+        Args:
+            input_ids: (B, T), the tokens that the decoder has not seen yet.
+            past_key_values: the cache.
+            attention_mask: (B, S), of what was read, or None when nothing of it is padding.
+            inputs_embeds, position_ids: accepted; what was read is in ``encoder_outputs``.
+            kwargs: passed on: ``encoder_outputs``, ``decoder_attention_mask``, …
+        """
+        return {
+            "decoder_input_ids": input_ids,
+            "past_key_values": past_key_values,
+            "attention_mask": attention_mask,
+            **kwargs,
+        }
+
     def decoder_start(self, input_ids: Tensor | None, ids: Tensor | None, embeds: Tensor | None) -> Tensor | None:
         """Return what the decoder is given; families that need not be told override it."""
         model: Any = self.base_model

@@ -9,10 +9,15 @@ __getattr__, __dir__, __all__ = face(
         ".mixin": ["GenerationMixin"],
         ".outputs": [
             "GenerateBeamDecoderOnlyOutput",
+            "GenerateBeamEncoderDecoderOutput",
             "GenerateDecoderOnlyOutput",
+            "GenerateEncoderDecoderOutput",
             "BeamSearchDecoderOnlyOutput=GenerateBeamDecoderOnlyOutput",
+            "BeamSearchEncoderDecoderOutput=GenerateBeamEncoderDecoderOutput",
             "GreedySearchDecoderOnlyOutput=GenerateDecoderOnlyOutput",
+            "GreedySearchEncoderDecoderOutput=GenerateEncoderDecoderOutput",
             "SampleDecoderOnlyOutput=GenerateDecoderOnlyOutput",
+            "SampleEncoderDecoderOutput=GenerateEncoderDecoderOutput",
         ],
         ".processors": [
             "EpsilonLogitsWarper",
@@ -40,6 +45,7 @@ __getattr__, __dir__, __all__ = face(
             "TopPLogitsWarper",
             "TypicalLogitsWarper",
         ],
+        ".source_processors": ["EncoderNoRepeatNGramLogitsProcessor", "EncoderRepetitionPenaltyLogitsProcessor"],
         ".stopping": [
             "EosTokenCriteria",
             "MaxLengthCriteria",
