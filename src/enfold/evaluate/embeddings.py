@@ -113,12 +113,14 @@ class Embedder:
         layer: the layer to take, from 0 for the input; by default the recommended one of a known model, else the last.
         device: where the model runs.
         batch_size: texts at a time.
+        blank: put a blank before texts for vocabularies of bytes (RoBERTa, GPT-2), which know words by the blank before
+            them. Published scores are computed so: bert_score asks its slow tokenizers for it, its fast ones ignore it.
 
     Raises:
         EvaluationError: the model has no such layer.
     """
 
-    def __init__(self, model_type: str, layer: int | None, device: str, batch_size: int) -> None:
+    def __init__(self, model_type: str, layer: int | None, device: str, batch_size: int, blank: bool) -> None:
         from enfold.transformers import AutoModel, AutoTokenizer
 
         self._tokenizer = AutoTokenizer.from_pretrained(model_type)
@@ -132,8 +134,7 @@ class Embedder:
         tokenizer = self._tokenizer
         self.special = {tokenizer.sep_token_id, tokenizer.cls_token_id}
         self._room = min(getattr(model.config, "max_position_embeddings", 512), tokenizer.model_max_length)
-        # the byte-level vocabularies of these know words by the blank before them, and the first word gets one as well
-        self._blank = " " * type(tokenizer).__name__.startswith(("Roberta", "GPT2"))
+        self._blank = " " if blank and type(tokenizer).__name__.startswith(("Roberta", "GPT2")) else ""
 
     def ids(self, text: str) -> list[int]:
         """Return the token numbers of a text, special tokens included."""

@@ -36,7 +36,10 @@ class Bertscore(Counting, Metric):
         batch_size: texts at a time, 64 by default.
         device: ``"cpu"``, ``"cuda"``, …; CUDA where there is one by default.
         rescale_with_baseline, baseline_path: rescale by a file of baselines (``LAYER,P,R,F``), which has to be given.
-        verbose, nthreads, all_layers, use_fast_tokenizer: accepted for the ecosystem's sake.
+        use_fast_tokenizer: read the first word of a text as bert_score does with a fast tokenizer: for RoBERTa and
+            GPT-2 as if it stood within a word. Published scores are not computed so.
+        verbose, nthreads: accepted for the ecosystem's sake.
+        all_layers: not offered; ask for one layer after the other.
 
     ``compute`` gives ``precision``, ``recall`` and ``f1``, lists over examples, and ``hashcode``.
 
@@ -87,7 +90,7 @@ class Bertscore(Counting, Metric):
         model_type = _model(lang, model_type)
         groups = groups_of(references)
         right = [text for group in groups for text in group]
-        embedder = Embedder(model_type, num_layers, device_of(device), batch_size)
+        embedder = Embedder(model_type, num_layers, device_of(device), batch_size, blank=not use_fast_tokenizer)
         weights = _rarity([embedder.ids(text) for text in right], embedder.special) if idf else None
         mine, theirs = embedder(predictions, weights), embedder(right, weights)
         scores = []
@@ -112,11 +115,13 @@ class Bertscore(Counting, Metric):
         model_type: str | None = None,
         idf: bool = False,
         rescale_with_baseline: bool = False,
+        use_fast_tokenizer: bool = False,
     ) -> dict[str, Any]:
         from enfold.evaluate import __version__
 
         code = f"{_model(lang, model_type)}_L{counts['layers'][0]}{'_idf' if idf else '_no-idf'}"
-        code += f"_version={__version__}(enfold){'-custom-rescaled' if rescale_with_baseline else ''}_fast-tokenizer"
+        code += f"_version={__version__}(enfold){'-custom-rescaled' if rescale_with_baseline else ''}"
+        code += "_fast-tokenizer" if use_fast_tokenizer else ""
         return {**{name: counts[name] for name in ("precision", "recall", "f1")}, "hashcode": code}
 
 

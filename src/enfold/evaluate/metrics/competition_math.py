@@ -82,9 +82,10 @@ def spelled(answer: str) -> str:
     if re.search(r"\\sqrt(\\sqrt|$)", answer):
         raise ValueError("a root of nothing")
     answer = re.sub(r"\\sqrt([^{])", r"\\sqrt{\1}", answer).replace(" ", "")
-    if re.search(r"\\frac(\\frac|$)", answer):
+    short = re.search(r"\\frac([^{\\]?|\\(?!frac))(?=\\frac|$)", answer)  # the first with less than two characters
+    if short and not short[1]:
         raise ValueError("a fraction of nothing")
-    if not re.search(r"\\frac[^{](\\frac|$)", answer):  # else one lacks its denominator: all stay as they are
+    if not short:  # else its denominator is missing, and all fractions stay as they are
         answer = re.sub(r"\\frac([^{])(\{|.)", _braced, answer)
     if answer == "0.5":
         return "\\frac{1}{2}"
