@@ -368,3 +368,19 @@ load_dataset("parquet", data_files=sys.argv[1] + "/a.parquet")["train"].to_list(
 assert "torch" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True)
+
+
+@pytest.mark.parametrize("kind", ["numpy", "torch"])
+def test_memory_of_a_batch_is_used_again_only_when_nobody_holds_it(kind: str) -> None:
+    ids = np.arange(4000 * 32, dtype=np.int32).reshape(4000, 32)
+    shown = Dataset.from_dict({"ids": ids}).with_format(kind)
+    held = [shown[start : start + 1000]["ids"] for start in range(0, 4000, 1000)]
+    part = shown[0:1000]["ids"][10:12]  # a view keeps the whole of it
+    for _ in range(6):
+        shown[2000:3000]["ids"]
+    assert np.array_equal(np.concatenate([np.asarray(batch) for batch in held]), ids)
+    assert np.array_equal(np.asarray(part), ids[10:12]) and str(part.dtype).endswith("int64")
+    place = np.asarray(shown[0:1000]["ids"]).ctypes.data
+    assert place in [np.asarray(shown[1000:2000]["ids"]).ctypes.data for _ in range(6)]
+    part[0] = -1  # and it is the user's own
+    assert np.array_equal(np.asarray(shown[0:1000]["ids"]), ids[:1000])

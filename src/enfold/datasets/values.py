@@ -111,10 +111,12 @@ def arrow_to_numpy(array: pa.Array) -> np.ndarray:
         return inner.reshape(len(array), kind.list_size, *inner.shape[1:])
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         if array.null_count == 0 and len(array):
-            bounds = to_large_offsets(array)
+            bounds = array.offsets.to_numpy()
             flat = arrow_to_numpy(array.values.slice(int(bounds[0]), int(bounds[-1] - bounds[0])))
             size = int(bounds[1] - bounds[0])
-            if bool(np.all(np.diff(bounds) == size)) and (flat.dtype != object or not _is_nested(kind.value_type)):
+            if bool((bounds[1:] - bounds[:-1] == size).all()) and (
+                flat.dtype != object or not _is_nested(kind.value_type)
+            ):
                 return flat.reshape(len(array), size, *flat.shape[1:])
             edges = (bounds - bounds[0]).tolist()
             return _objects([flat[start:stop] for start, stop in pairwise(edges)])

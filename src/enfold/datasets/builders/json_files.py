@@ -99,7 +99,9 @@ class Builder(DatasetBuilder):
         parse = paj.ParseOptions(explicit_schema=self._explicit(), unexpected_field_behavior="infer")
         while True:
             try:
-                options = paj.ReadOptions(block_size=min(size, max(total, 1)), use_threads=size < total)
+                options = paj.ReadOptions(
+                    block_size=min(size, max(total, 1)), use_threads=pa.cpu_count() > 1 and size < total
+                )
                 table = paj.read_json(pa.BufferReader(data), read_options=options, parse_options=parse)
                 table.validate(full=True)  # Arrow's reader takes any bytes for text
                 return table

@@ -10,6 +10,7 @@ import pyarrow as pa
 from ..features.image import is_image
 from ..values import arrow_to_list, arrow_to_numpy
 from .base import Formatter
+from .rooms import Rooms
 
 __all__ = ["Format"]
 
@@ -22,6 +23,10 @@ class Format(Formatter):
     """
 
     numpy_rows = True
+
+    def __init__(self, decoders: Any = None, **options: Any) -> None:
+        super().__init__(decoders, **options)
+        self._rooms = Rooms()
 
     def column(self, array: pa.Array, *, shared: bool = True) -> Any:
         if pa.types.is_struct(array.type):
@@ -40,6 +45,8 @@ class Format(Formatter):
         kind = self.options.get("dtype") or {"i": np.int64, "u": np.int64, "f": np.float32}.get(values.dtype.kind)
         if values.dtype == np.uint64 and "dtype" not in self.options:
             kind = np.uint64
+        if kind is not None and np.dtype(kind).kind in "iuf" and values.dtype != kind:
+            return self._rooms.convert(values, np.dtype(kind))
         made = values if kind is None else values.astype(kind, copy=False)
         return made.copy() if shared and np.shares_memory(made, values) else _writable(made)
 

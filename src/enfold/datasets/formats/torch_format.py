@@ -11,12 +11,14 @@ import pyarrow as pa
 from ..features.image import is_image
 from ..values import arrow_to_list, arrow_to_numpy
 from .base import Formatter
+from .rooms import Rooms
 
 __all__ = ["Format"]
 
 _NUMPY_TO_TORCH = {
     name: name for name in ("uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64", "bool")
 }
+_UNKNOWN: Any = object()
 
 
 class Format(Formatter):
@@ -31,6 +33,11 @@ class Format(Formatter):
 
     numpy_rows = True
 
+    def __init__(self, decoders: Any = None, **options: Any) -> None:
+        super().__init__(decoders, **options)
+        self._rooms = Rooms()
+        self._targets: dict[np.dtype, np.dtype | None] = {}
+
     def column(self, array: pa.Array, *, shared: bool = True) -> Any:
         if pa.types.is_struct(array.type):
             return [self._value(value) for value in arrow_to_list(array)]
@@ -42,15 +49,19 @@ class Format(Formatter):
     def _tensor(self, values: np.ndarray, shared: bool) -> Any:
         import torch
 
-        wanted = self.options.get("dtype")
-        if wanted is None:
-            wanted = {"i": torch.int64, "u": torch.int64, "f": torch.float32}.get(values.dtype.kind)
+        target = self._targets.get(values.dtype, _UNKNOWN)
+        if target is _UNKNOWN:
+            target = self._targets[values.dtype] = self._target(values.dtype)
+        if target is not None:
+            made = torch.from_numpy(self._rooms.convert(values, target))
+            device = self.options.get("device")
+            return made if device is None else made.to(device)
+        wanted = self._wanted(values.dtype)
         if values.dtype.kind == "u" and values.dtype != np.uint8:
             values, shared = values.astype(np.int64), False
         if values.dtype.kind == "M":
             return values.tolist()
-        target = _NUMPY_TO_TORCH.get(values.dtype.name)
-        converts = wanted is not None and str(wanted) != f"torch.{target}"
+        converts = wanted is not None and str(wanted) != f"torch.{_NUMPY_TO_TORCH.get(values.dtype.name)}"
         if not values.flags.writeable:
             # a conversion copies anyway; so does the exchange below never need to, when the rows are ours alone
             if shared and not converts:
@@ -63,6 +74,21 @@ class Format(Formatter):
             values = values.copy()
         made = torch.from_numpy(values)
         return made.to(device=self.options.get("device"), dtype=wanted)
+
+    def _wanted(self, dtype: np.dtype) -> Any:
+        """Return the dtype of tensors of numbers of a dtype, or None where it is their own."""
+        import torch
+
+        wanted = self.options.get("dtype")
+        return (
+            wanted if wanted is not None else {"i": torch.int64, "u": torch.int64, "f": torch.float32}.get(dtype.kind)
+        )
+
+    def _target(self, dtype: np.dtype) -> np.dtype | None:
+        """Return the dtype that numpy converts such numbers to for torch, or None where there is nothing to convert."""
+        name = str(self._wanted(dtype)).removeprefix("torch.")
+        same = name == dtype.name or dtype.kind not in "iuf" or name not in _NUMPY_TO_TORCH
+        return None if same else np.dtype(name)
 
     def _value(self, value: Any) -> Any:
         import torch
