@@ -120,6 +120,20 @@ MODELS: dict[str, Row] = {
     "resnet": Row("resnet", "ResNet", (*_VISION, "Backbone")),
     "timm_backbone": Row("timm_backbone", "TimmBackbone", ()),
     "vit": Row("vit", "ViT", (*_VISION, "ForMaskedImageModeling")),
+    "blip": Row(
+        "blip",
+        "Blip",
+        ("PreTrainedModel", "Model", "ForConditionalGeneration", "ForQuestionAnswering", "ForImageTextRetrieval"),
+        {
+            "QuestionAnswering": None,
+            "Vision2Seq": "ForConditionalGeneration",
+            "ImageTextToText": "ForConditionalGeneration",
+            "VisualQuestionAnswering": "ForQuestionAnswering",
+            "ZeroShotImageClassification": "Model",
+        },
+    ),
+    "blip_text_model": Row("blip", "BlipText", ("Model",), {"Model": None}),
+    "blip_vision_model": Row("blip", "BlipVision", ("Model",), {"Model": None}),
     "clip": Row(
         "clip",
         "CLIP",

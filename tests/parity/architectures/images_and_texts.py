@@ -1,4 +1,4 @@
-"""Tiny models that read a text and an image at once: ViLT."""
+"""Tiny models that read a text and an image at once: ViLT and BLIP."""
 
 from __future__ import annotations
 
@@ -17,6 +17,30 @@ VILT: dict[str, Any] = {
     "patch_size": 10,
     "max_image_length": -1,
 }
+BLIP: dict[str, Any] = {
+    "text_config": {
+        "vocab_size": 99,
+        "hidden_size": 32,
+        "intermediate_size": 37,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "max_position_embeddings": 20,
+        "bos_token_id": 97,
+        "sep_token_id": 98,
+    },
+    "vision_config": {
+        "hidden_size": 36,
+        "intermediate_size": 37,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 3,
+        "image_size": 30,
+        "patch_size": 10,
+    },
+    "projection_dim": 24,
+    "image_text_hidden_size": 14,
+}
+# an answer is read off the question by layers made for images, so that both are equally wide
+EQUAL = {**BLIP, "vision_config": {**BLIP["vision_config"], "hidden_size": 32, "num_attention_heads": 2}}
 # The peer shuffles the patches of an image whenever it runs; ours stay in order.
 SHUFFLED = "last_hidden_state|hidden_states|attentions"
 
@@ -52,6 +76,24 @@ def seen(labels: str = "", images: int = 1) -> Callable[[str], dict[str, Any]]:
     return inputs
 
 
+def looked_at(labels: str = "", **extra: Any) -> Callable[[str], dict[str, Any]]:
+    """Return the same with square images, without masks of them, and answers instead of classes."""
+
+    def inputs(padding: str) -> dict[str, Any]:
+        import torch
+
+        given = seen()(padding)
+        del given["pixel_mask"]
+        given["pixel_values"] = given["pixel_values"][..., :30].contiguous()
+        if labels == "words":
+            given["labels"] = torch.where(given["attention_mask"] == 1, given["input_ids"], -100)
+        elif labels == "answer":
+            given["labels"] = given["input_ids"].flip(0).clamp(min=1)[:, :6]
+        return given | extra
+
+    return inputs
+
+
 CASES: dict[str, Case] = {
     "vilt": Case("ViltModel", VILT, seen(), apart=SHUFFLED),
     "vilt-answers": Case("ViltForQuestionAnswering", {**VILT, "num_labels": 3}, seen("answers"), apart=SHUFFLED),
@@ -63,5 +105,18 @@ CASES: dict[str, Case] = {
         {**VILT, "num_labels": 3, "num_images": 2, "modality_type_vocab_size": 3},
         seen("class", 2),
         apart=SHUFFLED,
+    ),
+    "blip": Case("BlipModel", BLIP, looked_at(return_loss=True)),
+    "blip-writes": Case("BlipForConditionalGeneration", BLIP, looked_at("words")),
+    "blip-stretched": Case(
+        "BlipForConditionalGeneration",
+        {**BLIP, "vision_config": {**BLIP["vision_config"], "image_size": 20}},
+        looked_at(interpolate_pos_encoding=True),
+    ),
+    "blip-answers": Case("BlipForQuestionAnswering", EQUAL, looked_at("answer")),
+    "blip-fits": Case("BlipForImageTextRetrieval", BLIP, looked_at()),
+    "blip-compares": Case("BlipForImageTextRetrieval", BLIP, looked_at(use_itm_head=False)),
+    "blip-vision": Case(
+        "BlipVisionModel", BLIP["vision_config"], lambda _: {"pixel_values": looked_at()("")["pixel_values"]}, ("",)
     ),
 }
