@@ -1,6 +1,7 @@
 """Models, tokenization, generation, pipelines and training: the surface of `transformers`."""
 
 from enfold.lazy import face
+from enfold.transformers.image.names import names as image_names
 from enfold.transformers.registry import names
 from enfold.transformers.tokenization import __all__ as TOKENIZATION
 
@@ -10,6 +11,7 @@ __getattr__, __dir__, __all__ = face(
     __name__,
     {
         **names(),
+        **image_names(),
         ".auto": [
             "AutoBackbone",
             "AutoModel",
@@ -86,6 +88,7 @@ __getattr__, __dir__, __all__ = face(
             "MODEL_MAPPING",
         ],
         ".config": ["CONFIG_MAPPING", "AutoConfig", "PreTrainedConfig", "PretrainedConfig"],
+        ".generation.caching": ["CompileConfig"],
         ".generation.config": ["GenerationConfig"],
         ".generation.mixin": ["GenerationMixin"],
         ".generation.processors": [
@@ -185,9 +188,18 @@ __getattr__, __dir__, __all__ = face(
             "PIPELINE_REGISTRY",
             "AudioClassificationPipeline",
             "AutomaticSpeechRecognitionPipeline",
+            "Conversation",
+            "ConversationalPipeline",
+            "FeatureExtractionPipeline",
+            "FillMaskPipeline",
+            "NerPipeline",
             "Pipeline",
+            "QuestionAnsweringPipeline",
+            "SquadExample",
             "TextClassificationPipeline",
             "TextGenerationPipeline",
+            "TokenClassificationPipeline",
+            "ZeroShotClassificationPipeline",
             "pipeline",
         ],
         ".audio.clap": ["ClapFeatureExtractor"],
@@ -197,6 +209,7 @@ __getattr__, __dir__, __all__ = face(
         ".audio.whisper": ["WhisperFeatureExtractor"],
         ".processing.auto": ["AutoFeatureExtractor", "AutoImageProcessor", "AutoProcessor"],
         ".processing.features": ["BatchFeature"],
+        ".processing.sam": ["SamProcessor"],
         ".processing.speech": ["ClapProcessor", "MusicgenProcessor", "Wav2Vec2Processor", "WhisperProcessor"],
         ".processing.processor": ["ProcessorMixin"],
         ".tokenization": TOKENIZATION,
