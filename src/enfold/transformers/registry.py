@@ -102,6 +102,12 @@ MODELS: dict[str, Row] = {
     "mbart": Row("mbart", "MBart", (*_SEQ2SEQ, *_BART), {**_WRITES, "MaskedLM": "ForConditionalGeneration"}),
     "m2m_100": Row("m2m_100", "M2M100", _SEQ2SEQ, {**_WRITES, "PreTraining": None}),
     "marian": Row("marian", "Marian", ("PreTrainedModel", "Model", "MTModel", "ForCausalLM"), {"Seq2SeqLM": "MTModel"}),
+    "whisper": Row(
+        "whisper",
+        "Whisper",
+        (*_SEQ2SEQ, "ForCausalLM", "ForAudioClassification"),
+        {"SpeechSeq2Seq": "ForConditionalGeneration", "PreTraining": "ForConditionalGeneration"},
+    ),
     "pegasus": Row("pegasus", "Pegasus", (*_SEQ2SEQ, "ForCausalLM"), {**_WRITES, "PreTraining": None}),
     "deit": Row(
         "deit",
@@ -172,6 +178,7 @@ MODELS: dict[str, Row] = {
         ),
         {"MaskedLM": None, "QuestionAnswering": None, "VisualQuestionAnswering": "ForQuestionAnswering"},
     ),
+    "encodec": Row("encodec", "Encodec", ("PreTrainedModel", "Model")),
     "wav2vec2": Row(
         "wav2vec2",
         "Wav2Vec2",

@@ -32,6 +32,7 @@ class Case(NamedTuple):
     apart: str = ""
     prefix: str = ""
     method: str = ""
+    explicit: bool = True
 
 
 def build(library: Any, case: Case, **options: Any) -> Any:
@@ -68,6 +69,8 @@ def scramble(model: Any) -> None:
                 buffer.copy_(0.1 * noise(name, buffer))
             elif name.endswith("running_var"):
                 buffer.copy_(1 + 0.2 * noise(name, buffer).abs())
+            elif name.endswith("codebook.embed"):
+                buffer.copy_(0.3 * noise(name, buffer))
 
 
 def results(
@@ -85,7 +88,7 @@ def results(
     model.eval()
     for padding in case.paddings:
         inputs = case.inputs(padding)
-        options = {"output_attentions": True, "output_hidden_states": True} if explicit else {}
+        options = {"output_attentions": True, "output_hidden_states": True} if explicit and case.explicit else {}
         output = (getattr(model, case.method) if case.method else model)(**inputs, **options)
         tag = f"{padding or 'full'}-{'explicit' if explicit else 'plain'}"
         for name, tensor in _tensors(output):
