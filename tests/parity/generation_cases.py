@@ -5,6 +5,34 @@ from __future__ import annotations
 from typing import Any
 
 MODELS = {"gpt2-causal": "GPT2LMHeadModel", "llama-causal": "LlamaForCausalLM", "llama-dynamic": "LlamaForCausalLM"}
+# The families that are built on Llama, and Falcon: case → class. "phi3-long" outgrows its trained length on the way.
+FAMILIES = {
+    "mistral-causal": "MistralForCausalLM",
+    "mistral-yarn": "MistralForCausalLM",
+    "mixtral-causal": "MixtralForCausalLM",
+    "qwen2-causal": "Qwen2ForCausalLM",
+    "qwen3-causal": "Qwen3ForCausalLM",
+    "gemma2-causal": "Gemma2ForCausalLM",
+    "gemma3-causal": "Gemma3ForCausalLM",
+    "phi3-partial": "Phi3ForCausalLM",
+    "phi3-long": "Phi3ForCausalLM",
+    "smollm3-causal": "SmolLM3ForCausalLM",
+    "falcon-causal": "FalconForCausalLM",
+    "falcon-old": "FalconForCausalLM",
+}
+# Runs of theirs; the options of ``RUNS`` under the same names, and what depends on their caches.
+FAMILY_RUNS: dict[str, dict[str, Any]] = {
+    "greedy-long": {"max_new_tokens": 16, "eos_token_id": None},
+    "greedy-padded": {"max_new_tokens": 12, "padded": True},
+    "no-cache": {"max_new_tokens": 8, "use_cache": False},
+    "static": {"max_new_tokens": 8, "cache_implementation": "static", "disable_compile": True, "padded": True},
+    "chunks": {"max_new_tokens": 8, "prefill_chunk_size": 4},
+    "sample": {"max_new_tokens": 12, "do_sample": True, "temperature": 0.8, "top_p": 0.9, "padded": True},
+    "beams": {"max_new_tokens": 10, "num_beams": 3, "num_return_sequences": 2, "eos_token_id": list(range(3, 30))},
+    "beams-padded": {"max_new_tokens": 10, "num_beams": 4, "padded": True, "eos_token_id": None},
+}
+# What transformers cannot do itself: its alibi looks at masks of two dimensions only.
+UNKNOWN = {("falcon-old", "static")}
 END = 5  # an end token that these models do produce
 
 # name → arguments of generate; "padded" pads the prompt on the left

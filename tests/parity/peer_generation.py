@@ -11,13 +11,24 @@ sys.path.insert(0, here)
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 import transformers  # noqa: E402
-from generation_cases import MODELS, PROCESSORS, RUNS, generated, processed  # noqa: E402
+from generation_cases import (  # noqa: E402
+    FAMILIES,
+    FAMILY_RUNS,
+    MODELS,
+    PROCESSORS,
+    RUNS,
+    UNKNOWN,
+    generated,
+    processed,
+)
 
 torch.set_num_threads(1)
 arrays = {}
-for model_name, class_name in MODELS.items():
+for model_name, class_name in {**MODELS, **FAMILIES}.items():
     model = getattr(transformers, class_name).from_pretrained(folder / model_name)
-    for run, options in RUNS.items():
+    for run, options in (RUNS if model_name in MODELS else FAMILY_RUNS).items():
+        if (model_name, run) in UNKNOWN:
+            continue
         for key, value in generated(model, options).items():
             arrays[f"{model_name}|{run}|{key}"] = value
 for name, options in PROCESSORS.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,18 @@ import pytest
 import torch
 
 import enfold.transformers as tf
-from parity.architectures.first import CASES
+from parity.architectures import decoders, decoders_more, first
 from parity.architectures.harness import build
-from parity.generation_cases import MODELS, PROCESSORS, RUNS, generated, processed
+from parity.generation_cases import (
+    FAMILIES,
+    FAMILY_RUNS,
+    MODELS,
+    PROCESSORS,
+    RUNS,
+    UNKNOWN,
+    generated,
+    processed,
+)
 
 pytestmark = pytest.mark.peer
 
@@ -26,18 +36,34 @@ def both(peer: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> 
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("models")
     for case in MODELS:
-        made = CASES[case]
+        made = first.CASES[case]
         options = {**made.config, "max_position_embeddings": 12 if "dynamic" in case else 40}
         build(tf, made._replace(config=options)).save_pretrained(folder / case)
+    cases = {**decoders.CASES, **decoders_more.CASES}
+    for case in FAMILIES:
+        options = {**cases[case].config, "max_position_embeddings": 40}
+        if case == "phi3-long":
+            options["original_max_position_embeddings"] = 10
+        build(tf, cases[case]._replace(config=options)).save_pretrained(folder / case)
     return folder, peer(HERE / "peer_generation.py", folder, HERE)
 
 
 @pytest.mark.parametrize("run", RUNS)
 @pytest.mark.parametrize("model_name", MODELS)
 def test_the_same_tokens_are_generated(both: Any, model_name: str, run: str) -> None:
+    compare(both, model_name, MODELS[model_name], run, RUNS[run])
+
+
+@pytest.mark.parametrize(("model_name", "run"), [p for p in product(FAMILIES, FAMILY_RUNS) if p not in UNKNOWN])
+def test_every_family_generates_the_same_tokens(both: Any, model_name: str, run: str) -> None:
+    compare(both, model_name, FAMILIES[model_name], run, FAMILY_RUNS[run])
+
+
+def compare(both: Any, model_name: str, class_name: str, run: str, options: dict[str, Any]) -> None:
+    """Hold what a model of ours generates to what the peer's did."""
     folder, peers = both
-    model = getattr(tf, MODELS[model_name]).from_pretrained(folder / model_name)
-    found = generated(model, RUNS[run])
+    model = getattr(tf, class_name).from_pretrained(folder / model_name)
+    found = generated(model, options)
     prefix = f"{model_name}|{run}|"
     expected = {name.removeprefix(prefix): value for name, value in peers.items() if name.startswith(prefix)}
     assert set(found) == set(expected)

@@ -289,7 +289,7 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         wanted = self.config.use_cache if use_cache is None else use_cache
         if not wanted:
             return None
-        slides = getattr(self.config, "sliding_window", None) is not None
+        slides = vars(self.config).get("sliding_window") is not None
         own = DynamicCache(config=self.config if slides else None)
         return EncoderDecoderCache(own) if crossed else own
 
@@ -305,7 +305,8 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
             attentions=config.output_attentions if output_attentions is None else output_attentions,
             states=config.output_hidden_states if output_hidden_states is None else output_hidden_states,
             explicit=config._attn_implementation == "eager",
-            routers=getattr(config, "output_router_logits", False)
+            # asked of the dictionary: a missing attribute is an error, and errors are slow and do not compile
+            routers=vars(config).get("output_router_logits", False)
             if output_router_logits is None
             else output_router_logits,
         )

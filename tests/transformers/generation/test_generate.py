@@ -313,3 +313,40 @@ def test_fields_that_make_no_sense_are_explained(fields: dict[str, Any], message
 def test_biases_of_sequences_survive_the_file(tmp_path: Path) -> None:
     GenerationConfig(sequence_bias={(1, 2): -3.0}).save_pretrained(tmp_path)
     assert GenerationConfig.from_pretrained(tmp_path).sequence_bias == [[[1, 2], -3.0]]
+
+
+def test_a_cache_of_one_size_compiles_one_step(tiny: Any) -> None:
+    ids, mask = torch.randint(3, 30, (2, 4)), torch.tensor([[1, 1, 1, 1], [0, 0, 1, 1]])
+    seen = []
+
+    def backend(graph: Any, inputs: Any) -> Any:
+        seen.append(graph)
+        return graph.forward
+
+    torch._dynamo.reset()
+    plain = tiny.generate(ids, attention_mask=mask, max_new_tokens=6, eos_token_id=None)
+    options = {"cache_implementation": "static", "max_cache_len": 16, "compile_config": {"backend": backend}}
+    for _ in range(2):
+        found = tiny.generate(ids, attention_mask=mask, max_new_tokens=6, eos_token_id=None, **options)
+        assert torch.equal(found, plain)
+    assert len(seen) == 1
+    tiny.generate(ids, attention_mask=mask, max_new_tokens=8, eos_token_id=None, **options)
+    assert len(seen) == 1
+
+
+def test_the_prompt_can_be_read_in_chunks(tiny: Any) -> None:
+    ids, lengths = torch.randint(3, 30, (2, 7)), []
+    forward = tiny.forward
+    tiny.forward = lambda *args, **kwargs: lengths.append(kwargs["input_ids"].shape[1]) or forward(*args, **kwargs)
+    try:
+        found = tiny.generate(ids, max_new_tokens=3, eos_token_id=None, prefill_chunk_size=3)
+    finally:
+        del tiny.forward
+    assert lengths == [3, 3, 1, 1, 1]
+    assert torch.equal(found, tiny.generate(ids, max_new_tokens=3, eos_token_id=None))
+
+
+def test_two_caches_are_one_too_many(tiny: Any) -> None:
+    cache = tf.DynamicCache()
+    with pytest.raises(GenerationError, match="past_key_values and cache_implementation"):
+        tiny.generate(torch.tensor([[1]]), past_key_values=cache, cache_implementation="static")

@@ -5,6 +5,7 @@ from enfold.lazy import face
 __getattr__, __dir__, __all__ = face(
     __name__,
     {
+        ".caching": ["CompileConfig"],
         ".config": ["GenerationConfig"],
         ".mixin": ["GenerationMixin"],
         ".outputs": [

@@ -10,7 +10,12 @@ from torch import Tensor
 
 from enfold.nn.cache import Cache
 from enfold.transformers.generation.config import GenerationConfig
-from enfold.transformers.generation.outputs import GenerateBeamDecoderOnlyOutput, GenerateDecoderOnlyOutput
+from enfold.transformers.generation.outputs import (
+    GenerateBeamDecoderOnlyOutput,
+    GenerateBeamEncoderDecoderOutput,
+    GenerateDecoderOnlyOutput,
+    GenerateEncoderDecoderOutput,
+)
 
 __all__ = ["Run", "beams", "one_by_one"]
 
@@ -28,6 +33,8 @@ class Run:
         extra: further arguments of the forward pass.
         ends: end tokens, or None.
         pad: what finished rows are filled with.
+        read: what the encoder said, or None for a decoder alone.
+        compiled: what runs single steps instead of the model, or None.
     """
 
     model: Any
@@ -43,10 +50,13 @@ class Run:
     ends: Tensor | None
     pad: int
     streamer: Any = None
+    read: Any = None
+    compiled: Any = None
     scores: list[Tensor] = field(default_factory=list)
     logits: list[Tensor] = field(default_factory=list)
     attentions: list[Any] = field(default_factory=list)
     states: list[Any] = field(default_factory=list)
+    crossed: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         config, ids = self.config, self.ids
@@ -55,10 +65,12 @@ class Run:
         # All ids and the mask are allocated once; a step writes one column.
         self.buffer = torch.full((self.rows, config.max_length), self.pad, dtype=torch.long, device=ids.device)
         self.buffer[:, : self.prompt] = ids
-        self.seen = self.prompt or self.embedded  # positions of the prompt
+        self.ahead = self.embedded if self.prompt == 0 else 0  # positions before the first id
+        self.fixed = self.cache is not None and self.cache.is_compileable
         self.wide_mask: Tensor | None = None
         if self.mask is not None:
-            self.wide_mask = self.mask.new_ones(self.rows, config.max_length + self.embedded)
+            room = self.cache.get_max_cache_shape() if self.fixed and self.cache is not None else 0
+            self.wide_mask = self.mask.new_ones(self.rows, room or config.max_length + self.embedded)
             self.wide_mask[:, : self.mask.shape[1]] = self.mask
             if self.positions is None:
                 self.positions = (self.mask.cumsum(1) - 1).clamp(min=0)
@@ -67,49 +79,103 @@ class Run:
 
     def logits_at(self, length: int) -> Tensor:
         """Return the model's logits (R, V), in single precision, for the token after the first ``length`` ids."""
-        model, cache = self.model, self.cache
-        # What the cache does not hold yet: the whole prompt at first (less what a given cache brings), then one token.
-        filled = 0 if cache is None else cache.get_seq_length()
-        start = max(filled - (self.embedded if self.prompt == 0 else 0), 0) if cache is not None else 0
-        total = length + (self.embedded if self.prompt == 0 else 0)
-        positions = None
-        if self.positions is not None:
-            if length == self.prompt:
-                positions = self.positions[:, start:]
-            elif cache is not None:
-                positions = self.next_positions + (length - 1 - self.prompt)
-            else:
-                after = torch.arange(length - self.prompt, device=self.ids.device)
-                positions = torch.cat((self.positions, self.next_positions + after), 1)
-        inputs = model.prepare_inputs_for_generation(
-            self.buffer[:, start:length],
-            past_key_values=cache,
-            attention_mask=None if self.wide_mask is None else self.wide_mask[:, :total],
-            inputs_embeds=self.embeds if filled == 0 and length == self.prompt else None,
-            position_ids=positions,
-            use_cache=cache is not None,
-            **self._extra(start, length),
-            **self.keep,
-        )
-        output = model(**inputs, logits_to_keep=1, return_dict=True)
+        total = length + self.ahead
+        filled = 0
+        if self.cache is not None:
+            # What the cache does not hold yet is read: the whole prompt at first (less what a given cache brings), then
+            # one token a step.
+            filled = int(self.cache.get_seq_length())
+            if filled and self.model.must_read_again(filled, total):
+                self.cache.reset()
+                filled = 0
+            chunk = self.config.prefill_chunk_size
+            while chunk and total - filled > chunk:
+                self.read_on(filled, filled + chunk)
+                filled += chunk
+        output = self.read_on(filled, total)
         if self.cache is not None and output.past_key_values is None:
             self.cache = None  # a model that keeps no cache sees everything anew
         if self.keep:
-            self.attentions.append(output.attentions)
-            self.states.append(output.hidden_states)
+            side = "" if self.read is None else "decoder_"
+            self.attentions.append(output.get(f"{side}attentions"))
+            self.states.append(output.get(f"{side}hidden_states"))
+            self.crossed.append(output.get("cross_attentions"))
         return output.logits[:, -1].float()
 
-    def _extra(self, start: int, length: int) -> dict[str, Any]:
+    def read_on(self, first: int, last: int) -> Any:
+        """Return the model's output for the positions from ``first`` to before ``last``."""
+        embeds = None
+        if self.embeds is not None and first < self.embedded:
+            embeds = self.embeds[:, first:last]
+        mask = self.wide_mask
+        if mask is not None and not self.fixed:
+            mask = mask[:, :last]  # a cache of one size keeps one shape of mask too
+        # Beside an encoder the mask named attention_mask is that of what was read; it is among the further arguments.
+        ids = self.buffer[:, max(first - self.ahead, 0) : max(last - self.ahead, 0)]
+        inputs = self.model.prepare_inputs_for_generation(
+            ids if self.compiled is None else ids.contiguous(),  # whatever the length, one stride
+            past_key_values=self.cache,
+            **{"attention_mask" if self.read is None else "decoder_attention_mask": mask},
+            inputs_embeds=embeds,
+            position_ids=self._positions(first, last),
+            use_cache=self.cache is not None,
+            **self._extra(first, last),
+            **self.keep,
+        )
+        call = self.model if self.compiled is None or last - first > 1 else self.compiled
+        return call(**inputs, logits_to_keep=1, return_dict=True)
+
+    def _positions(self, first: int, last: int) -> Tensor | None:
+        """Return the position ids (R | 1, last - first), or None where the model counts for itself."""
+        if self.positions is None:
+            return None
+        known = self.positions.shape[1]
+        if first >= known and last - first == 1:
+            return self.next_positions + (first - known)
+        if last <= known:
+            return self.positions[:, first:last]
+        after = torch.arange(max(first, known), last, device=self.ids.device) - known
+        return torch.cat((self.positions[:, first:], self.next_positions + after), 1)
+
+    def _extra(self, first: int, last: int) -> dict[str, Any]:
         """Return the further arguments; segments (B, T) are continued with the last one."""
         segments = self.extra.get("token_type_ids")
         if segments is None:
             return self.extra
-        grown = torch.cat((segments, segments[:, -1:].expand(-1, length - segments.shape[1])), 1)
-        return {**self.extra, "token_type_ids": grown[:, start:]}
+        grown = torch.cat((segments, segments[:, -1:].expand(-1, max(last - segments.shape[1], 0))), 1)
+        return {**self.extra, "token_type_ids": grown[:, first:last]}
 
-    def kept(self, values: list[Any], wanted: Any) -> tuple[Any, ...] | None:
-        """Return what was recorded at each step, or None when nobody asked for it."""
-        return tuple(values) if wanted else None
+    def output(self, sequences: Tensor, beams: dict[str, Any] | None = None) -> Any:
+        """Return what was asked for: the ids alone, or an output with all that was recorded at each step.
+
+        Args:
+            sequences: the ids.
+            beams: what beam search adds, or None.
+        """
+        config = self.config
+        if not config.return_dict_in_generate:
+            return sequences
+        attentions = tuple(self.attentions) if config.output_attentions else None
+        states = tuple(self.states) if config.output_hidden_states else None
+        shared = {
+            "sequences": sequences,
+            "scores": tuple(self.scores) if config.output_scores else None,
+            "logits": tuple(self.logits) if config.output_logits else None,
+            "past_key_values": self.cache,
+            **(beams or {}),
+        }
+        if self.read is None:
+            kind = GenerateDecoderOnlyOutput if beams is None else GenerateBeamDecoderOnlyOutput
+            return kind(**shared, attentions=attentions, hidden_states=states)
+        both = GenerateEncoderDecoderOutput if beams is None else GenerateBeamEncoderDecoderOutput
+        return both(
+            **shared,
+            encoder_attentions=self.read.get("attentions"),
+            encoder_hidden_states=self.read.get("hidden_states"),
+            decoder_attentions=attentions,
+            cross_attentions=tuple(self.crossed) if config.output_attentions else None,
+            decoder_hidden_states=states,
+        )
 
 
 def one_by_one(run: Run) -> Any:
@@ -146,17 +212,7 @@ def one_by_one(run: Run) -> Any:
             break
     if run.streamer is not None:
         run.streamer.end()
-    sequences = buffer[:, :length].clone() if length < config.max_length else buffer
-    if not record:
-        return sequences
-    return GenerateDecoderOnlyOutput(
-        sequences=sequences,
-        scores=run.kept(run.scores, config.output_scores),
-        logits=run.kept(run.logits, config.output_logits),
-        attentions=run.kept(run.attentions, config.output_attentions),
-        hidden_states=run.kept(run.states, config.output_hidden_states),
-        past_key_values=run.cache,
-    )
+    return run.output(buffer[:, :length].clone() if length < config.max_length else buffer)
 
 
 def beams(run: Run) -> Any:
@@ -233,7 +289,9 @@ def beams(run: Run) -> Any:
         is_done = torch.cat((is_done, eligible & may_end), 1).gather(1, best)
 
         if run.cache is not None:
-            run.cache.reorder_cache((parents.gather(1, chosen) + first_rows * width).flatten())
+            # Beams of a row share what was read: only what was written moves.
+            kept = getattr(run.cache, "self_attention_cache", run.cache)
+            kept.reorder_cache((parents.gather(1, chosen) + first_rows * width).flatten())
         may_end = may_end & _can_improve(config, going_scores, done_scores, is_done, length - run.prompt, run)
         open_rows = bool(may_end.any()) and not (config.early_stopping is True and bool(is_done.all()))
         if last or not open_rows or bool(ended.all()):
@@ -249,18 +307,8 @@ def beams(run: Run) -> Any:
     indices = done_origin[:, :count].flatten(0, 1)
     steps = int((indices >= 0).sum(-1).max())
     sequences, indices = sequences[:, : run.prompt + steps], indices[:, :steps]
-    if not record:
-        return sequences
-    return GenerateBeamDecoderOnlyOutput(
-        sequences=sequences,
-        sequences_scores=done_scores[:, :count].flatten() if config.output_scores else None,
-        scores=run.kept(run.scores, config.output_scores),
-        logits=run.kept(run.logits, config.output_logits),
-        beam_indices=indices if config.output_scores else None,
-        attentions=run.kept(run.attentions, config.output_attentions),
-        hidden_states=run.kept(run.states, config.output_hidden_states),
-        past_key_values=run.cache,
-    )
+    found = {"sequences_scores": done_scores[:, :count].flatten(), "beam_indices": indices}
+    return run.output(sequences, found if config.output_scores else dict.fromkeys(found))
 
 
 def _take(x: Tensor, rows: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,11 +11,14 @@ from torch import Tensor
 
 from enfold.errors import nearest
 from enfold.log import get_logger
-from enfold.nn.cache import Cache, DynamicCache
+from enfold.nn.cache import Cache, DynamicCache, EncoderDecoderCache
 from enfold.transformers.generation import processors as shape
+from enfold.transformers.generation import source_processors as by_source
 from enfold.transformers.generation import stopping
+from enfold.transformers.generation.caching import compiled_step, new_cache
 from enfold.transformers.generation.config import GenerationConfig, GenerationError
 from enfold.transformers.generation.loops import Run, beams, one_by_one
+from enfold.transformers.generation.reading import read, repeated
 
 if TYPE_CHECKING:
     from enfold.transformers.modeling import PreTrainedModel
@@ -39,13 +42,14 @@ ABSENT = {
     "watermarking_config": "watermarking",
     "dola_layers": "DoLa",
     "top_h": "top-h sampling",
-    "encoder_repetition_penalty": "the encoder's repetition penalty (an encoder-decoder feature)",
-    "encoder_no_repeat_ngram_size": "the encoder's n-gram rule (an encoder-decoder feature)",
 }
 
 
 class GenerationMixin(Base):
     """Gives a model with next-token logits its ``generate``."""
+
+    # An encoder-decoder's decoder_input_ids are put after its start token where they lack it.
+    begins_with_start_token = True
 
     def prepare_inputs_for_generation(
         self,
@@ -75,10 +79,14 @@ class GenerationMixin(Base):
             **kwargs,
         }
 
+    def must_read_again(self, filled: int, length: int) -> bool:
+        """Return whether the first ``filled`` of ``length`` tokens look otherwise now than when the cache saw them."""
+        return False
+
     @torch.no_grad()
     def generate(
         self,
-        inputs: Tensor | None = None,
+        inputs: Tensor | Mapping[str, Any] | None = None,
         generation_config: GenerationConfig | None = None,
         logits_processor: Iterable[Any] | None = None,
         stopping_criteria: Iterable[Any] | Any | None = None,
@@ -92,7 +100,9 @@ class GenerationMixin(Base):
 
         Args:
             inputs: ids (B, T), also as ``input_ids``; or ``inputs_embeds`` (B, T, D), and then only what is new is
-                returned. Without either, writing begins with ``bos_token_id``.
+                returned. Without either, writing begins with ``bos_token_id``. A dictionary, such as a tokenizer
+                returns, counts as its entries. An encoder-decoder reads them, once, and writes from
+                ``decoder_start_token_id`` or ``decoder_input_ids`` on; ``encoder_outputs`` says what was read before.
             generation_config: how; None takes the model's. ``kwargs`` override single fields of it.
             logits_processor: further processors, after those that the configuration asks for and before sampling's.
             stopping_criteria: further criteria.
@@ -109,19 +119,28 @@ class GenerationMixin(Base):
         Raises:
             GenerationError: for arguments that do not fit together, or that nothing here takes.
         """
+        if isinstance(inputs, Mapping):
+            kwargs, inputs = {**inputs, **kwargs}, None
         tokenizer = kwargs.pop("tokenizer", None)
         for name in ("use_model_defaults", "custom_generate", "trust_remote_code", "negative_prompt_ids"):
             kwargs.pop(name, None)
         default_length = self._length_is_open(generation_config, kwargs)
         config, rest = (generation_config or GenerationConfig()).filled(self.generation_config, **kwargs)
         self._refuse_absent(config, assistant_model, rest)
-        ids, embeds = self._prompt(inputs, config, rest)
-        prompt = ids.shape[1]
-        ends = None if config.eos_token_id is None else torch.as_tensor(config.eos_token_id, device=ids.device).view(-1)
+        ends = None if config.eos_token_id is None else torch.as_tensor(config.eos_token_id, device=self.device)
+        ends = None if ends is None else ends.view(-1)
         pad = config.pad_token_id
         if pad is None and ends is not None:
             pad = int(ends[0])
-        mask = self._mask(rest.pop("attention_mask", None), ids, embeds, pad, ends)
+        embeds, reading = None, None
+        if self.config.is_encoder_decoder:
+            reading = read(self, inputs, config, rest, lambda given, ids: self._mask(given, ids, pad, ends, left=False))
+            ids, mask, source = reading.ids, reading.mask, reading.source
+        else:
+            ids, embeds = self._prompt(inputs, config, rest)
+            mask = self._mask(rest.pop("attention_mask", None), ids if embeds is None else None, pad, ends)
+            source = ids
+        prompt = ids.shape[1]
         self._set_lengths(config, prompt, 0 if embeds is None else embeds.shape[1], default_length)
         count = config.num_beams if config.num_beams > 1 else config.num_return_sequences
         if config.num_beams == 1 and config.num_return_sequences > 1 and not config.do_sample:
@@ -139,19 +158,21 @@ class GenerationMixin(Base):
             streamer.put(ids.cpu())
         past = rest.pop("past_key_values", None)
         if past is not None and not isinstance(past, Cache):
-            past = DynamicCache.from_legacy_cache(past)
+            past = (DynamicCache if reading is None else EncoderDecoderCache).from_legacy_cache(past)
         position_ids = rest.pop("position_ids", None)
         rest = {name: value for name, value in rest.items() if value is not None}
         if count > 1:
             ids = ids.repeat_interleave(count, 0)
             embeds, mask = (None if x is None else x.repeat_interleave(count, 0) for x in (embeds, mask))
-            rest = {n: v.repeat_interleave(count, 0) if isinstance(v, Tensor) else v for n, v in rest.items()}
+            rest = {name: repeated(value, count) for name, value in rest.items()}
             if position_ids is not None and position_ids.shape[0] > 1:
                 position_ids = position_ids.repeat_interleave(count, 0)
+        if past is not None and config.cache_implementation is not None:
+            raise GenerationError("both past_key_values and cache_implementation were given; they are the same thing")
         if past is None and config.use_cache:
-            past = DynamicCache(
-                reserve=min(config.max_length, prompt + 256) + (0 if embeds is None else embeds.shape[1])
-            )
+            ahead = 0 if embeds is None else embeds.shape[1]
+            past = new_cache(self, config, prompt + ahead, config.max_length + ahead)
+            past = past if reading is None else EncoderDecoderCache(past)
         run = Run(
             model=self,
             config=config,
@@ -161,11 +182,13 @@ class GenerationMixin(Base):
             positions=position_ids,
             cache=past if config.use_cache else None,
             extra=rest,
-            processors=self._processors(config, prompt, ends, mask, prefix_allowed_tokens_fn, logits_processor),
+            processors=self._processors(config, prompt, ends, mask, source, prefix_allowed_tokens_fn, logits_processor),
             criteria=self._criteria(config, ends, stopping_criteria, tokenizer),
             ends=ends,
             pad=0 if pad is None else pad,
             streamer=streamer,
+            read=None if reading is None else reading.output,
+            compiled=compiled_step(self, config, past),
         )
         return beams(run) if config.num_beams > 1 else one_by_one(run)
 
@@ -178,13 +201,16 @@ class GenerationMixin(Base):
     def _refuse_absent(self, config: GenerationConfig, assistant_model: Any, rest: dict[str, Any]) -> None:
         asked = {name: getattr(config, name, None) for name in ABSENT if hasattr(config, name)}
         asked |= {"assistant_model": assistant_model} | {name: rest.pop(name) for name in set(rest) & set(ABSENT)}
-        neutral = {"guidance_scale": 1, "encoder_repetition_penalty": 1, "encoder_no_repeat_ngram_size": 0}
+        neutral = {"guidance_scale": 1}
         for name, value in asked.items():
             if value is not None and value != neutral.get(name):
                 raise GenerationError(f"{name}: {ABSENT[name]} is not available; beams, sampling and greedy search are")
         if (config.num_beam_groups or 1) > 1:
             raise GenerationError("num_beam_groups: group beam search is not available; num_beams alone is")
-        known = set(inspect.signature(self.forward).parameters) | {"past_key_values", "position_ids", "attention_mask"}
+        known = set(inspect.signature(self.forward).parameters)
+        if self.config.is_encoder_decoder:
+            known |= set(inspect.signature(self.get_encoder().forward).parameters)
+        known |= {"past_key_values", "position_ids", "attention_mask"}
         known |= {"input_ids", "inputs_embeds", "output_attentions", "output_hidden_states"}
         unknown = sorted(set(rest) - known)
         if unknown:
@@ -211,19 +237,19 @@ class GenerationMixin(Base):
         return ids, embeds
 
     def _mask(
-        self, given: Tensor | None, ids: Tensor, embeds: Tensor | None, pad: int | None, ends: Tensor | None
+        self, given: Tensor | None, ids: Tensor | None, pad: int | None, ends: Tensor | None, left: bool = True
     ) -> Tensor | None:
-        """Return the mask (B, T) as numbers, or None when nothing is padding."""
+        """Return the mask (B, T) as numbers, or None when nothing is padding; ``left`` says where it belongs."""
         if given is None:
             # Padding shows only where its token means nothing else.
-            if embeds is not None or pad is None or (ends is not None and bool((ends == pad).any())):
+            if ids is None or pad is None or (ends is not None and bool((ends == pad).any())):
                 return None
             given = (ids != pad).long()
         if given.dim() != 2:
             raise GenerationError(f"attention_mask must be (rows, tokens), not {tuple(given.shape)}")
         if bool(given.all()):
             return None
-        if not bool(given[:, -1].all()):
+        if left and not bool(given[:, -1].all()):
             logger.warning("rows end with padding; for writing on, pad on the left: tokenizer.padding_side = 'left'")
         return given
 
@@ -251,6 +277,7 @@ class GenerationMixin(Base):
         prompt: int,
         ends: Tensor | None,
         mask: Tensor | None,
+        source: Tensor | None,
         allowed: Callable[[int, Tensor], list[int]] | None,
         own: Iterable[Any] | None,
     ) -> shape.LogitsProcessorList:
@@ -258,11 +285,15 @@ class GenerationMixin(Base):
         steps = shape.LogitsProcessorList()
         if config.sequence_bias is not None:
             steps.append(shape.SequenceBiasLogitsProcessor(config.sequence_bias))
+        if config.encoder_repetition_penalty not in (None, 1.0) and source is not None:
+            steps.append(by_source.EncoderRepetitionPenaltyLogitsProcessor(config.encoder_repetition_penalty, source))
         if config.repetition_penalty not in (None, 1.0):
             padding = None if mask is None else (mask != 0).int().argmax(1)
             steps.append(shape.RepetitionPenaltyLogitsProcessor(config.repetition_penalty, padding))
         if config.no_repeat_ngram_size:
             steps.append(shape.NoRepeatNGramLogitsProcessor(config.no_repeat_ngram_size))
+        if config.encoder_no_repeat_ngram_size and source is not None:
+            steps.append(by_source.EncoderNoRepeatNGramLogitsProcessor(config.encoder_no_repeat_ngram_size, source))
         if config.bad_words_ids is not None:
             steps.append(shape.NoBadWordsLogitsProcessor(config.bad_words_ids, ends))
         if config.min_length and ends is not None:

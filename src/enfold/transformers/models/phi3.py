@@ -106,6 +106,12 @@ Phi3PreTrainedModel.model_class = Phi3Model
 class Phi3ForCausalLM(LlamaForCausalLM, Phi3PreTrainedModel):
     """Phi-3 that continues a text."""
 
+    def must_read_again(self, filled: int, length: int) -> bool:
+        """Return whether the text has outgrown the trained length, where the angles of every token change."""
+        rope = self.config.rope_parameters
+        trained = self.config.original_max_position_embeddings
+        return rope["rope_type"] == "longrope" and filled <= trained < length
+
 
 class Phi3ForSequenceClassification(LlamaForSequenceClassification, Phi3PreTrainedModel):
     """Phi-3 with one prediction a row, at its last token."""
