@@ -133,6 +133,16 @@ def test_a_script_of_ones_own_is_a_module(tmp_path: Path) -> None:
         evaluate.load(str(tmp_path / "empty.py"))
 
 
+def test_the_file_of_a_module_can_be_copied_and_loaded(tmp_path: Path) -> None:
+    evaluate.inspect_evaluation_module("wer", tmp_path / "wer")
+    assert evaluate.load(str(tmp_path / "wer")).compute(["a b"], ["a c"]) == 0.5
+    (tmp_path / "wer" / "helper.py").write_text("")
+    evaluate.inspect_evaluation_module(str(tmp_path / "wer"), tmp_path / "all")
+    assert (tmp_path / "all" / "helper.py").exists()
+    with pytest.raises(evaluate.UnknownModuleError, match="did you mean 'accuracy'"):
+        evaluate.inspect_evaluation_module("acuracy", tmp_path)
+
+
 def test_combined_modules_share_inputs_and_prefix_what_collides() -> None:
     said, right = [0, 1, 0], [0, 1, 1]
     both = evaluate.combine(["accuracy", "f1"])

@@ -171,9 +171,55 @@ def test_bleu_is_sacrebleus_without_smoothing(corpus: dict[str, Any], theirs: An
     assert 0 < got["bleu"] < 1
 
 
-def test_a_module_of_ones_own_behaves_as_in_the_ecosystem(peer: Callable[..., Any], tmp_path: Path) -> None:
-    expected = peer(PROGRAM)
-    (tmp_path / "program.py").write_text(PROGRAM)
+# A module in a folder of its own, with a file beside it, as those of evaluate's repository are.
+FOLDER = '''
+import json, os
+import datasets
+import evaluate
+
+os.mkdir("answers")
+open("answers/helper.py", "w").write("def same(a, b): return a.lower() == b.lower()")
+open("answers/answers.py", "w").write("""
+import datasets
+import evaluate
+from evaluate.utils.logging import get_logger
+from .helper import same
+
+get_logger(__name__).debug("loaded")
+
+@evaluate.utils.file_utils.add_start_docstrings("Counts. ", "Twice. ")
+class Answers(evaluate.Metric):
+    "See others."
+    def _info(self):
+        answer = {"text": datasets.Value("string"), "answer_start": datasets.Value("int32")}
+        return evaluate.MetricInfo(description="d", citation="c", inputs_description="i", features=datasets.Features({
+            "predictions": {"id": datasets.Value("string"), "prediction_text": datasets.Value("string")},
+            "references": {"id": datasets.Value("string"), "answers": datasets.features.Sequence(answer)},
+        }))
+
+    def _compute(self, predictions, references):
+        hits = sum(same(a["prediction_text"], b["answers"]["text"][0]) for a, b in zip(predictions, references))
+        return {"hits": hits, "first": references[0]}
+""")
+answers = evaluate.load("answers")
+out = {"doc": type(answers).__doc__}
+out["answers"] = answers.compute(
+    predictions=[{"id": "1", "prediction_text": "Cat"}, {"id": "2", "prediction_text": "dog"}],
+    references=[{"id": str(i), "answers": {"text": ["cat", "mat"], "answer_start": [1, 2]}} for i in (1, 2)])
+evaluate.enable_progress_bar()
+out["bars"] = evaluate.utils.is_progress_bar_enabled()
+evaluate.logging.set_verbosity_error()
+out["verbosity"] = evaluate.logging.get_verbosity()
+print(json.dumps(out))
+'''
+
+
+@pytest.mark.parametrize("program", [PROGRAM, FOLDER], ids=["file", "folder"])
+def test_a_module_of_ones_own_behaves_as_in_the_ecosystem(
+    peer: Callable[..., Any], tmp_path: Path, program: str
+) -> None:
+    expected = peer(program)
+    (tmp_path / "program.py").write_text(program)
     command = [sys.executable, "-m", "enfold.dropin", "program.py"]
     done = subprocess.run(command, cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

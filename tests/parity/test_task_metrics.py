@@ -22,9 +22,9 @@ CHOICES: list[dict[str, Any]] = [{}, {"num_layers": 1}, {"num_layers": 2, "idf":
 # Packages that the peers load for other ends (plots, web pages, programs) are not installed: empty modules stand in.
 SCRIPTS = """
 import json, sys, types
-for name in ("bs4", "lxml.etree", "matplotlib", "matplotlib.pyplot", "mpl_toolkits", "mpl_toolkits.axes_grid1", "sarge"):
+for name in ("bs4", "lxml.etree", "matplotlib", "matplotlib.pyplot", "sarge"):
     module = sys.modules[name] = types.ModuleType(name)
-    module.BeautifulSoup = module.run = module.Capture = module.make_axes_locatable = None
+    module.BeautifulSoup = module.run = module.Capture = None
 import pandas
 from charcut import calculate_charcut
 from trectools import TrecEval, TrecQrel, TrecRun
@@ -66,7 +66,8 @@ for name in ("bert", "roberta"):
     maker = getattr(transformers, {"bert": "BertModel", "roberta": "RobertaModel"}[name])
     model = maker(maker.config_class(vocab_size=len(tokenizer), max_position_embeddings=130, pad_token_id=1, **small))
     for key, value in model.named_parameters():
-        if key.endswith("LayerNorm.bias"):  # similarities of one sign, as real models have: bert_score's padding counts 0
+        # similarities of one sign, as those of real models are: bert_score's padding counts as 0
+        if key.endswith("LayerNorm.bias"):
             value.data.fill_(0.7)
     model.save_pretrained(f"{folders}/{name}")
     utils.model2layers[f"{folders}/{name}"] = 3

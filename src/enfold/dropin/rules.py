@@ -52,7 +52,7 @@ _RULES: list[tuple[re.Pattern[str], str]] = [
         (r"peft\.(?:peft_model|mapping|config|tuners|utils)(?:\.\w+)*", "enfold.peft"),
         (r"datasets\.(?:arrow_dataset|dataset_dict|load|combine|iterable_dataset|splits|info)", "enfold.datasets"),
         (r"huggingface_hub\.(?:file_download|hf_api|repocard|repocard_data|_snapshot_download)", "enfold.hub"),
-        (r"evaluate\.(?:module|loading)", "enfold.evaluate"),
+        (r"evaluate\.(?:module|loading|inspect)", "enfold.evaluate"),
         (r"evaluate\.evaluator(?:\.\w+)?", "enfold.evaluate.evaluators"),
         (r"evaluate\.evaluation_suite", "enfold.evaluate.suite"),
         (r"evaluate\.hub", "enfold.evaluate.sharing"),

@@ -24,10 +24,11 @@ __getattr__, __dir__, __all__ = face(
             "evaluator",
         ],
         ".info": ["ComparisonInfo", "EvaluationModuleInfo", "MeasurementInfo", "MetricInfo"],
-        ".loading": ["list_evaluation_modules", "load"],
+        ".loading": ["inspect_evaluation_module", "list_evaluation_modules", "load"],
         ".module": ["Comparison", "EvaluationModule", "Measurement", "Metric"],
         ".saving": ["save"],
         ".sharing": ["push_to_hub"],
         ".suite": ["EvaluationSuite", "SubTask"],
+        ".utils": ["disable_progress_bar", "enable_progress_bar", "is_progress_bar_enabled", "logging"],
     },
 )

@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import os
 import pkgutil
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +17,7 @@ from enfold.errors import nearest
 from enfold.evaluate.errors import EvaluationError, UnknownModuleError
 from enfold.evaluate.module import Comparison, EvaluationModule, Measurement, Metric
 
-__all__ = ["list_evaluation_modules", "load"]
+__all__ = ["inspect_evaluation_module", "list_evaluation_modules", "load"]
 
 # type → the package with one file per module. The ecosystem's repositories are named evaluate-metric/accuracy.
 PACKAGES = {
@@ -111,6 +112,33 @@ def list_evaluation_modules(
     return [name for name, _ in found]
 
 
+def inspect_evaluation_module(path: str, local_path: str | os.PathLike[str], **options: Any) -> None:
+    """Copy the file that defines a module, to read it or to start a module of one's own from it.
+
+    Args:
+        path: as for `load`.
+        local_path: a folder, made when missing; it gets the file, or all files beside a script in its own folder.
+        **options: accepted for the ecosystem's sake; nothing is downloaded.
+
+    Raises:
+        UnknownModuleError: there is no such module.
+
+    Example:
+        >>> import tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> inspect_evaluation_module("accuracy", folder)
+        >>> os.listdir(folder)
+        ['accuracy.py']
+    """
+    source = Path(os.path.expanduser(path))
+    if source.is_dir():
+        shutil.copytree(source, local_path, dirs_exist_ok=True)
+        return
+    file = source if source.suffix == ".py" and source.is_file() else Path(str(_ours(path, None).__file__))
+    Path(local_path).mkdir(parents=True, exist_ok=True)
+    shutil.copy(file, local_path)
+
+
 def _ours(path: str, module_type: str | None) -> ModuleType:
     kinds = [module_type] if module_type else list(PACKAGES)
     owner, _, name = path.rpartition("/")
@@ -129,10 +157,14 @@ def _script(path: str) -> ModuleType | None:
         file = file / f"{file.resolve().name}.py"
     if file.suffix != ".py" or not file.is_file():
         return None
-    # one identity per file and content, so that loading twice gives the same class
+    # one identity per file and content, so that loading twice gives the same class; and a package around it, so that
+    # the script finds the files beside it (``from .compute_score import compute_score``)
     digest = hashlib.sha256(str(file.resolve()).encode() + file.read_bytes()).hexdigest()[:16]
-    name = f"enfold_evaluate_script_{digest}"
+    package = f"enfold_evaluate_script_{digest}"
+    name = f"{package}.{file.stem}"
     if name not in sys.modules:
+        around = sys.modules[package] = ModuleType(package)
+        around.__path__ = [str(file.resolve().parent)]
         spec = importlib.util.spec_from_file_location(name, file)
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)

@@ -98,6 +98,7 @@ class Evaluator:
         settings = self._settings(options)
         if strategy not in ("simple", "bootstrap"):
             raise EvaluationError(f'strategy is "simple" or "bootstrap", not {strategy!r}')
+        self.check_for_mismatch_in_device_setup(device, model_or_pipeline)
         data = self.load_data(data, subset, split)
         settings = self._completed(settings, data)
         metric = self.prepare_metric(metric)
@@ -193,6 +194,21 @@ class Evaluator:
         if tokenizer is not None or feature_extractor is not None:
             logger.warning("a pipeline was given: tokenizer and feature_extractor are ignored")
         return given
+
+    @staticmethod
+    def check_for_mismatch_in_device_setup(device: Any, model_or_pipeline: Any) -> None:
+        """Raise `EvaluationError` when a pipeline is given that runs on another device than the one asked for."""
+        place = getattr(model_or_pipeline, "device", None)
+        if device in (None, -1) or not hasattr(model_or_pipeline, "task") or not hasattr(place, "type"):
+            return
+        import torch
+
+        asked = torch.device(device)
+        if (asked.type, asked.index or 0) != (place.type, place.index or 0):
+            raise EvaluationError(
+                f"device={device!r} was asked for, but the pipeline runs on {place}: make it with device={device!r}, "
+                "or leave device out here"
+            )
 
     def prepare_metric(self, metric: str | EvaluationModule | None) -> EvaluationModule:
         """Return the metric, loaded when it is a name; without one the task's own."""
