@@ -46,12 +46,14 @@ MODELS = {
     "reformer": {**PLAIN, "unk_id": 0, "bos_id": 1, "eos_id": 2, "model_type": "bpe", "vocab_size": 140},
     "letters": {**PLAIN, "model_type": "char", "pad_id": 1, "bos_id": 0, "eos_id": 2, "unk_id": 3},
     "llama": BYTES,
+    "seamless": {**PLAIN, "model_type": "bpe"},
     "gemma": {**BYTES, "pad_id": 0, "eos_id": 1, "bos_id": 2, "unk_id": 3, "add_dummy_prefix": False}
     | {"bos_piece": "<bos>", "eos_piece": "<eos>"},
 }
 # what a family calls its model file
 FILES = {
     "fairseq": "sentencepiece.bpe.model",
+    "seamless": "sentencepiece.bpe.model",
     "t5": "spiece.model",
     "albert": "spiece.model",
     "albert-rembert": "sentencepiece.model",
@@ -100,6 +102,7 @@ def folders(peer: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) 
     put("wordpiece-funnel", vocab__txt="\n".join([*funnel, *words[104:6000]]) + "\n")
     mpnet = ["<s>", "<pad>", "</s>", "[UNK]"]
     put("wordpiece-mpnet", vocab__txt="\n".join([*mpnet, *words[104:6000], "<mask>"]) + "\n")
+    put("wordpiece-splinter", vocab__txt="\n".join([*words, "[QUESTION]"]) + "\n")
     merges = (real_vocabularies.folder("gpt2") / "merges.txt").read_text(encoding="utf-8").splitlines()[1:1500]
     real = json.loads((real_vocabularies.folder("gpt2") / "vocab.json").read_text(encoding="utf-8"))
     bytes_ = sorted((token for token in real if len(token) == 1), key=real.__getitem__)
@@ -112,6 +115,20 @@ def folders(peer: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) 
     put_bytes("bytes", [], ["<|endoftext|>"])
     put_bytes("bytes-roberta", ["<s>", "<pad>", "</s>", "<unk>"], ["<mask>"])
     put_bytes("bytes-deberta", [], ["[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]"])
+    special = ["<unk>", "<s>", "</s>", "<pad>", "<UNK>", "<BOS_TOKEN>", "<|END_OF_TURN_TOKEN|>", "<PAD>"]
+    pairs = [merge.split(" ") for merge in merges]
+    whole = real_vocabularies.byte_level({t: i for i, t in enumerate([*special, *learnt])}, pairs, special)
+    put("bytes-file", tokenizer__json=json.dumps(whole))
+    whole = real_vocabularies.byte_level({t: i for i, t in enumerate([*special, *learnt])}, pairs, special, True)
+    first = {"SpecialToken": {"id": "<BOS_TOKEN>", "type_id": 0}}
+    texts = [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}]
+    whole["post_processor"] = {
+        "type": "TemplateProcessing",
+        "single": [first, texts[0]],
+        "pair": [first, texts[0], {"SpecialToken": {"id": "<BOS_TOKEN>", "type_id": 1}}, texts[1]],
+        "special_tokens": {"<BOS_TOKEN>": {"id": "<BOS_TOKEN>", "ids": [5], "tokens": ["<BOS_TOKEN>"]}},
+    }
+    put("bytes-cohere", tokenizer__json=json.dumps(whole))
     from enfold.transformers.tokenization.whisper import LANGUAGES
 
     tail = ["translate", "transcribe", "startoflm", "startofprev", "nospeech", "notimestamps"]
@@ -123,6 +140,15 @@ def folders(peer: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) 
         "endings-herbert": ["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
     }.items():
         vocab, pairs = _endings(special, "</w>")
+        put(name, vocab__json=json.dumps(vocab), merges__txt="#version: 0.2\n" + "\n".join(pairs) + "\n")
+    # "@@" stands where a word goes on, and nothing where it ends
+    for name, special in {
+        "endings-ctrl": ["<unk>"],
+        "endings-small": ["__null__", "__start__", "__end__", "__unk__", "__newln__"],
+    }.items():
+        ended, pairs = _endings([], "</w>")
+        tokens = [token.removesuffix("</w>") if token.endswith("</w>") else token + "@@" for token in ended]
+        vocab = {token: id for id, token in enumerate(dict.fromkeys([*special, *tokens]))}
         put(name, vocab__json=json.dumps(vocab), merges__txt="#version: 0.2\n" + "\n".join(pairs) + "\n")
     peer(TRAIN, [CORPUS] * 20, root, MODELS)
     pieces = [line.split("\t")[0] for line in (root / "fairseq.vocab").read_text(encoding="utf-8").splitlines()]

@@ -72,7 +72,26 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("SpeechT5Tokenizer", "letters", {}),
     ("Wav2Vec2CTCTokenizer", "ctc", {}),
     ("Wav2Vec2CTCTokenizer", "ctc", {"do_lower_case": True}),
+    ("SplinterTokenizer", "wordpiece-splinter", {}),
+    ("PLBartTokenizer", "fairseq", {"src_lang": "java"}),
+    ("PLBartTokenizer", "fairseq", {"language_codes": "multi", "src_lang": "__ruby__"}),
+    ("BarthezTokenizer", "fairseq", {}),
+    ("FNetTokenizer", "albert", {}),
+    ("CohereTokenizer", "bytes-cohere", {}),
+    ("BloomTokenizer", "bytes-file", {}),
+    ("CTRLTokenizer", "endings-ctrl", {}),
+    ("BlenderbotSmallTokenizer", "endings-small", {}),
+    ("SeamlessM4TTokenizer", "seamless", {}),
 ]
+# the words of pages, with boxes
+PAGES: list[tuple[str, str, dict[str, Any]]] = [
+    ("LayoutLMv2Tokenizer", "wordpiece", {}),
+    ("LayoutLMv2Tokenizer", "wordpiece", {"only_label_first_subword": False, "sep_token_box": [1, 2, 3, 4]}),
+    ("LayoutLMv3Tokenizer", "bytes-roberta", {}),
+    ("LayoutXLMTokenizer", "fairseq", {}),
+    ("UdopTokenizer", "t5", {}),
+]
+WORDS = ["Total", "amount:", "12,345.67", "unbelievable", "newest"]
 
 
 def plain(value: Any) -> Any:
@@ -117,6 +136,32 @@ def describe(tokenizer: Any) -> dict[str, Any]:
     return found
 
 
+def pages(tokenizer: Any) -> dict[str, Any]:
+    """Return what a tokenizer makes of words with boxes."""
+    boxes = [[at, at + 1, at + 10, at + 20] for at in range(len(WORDS))]
+    labels = list(range(len(WORDS)))
+    several, more = [WORDS, WORDS[:2]], [boxes, boxes[:2]]
+    calls: dict[str, Any] = {
+        "page": lambda: tokenizer(WORDS, boxes=boxes),
+        "labels": lambda: tokenizer(WORDS, boxes=boxes, word_labels=labels),
+        "question": lambda: tokenizer("What is it?", WORDS, boxes),
+        "pages": lambda: tokenizer(several, boxes=more, padding=True),
+        "labels of pages": lambda: tokenizer(several, boxes=more, word_labels=[labels, labels[:2]], padding="longest"),
+        "questions": lambda: tokenizer(["one", "the other"], several, boxes=more, padding=True),
+        "cut": lambda: tokenizer(WORDS, boxes=boxes, truncation=True, max_length=6, return_offsets_mapping=True),
+        "overflow": lambda: tokenizer(
+            WORDS, boxes=boxes, truncation=True, max_length=8, stride=2, return_overflowing_tokens=True
+        ),
+        "arrays": lambda: tokenizer(several, boxes=more, padding=True, return_tensors="np"),
+        "padded later": lambda: tokenizer.pad({"input_ids": [[1, 2], [3]], "bbox": [boxes[:2], boxes[:1]]}),
+        "no boxes": lambda: tokenizer(WORDS),
+        "too few boxes": lambda: tokenizer(WORDS, boxes=boxes[:2]),
+    }
+    if "Udop" in type(tokenizer).__name__:
+        calls["target"] = lambda: tokenizer(text_target="the answer")
+    return {name: attempt(call) for name, call in calls.items()}
+
+
 def fast(library: Any, kind: str) -> Any:
     """Return the class that is not written in Python, where there are two."""
     return getattr(library, kind + "Fast", None) or getattr(library, kind)
@@ -136,6 +181,12 @@ def main(name: str, folders: Path, saved: Path, foreign: Path | None) -> dict[st
         except Exception:
             found.setdefault(case, traceback.format_exc()[-1500:])
             found.setdefault("foreign " + case, traceback.format_exc()[-1500:])
+    for index, (kind, folder, options) in enumerate(PAGES):
+        case = f"page {index} {kind} {options}"
+        try:
+            found[case] = pages(fast(library, kind).from_pretrained(str(folders / folder), **options))
+        except Exception:
+            found[case] = traceback.format_exc()[-1500:]
     return found
 
 

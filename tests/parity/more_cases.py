@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib
 import json
+import pickle
 import random
+import re
 import shutil
 import sys
 import traceback
+import types
 from pathlib import Path
 from typing import Any
 
-from family_cases import PAIRS, TEXTS, describe, plain
+from family_cases import PAIRS, TEXTS, describe, fast, plain
 
 
 def byt5(library: Any, folders: Path, saved: Path) -> Any:
@@ -36,6 +39,87 @@ def siglip(library: Any, folders: Path, saved: Path) -> Any:
     (saved / "siglip").mkdir()
     shutil.copy(folders / "t5.model", saved / "siglip" / "spiece.model")
     return describe(library.SiglipTokenizer.from_pretrained(saved / "siglip"))
+
+
+def roformer(library: Any, folders: Path, saved: Path) -> Any:
+    def tokenize(text: str, hmm: bool) -> list[tuple[str, int, int]]:
+        """Cut Chinese two characters at a time, and the rest at blanks, as a dictionary might."""
+        return [(part.group(), *part.span()) for part in re.finditer("[一-龥]{1,2}|[^一-龥 ]+| +", text)]
+
+    stand_in = types.ModuleType("rjieba")
+    stand_in.tokenize = tokenize  # type: ignore[attr-defined]
+    sys.modules["rjieba"] = stand_in
+    (saved / "roformer").mkdir()
+    words = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        "今天",
+        "今",
+        "天",
+        "气",
+        "非常",
+        "好",
+        "。",
+        "hello",
+        "##s",
+        "world",
+        ",",
+    ]
+    (saved / "roformer" / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
+    tokenizer = fast(library, "RoFormerTokenizer").from_pretrained(saved / "roformer")
+    texts = ["今天天气非常好。", "Hellos, world 今天好", "气气气", ""]
+    called = tokenizer(texts, return_offsets_mapping=True)
+    tokens, pairs = [tokenizer.tokenize(text) for text in texts], tokenizer(texts, texts[::-1])
+
+    def spec() -> list[Any]:
+        tokenizer.save_pretrained(saved / "roformer" / "again")
+        found = json.loads((saved / "roformer" / "again" / "tokenizer.json").read_text(encoding="utf-8"))
+        return [found["pre_tokenizer"], found["normalizer"]]
+
+    return {
+        "called": called,
+        "copied": attempt(lambda: pickle.loads(pickle.dumps(tokenizer))(texts)),
+        "tokens": tokens,
+        "pairs": pairs,
+        "saved": attempt(spec),
+    }
+
+
+def seamless(library: Any, folders: Path, saved: Path) -> Any:
+    languages = {"additional_special_tokens": ["__eng__", "__fra__", "__deu__"]}
+    tokenizer = fast(library, "SeamlessM4TTokenizer").from_pretrained(folders / "seamless", **languages)
+    found = {"english": tokenizer(TEXTS[0]), "pair": tokenizer(TEXTS[0], PAIRS[0])}
+    found["both"] = tokenizer(TEXTS[0], text_target=PAIRS[0], tgt_lang="deu")
+    found["german"] = tokenizer([TEXTS[0], TEXTS[5]], src_lang="deu", padding=True)
+    tokenizer.src_lang = "__fra__"
+    found["french"] = [tokenizer(TEXTS[0]), tokenizer.src_lang, tokenizer.tgt_lang]
+    found["target"] = tokenizer(text_target=TEXTS[0])
+    found["translation"] = tokenizer._build_translation_inputs(
+        "hello", return_tensors="np", src_lang="eng", tgt_lang="fra"
+    )
+    return found
+
+
+def older(library: Any, folders: Path, saved: Path) -> Any:
+    """Methods that newer versions renamed or dropped."""
+    tokenizer = fast(library, "BertTokenizer").from_pretrained(folders / "wordpiece")
+    token = library.AddedToken("<x>", lstrip=True, special=True)
+    nested = {"a": [token, 1], "b": {"c": token}}
+    saved_tokens = tokenizer.convert_added_tokens(nested, save=True)
+    plain_tokens = tokenizer.convert_added_tokens(nested, save=True, add_type_field=False)
+    again = tokenizer.convert_added_tokens(json.loads(json.dumps(saved_tokens)))
+    tokenizer.chat_template = "{% for m in messages %}[{{ m['role'] }}] {{ m['content'] }} {% endfor %}"
+    chat = [{"role": "user", "content": "hello there"}, {"role": "assistant", "content": "the answer"}]
+    return {
+        "tokens": [saved_tokens, plain_tokens, repr(again)],
+        "first message": tokenizer.encode_message_with_chat_template(chat[0]),
+        "second message": tokenizer.encode_message_with_chat_template(chat[1], chat[:1]),
+        "tidy": tokenizer.clean_up_tokenization("Hello , it 's n't ."),
+        "map": tokenizer.pretrained_vocab_files_map,
+    }
 
 
 def dpr(library: Any, folders: Path, saved: Path) -> Any:
@@ -78,7 +162,8 @@ def attempt(make: Any, *arguments: Any) -> Any:
 
 def main(name: str, folders: Path, saved: Path) -> dict[str, Any]:
     library = importlib.import_module(name)
-    return {case.__name__: attempt(case, library, folders, saved) for case in (byt5, canine, siglip, dpr, code_llama)}
+    cases = (byt5, canine, siglip, dpr, code_llama, roformer, seamless, older)
+    return {case.__name__: attempt(case, library, folders, saved) for case in cases}
 
 
 if __name__ == "__main__":

@@ -28,13 +28,15 @@ NOT_READ_BY_5: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("Funnel", "Herbert"), TYPES),
     **dict.fromkeys(("T5", "XLMRoberta", "Camembert", "MBart"), ("offsets",)),
     "DebertaV2": ("names", "offsets"),
+    "Splinter": ("token_type_ids", "names"),
+    "Cohere": ("special", "special ids", "sizes", "padded"),  # it adds tokens with roles that the checkpoint lacks
     "Deberta": ("added", "pairs"),  # two separators between a pair
     "M2M100": ("decode",),
     "Wav2Vec2CTC": ("special ids",),
 }
-# It keeps white space at the ends of texts and around special tokens, which SentencePiece drops: of these the texts
+# It gives FNet a beginning and an end token. It keeps white space at the ends of texts and around special tokens, which SentencePiece drops: of these the texts
 # without any are compared.
-SPACES = ("Albert", "XLNet", "BigBird", "Reformer", "XGLM", "MBart50", "Pegasus", "Llama")
+SPACES = ("Albert", "FNet", "XLNet", "BigBird", "Reformer", "XGLM", "MBart50", "Pegasus", "Llama")
 # It makes a BPE of NLLB's pieces, takes RemBERT's third piece for the unknown one and gives Gemma a mask token.
 OTHER_MODEL = ("Nllb", "RemBert", "Gemma")
 # transformers 4 makes no tokenizer of these files, or wants packages that are not there
@@ -82,7 +84,8 @@ def test_a_saved_tokenizer_is_the_same_when_read_again(ours: Any, reread: Any, c
     assert differences(reread[case], ours[0][case]) == []
 
 
-@pytest.mark.parametrize("case", [case for case in names() if family(case) not in OTHER_MODEL])
+# Its PLBart is written in Python and reads no tokenizer.json.
+@pytest.mark.parametrize("case", [case for case in names() if family(case) not in (*OTHER_MODEL, "PLBart")])
 def test_transformers_5_reads_what_we_save(ours: Any, read_by_5: Any, case: str) -> None:
     mine, theirs = ours[0][case], read_by_5[case]
     if family(case) in SPACES:
@@ -90,7 +93,7 @@ def test_transformers_5_reads_what_we_save(ours: Any, read_by_5: Any, case: str)
             {**found, "batch": {key: [value[row] for row in (0, 1, 4, 5)] for key, value in found["batch"].items()}}
             for found in (mine, theirs)
         )
-        skipped = [*ENDS, *TYPES, "pairs", "padded"]
+        skipped = [*ENDS, *TYPES, "pairs", "padded", *(["special"] if family(case) == "FNet" else [])]
     else:
         skipped = list(NOT_READ_BY_5.get(family(case), ()))
     assert differences(without(theirs, skipped), without(mine, skipped)) == []

@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = face(
         ".auto": ["AutoTokenizer", "TOKENIZER_MAPPING"],
         ".base": ["PreTrainedTokenizerBase"],
         ".batch": ["BatchEncoding", "CharSpan", "TokenSpan"],
+        ".special": ["AddedToken", "SpecialTokensMixin=Vocabulary"],
         ".options": ["PaddingStrategy", "TensorType", "TruncationStrategy"],
         **{f".{module}": names for module, names in face_table().items()},
     },

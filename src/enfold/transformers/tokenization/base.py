@@ -15,6 +15,7 @@ from enfold.transformers.tokenization.calls import Calls
 from enfold.transformers.tokenization.chat import ChatTemplates
 from enfold.transformers.tokenization.decoding import Decoding
 from enfold.transformers.tokenization.ids import FromIds
+from enfold.transformers.tokenization.older import OlderNames
 from enfold.transformers.tokenization.options import UNLIMITED
 from enfold.transformers.tokenization.padding import Padding
 from enfold.transformers.tokenization.special import Vocabulary, special_settings
@@ -22,7 +23,7 @@ from enfold.transformers.tokenization.special import Vocabulary, special_setting
 __all__ = ["PreTrainedTokenizerBase"]
 
 
-class PreTrainedTokenizerBase(Calls, Decoding, FromIds, Vocabulary, Padding, ChatTemplates, PushToHubMixin):
+class PreTrainedTokenizerBase(Calls, Decoding, FromIds, Vocabulary, Padding, ChatTemplates, OlderNames, PushToHubMixin):
     """Text to model inputs and back.
 
     Calling it never changes it: padding and truncation are settled for each call.

@@ -156,7 +156,6 @@ class BloomTokenizer(_BPETokenizer):
     """BLOOM's byte-level BPE, which is everything in its tokenizer.json."""
 
     default_tokens = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"}
-    padding_side = "left"
 
 
 class CohereTokenizer(_BPETokenizer):

@@ -254,7 +254,9 @@ class Calls:
 
     def _variant(self, options: Options, split_special: bool) -> Tokenizer:
         """Return a core tokenizer that truncates as asked: a copy, made once for each way of truncating."""
-        if not options.truncates and not split_special:
+        # what was set on the core itself is none of this call's business
+        own = self._tokenizer.truncation is not None or self._tokenizer.padding is not None
+        if not options.truncates and not split_special and not own:
             return self._tokenizer
         cut = (
             (options.max_length, options.stride, options.truncation, options.truncation_side)
@@ -267,6 +269,8 @@ class Calls:
         if held is not None and held[0] == state:
             return held[1]
         core = copy.deepcopy(self._tokenizer)
+        core.no_padding()
+        core.no_truncation()
         if cut is not None:
             core.enable_truncation(cut[0], stride=cut[1], strategy=cut[2], direction=cut[3])
         core.encode_special_tokens = split_special

@@ -62,9 +62,12 @@ CLASSES: dict[str, tuple[str, ...]] = {
         "XLNetTokenizer",
     ),
     "llama": ("CodeLlamaTokenizer", "GemmaTokenizer", "LlamaTokenizer"),
-    "translation": ("MBart50Tokenizer", "MBartTokenizer", "NllbTokenizer", "PLBartTokenizer"),
+    "translation": ("MBart50Tokenizer", "MBartTokenizer", "NllbTokenizer", "PLBartTokenizer", "SeamlessM4TTokenizer"),
     "two_files": ("M2M100Tokenizer", "MarianTokenizer", "SpeechT5Tokenizer"),
     "characters": ("ByT5Tokenizer", "CanineTokenizer"),
+    "boxes": ("LayoutLMv2Tokenizer", "LayoutLMv3Tokenizer", "LayoutXLMTokenizer", "UdopTokenizer"),
+    "continued": ("BlenderbotSmallTokenizer", "CTRLTokenizer"),
+    "roformer": ("RoFormerTokenizer",),
     "ctc": ("Wav2Vec2CTCTokenizer", "Wav2Vec2CTCTokenizerOutput"),
     "tools": ("get_json_schema",),
     "python": ("PreTrainedTokenizer", "PythonBackend"),
@@ -87,7 +90,7 @@ def face_table() -> dict[str, list[str]]:
 
 
 # modules whose classes have no "Fast" name: they are written in Python
-SLOW_ONLY: tuple[str, ...] = ("characters", "ctc", "python", "two_files")
+SLOW_ONLY: tuple[str, ...] = ("characters", "continued", "ctc", "python", "two_files")
 
 
 def homes() -> dict[str, str]:

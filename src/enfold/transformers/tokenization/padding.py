@@ -16,7 +16,7 @@ class Padding:
     """``pad`` for tokenizers."""
 
     # further values that are as long as the ids, and what they are filled with
-    padded_fields: ClassVar[dict[str, int]] = {}
+    padded_fields: ClassVar[dict[str, Any]] = {}
 
     def pad(
         self: Any,
@@ -104,6 +104,6 @@ class Padding:
         return BatchEncoding(data, tensor_type=kind)
 
 
-def _filled(row: list[Any], goal: int, fill: int, side: str) -> list[Any]:
+def _filled(row: list[Any], goal: int, fill: Any, side: str) -> list[Any]:
     rest = [fill] * (goal - len(row))
     return row + rest if side == "right" else rest + row

@@ -9,7 +9,15 @@ from enfold.tokenizers import Tokenizer
 from enfold.transformers.tokenization.batch import BatchEncoding
 from enfold.transformers.tokenization.unigram import XLMRobertaTokenizer
 
-__all__ = ["Languages", "MBart50Tokenizer", "MBartTokenizer", "NllbTokenizer", "PLBartTokenizer", "UnknownLanguage"]
+__all__ = [
+    "Languages",
+    "MBart50Tokenizer",
+    "MBartTokenizer",
+    "NllbTokenizer",
+    "PLBartTokenizer",
+    "SeamlessM4TTokenizer",
+    "UnknownLanguage",
+]
 
 _MBART = (
     "ar_AR cs_CZ de_DE en_XX es_XX et_EE fi_FI fr_XX gu_IN hi_IN it_IT ja_XX kk_KZ ko_KR lt_LT lv_LV my_MM ne_NP nl_XX "
@@ -103,7 +111,10 @@ class Languages:
         id = self._language_id(language)
         self.cur_lang_code = id
         end = [self.eos_token_id]
-        self.prefix_tokens, self.suffix_tokens = ([id], end) if self.language_first else ([], [*end, id])
+        self._enclose(*(([id], end) if self.language_first else ([], [*end, id])))
+
+    def _enclose(self: Any, prefix: list[int], suffix: list[int]) -> None:
+        self.prefix_tokens, self.suffix_tokens = prefix, suffix
         before, after = (
             " ".join(f"{token}:0" for token in self.convert_ids_to_tokens(ids))
             for ids in (self.prefix_tokens, self.suffix_tokens)
@@ -238,3 +249,49 @@ class PLBartTokenizer(_FairseqTokenizer):
 
     def _language_token(self, language: str) -> str:
         return language if language.startswith("__") else f"__{language}__"
+
+
+class SeamlessM4TTokenizer(_FairseqTokenizer):
+    """SeamlessM4T's SentencePiece: source texts are ``LANGUAGE A </s>``, target texts ``</s> LANGUAGE A </s>``.
+
+    Languages are "eng" or "__eng__"; a checkpoint's special tokens say which there are.
+
+    Args:
+        src_lang: language of source texts, "eng" by default.
+        tgt_lang: language of target texts, "fra" by default.
+        kwargs: as for ``SentencePieceTokenizer``.
+    """
+
+    vocab_files_names = {"vocab_file": "sentencepiece.bpe.model", "tokenizer_file": "tokenizer.json"}
+    default_tokens = {key: value for key, value in XLMRobertaTokenizer.default_tokens.items() if key != "mask_token"}
+    default_language = "__eng__"
+    head = ("<pad>", "<unk>", "<s>", "</s>")
+    tail = ()
+    unk_id = 1
+
+    def __init__(self, *args: Any, src_lang: str = "eng", tgt_lang: str = "fra", **kwargs: Any) -> None:
+        super().__init__(
+            *args, src_lang=self._language_token(src_lang), tgt_lang=self._language_token(tgt_lang), **kwargs
+        )
+
+    def _language_token(self, language: str) -> str:
+        return language if "__" in language else f"__{language}__"
+
+    def _language_id(self, language: str) -> int:
+        # the vocabulary of a checkpoint that lacks a language has the unknown token for it
+        return self.convert_tokens_to_ids(self._language_token(language))
+
+    def set_tgt_lang_special_tokens(self, lang: str) -> None:
+        """Surround texts as target texts in a language."""
+        self.cur_lang_code = self._language_id(lang)
+        self._enclose([self.eos_token_id, self.cur_lang_code], [self.eos_token_id])
+
+    def __call__(
+        self, text: Any = None, *args: Any, src_lang: str | None = None, tgt_lang: str | None = None, **kwargs: Any
+    ) -> BatchEncoding:
+        """Turn texts into model inputs; arguments as for every tokenizer, and languages to use from now on."""
+        if src_lang is not None:
+            self.src_lang = self._language_token(src_lang)
+        if tgt_lang is not None:
+            self.tgt_lang = self._language_token(tgt_lang)
+        return super().__call__(text, *args, **kwargs)
