@@ -19,7 +19,6 @@ NAMES = ("byt5", "canine", "siglip", "dpr", "code_llama", "roformer", "seamless"
 NOT_5 = {
     "canine": ["token_type_ids"],  # it says that all of a pair is the first text
     "siglip": ["offsets", "decode", "decode skip"],  # written in Python; other spaces around unknown pieces
-    "roformer": ["copied", "token_type_ids"],  # cannot be pickled, lost token types
     "code_llama": ["joined False", "joined True", "bare False", "bare True"],  # a space before what is joined on
 }
 
@@ -49,7 +48,8 @@ def compared(mine: Any, theirs: Any, skipped: list[str]) -> list[str]:
     return [line for line in found if "siglip" not in skipped or "[3]" not in line]
 
 
-@pytest.mark.parametrize("name", NAMES)
+# There RoFormer asks rjieba for nothing.
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "roformer"])
 def test_results_are_transformers_5s(ours: Any, five: Any, name: str) -> None:
     assert not isinstance(ours[name], str), ours[name]
     skipped = [*NOT_5.get(name, ()), name]

@@ -34,8 +34,8 @@ NOT_READ_BY_5: dict[str, tuple[str, ...]] = {
     "M2M100": ("decode",),
     "Wav2Vec2CTC": ("special ids",),
 }
-# It gives FNet a beginning and an end token. It keeps white space at the ends of texts and around special tokens, which SentencePiece drops: of these the texts
-# without any are compared.
+# It gives FNet a beginning and an end token. It keeps white space at the ends of texts and around special tokens, which
+# SentencePiece drops: of these the texts without any are compared.
 SPACES = ("Albert", "FNet", "XLNet", "BigBird", "Reformer", "XGLM", "MBart50", "Pegasus", "Llama")
 # It makes a BPE of NLLB's pieces, takes RemBERT's third piece for the unknown one and gives Gemma a mask token.
 OTHER_MODEL = ("Nllb", "RemBert", "Gemma")

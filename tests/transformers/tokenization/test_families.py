@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,13 @@ from enfold.transformers import (
     AutoTokenizer,
     BertTokenizer,
     GPT2Tokenizer,
+    LayoutLMv2Tokenizer,
     LEDTokenizer,
     NllbTokenizer,
     PreTrainedTokenizer,
     PreTrainedTokenizerFast,
     RobertaTokenizer,
+    RoFormerTokenizer,
     Wav2Vec2CTCTokenizer,
     WhisperTokenizer,
 )
@@ -251,3 +255,44 @@ def test_led_pads_the_places_of_global_attention(side: str, rows: list[list[int]
     tokenizer = LEDTokenizer({token: id for id, token in enumerate(names)}, [])
     given = {"input_ids": [[5, 5, 5], [5, 5]], "global_attention_mask": [[1, 0, 0], [1, 0]]}
     assert tokenizer.pad(given, padding=True, padding_side=side)["global_attention_mask"] == rows
+
+
+def test_words_that_rjieba_finds_are_kept_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in = types.ModuleType("rjieba")
+    stand_in.tokenize = lambda text, hmm: [("今天", 0, 2), ("天气", 2, 4)]  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "rjieba", stand_in)
+    tokenizer = RoFormerTokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "今天", "天", "气"])
+    assert tokenizer.tokenize("今天天气") == ["今天", "天", "气"]
+    assert pickle.loads(pickle.dumps(tokenizer)).tokenize("今天天气") == ["今天", "天", "气"]
+    tokenizer.save_pretrained(tmp_path)
+    assert AutoTokenizer.from_pretrained(tmp_path).tokenize("今天天气") == ["今天", "天", "气"]
+    monkeypatch.setitem(sys.modules, "rjieba", None)
+    with pytest.raises(ImportError, match="pip install rjieba"):
+        RoFormerTokenizer(["[UNK]"])
+
+
+def test_pages_want_a_box_and_a_label_for_every_word() -> None:
+    tokenizer = LayoutLMv2Tokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "##b"])
+    with pytest.raises(ValueError, match="give boxes="):
+        tokenizer(["a", "ab"])
+    with pytest.raises(ValueError, match="page 0 has 2 words, but 1 boxes"):
+        tokenizer(["a", "ab"], boxes=[[1, 1, 2, 2]])
+    with pytest.raises(ValueError, match="2 pages, but labels for 1"):
+        tokenizer([["a"], ["ab"]], boxes=[[[1, 1, 2, 2]]] * 2, word_labels=[[1]])
+    with pytest.raises(ValueError, match="1 questions for 2 pages"):
+        tokenizer(["what"], [["a"], ["ab"]], boxes=[[[1, 1, 2, 2]]] * 2)
+    with pytest.raises(ValueError, match="the words of a page are a list of str"):
+        tokenizer("a", boxes=[[1, 1, 2, 2]])
+
+
+def test_what_is_set_on_the_core_is_no_business_of_calls() -> None:
+    tokenizer = BertTokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b"])
+    tokenizer.set_truncation_and_padding("max_length", "longest_first", 4, 0, None, "left")
+    assert tokenizer.backend_tokenizer.encode("a b a b a").ids == [2, 5, 6, 3]
+    assert tokenizer.backend_tokenizer.encode("a").ids == [0, 2, 5, 3]
+    assert tokenizer("a b a b a", return_offsets_mapping=True)["input_ids"] == [2, 5, 6, 5, 6, 5, 3]
+    assert tokenizer("a b", is_split_into_words=False)["input_ids"] == [2, 5, 6, 3]
+    tokenizer.set_truncation_and_padding("do_not_pad", "do_not_truncate", None, 0, None)
+    assert tokenizer.backend_tokenizer.truncation is None and tokenizer.backend_tokenizer.padding is None
+    with pytest.raises(ValueError, match="add_generation_prompt"):
+        tokenizer.encode_message_with_chat_template({"role": "user", "content": "a"}, add_generation_prompt=True)
