@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,7 +17,20 @@ from hypothesis import strategies as st
 from enfold.datasets import Dataset, concatenate_datasets, interleave_datasets, load_from_disk
 from enfold.datasets.source import Source
 
-STEPS = ("select", "range", "shuffle", "sort", "shard", "stride", "filter", "expression", "concatenate", "take", "skip")
+STEPS = (
+    "select",
+    "range",
+    "shuffle",
+    "sort",
+    "sort two",
+    "shard",
+    "stride",
+    "filter",
+    "expression",
+    "concatenate",
+    "take",
+    "skip",
+)
 MORE = ("repeat", "flatten", "rename", "item", "column", "interleave", "split", "map", "batch", "pickle")
 
 
@@ -41,6 +55,13 @@ def step(name: str, dataset: Dataset, rows: list[dict[str, Any]], draw: random.R
         reverse = draw.random() < 0.5
         known = sorted([r for r in rows if r["k"] is not None], key=lambda r: -r["k"] if reverse else r["k"])
         return dataset.sort("k", reverse=reverse), known + [r for r in rows if r["k"] is None]
+    if name == "sort two":
+        down, first = draw.random() < 0.5, draw.random() < 0.5
+        known = sorted([r for r in rows if r["k"] is not None], key=lambda r: r["i"])
+        known = sorted(known, key=lambda r: -r["k"] if down else r["k"])
+        missing = sorted([r for r in rows if r["k"] is None], key=lambda r: r["i"])
+        placed = dataset.sort(["k", "i"], reverse=[down, False], null_placement="at_start" if first else "at_end")
+        return placed, missing + known if first else known + missing
     if name in ("shard", "stride"):
         parts = draw.randrange(1, 5)
         index = draw.randrange(parts)
@@ -137,6 +158,13 @@ def test_any_chain_equals_the_same_on_a_list(
         assert dataset[chosen]["t"] == [rows[i]["t"] for i in chosen]
         assert dataset["k"][:] == [row["k"] for row in rows]
     assert [row for batch in dataset.iter(4) for row in batch["i"]] == [row["i"] for row in rows]
+    # the same rows in every other way that they can be asked for
+    assert list(dataset.to_iterable_dataset(num_shards=min(draw.randrange(1, 4), max(len(rows), 1)))) == rows
+    assert pa.table(dataset).to_pylist() == rows
+    assert dataset.with_format("numpy")["i"][:].tolist() == [row["i"] for row in rows]
+    assert dataset.with_format("arrow")[:].column("l").to_pylist() == [row["l"] for row in rows]
+    backwards = dataset.select(range(len(rows) - 1, -1, -1))
+    assert backwards["t"][:] == [row["t"] for row in reversed(rows)]
 
 
 def test_another_process_maps_files_again_and_is_not_sent_the_rows(tmp_path: Path) -> None:
