@@ -11,7 +11,7 @@ import torch
 from enfold.errors import EnfoldError
 from enfold.transformers.sharing import PushToHubMixin
 
-__all__ = ["Pipeline", "PipelineException", "length_batches"]
+__all__ = ["ChunkPipeline", "Pipeline", "PipelineException", "length_batches"]
 
 # Tokens that one forward pass of an automatically made batch holds, padding included.
 TOKEN_BUDGET = 4096
@@ -183,7 +183,7 @@ class Pipeline(PushToHubMixin):
                 and hasattr(inputs, "__len__")
                 and not isinstance(inputs, str | dict | tuple | bytes)
             )
-            and not hasattr(inputs, "shape")
+            and not hasattr(inputs, "dtype")
             and not hasattr(inputs, "keys")
             and not hasattr(inputs, "messages")
         ):
@@ -231,6 +231,18 @@ class Pipeline(PushToHubMixin):
         return self(X)
 
     predict = transform
+
+
+class ChunkPipeline(Pipeline):
+    """Base of pipelines whose ``preprocess`` yields several model inputs for one input.
+
+    ``postprocess`` is given the list of what ``_forward`` returned for them.
+    """
+
+    def run_single(self, inputs: Any, preprocess_params: Any, forward_params: Any, postprocess_params: Any) -> Any:
+        """Answer one input."""
+        parts = self.preprocess(inputs, **preprocess_params)
+        return self.postprocess([self.forward(part, **forward_params) for part in parts], **postprocess_params)
 
 
 def _as_device(device: Any, model: Any) -> torch.device:

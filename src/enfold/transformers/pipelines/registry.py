@@ -19,6 +19,42 @@ TASKS: dict[str, dict[str, Any]] = {
         "default": {"model": "distilbert/distilbert-base-uncased-finetuned-sst-2-english"},
         "type": "text",
     },
+    "token-classification": {
+        "impl": f"{_HERE}.token_classification:TokenClassificationPipeline",
+        "pt": ("enfold.transformers.auto:AutoModelForTokenClassification",),
+        "default": {"model": "dbmdz/bert-large-cased-finetuned-conll03-english"},
+        "type": "text",
+    },
+    "question-answering": {
+        "impl": f"{_HERE}.question_answering:QuestionAnsweringPipeline",
+        "pt": ("enfold.transformers.auto:AutoModelForQuestionAnswering",),
+        "default": {"model": "distilbert/distilbert-base-cased-distilled-squad"},
+        "type": "text",
+    },
+    "fill-mask": {
+        "impl": f"{_HERE}.fill_mask:FillMaskPipeline",
+        "pt": ("enfold.transformers.auto:AutoModelForMaskedLM",),
+        "default": {"model": "distilbert/distilroberta-base"},
+        "type": "text",
+    },
+    "zero-shot-classification": {
+        "impl": f"{_HERE}.zero_shot_classification:ZeroShotClassificationPipeline",
+        "pt": ("enfold.transformers.auto:AutoModelForSequenceClassification",),
+        "default": {"model": "facebook/bart-large-mnli"},
+        "type": "text",
+    },
+    "feature-extraction": {
+        "impl": f"{_HERE}.feature_extraction:FeatureExtractionPipeline",
+        "pt": ("enfold.transformers.auto:AutoModel",),
+        "default": {"model": "distilbert/distilbert-base-cased"},
+        "type": "multimodal",
+    },
+    "conversational": {
+        "impl": f"{_HERE}.conversational:ConversationalPipeline",
+        "pt": ("enfold.transformers.auto:AutoModelForSeq2SeqLM", "enfold.transformers.auto:AutoModelForCausalLM"),
+        "default": {"model": "microsoft/DialoGPT-medium"},
+        "type": "text",
+    },
     "audio-classification": {
         "impl": f"{_HERE}.audio_classification:AudioClassificationPipeline",
         "pt": ("enfold.transformers.auto:AutoModelForAudioClassification",),
@@ -42,10 +78,13 @@ TASKS: dict[str, dict[str, Any]] = {
     },
 }
 # other name → task
-ALIASES = {"sentiment-analysis": "text-classification"}
+ALIASES = {"sentiment-analysis": "text-classification", "ner": "token-classification"}
 # ending of an architecture's name → task
 ENDINGS = {
     "ForSequenceClassification": "text-classification",
+    "ForTokenClassification": "token-classification",
+    "ForQuestionAnswering": "question-answering",
+    "ForMaskedLM": "fill-mask",
     "ForCausalLM": "text-generation",
     "ForCTC": "automatic-speech-recognition",
     "ForAudioClassification": "audio-classification",

@@ -6,10 +6,8 @@ import enum
 import warnings
 from typing import Any
 
-import torch
-
 from enfold.errors import nearest
-from enfold.transformers.pipelines.base import Pipeline, length_batches
+from enfold.transformers.pipelines.texts import Piece, TextPipeline
 
 __all__ = ["ClassificationFunction", "TextClassificationPipeline"]
 
@@ -22,11 +20,7 @@ class ClassificationFunction(str, enum.Enum):
     NONE = "none"
 
 
-# What the tokenizer is asked for beyond the text.
-_TOKENIZER_ARGUMENTS = ("padding", "truncation", "max_length", "add_special_tokens", "stride", "pad_to_multiple_of")
-
-
-class TextClassificationPipeline(Pipeline):
+class TextClassificationPipeline(TextPipeline):
     """Labels texts: reviews, headlines, pairs of sentences.
 
     Arguments of a call (or of ``pipeline``): ``top_k`` (labels to return, None for all, best first),
@@ -37,9 +31,6 @@ class TextClassificationPipeline(Pipeline):
     Returns ``[{"label", "score"}]`` for a text, one dictionary for each text of a list, and lists of dictionaries with
     ``top_k``.
     """
-
-    _load_tokenizer = True
-    _load_feature_extractor = _load_image_processor = _load_processor = False
 
     def _sanitize_parameters(
         self, return_all_scores: Any = None, function_to_apply: Any = None, top_k: Any = "", **tokenizer_kwargs: Any
@@ -66,59 +57,33 @@ class TextClassificationPipeline(Pipeline):
         result = super().__call__(inputs, *args, **kwargs)
         return [result] if isinstance(inputs, str) and "top_k" not in kwargs else result
 
-    def _encode(self, rows: list[Any], arguments: dict[str, Any], tensors: str | None) -> Any:
-        """Tokenize all rows at once; texts and pairs are not mixed in one call."""
-        pairs = [row for row in rows if isinstance(row, dict)]
-        if not pairs:
-            wrong = next((row for row in rows if not isinstance(row, str)), None)
-            if wrong is not None:
+    def pieces(self, inputs: list[Any], padding: Any = None, **tokenizer_kwargs: Any) -> list[list[Piece]]:
+        """Tokenize all texts at once, and all pairs at once."""
+        for row in inputs:
+            if not isinstance(row, str) and not (isinstance(row, dict) and "text" in row):
                 raise ValueError(
                     "text-classification takes texts, or pairs as {'text': …, 'text_pair': …}; this is "
-                    f"{type(wrong).__name__}: {str(wrong)[:80]!r}"
+                    f"{type(row).__name__}: {str(row)[:80]!r}"
                 )
-            return self.tokenizer(rows, return_tensors=tensors, **arguments)
-        texts = [row["text"] if isinstance(row, dict) else row for row in rows]
-        seconds = [row.get("text_pair") if isinstance(row, dict) else None for row in rows]
-        if all(second is None for second in seconds):
-            return self.tokenizer(texts, return_tensors=tensors, **arguments)
-        return self.tokenizer(texts, [second or "" for second in seconds], return_tensors=tensors, **arguments)
+        made: list[list[Piece]] = [[] for _ in inputs]
+        texts = [row["text"] if isinstance(row, dict) else row for row in inputs]
+        seconds = [row.get("text_pair") if isinstance(row, dict) else None for row in inputs]
+        for paired in (False, True):
+            places = [place for place, second in enumerate(seconds) if (second is not None) == paired]
+            if places:
+                columns = [[texts[place] for place in places], *([[seconds[place] for place in places]] * paired)]
+                encoded = self.tokenizer(*columns, **tokenizer_kwargs)
+                for place, tokens in zip(places, self.rows(encoded), strict=True):
+                    made[place].append(Piece(tokens))
+        return made
 
-    def preprocess(self, inputs: Any, **tokenizer_kwargs: Any) -> Any:  # type: ignore[override]
-        """Turn one text or pair into model inputs [1, tokens]."""
-        return self._encode([inputs], tokenizer_kwargs, "pt")
+    def take(self, outputs: Any, row: int, piece: Piece, kept: slice) -> Any:
+        """Return the row's logits, [1, labels]."""
+        return {"logits": outputs["logits"][row][None]}
 
-    def _forward(self, model_inputs: Any, **_: Any) -> Any:  # type: ignore[override]
-        return self.model(**model_inputs)
-
-    def run_many(
-        self,
-        inputs: list[Any],
-        batch_size: int | None,
-        preprocess_params: Any,
-        forward_params: Any,
-        postprocess_params: Any,
-    ) -> list[Any]:
-        """Tokenize all at once, run batches of like length, and put the answers back in order."""
-        answers: list[Any] = [None] * len(inputs)
-        kinds = [isinstance(row, dict) and row.get("text_pair") is not None for row in inputs]
-        arguments = {key: value for key, value in preprocess_params.items() if key != "padding"}
-        full = preprocess_params.get("padding") == "max_length"
-        for kind in sorted(set(kinds)):
-            places = [place for place, own in enumerate(kinds) if own == kind]
-            tokens = self._encode([inputs[place] for place in places], arguments, None)
-            lengths = [len(row) for row in tokens["input_ids"]]
-            sizes = 1 if self.tokenizer.pad_token_id is None else batch_size
-            for batch in length_batches(lengths, sizes):
-                rows = [{name: tokens[name][index] for name in tokens} for index in batch]
-                if len(rows) == 1 and not full:
-                    one = {name: torch.tensor([value]) for name, value in rows[0].items()}
-                else:
-                    how = {"padding": "max_length", "max_length": arguments.get("max_length")} if full else {}
-                    one = dict(self.tokenizer.pad(rows, return_tensors="pt", **how))
-                logits = self.forward(one, **forward_params)["logits"]
-                for index, row in zip(batch, logits, strict=True):
-                    answers[places[index]] = self.postprocess({"logits": row[None]}, **postprocess_params)
-        return answers
+    def answer_of(self, pieces: list[Piece]) -> Any:
+        """Return what ``postprocess`` is given."""
+        return pieces[0].outputs
 
     def postprocess(  # type: ignore[override]
         self, model_outputs: Any, function_to_apply: str | None = None, top_k: int | None = 1, _legacy: bool = True

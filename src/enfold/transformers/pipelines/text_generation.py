@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 import enum
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 
-from enfold.transformers.pipelines.base import Pipeline, length_batches
+from enfold.transformers.pipelines.base import length_batches
+from enfold.transformers.pipelines.writing import WritingPipeline
 
 __all__ = ["Chat", "ReturnType", "TextGenerationPipeline"]
-
-# How the task writes where neither the call nor the model's own generation settings say.
-DEFAULTS = {"max_new_tokens": 256, "do_sample": True, "temperature": 0.7}
 
 
 class ReturnType(enum.Enum):
@@ -46,26 +43,20 @@ def _is_chat(value: Any) -> bool:
     return isinstance(value, list | tuple) and len(value) > 0 and isinstance(value[0], Mapping)
 
 
-class TextGenerationPipeline(Pipeline):
+class TextGenerationPipeline(WritingPipeline):
     """Continues prompts and conversations.
 
     Arguments of a call (or of ``pipeline``): ``return_full_text`` (whether the prompt is part of the text; default
     True), ``return_tensors`` (ids instead of text), ``clean_up_tokenization_spaces``, ``prefix`` (put before each
     prompt), ``handle_long_generation`` ("hole": cut the beginning of prompts that leave no room), ``stop_sequence``
-    (end at this token), ``skip_special_tokens``, ``tokenizer_encode_kwargs``, ``continue_final_message``, ``tools``,
-    ``documents``, and everything that ``generate`` takes.
+    (end at this text, or at one of several), ``skip_special_tokens``, ``tokenizer_encode_kwargs``,
+    ``continue_final_message``, ``tools``, ``documents``, and everything that ``generate`` takes.
 
     Returns ``[{"generated_text"}]`` for a prompt, a list of those for a list; a conversation comes back as a list of
     messages that ends with the new one.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.prefix = self._preprocess_params.get("prefix")
-        self.generation_config = copy.deepcopy(getattr(self.model, "generation_config", None))
-
-    _load_tokenizer = True
-    _load_feature_extractor = _load_image_processor = _load_processor = False
+    defaults = {"max_new_tokens": 256, "do_sample": True, "temperature": 0.7}
 
     def _sanitize_parameters(
         self,
@@ -76,7 +67,7 @@ class TextGenerationPipeline(Pipeline):
         clean_up_tokenization_spaces: bool | None = None,
         prefix: str | None = None,
         handle_long_generation: str | None = None,
-        stop_sequence: str | None = None,
+        stop_sequence: str | list[str] | None = None,
         truncation: bool | str | None = None,
         max_length: int | None = None,
         continue_final_message: bool | None = None,
@@ -108,8 +99,7 @@ class TextGenerationPipeline(Pipeline):
             before["handle_long_generation"] = handle_long_generation
             before["generate_kwargs"] = generate_kwargs
         if stop_sequence is not None:
-            stop = self.tokenizer.encode(stop_sequence, add_special_tokens=False)
-            generate_kwargs["eos_token_id"] = stop[0]
+            generate_kwargs["stop_strings"] = [stop_sequence] if isinstance(stop_sequence, str) else list(stop_sequence)
         after: dict[str, Any] = {}
         if return_full_text is not None:
             if return_text is not None or return_tensors is not None:
@@ -175,7 +165,9 @@ class TextGenerationPipeline(Pipeline):
         else:
             if not isinstance(prompt_text, str):
                 raise ValueError(f"text-generation takes texts or conversations, not {type(prompt_text).__name__}")
-            encoded = self.tokenizer((prefix or "") + prompt_text, return_tensors="pt", **arguments)
+            encoded = self.tokenizer(
+                ((self.prefix if prefix is None else prefix) or "") + prompt_text, return_tensors="pt", **arguments
+            )
         inputs = {"input_ids": encoded["input_ids"], "prompt_text": prompt_text}
         if "attention_mask" in encoded:
             inputs["attention_mask"] = encoded["attention_mask"]
@@ -187,7 +179,7 @@ class TextGenerationPipeline(Pipeline):
         length = inputs["input_ids"].shape[-1]
         new = asked.get("max_new_tokens")
         if new is None:
-            new = self._settings(asked).get("max_new_tokens", 0) or max((asked.get("max_length") or length) - length, 0)
+            new = self.settings(asked).get("max_new_tokens", 0) or max((asked.get("max_length") or length) - length, 0)
         if length + new > self.tokenizer.model_max_length:
             keep = self.tokenizer.model_max_length - new
             if keep <= 0:
@@ -196,38 +188,11 @@ class TextGenerationPipeline(Pipeline):
                 if name in inputs:
                     inputs[name] = inputs[name][:, -keep:]
 
-    def _settings(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """Return what ``generate`` is told: the call's words, and the task's defaults where nobody else says."""
-        settings = dict(asked)
-        if settings.get("generation_config") is None:
-            own = self.generation_config
-            for name, value in DEFAULTS.items():
-                if name == "max_new_tokens" and (settings.get("max_length") is not None or _is_set(own, "max_length")):
-                    continue
-                if name == "temperature" and settings.get("do_sample") is False:
-                    continue
-                if settings.get("num_beams", 1) != 1 and name in ("do_sample", "temperature"):
-                    continue
-                if name not in settings and not _is_set(own, name):
-                    settings[name] = value
-        if "pad_token_id" not in settings and getattr(self.generation_config, "pad_token_id", None) is None:
-            pad = self._pad_id()
-            if pad is not None:
-                settings["pad_token_id"] = pad
-        settings.setdefault("tokenizer", self.tokenizer) if settings.get("stop_strings") else None
-        return settings
-
-    def _pad_id(self) -> int | None:
-        if self.tokenizer is None:
-            return None
-        pad = self.tokenizer.pad_token_id
-        return self.tokenizer.eos_token_id if pad is None else pad
-
     def _forward(self, model_inputs: Any, **generate_kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         ids, mask = model_inputs["input_ids"], model_inputs.get("attention_mask")
         if ids.shape[1] == 0:
             ids = mask = None
-        out = self.model.generate(input_ids=ids, attention_mask=mask, **self._settings(generate_kwargs))
+        out = self.model.generate(input_ids=ids, attention_mask=mask, **self.settings(generate_kwargs))
         sequences = out if isinstance(out, torch.Tensor) else out["sequences"]
         rows = 1 if ids is None else ids.shape[0]
         return {**model_inputs, "generated_sequence": sequences.reshape(rows, sequences.shape[0] // rows, -1)}
@@ -243,8 +208,8 @@ class TextGenerationPipeline(Pipeline):
         """Write for prompts of like length together, padded on the left, and put the answers back in order."""
         ready = [self.preprocess(item, **preprocess_params) for item in inputs]
         lengths = [item["input_ids"].shape[1] for item in ready]
-        pad = self._pad_id()
-        settings = self._settings(forward_params)
+        pad = self.pad_id()
+        settings = self.settings(forward_params)
         # Each prompt has its own room under max_length, and draws its own random numbers: those run alone.
         alone = settings.get("streamer") is not None or pad is None or min(lengths) == 0
         if batch_size is None and (settings.get("do_sample") or settings.get("max_new_tokens") is None):
@@ -306,17 +271,3 @@ class TextGenerationPipeline(Pipeline):
 def _goes_on(chat: Chat, asked: bool | None) -> bool:
     """Whether the last message is continued: as asked, else when it is the assistant's."""
     return chat.messages[-1]["role"] == "assistant" if asked is None else asked
-
-
-def _is_set(config: Any, name: str) -> bool:
-    """Whether the model's own generation settings say something other than the usual."""
-    if config is None:
-        return False
-    value = getattr(config, name, None)
-    usual = {
-        "max_length": (None, 20),
-        "do_sample": (None, False),
-        "temperature": (None, 1.0),
-        "max_new_tokens": (None,),
-    }
-    return value not in usual[name]
