@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import random
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -47,3 +48,50 @@ def test_values_in_quotes_may_hold_lines_wherever_the_file_is_cut(
             assert rows["n"][:] == list(range(len(texts))) and rows["t"][:] == texts
     finally:
         pa.set_cpu_count(before)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "columns"),
+    [
+        ("a,b\n1,2\n3,4\n", {"index_col": 0}, {"b": [2, 4]}),
+        ("a,b,c\n1,2,3\n3,4,5\n", {"index_col": ["a", "b"]}, {"c": [3, 5]}),
+        ('a,b\n"1,000",2\n"-3,000,000",4\n', {"thousands": ","}, {"a": [1000, -3000000], "b": [2, 4]}),
+        (
+            "a;b\n1.000;2,5\nx;4\n",
+            {"thousands": ".", "sep": ";", "decimal": ","},
+            {"a": ["1.000", "x"], "b": [2.5, 4.0]},
+        ),
+        ("a;b\ntrue;1.0\n;2\n", {"thousands": " ", "sep": ";"}, {"a": [True, None], "b": [1.0, 2.0]}),
+        ("a,b~1,2~3,4~", {"lineterminator": "~"}, {"a": [1, 3], "b": [2, 4]}),
+        ("a\tb\n1\t'x\n", {"dialect": "excel-tab"}, {"a": [1], "b": ["'x"]}),
+        ("a,b\n1,2\n3,4\n5,6\n", {"skiprows": [1]}, {"a": [3, 5], "b": [4, 6]}),
+        ("a,b\n1,2\n3,4\n5,6\n", {"skiprows": lambda n: n % 2 == 1}, {"a": [3], "b": [4]}),
+        ("a,b\nx,y\n1,2\n", {"header": [0, 1]}, {"('a', 'x')": [1], "('b', 'y')": [2]}),
+        ("1,2\n3,4\n", {"header": None, "prefix": "c"}, {"c0": [1, 3], "c1": [2, 4]}),
+        (
+            "a,b\n1,2\n,NA\n",
+            {"converters": {"a": lambda s: s + "!", 1: len}},
+            {"a": ["1!", "!"], "b": [1, 2]},
+        ),
+        ("a,b\n2020-01-01,2\n", {"date_format": "%Y"}, {"a": ["2020-01-01"], "b": [2]}),
+    ],
+)
+@pytest.mark.parametrize("streaming", [False, True])
+def test_every_option_of_read_csv(
+    tmp_path: Path, text: str, options: dict[str, Any], columns: dict[str, list[Any]], streaming: bool
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(text)
+    rows = list(load_dataset("csv", data_files=str(path), split="train", streaming=streaming, **options))
+    assert rows == [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def test_columns_that_are_not_there_and_the_older_name_for_bad_lines(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("abc,b\n1,2\n1,2,3\n")
+    rows = load_dataset("csv", data_files=str(path), split="train", error_bad_lines=False, warn_bad_lines=False)
+    assert rows[:] == {"abc": [1], "b": [2]}
+    path.write_text("abc,b\n1,2\n")
+    for options in ({"index_col": "abd"}, {"converters": {"abd": str}}, {"usecols": ["abd"]}):
+        with pytest.raises(KeyError, match="did you mean 'abc'"):
+            load_dataset("csv", data_files=str(path), **options)

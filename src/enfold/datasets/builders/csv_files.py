@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -41,33 +42,44 @@ class Builder(DatasetBuilder):
 
         Args:
             sep, delimiter: what stands between values.
-            header: the line with the names (counted after ``skiprows``); None where there is none.
+            header: the line with the names (counted after ``skiprows``), or several of them; None where there is none.
+            index_col: columns that ``pandas`` would make the index, by name or number: they are left out.
+            prefix: what the columns' numbers begin with where there are no names.
             names, column_names: the columns' names.
             usecols: the columns to take, by name or number.
-            skiprows: lines to leave out at the beginning.
+            skiprows: lines to leave out at the beginning, or the numbers of lines, or a function from number to truth.
             nrows: rows to read.
             quotechar, escapechar, doublequote, quoting: how values are quoted.
             encoding, encoding_errors: how the text is coded.
             na_values: more spellings of a missing value.
             keep_default_na: take the usual spellings (``""``, ``NA``, ``null``, …) as missing.
             dtype: a dtype for every column, or by column.
+            converters: column, by name or number → a function from a value's text to the value.
+            thousands: what stands between groups of digits.
+            lineterminator: the character that ends a row, where it is no line end.
+            dialect: the name of a dialect of Python's ``csv`` module, or one, in place of six options.
             true_values, false_values: more spellings of truth values.
             skipinitialspace: leave out spaces behind a separator.
             skip_blank_lines: leave out empty lines.
             comment: the character with which the rest of a line is no data.
             on_bad_lines: ``"error"``, ``"warn"`` or ``"skip"``, for rows with too many values.
+            error_bad_lines, warn_bad_lines: the older spelling of ``on_bad_lines``.
             decimal: the character before a number's fraction.
             skipfooter: rows to leave out at the end.
-            engine, memory_map, float_precision, verbose, mangle_dupe_cols, chunksize: accepted for compatibility.
+            engine, memory_map, float_precision, verbose, mangle_dupe_cols, chunksize, low_memory, date_format: accepted
+                for compatibility; dates stay text.
         """
 
         sep: str = ","
         delimiter: str | None = None
-        header: int | str | None = "infer"
+        header: int | list[int] | str | None = "infer"
         names: list[str] | None = None
         column_names: list[str] | None = None
+        index_col: Any = None
         usecols: list[Any] | None = None
-        skiprows: int | None = None
+        prefix: str | None = None
+        converters: dict[int | str, Callable[[str], Any]] | None = None
+        skiprows: Any = None
         nrows: int | None = None
         quotechar: str | None = '"'
         quoting: int = csv.QUOTE_MINIMAL
@@ -86,7 +98,13 @@ class Builder(DatasetBuilder):
         comment: str | None = None
         on_bad_lines: str = "error"
         low_memory: bool = True
+        error_bad_lines: bool = True
+        warn_bad_lines: bool = True
+        thousands: str | None = None
         decimal: str = "."
+        lineterminator: str | None = None
+        dialect: Any = None
+        date_format: Any = None
         skipfooter: int = 0
         engine: str | None = None
         memory_map: bool = False
@@ -94,6 +112,16 @@ class Builder(DatasetBuilder):
         verbose: bool = False
         mangle_dupe_cols: bool = True
         chunksize: int = 10_000
+
+        def __post_init__(self) -> None:
+            if not self.error_bad_lines:
+                self.on_bad_lines = "warn" if self.warn_bad_lines else "skip"
+            if self.dialect is not None:
+                dialect = csv.get_dialect(self.dialect) if isinstance(self.dialect, str) else self.dialect
+                self.sep = self.delimiter = dialect.delimiter
+                for name in ("quotechar", "quoting", "escapechar", "doublequote", "skipinitialspace"):
+                    setattr(self, name, getattr(dialect, name))
+                self.dialect = None
 
     # ---- reading
 
@@ -105,13 +133,13 @@ class Builder(DatasetBuilder):
             data = pa.py_buffer(text.encode())
         if bytes(memoryview(data)[:3]) == b"\xef\xbb\xbf":
             data = data.slice(3)
-        if self.options.comment or self.options.skipinitialspace:
-            data = self._rewritten(data, name)
+        if self._needs_rewriting():
+            data = self._rewritten(data)
         names, skip = self._names(data, name)
         if names is None:
             return
         table = self._read(data, names, skip, name)
-        yield self._finish(table, names)
+        yield self._finish(table, names, self._converted(data, names, skip))
 
     @property
     def _separator(self) -> str:
@@ -131,7 +159,7 @@ class Builder(DatasetBuilder):
 
     def _names(self, data: pa.Buffer, name: str) -> tuple[list[str] | None, int]:
         """Return the columns' names and how many lines stand before the first row; None for an empty file."""
-        skip = self.options.skiprows or 0
+        skip = self.options.skiprows if isinstance(self.options.skiprows, int) else 0
         given = self.options.names or self.options.column_names
         header = self.options.header
         if header == "infer":
@@ -141,14 +169,20 @@ class Builder(DatasetBuilder):
         for _ in range(skip):
             lines.readline()
         reader = self._reader(lines)
-        wanted = 0 if header is None else int(header)
-        seen = 0
+        several = list(header) if isinstance(header, (list, tuple)) else None
+        wanted = 0 if header is None else max(several) if several else int(header)
+        seen, heads = 0, []
         for row in reader:
             if not row and self.options.skip_blank_lines:
                 continue
+            if several and seen in several:
+                heads.append(row)
             if seen == wanted:
                 if header is None:
-                    return (list(given) if given else [str(i) for i in range(len(row))]), skip
+                    prefix = self.options.prefix or ""
+                    return (list(given) if given else [f"{prefix}{i}" for i in range(len(row))]), skip
+                if several:  # the names on several lines are one, as pandas shows it
+                    row = [str(parts) for parts in zip(*heads, strict=False)]
                 return (list(given) if given else _distinct(row)), skip + reader.line_num
             seen += 1
         if header is None and given:
@@ -192,21 +226,13 @@ class Builder(DatasetBuilder):
     ) -> pa.Table:
         import pyarrow.csv as pacsv
 
-        quote = self.options.quotechar if self.options.quotechar and self.options.quoting != csv.QUOTE_NONE else None
         missing = (_MISSING if self.options.keep_default_na else []) + _texts(self.options.na_values)
         return pacsv.read_csv(
             pa.BufferReader(data),
             read_options=pacsv.ReadOptions(
                 column_names=names, skip_rows=skip, block_size=_BLOCK, use_threads=pa.cpu_count() > 1
             ),
-            parse_options=pacsv.ParseOptions(
-                delimiter=self._separator,
-                quote_char=quote if quote is not None else False,
-                double_quote=self.options.doublequote,
-                escape_char=self.options.escapechar or False,
-                newlines_in_values=lines_in_values and quote is not None,
-                ignore_empty_lines=(self.options.skip_blank_lines and len(names) > 1) or self.options.skip_blank_lines,
-            ),
+            parse_options=self._dialect(names, lines_in_values),
             convert_options=pacsv.ConvertOptions(
                 decimal_point=self.options.decimal,
                 column_types=types,
@@ -217,11 +243,25 @@ class Builder(DatasetBuilder):
             ),
         )
 
+    def _dialect(self, names: list[str], lines_in_values: bool) -> Any:
+        import pyarrow.csv as pacsv
+
+        quote = self.options.quotechar if self.options.quotechar and self.options.quoting != csv.QUOTE_NONE else None
+        return pacsv.ParseOptions(
+            delimiter=self._separator,
+            quote_char=quote if quote is not None else False,
+            double_quote=self.options.doublequote,
+            escape_char=self.options.escapechar or False,
+            newlines_in_values=lines_in_values and quote is not None,
+            ignore_empty_lines=self.options.skip_blank_lines,
+        )
+
     def _types(self, names: list[str]) -> dict[str, pa.DataType]:
         """The types that are not guessed: those of given features, and of ``dtype``."""
         from ..features.types import dtype_to_arrow
 
-        out: dict[str, pa.DataType] = {}
+        # numbers with marks between their digits are text until the marks are gone
+        out: dict[str, pa.DataType] = dict.fromkeys(names, pa.string()) if self.options.thousands else {}
         dtype = self.options.dtype
         if dtype is not None:
             each = dtype if isinstance(dtype, dict) else dict.fromkeys(names, dtype)
@@ -229,16 +269,72 @@ class Builder(DatasetBuilder):
                 text = kind.__name__ if isinstance(kind, type) else str(kind)
                 out[column] = dtype_to_arrow({"int": "int64", "float": "float64", "object": "string"}.get(text, text))
         for column, feature in (self.info.features or {}).items():
-            if isinstance(feature, Value) and not pa.types.is_null(feature()):
+            if isinstance(feature, Value) and not pa.types.is_null(feature()) and column not in out:
                 out[column] = pa.float64() if pa.types.is_float16(feature()) else feature()
         return out
 
-    def _finish(self, table: pa.Table, names: list[str]) -> pa.Table:
+    def _named(self, columns: Any, names: list[str]) -> list[str]:
+        """Return the names of columns that are given by name or number.
+
+        Raises:
+            ColumnNotFoundError: there is no such column.
+        """
+        found = []
+        for item in [columns] if isinstance(columns, (str, int)) else columns:
+            name = names[item] if isinstance(item, int) and -len(names) <= item < len(names) else item
+            if name not in names:
+                raise unknown_column(item, names)
+            found.append(name)
+        return found
+
+    def _converted(self, data: pa.Buffer, names: list[str], skip: int) -> dict[str, pa.Array]:
+        """Return the columns that have a converter: what it makes of every text."""
+        changes = self.options.converters or {}
+        given = dict(zip(self._named(changes, names), changes.values(), strict=True))
+        if not given:
+            return {}
+        import pyarrow.csv as pacsv
+
+        table = pacsv.read_csv(
+            pa.BufferReader(data),
+            read_options=pacsv.ReadOptions(column_names=names, skip_rows=skip, block_size=_BLOCK),
+            parse_options=self._dialect(names, bool(self.options.quotechar)),
+            convert_options=pacsv.ConvertOptions(
+                include_columns=list(given), column_types=dict.fromkeys(given, pa.string()), strings_can_be_null=False
+            ),
+        )
+        return {name: pa.array([change(text) for text in table[name].to_pylist()]) for name, change in given.items()}
+
+    def _ungrouped(self, column: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Return a column of texts as numbers or truth values, where all of them are some."""
+        import pyarrow.compute as pc
+
+        group, point = re.escape(self.options.thousands or ""), re.escape(self.options.decimal)
+        number = rf"^[+-]?[\d{group}]*\d[\d{group}]*({point}\d*)?([eE][+-]?\d+)?$"
+        if pc.all(pc.match_substring_regex(column, number)).as_py():
+            plain = pc.replace_substring(column, self.options.thousands, "")
+            plain = pc.replace_substring(plain, self.options.decimal, ".")
+            try:
+                return plain.cast(pa.int64())
+            except pa.ArrowInvalid:
+                return plain.cast(pa.float64())
+        truth = ["True", "TRUE", "true", *(self.options.true_values or [])]
+        lies = ["False", "FALSE", "false", *(self.options.false_values or [])]
+        known = pc.is_in(column, pa.array(truth + lies))
+        if pc.all(pc.or_(known, pc.is_null(column))).as_py() and column.null_count < len(column):
+            return pc.if_else(pc.is_null(column), None, pc.is_in(column, pa.array(truth)))
+        return column
+
+    def _finish(self, table: pa.Table, names: list[str], converted: dict[str, pa.Array]) -> pa.Table:
         import pyarrow.compute as pc
 
         columns, fields = [], []
         for field, column in zip(table.schema, table.columns, strict=False):
-            kind = field.type
+            if field.name in converted:
+                column = pa.chunked_array([converted[field.name]])
+            elif self.options.thousands and pa.types.is_string(column.type):
+                column = self._ungrouped(column)
+            kind = column.type
             known = self.info.features is not None and field.name in self.info.features
             if not known and pa.types.is_null(kind):
                 column, kind = column.cast(pa.float64()), pa.float64()
@@ -249,20 +345,29 @@ class Builder(DatasetBuilder):
         table = pa.table(columns, schema=pa.schema(fields))
         chosen = self.options.usecols
         if chosen is not None:
-            wanted = [names[item] if isinstance(item, int) else item for item in chosen]
-            for item in wanted:
-                if item not in names:
-                    raise unknown_column(item, names)
+            wanted = self._named(chosen, names)
             table = table.select([item for item in names if item in wanted])
+        if self.options.index_col is not None and self.options.index_col is not False:
+            table = table.drop_columns(self._named(self.options.index_col, names))
         if self.options.skipfooter:
             table = table.slice(0, max(table.num_rows - self.options.skipfooter, 0))
         return table if self.options.nrows is None else table.slice(0, self.options.nrows)
 
     # ---- files that Arrow's parser does not take as they are
 
-    def _rewritten(self, data: pa.Buffer, name: str) -> pa.Buffer:
-        comment = self.options.comment
-        lines = io.TextIOWrapper(io.BytesIO(memoryview(data)), "utf-8", newline="")
+    def _needs_rewriting(self) -> bool:
+        options = self.options
+        odd = options.comment or options.skipinitialspace or options.lineterminator not in (None, "\n", "\r\n", "\r")
+        return bool(odd or not isinstance(options.skiprows, (int, type(None))))
+
+    def _rewritten(self, data: pa.Buffer) -> pa.Buffer:
+        comment, end, skipped = self.options.comment, self.options.lineterminator, self.options.skiprows
+        lines: Any = io.TextIOWrapper(io.BytesIO(memoryview(data)), "utf-8", newline="")
+        if end not in (None, "\n", "\r\n", "\r"):
+            lines = (line + "\n" for line in lines.read().split(end))
+        if not isinstance(skipped, (int, type(None))):
+            leaves = skipped if callable(skipped) else set(skipped).__contains__
+            lines = (line for number, line in enumerate(lines) if not leaves(number))
         plain = (line for line in lines if not comment or not line.startswith(comment))
         out = io.StringIO(newline="")
         writer = csv.writer(

@@ -473,12 +473,10 @@ class CsvShard(LinesShard):
 
     def _whole(self, head: bytes) -> bool:
         options = self.builder.options
-        odd = any(
-            getattr(options, name, None)
-            for name in ("nrows", "comment", "skipinitialspace", "escapechar", "lineterminator", "skipfooter")
-        )
+        names = "nrows comment skipinitialspace escapechar lineterminator skipfooter converters thousands".split()
+        odd = any(getattr(options, name, None) for name in names) or isinstance(options.header, (list, tuple))
         skips = options.skiprows if isinstance(options.skiprows, int) or options.skiprows is None else -1
-        header = options.header if options.header in ("infer", None) else int(options.header) or "infer"
+        header = "infer" if options.header == 0 else options.header
         return bool(
             odd or skips or header not in ("infer", None) or not _plain(options.encoding)
             or options.quoting == csv.QUOTE_NONE or (options.quotechar or '"') != '"'
