@@ -1,7 +1,8 @@
 """Metrics on 1,000 texts and loading a module, beside rouge_score, sacrebleu, jiwer and evaluate, in turns.
 
-Run with the project's Python: ``python benchmarks/evaluate.py [PAIRS]``. Both sides compute the same texts, and their
-results are compared. Each row is the median ratio of at least nine interleaved pairs, in processor time, one thread.
+Run with the project's Python: ``python benchmarks/evaluate.py [PAIRS [ROW …]]``. Both sides compute the same texts, and
+their results are compared. Each row is the median ratio of at least nine interleaved pairs, in processor time, one
+thread; the spread is that of the ratios, from the tenth to the ninetieth of a hundred.
 ``TEXTS=10000`` in the environment takes more texts; ter takes a tenth of them.
 """
 
@@ -71,8 +72,8 @@ def texts(count: int, seed: int) -> tuple[list[str], list[str]]:
     return [" ".join(text) for text in said], [" ".join(text) for text in right]
 
 
-def main(pairs: int) -> None:
-    """Time both sides in turns and print a table."""
+def main(pairs: int, names: list[str]) -> None:
+    """Time both sides in turns, on the named rows or all, and print a table."""
     said, right = texts(int(os.environ.get("TEXTS", "1000")), 0)
     home = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     peer = subprocess.Popen(
@@ -111,8 +112,9 @@ def main(pairs: int) -> None:
         "cer": lambda: load("cer").compute(predictions=said, references=right),
         "load": lambda: len(load("rouge")),
     }
-    print(f"{'':12}{'ours ms':>10}{'peer ms':>10}{'ratio':>8}   ({len(said)} texts, {pairs} pairs)")
-    for name, run in rows.items():
+    print(f"{'':12}{'ours ms':>10}{'peer ms':>10}{'ratio':>8}{'spread':>14}   ({len(said)} texts, {pairs} pairs)")
+    for name in names or rows:
+        run = rows[name]
         ours, theirs = [], []
         for turn in range(pairs + 1):
             start = time.process_time()
@@ -125,11 +127,16 @@ def main(pairs: int) -> None:
             if turn:  # the first pair warms both sides up
                 ours.append(mine)
                 theirs.append(spent)
-        ratio = statistics.median(b / a for a, b in zip(ours, theirs, strict=True))
-        print(f"{name:12}{statistics.median(ours) * 1e3:10.1f}{statistics.median(theirs) * 1e3:10.1f}{ratio:7.1f}x")
+        ratios = sorted(b / a for a, b in zip(ours, theirs, strict=True))
+        low, high = ratios[len(ratios) // 10], ratios[-1 - len(ratios) // 10]
+        medians = (statistics.median(ours) * 1e3, statistics.median(theirs) * 1e3)
+        print(
+            f"{name:12}{medians[0]:10.1f}{medians[1]:10.1f}{statistics.median(ratios):7.1f}x{low:7.1f}–{high:.1f}",
+            flush=True,
+        )
     peer.stdin.close()
     peer.wait()
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 9)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 9, sys.argv[2:])

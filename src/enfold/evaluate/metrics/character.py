@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from enfold.evaluate.counting import Counting
@@ -88,35 +88,34 @@ def _edits(candidates: list[list[str]], right: list[str]) -> list[int]:
     return TextPairs([right], [candidates]).edits().tolist()
 
 
-def _shifts(words: list[str], right: list[str]) -> Any:
+def _runs(first: list[str], second: list[str]) -> list[list[int]]:
+    """Return how many words are the same from each place in one text and each place in another on."""
+    runs = [[0] * (len(second) + 1) for _ in range(len(first) + 1)]
+    for i in reversed(range(len(first))):
+        for j in reversed(range(len(second))):
+            runs[i][j] = runs[i + 1][j + 1] + 1 if first[i] == second[j] else 0
+    return runs
+
+
+def _shifts(words: list[str], right: list[str]) -> Iterator[list[str]]:
     """Give the words with each phrase that also stands elsewhere in the reference moved there."""
-    for start in range(len(words)):
-        for other in range(len(right)):
-            if start == other or words[start] != right[other]:
-                continue
-            length = 1
-            while words[start + length : start + length + 1] == right[other + length : other + length + 1] != []:
-                length += 1
-            rest = words[:start] + words[start + length :]
-            yield rest[:other] + words[start : start + length] + rest[other:]
+    for start, row in enumerate(_runs(words, right)):
+        for other, size in enumerate(row):
+            if size and start != other:
+                rest = words[:start] + words[start + size :]
+                yield rest[:other] + words[start : start + size] + rest[other:]
 
 
 def _shift_cost(shifted: list[str], original: list[str]) -> float:
-    """Return the mean word lengths of all phrases that moved, added up."""
+    """Return the mean word lengths of all phrases that moved to the right, added up."""
+    runs = _runs(original, shifted)
     cost, place = 0.0, 0
-    while place < len(shifted):
-        if original[place] == shifted[place]:
+    while place < len(original):
+        later = [size for size in runs[place][place + 1 :] if size]
+        if runs[place][place] or not later:
             place += 1
             continue
-        start = place
-        for target in range(start + 1, len(shifted)):
-            if original[start] != shifted[target]:
-                continue
-            length = 1
-            while start + length < len(original) and original[start + length :][:1] == shifted[target + length :][:1]:
-                length += 1
-            cost += sum(map(len, original[start : start + length])) / length
-            place = min(start + length - 1, len(original) - 1)
-            break
-        place += 1
+        phrase = original[place : place + later[0]]
+        cost += sum(map(len, phrase)) / len(phrase)
+        place += len(phrase)
     return cost

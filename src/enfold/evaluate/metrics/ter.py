@@ -8,23 +8,19 @@ from typing import Any
 from enfold.evaluate.counting import Counting
 from enfold.evaluate.info import MetricInfo
 from enfold.evaluate.module import Metric
+from enfold.evaluate.text.mteval import RULES, unescaped
 
 __all__ = ["Ter"]
 
-SYMBOLS = re.compile(r"([{-~\[-` -&(-+:-@/])")
-ASIAN = (
-    r"([\u4e00-\u9fff\u3400-\u4dbf])",  # ideographs
-    r"([\u31c0-\u31ef\u2e80-\u2eff])",  # strokes, radicals
-    r"([\u3300-\u33ff\uf900-\ufaff\ufe30-\ufe4f])",  # compatibility forms
-    r"([\u3200-\u3f22])",  # enclosed letters and months
-)
-KANA = tuple(
-    rf"(^|^[{block}])([{block}]+)(?=$|^[{block}])" for block in ("\u3040-\u309f", "\u30a0-\u30ff", "\u31f0-\u31ff")
-)
+# Punctuation of Chinese and Japanese, wide forms among it.
 ASIAN_PUNCTUATION = (
-    r"([\u3001\u3002\u3008-\u3011\u3014-\u301f\uff61-\uff65\u30fb])",
-    r"([\uff0e\uff0c\uff1f\uff1a\uff1b\uff01\uff02\uff08\uff09])",
+    r"\u3001\u3002\u3008-\u3011\u3014-\u301f\u30fb\uff01\uff02\uff08\uff09\uff0c\uff0e\uff1a\uff1b\uff1f\uff61-\uff65"
 )
+# Radicals, strokes, enclosed and compatibility forms, ideographs: one token each. Kana stay together.
+ASIAN = re.compile(
+    rf"[{ASIAN_PUNCTUATION}\u2e80-\u2eff\u31c0-\u31ef\u3200-\u4dbf\u4e00-\u9fff\uf900-\ufaff\ufe30-\ufe4f]"
+)
+POSSESSIVE = re.compile("'s(?= |$)")
 
 
 class Ter(Counting, Metric):
@@ -82,9 +78,8 @@ class Ter(Counting, Metric):
             if normalized:
                 text = _normalized(text, support_zh_ja_chars)
             if ignore_punct:
-                text = re.sub(r"[\.,\?:;!\"\(\)]", "", text)
-                for pattern in ASIAN_PUNCTUATION if support_zh_ja_chars else ():
-                    text = re.sub(pattern, "", text)
+                dropped = ASIAN_PUNCTUATION if support_zh_ja_chars else ""
+                text = re.sub(f'[.,?:;!"(){dropped}]', "", text)
             return text
 
         groups = [[prepared(text) for text in group] for group in groups_of(references)]
@@ -100,22 +95,11 @@ class Ter(Counting, Metric):
 
 
 def _normalized(text: str, asian: bool) -> str:
-    """Split off punctuation, as Tercom's normalizer does."""
-    if not text:
-        return text
-    text = text.replace("\n-", "").replace("\n", " ")
-    for entity, character in (("&quot;", '"'), ("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">")):
-        text = text.replace(entity, character)
-    text = SYMBOLS.sub(r" \1 ", f" {text} ").replace("'s ", " 's ")
-    text = re.sub(r"'s$", " 's", text)
-    text = re.sub(r"([^0-9])([.,])", r"\1 \2 ", text)
-    text = re.sub(r"([.,])([^0-9])", r" \1 \2", text)
-    text = re.sub(r"([0-9])(-)", r"\1 \2 ", text)
-    if asian:
-        for pattern in ASIAN:
-            text = re.sub(pattern, r" \1 ", text)
-        for pattern in KANA:
-            text = re.sub(pattern, r"\1 \2 ", text)
-        for pattern in ASIAN_PUNCTUATION:
-            text = re.sub(pattern, r" \1 ", text)
-    return text
+    """Set punctuation apart, as Tercom's normalizer does: by the rules of mteval, with ``'s`` a token of its own."""
+    text = unescaped(text.replace("\n-", "").replace("\n", " "))
+    symbols, *numbers = RULES
+    text = symbols[0].sub(symbols[1], f" {text} ")
+    text = POSSESSIVE.sub(" 's", text)
+    for pattern, replacement in numbers:
+        text = pattern.sub(replacement, text)
+    return ASIAN.sub(r" \g<0> ", text) if asian else text

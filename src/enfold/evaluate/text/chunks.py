@@ -6,8 +6,8 @@ Source: E. Tjong Kim Sang and S. Buchholz, "Introduction to the CoNLL-2000 share
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Sequence
 
 from enfold.errors import nearest
 from enfold.evaluate.errors import EvaluationError
@@ -19,26 +19,16 @@ Chunk = tuple[str, int, int]
 Tag = tuple[str, str]  # prefix and type
 
 
-@dataclass(frozen=True)
-class Scheme:
-    """Rules on two neighbouring tags: prefix before, prefix now, and ``=`` same type, ``!`` another, ``*`` any.
-
-    An underscore stands for any prefix.
-    """
-
-    prefixes: str
-    start: str
-    inside: str
-    end: str
-
-
+# Scheme → its prefixes, and its entities as a regular expression over them. In the text that is searched, prefixes of
+# neighbouring tags of one type stand side by side, a bar parts those of two types, and O stands for what is outside. In
+# the first two schemes the marks B and E only part entities of one type that touch: each needs a neighbour of its type.
 SCHEMES = {
-    "IOB1": Scheme("IOB", "OI* II! BI* IB= BB=", "BI= II=", "II! IO* IB* BO* BI! BB="),
-    "IOE1": Scheme("IOE", "OI* II! EI* EE=", "II= IE=", "II! IO* IE! EI= EE="),
-    "IOB2": Scheme("IOB", "_B*", "BI= II=", "IO* II! IB* BO* BI! BB*"),
-    "IOE2": Scheme("IOE", "OI* OE* EI* EE* II! IE!", "IE= II=", "E_*"),
-    "IOBES": Scheme("IOBES", "_B* _S*", "BI= BE= II= IE=", "S_* E_*"),
-    "BILOU": Scheme("BILOU", "_B* _U*", "BI= BL= II= IL=", "U_* L_*"),
+    "IOB1": ("IOB", r"I+|(?<=[IB])B(?!\|B)I*"),
+    "IOE1": ("IOE", r"I+E(?=[IE])|I+(?![IE])|(?<=E)E(?=[IE])"),
+    "IOB2": ("IOB", "BI*"),
+    "IOE2": ("IOE", "I*E"),
+    "IOBES": ("IOBES", "S|BI*E"),
+    "BILOU": ("BILOU", "U|BI*L"),
 }
 
 
@@ -88,40 +78,24 @@ def strict(tags: Sequence[str], scheme: str, suffix: bool = False) -> set[Chunk]
     """
     if scheme not in SCHEMES:
         raise EvaluationError(f"no scheme {scheme!r}{nearest(scheme, SCHEMES)}; there are {', '.join(SCHEMES)}")
-    rules = SCHEMES[scheme]
-    read = [*_strict_tags(tags, rules, scheme, suffix), ("O", "_")]
-    found, place, before = set(), 0, ("O", "_")
-    while place < len(read):
-        if not _fits(rules.start, before, read[place]):
-            before = read[place]
-            place += 1
-            continue
-        begin = place
-        place += 1
-        while place < len(read) and _fits(rules.inside, read[place - 1], read[place]):
-            place += 1
-        place = min(place, len(read) - 1) if begin < len(tags) else place
-        if place > begin and _fits(rules.end, read[place - 1], read[place]):
-            found.add((read[begin][1], begin, place))
-        before = read[place - 1]
+    prefixes, entity = SCHEMES[scheme]
+    text, places, kinds = "", [], []
+    kind_before = ""
+    for place, tag in enumerate(tags):
+        prefix, kind = (tag[-1:], tag[:-1]) if suffix else (tag[:1], tag[1:])
+        if not prefix or prefix not in prefixes:
+            raise EvaluationError(f"the tag {tag!r} is not of the scheme {scheme}, whose prefixes are {prefixes}")
+        kind = "" if prefix == "O" else kind.strip("-") or "_"
+        new = "|" * (kind != kind_before) + prefix
+        text += new
+        places += [place] * len(new)
+        kinds.append(kind)
+        kind_before = kind
+    found = set()
+    for match in re.finditer(entity, text):
+        begin = places[match.start()]
+        found.add((kinds[begin], begin, places[match.end() - 1] + 1))
     return found
-
-
-def _strict_tags(tags: Sequence[str], rules: Scheme, scheme: str, suffix: bool) -> Iterator[Tag]:
-    for tag in tags:
-        prefix = tag[-1:] if suffix else tag[:1]
-        if not prefix or prefix not in rules.prefixes:
-            raise EvaluationError(f"the tag {tag!r} is not of the scheme {scheme}, whose prefixes are {rules.prefixes}")
-        yield prefix, (tag[:-1] if suffix else tag[1:]).strip("-") or "_"
-
-
-def _fits(rules: str, before: Tag, now: Tag) -> bool:
-    for rule in rules.split():
-        old, new, condition = tuple(rule)
-        kind = condition == "*" or (before[1] == now[1]) == (condition == "=")
-        if old in ("_", before[0]) and new in ("_", now[0]) and kind:
-            return True
-    return False
 
 
 def detected(sequences: Sequence[Sequence[str]], suffix: bool = False) -> str:

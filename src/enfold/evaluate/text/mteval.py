@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-__all__ = ["joined_lines", "pieces_13a", "split_symbols", "tokenize_13a"]
+__all__ = ["RULES", "joined_lines", "pieces_13a", "split_symbols", "tokenize_13a", "unescaped"]
 
 ENTITIES = (("&quot;", '"'), ("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))
 
@@ -43,9 +43,14 @@ def pieces_13a(word: str) -> list[str]:
     # spaces can be split one by one, and most of them come back often.
     if word.isalnum():
         return [word]
+    return split_symbols(f" {unescaped(word)} ")
+
+
+def unescaped(text: str) -> str:
+    """Return the text with the four characters that stand for themselves in no XML."""
     for entity, character in ENTITIES:
-        word = word.replace(entity, character)
-    return split_symbols(f" {word} ")
+        text = text.replace(entity, character)
+    return text
 
 
 def split_symbols(text: str) -> list[str]:
