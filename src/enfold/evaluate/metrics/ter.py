@@ -83,6 +83,9 @@ class Ter(Counting, Metric):
             return text
 
         groups = [[prepared(text) for text in group] for group in groups_of(references)]
+        if normalized:
+            # sacrebleu normalizes references once more, which finds an 's that an ideograph was set apart from
+            groups = [[prepared(text) for text in group] for group in groups]
         pairs = TextPairs([prepared(text) for text in predictions], groups)
         edits = int(np.minimum.reduceat(pairs.translation_edits(), pairs.starts).sum())
         length = float(sum((np.add.reduceat(pairs.lengths()[1], pairs.starts) / pairs.counts).tolist()))
