@@ -78,6 +78,7 @@ def documents() -> Iterator[tuple[str, dict[str, Any]]]:
                 return {**base, part: [changed] if part == "added_tokens" else changed}
 
             yield name, put(variant)
+            yield f"{name} and more", put({**variant, "zork": 1})
             for field in variant:
                 if field == "type":
                     continue
@@ -98,6 +99,8 @@ def results(tokenizer: Any) -> dict[str, Any]:
         try:
             ids = loaded.encode("a b zz").ids
             made[name] = [ids, loaded.decode(ids)]
+            if "=" not in name:
+                made[name].append(json.loads(loaded.to_str()))
         except BaseException:
             made[name] = "no encoding"
     return made

@@ -112,6 +112,9 @@ class Component:
     _base: ClassVar[str] = ""  # Normalizer, PreTokenizer, PostProcessor or Decoder
     # Names of the settings whose values are words of the format rather than text.
     _bare: ClassVar[frozenset[str]] = frozenset({"behavior", "prepend_scheme"})
+    # The settings that a file may have beside the Options, and what stands for those that older files lack.
+    _keys: ClassVar[tuple[str, ...]] = ()
+    _defaults: ClassVar[dict[str, Any]] = {}
     _values: dict[str, Any]
     # The count of changes at which the JSON of the settings was made, the JSON, and the user's objects in it.
     _text: tuple[int, str, dict[int, Any]] = (-1, "", {})
@@ -137,8 +140,10 @@ class Component:
 
     @classmethod
     def _restore(cls: type[C], spec: dict[str, Any]) -> C:
+        options = [str(one.key) for kind in cls.__mro__ for one in vars(kind).values() if isinstance(one, Option)]
+        given = {**cls._defaults, **spec}
         made = cls.__new__(cls)
-        made._init(**{key: value for key, value in spec.items() if key != "type"})
+        made._init(**{key: given[key] for key in (*cls._keys, *options) if key in given})
         return made
 
     def __getstate__(self) -> bytes:

@@ -78,6 +78,8 @@ class ByteLevel(Decoder):
     """From GPT-2's visible characters back to bytes."""
 
     _type = "ByteLevel"
+    _keys = ("add_prefix_space", "trim_offsets", "use_regex")
+    _defaults = {"add_prefix_space": True, "trim_offsets": True, "use_regex": True}
 
     def __init__(self, **_kwargs: Any) -> None:
         # The format keeps the pre-tokenizer's settings here; they say nothing about decoding.
@@ -128,6 +130,7 @@ class Metaspace(Decoder):
     """
 
     _type = "Metaspace"
+    _defaults = {"prepend_scheme": "always", "split": True}
     replacement = Option()
     prepend_scheme = Option()
     split = Option()

@@ -341,7 +341,8 @@ class Unigram(_Cached, Model):
         vocab: (piece, score) pairs in the order of their ids; scores are log probabilities. None: ``<unk>`` alone.
         unk_id: the id of the unknown piece; None: unknown characters are an error.
         byte_fallback: write unknown characters as ``<0xNN>`` pieces.
-        alpha: above 0, ways are drawn at random with weights exp(alpha × score) instead of taking the best.
+        alpha: above 0, ways are drawn at random instead of taking the best: the lower, the more evenly. Of the
+            ``nbest_size`` best each has the weight exp(alpha × score).
         nbest_size: draw from this many best ways only; None: from all.
 
     Raises:

@@ -93,6 +93,7 @@ class BertNormalizer(Normalizer):
     """
 
     _type = "BertNormalizer"
+    _defaults = {"strip_accents": None}
     clean_text = Option()
     handle_chinese_chars = Option()
     strip_accents = Option()

@@ -175,6 +175,7 @@ class ByteLevel(PreTokenizer):
     """
 
     _type = "ByteLevel"
+    _defaults = {"add_prefix_space": True, "trim_offsets": True, "use_regex": True}
     add_prefix_space = Option()
     trim_offsets = Option()
     use_regex = Option()
@@ -256,6 +257,7 @@ class Punctuation(PreTokenizer):
     """
 
     _type = "Punctuation"
+    _defaults = {"behavior": "Isolated"}
     behavior = _Behavior()
 
     def __init__(self, behavior: Any = "isolated") -> None:
@@ -270,6 +272,7 @@ class FixedLength(PreTokenizer):
     """
 
     _type = "FixedLength"
+    _defaults = {"length": 5}
     length = _Length()
 
     def __init__(self, length: int = 5) -> None:

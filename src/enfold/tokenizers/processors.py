@@ -105,6 +105,7 @@ class ByteLevel(PostProcessor):
     """
 
     _type = "ByteLevel"
+    _defaults = {"add_prefix_space": True, "trim_offsets": True, "use_regex": True}
     add_prefix_space = Option()
     trim_offsets = Option()
     use_regex = Option()
@@ -182,6 +183,7 @@ class TemplateProcessing(PostProcessor):
     """
 
     _type = "TemplateProcessing"
+    _keys = ("single", "pair", "special_tokens")
 
     def __init__(
         self,
