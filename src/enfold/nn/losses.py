@@ -21,7 +21,7 @@ def token_loss(logits: Tensor, labels: Tensor, items: Tensor | int | None = None
         labels: (…), classes, or -100 where there is nothing to learn.
         items: divide the sum by this number instead of by the count of labels (what gradient accumulation needs).
     """
-    flat, wanted = logits.float().view(-1, logits.shape[-1]), labels.reshape(-1).to(logits.device)
+    flat, wanted = logits.float().reshape(-1, logits.shape[-1]), labels.reshape(-1).to(logits.device)
     if items is None:
         return F.cross_entropy(flat, wanted)
     total = F.cross_entropy(flat, wanted, reduction="sum")

@@ -179,6 +179,18 @@ MODELS: dict[str, Row] = {
         {"MaskedLM": None, "QuestionAnswering": None, "VisualQuestionAnswering": "ForQuestionAnswering"},
     ),
     "encodec": Row("encodec", "Encodec", ("PreTrainedModel", "Model")),
+    "musicgen": Row(
+        "musicgen",
+        "Musicgen",
+        ("PreTrainedModel", "ForConditionalGeneration"),
+        {"TextToWaveform": "ForConditionalGeneration"},
+    ),
+    "musicgen_decoder": Row(
+        "musicgen",
+        "MusicgenDecoder",
+        ("=MusicgenForCausalLM", "=MusicgenModel"),
+        {"CausalLM": "=MusicgenForCausalLM", "Model": "=MusicgenModel"},
+    ),
     "wav2vec2": Row(
         "wav2vec2",
         "Wav2Vec2",

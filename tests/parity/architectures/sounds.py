@@ -1,4 +1,4 @@
-"""Tiny models that turn sound into codes, codes into sound, and texts into either: EnCodec."""
+"""Tiny models that turn sound into codes, codes into sound, and texts into either: EnCodec and MusicGen."""
 
 from __future__ import annotations
 
@@ -18,6 +18,60 @@ ENCODEC: dict[str, Any] = {
 }
 CHUNKS = {**ENCODEC, "audio_channels": 2, "normalize": True, "chunk_length_s": 0.1, "overlap": 0.1}
 CHUNKS |= {"norm_type": "time_group_norm", "use_causal_conv": False}
+
+T5 = {"vocab_size": 99, "d_model": 24, "d_kv": 8, "d_ff": 37, "num_layers": 2, "num_heads": 3, "model_type": "t5"}
+CODES: dict[str, Any] = {
+    "vocab_size": 16,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "ffn_dim": 37,
+    "num_codebooks": 4,
+    "pad_token_id": 16,
+    "bos_token_id": 16,
+    "decoder_start_token_id": 16,
+}
+
+
+def musicgen(**decoder: Any) -> Callable[[Any], Any]:
+    """Return what makes the configuration of a library."""
+
+    def made(library: Any) -> Any:
+        parts = {"text_encoder": library.T5Config(**{k: v for k, v in T5.items() if k != "model_type"})}
+        parts["audio_encoder"] = library.EncodecConfig(**{**ENCODEC, "target_bandwidths": [3.2]})
+        return library.MusicgenConfig(**parts, decoder=library.MusicgenDecoderConfig(**{**CODES, **decoder}))
+
+    return made
+
+
+def songs(labels: bool = False) -> Callable[[str], dict[str, Any]]:
+    """Return a function from where padding is to two texts with four streams of codes each."""
+
+    def inputs(padding: str) -> dict[str, Any]:
+        import torch
+
+        draw = torch.Generator().manual_seed(7)
+        ids, mask = torch.randint(1, 90, (2, 7), generator=draw), torch.ones(2, 7, dtype=torch.long)
+        if padding == "right":
+            mask[1, 4:], ids[1, 4:] = 0, 0
+        given: dict[str, Any] = {"input_ids": ids, "attention_mask": mask}
+        codes = torch.randint(0, 16, (2, 9, 4), generator=draw)
+        if labels:
+            codes[1, 6:] = -100
+            return given | {"labels": codes}
+        return given | {"decoder_input_ids": codes.transpose(1, 2).reshape(8, 9)}
+
+    return inputs
+
+
+def streams(labels: bool = False) -> Callable[[str], dict[str, Any]]:
+    """Return the codes alone."""
+
+    def inputs(padding: str) -> dict[str, Any]:
+        given = songs(labels)("")
+        return {"labels": given["labels"]} if labels else {"input_ids": given["decoder_input_ids"]}
+
+    return inputs
 
 
 def recordings(channels: int = 1, samples: int = 601, **extra: Any) -> Callable[[str], dict[str, Any]]:
@@ -54,4 +108,34 @@ CASES: dict[str, Case] = {
         explicit=False,
     ),
     "encodec-chunks": Case("EncodecModel", CHUNKS, recordings(2), explicit=False),
+    "musicgen": Case("MusicgenForConditionalGeneration", musicgen(), songs()),
+    "musicgen-learns": Case("MusicgenForConditionalGeneration", musicgen(), songs(True)),
+    "musicgen-equally-wide": Case(
+        "MusicgenForConditionalGeneration", musicgen(hidden_size=24, num_attention_heads=3), songs()
+    ),
+    "musicgen-codes": Case("MusicgenForCausalLM", CODES, streams(True), ("",)),
+    "musicgen-states": Case("MusicgenModel", CODES, streams(), ("",)),
 }
+
+# name → arguments of generate; "sound" is gone on from
+PIECES: dict[str, dict[str, Any]] = {
+    "greedy": {"max_new_tokens": 10},
+    "guided": {"max_new_tokens": 10, "guidance_scale": 3.0},
+    "sampled": {"max_new_tokens": 12, "do_sample": True, "guidance_scale": 2.0, "top_k": 7},
+    "continued": {"max_new_tokens": 8, "sound": True},
+}
+
+
+def music(library: Any, folder: str, options: dict[str, Any]) -> Any:
+    """Return what the model in a folder makes of two texts."""
+    import torch
+
+    model = library.MusicgenForConditionalGeneration.from_pretrained(folder).eval()
+    given, options = songs()("right"), dict(options)
+    inputs = {name: given[name] for name in ("input_ids", "attention_mask")}
+    if options.pop("sound", False):
+        inputs["input_values"] = recordings(samples=60)("")["input_values"]
+    torch.manual_seed(3)
+    choices = {"do_sample": False, "guidance_scale": 1.0, "pad_token_id": 16, "decoder_start_token_id": 16}
+    with torch.no_grad():
+        return model.generate(**inputs, **{**choices, **options}).numpy()
