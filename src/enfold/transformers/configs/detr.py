@@ -81,4 +81,5 @@ class DetrConfig(PretrainedConfig):
         elif given is not None or not self.use_timm_backbone:
             given = given or sub_config(None, model_type="resnet", out_features=["stage4"])
             self.use_timm_backbone, self.backbone, self.dilation = False, None, False
+            self.use_pretrained_backbone = False  # v4 would look for a name to fetch weights by
         self.backbone_config = given

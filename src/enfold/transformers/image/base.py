@@ -155,6 +155,13 @@ class BaseImageProcessor(Preprocessor):
         last = str(getattr(data_format, "value", data_format)) == "channels_last"
         return [np.moveaxis(image, -3, -1) if last else image for image in images]
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as JSON can hold them, without steps that the family does not have."""
+        unused = {name for name in ("do_convert_rgb", "do_center_crop", "crop_size") if name not in self.DEFAULTS}
+        return {
+            name: value for name, value in super().to_dict().items() if name not in unused or value != self.SHARED[name]
+        }
+
     # --- the steps by themselves, under the ecosystem's names
 
     def resize(self, image: Any, size: Any, resample: int | None = None, **_: Any) -> np.ndarray:
