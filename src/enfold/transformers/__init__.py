@@ -118,6 +118,7 @@ __getattr__, __dir__, __all__ = face(
             "TopPLogitsWarper",
             "TypicalLogitsWarper",
         ],
+        ".generation.whisper_processors": ["WhisperNoSpeechDetection", "WhisperTimeStampLogitsProcessor"],
         ".generation.source_processors": [
             "EncoderNoRepeatNGramLogitsProcessor",
             "EncoderRepetitionPenaltyLogitsProcessor",

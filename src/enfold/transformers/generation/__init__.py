@@ -46,6 +46,8 @@ __getattr__, __dir__, __all__ = face(
             "TopPLogitsWarper",
             "TypicalLogitsWarper",
         ],
+        ".whisper": ["WhisperGenerationMixin"],
+        ".whisper_processors": ["WhisperNoSpeechDetection", "WhisperTimeStampLogitsProcessor"],
         ".source_processors": ["EncoderNoRepeatNGramLogitsProcessor", "EncoderRepetitionPenaltyLogitsProcessor"],
         ".stopping": [
             "EosTokenCriteria",
