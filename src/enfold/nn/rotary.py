@@ -76,7 +76,10 @@ class Rotary:
         if self.kind in GROWING:
             return KINDS[self.kind](self, positions.max() + 1, device)
         if device not in self._frequencies:
-            self._frequencies[device] = KINDS[self.kind](self, positions, device)
+            made = KINDS[self.kind](self, positions, device)
+            if torch.compiler.is_compiling():
+                return made  # a tensor of the traced graph has no values to keep
+            self._frequencies[device] = made
         return self._frequencies[device]
 
     def tables(self, positions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

@@ -60,6 +60,9 @@ class BertSelfAttention(nn.Module):
         width, heads = config.hidden_size, config.num_attention_heads
         if width % heads:
             raise EnfoldError(f"hidden_size {width} is no multiple of num_attention_heads {heads}")
+        kind = vars(config).get("position_embedding_type") or "absolute"
+        if kind != "absolute":
+            raise EnfoldError(f"position_embedding_type {kind!r} is not known; the family has 'absolute' positions")
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)
         self.value = nn.Linear(width, width)
