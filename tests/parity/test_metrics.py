@@ -123,7 +123,7 @@ print(json.dumps(out))
 def corpus() -> dict[str, Any]:
     rng = random.Random(5)
     words = "the cat sat on mat a dog ran (hi) it's 3.5 10-20 end. Ünïcode 漢字。 x,y \"q\" ... Can't &amp;".split()
-    words += ["\t", "\u3000", "", "it's漢", "&amp;quot;"]
+    words += ["\t", "\u3000", "", "it's漢", "&amp;quot;", "co-\n"]
     plain = "the cat cats sat on a mat dog ran running runs dogs".split()
 
     def text(choices: list[str], least: int = 0) -> str:

@@ -132,8 +132,8 @@ def _cut(tokenize: str, said: list[str], groups: list[list[str]]) -> Any:
     from enfold.evaluate.text import bleu
     from enfold.evaluate.text.pairs import TextPairs
 
-    if tokenize == "13a":
-        return bleu.cut_13a(said, groups)
+    if tokenize == "13a":  # a hyphen and line break at the end are none within a text
+        return bleu.cut_13a([text.rstrip() for text in said], [[text.rstrip() for text in group] for group in groups])
     if tokenize == "none":
         return TextPairs(said, groups)
     if tokenize == "char":
