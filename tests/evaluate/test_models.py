@@ -9,22 +9,8 @@ import pytest
 import torch
 
 from enfold.evaluate import EvaluationError, load
-from enfold.tokenizers import Tokenizer, models, pre_tokenizers
-from enfold.transformers import AutoModel, AutoModelForCausalLM, BertConfig, GPT2Config, PreTrainedTokenizerFast
-
-WORDS = "[PAD] [CLS] [SEP] [UNK] the cat sat on a mat dog".split()
-
-
-def folder(path: Path, model: torch.nn.Module) -> str:
-    tokenizer = Tokenizer(models.WordLevel({word: place for place, word in enumerate(WORDS)}, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[PAD]", bos_token="[CLS]", cls_token="[CLS]",
-        sep_token="[SEP]",
-    )  # fmt: skip
-    fast.save_pretrained(path)
-    model.save_pretrained(path)
-    return str(path)
+from enfold.transformers import AutoModel, AutoModelForCausalLM, BertConfig, GPT2Config
+from tiny_models import WORDS, folder
 
 
 @pytest.fixture(scope="module")
