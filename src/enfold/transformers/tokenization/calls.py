@@ -6,7 +6,7 @@ import contextlib
 import copy
 import itertools
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from enfold.log import get_logger
 from enfold.tokenizers import Tokenizer
@@ -14,12 +14,29 @@ from enfold.transformers.tokenization.batch import BatchEncoding
 from enfold.transformers.tokenization.options import UNLIMITED, Options, settle
 from enfold.transformers.tokenization.tensors import PaddedColumn, pad_rows, rectangle
 
-__all__ = ["Calls", "shape_inputs"]
+__all__ = ["Asked", "Calls", "shape_inputs"]
 
 logger = get_logger(__name__)
 
 # field → what fills it up to the length of its batch (ids are filled with the padding token)
 _FILL = {"attention_mask": 0, "special_tokens_mask": 1}
+
+
+class Asked(NamedTuple):
+    """What a call asked for, beside its texts."""
+
+    options: Options  # how to pad and cut
+    add_special_tokens: bool
+    words: bool  # texts come as lists of words
+    tensors: str | None  # the kind of tensors to return
+    types: bool
+    mask: bool
+    overflow: bool
+    special_mask: bool
+    offsets: bool
+    length: bool
+    split_special: bool  # special tokens in the texts are cut like any other
+    verbose: bool
 
 
 class Calls:
@@ -109,31 +126,28 @@ class Calls:
             has_pad_token=self._special.get("pad_token") is not None,
             verbose=verbose,
         )
-        asked = {
-            "options": options,
-            "add_special_tokens": add_special_tokens,
-            "words": is_split_into_words,
-            "tensors": None if return_tensors is None else str(getattr(return_tensors, "value", return_tensors)),
-            "types": "token_type_ids" in self.model_input_names
-            if return_token_type_ids is None
-            else return_token_type_ids,
-            "mask": "attention_mask" in self.model_input_names
-            if return_attention_mask is None
-            else return_attention_mask,
-            "overflow": return_overflowing_tokens,
-            "special_mask": return_special_tokens_mask,
-            "offsets": return_offsets_mapping,
-            "length": return_length,
-            "split_special": kwargs.pop("split_special_tokens", self.split_special_tokens),
-            "verbose": verbose,
-        }
-        encoded = None if text is None else self._encode(text, text_pair, **asked)
+        names = self.model_input_names
+        asked = Asked(
+            options=options,
+            add_special_tokens=add_special_tokens,
+            words=is_split_into_words,
+            tensors=None if return_tensors is None else str(getattr(return_tensors, "value", return_tensors)),
+            types="token_type_ids" in names if return_token_type_ids is None else return_token_type_ids,
+            mask="attention_mask" in names if return_attention_mask is None else return_attention_mask,
+            overflow=return_overflowing_tokens,
+            special_mask=return_special_tokens_mask,
+            offsets=return_offsets_mapping,
+            length=return_length,
+            split_special=kwargs.pop("split_special_tokens", self.split_special_tokens),
+            verbose=verbose,
+        )
+        encoded = None if text is None else self._encode(text, text_pair, asked)
         if text_target is None:
             assert encoded is not None
             return encoded
         self._switch_to_target_mode()
         try:
-            target = self._encode(text_target, text_pair_target, **asked)
+            target = self._encode(text_target, text_pair_target, asked)
         finally:
             self._switch_to_input_mode()
         if encoded is None:
@@ -141,75 +155,68 @@ class Calls:
         encoded["labels"] = target["input_ids"]
         return encoded
 
-    def _encode(
-        self,
-        text: Any,
-        pair: Any,
-        *,
-        options: Options,
-        add_special_tokens: bool,
-        words: bool,
-        tensors: str | None,
-        types: bool,
-        mask: bool,
-        overflow: bool,
-        special_mask: bool,
-        offsets: bool,
-        length: bool,
-        split_special: bool,
-        verbose: bool,
-    ) -> BatchEncoding:
-        first, second, batched = shape_inputs(text, pair, words)
-        core = self._variant(options, split_special)
+    def _encode(self, text: Any, pair: Any, asked: Asked) -> BatchEncoding:
+        first, second, batched = shape_inputs(text, pair, asked.words)
+        core = self._variant(asked.options, asked.split_special)
 
         def encodings() -> list[Any]:
             if second is None:
-                rows = core.encode_batch(list(first), is_pretokenized=words, add_special_tokens=add_special_tokens)
+                rows = core.encode_batch(
+                    list(first), is_pretokenized=asked.words, add_special_tokens=asked.add_special_tokens
+                )
             else:
                 pairs = list(zip(first, second, strict=True))
-                rows = core.encode_batch(pairs, is_pretokenized=words, add_special_tokens=add_special_tokens)
-            return self._pad_encodings(rows, options)
+                rows = core.encode_batch(
+                    pairs, is_pretokenized=asked.words, add_special_tokens=asked.add_special_tokens
+                )
+            return self._pad_encodings(rows, asked.options)
 
         fields = ["input_ids"]
-        fields += ["token_type_ids"] * types + ["attention_mask"] * mask + ["special_tokens_mask"] * special_mask
-        plain = options.truncation == "longest_first" or (options.truncation == "only_first" and second is None)
-        flat = not (words or offsets or overflow or split_special) and (
-            not options.truncates or (plain and options.truncation_side == "right")
+        fields += (
+            ["token_type_ids"] * asked.types
+            + ["attention_mask"] * asked.mask
+            + ["special_tokens_mask"] * asked.special_mask
+        )
+        plain = asked.options.truncation == "longest_first" or (
+            asked.options.truncation == "only_first" and second is None
+        )
+        flat = not (asked.words or asked.offsets or asked.overflow or asked.split_special) and (
+            not asked.options.truncates or (plain and asked.options.truncation_side == "right")
         )
         rows: list[Any] | None = None
         samples: list[int] | None = None
         data: dict[str, Any]
         if flat:
-            limit = options.max_length if options.truncates else None
+            limit = asked.options.max_length if asked.options.truncates else None
             columns = self._tokenizer.encode_arrow(
-                first, second, add_special_tokens=add_special_tokens, max_length=limit, fields=fields
+                first, second, add_special_tokens=asked.add_special_tokens, max_length=limit, fields=fields
             )
             # a column of a data set passes for a list, but is given back what it can store without lists
             keep = batched and (hasattr(first, "__arrow_c_array__") or hasattr(first, "__arrow_c_stream__"))
-            data = self._fill_columns(columns, options, tensors, keep)
+            data = self._fill_columns(columns, asked.options, asked.tensors, keep)
         else:
             rows = encodings()
-            if overflow:
+            if asked.overflow:
                 samples = [index for index, row in enumerate(rows) for _ in range(1 + len(row.overflowing))]
                 rows = [part for row in rows for part in (row, *row.overflowing)]
             data = {"input_ids": [row.ids for row in rows]}
-            if types:
+            if asked.types:
                 data["token_type_ids"] = [row.type_ids for row in rows]
-            if mask:
+            if asked.mask:
                 data["attention_mask"] = [row.attention_mask for row in rows]
-            if special_mask:
+            if asked.special_mask:
                 data["special_tokens_mask"] = [row.special_tokens_mask for row in rows]
-            if offsets:
+            if asked.offsets:
                 data["offset_mapping"] = [row.offsets for row in rows]
-        if length:
+        if asked.length:
             data["length"] = [len(row) for row in data["input_ids"]]
         if samples is not None:
             data["overflow_to_sample_mapping"] = samples
-        if verbose and not options.truncates:
+        if asked.verbose and not asked.options.truncates:
             self._warn_length(data["input_ids"])
-        if not batched and tensors is None and not overflow:
+        if not batched and asked.tensors is None and not asked.overflow:
             data = {key: value if key == "length" else value[0] for key, value in data.items()}
-        return BatchEncoding(data, encodings if rows is None else rows, tensor_type=tensors)
+        return BatchEncoding(data, encodings if rows is None else rows, tensor_type=asked.tensors)
 
     def _fill_columns(
         self, columns: dict[str, Any], options: Options, tensors: str | None, keep: bool

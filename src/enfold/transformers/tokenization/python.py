@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 from enfold.tokenizers import AddedToken
 from enfold.transformers.tokenization.base import PreTrainedTokenizerBase
 from enfold.transformers.tokenization.batch import BatchEncoding
-from enfold.transformers.tokenization.calls import shape_inputs
-from enfold.transformers.tokenization.options import Options
+from enfold.transformers.tokenization.calls import Asked, shape_inputs
 
 __all__ = ["PreTrainedTokenizer", "PythonBackend"]
 
@@ -234,33 +233,17 @@ class PreTrainedTokenizer(PreTrainedTokenizerBase):
         parts = [(text, False)] if split else self._tokenizer.split(text)
         return [token for part, added in parts for token in ([part] if added else self._tokenize(part))]
 
-    def _encode(
-        self,
-        text: Any,
-        pair: Any,
-        *,
-        options: Options,
-        add_special_tokens: bool,
-        words: bool,
-        tensors: str | None,
-        types: bool,
-        mask: bool,
-        overflow: bool,
-        special_mask: bool,
-        offsets: bool,
-        length: bool,
-        split_special: bool,
-        verbose: bool,
-    ) -> BatchEncoding:
-        if offsets:
+    def _encode(self, text: Any, pair: Any, asked: Asked) -> BatchEncoding:
+        if asked.offsets:
             raise NotImplementedError(f"{type(self).__name__} is written in Python and knows no offsets")
-        first, second, batched = shape_inputs(text, pair, words)
+        first, second, batched = shape_inputs(text, pair, asked.words)
 
-        extra: dict[str, Any] = {"is_split_into_words": True} if words else {}
+        extra: dict[str, Any] = {"is_split_into_words": True} if asked.words else {}
 
         def ids(row: Any) -> list[int]:
             parts = [
-                self.tokenize(part, split_special_tokens=split_special, **extra) for part in (row if words else [row])
+                self.tokenize(part, split_special_tokens=asked.split_special, **extra)
+                for part in (row if asked.words else [row])
             ]
             return self.convert_tokens_to_ids([token for part in parts for token in part])
 
@@ -270,39 +253,39 @@ class PreTrainedTokenizer(PreTrainedTokenizerBase):
                 self.prepare_for_model(
                     ids(row),
                     None if second is None else ids(second[place]),
-                    add_special_tokens=add_special_tokens,
-                    truncation=options.truncation if options.truncates else False,
-                    max_length=options.max_length,
-                    stride=options.stride,
-                    return_token_type_ids=types,
-                    return_attention_mask=mask,
-                    return_overflowing_tokens=overflow,
-                    return_special_tokens_mask=special_mask,
+                    add_special_tokens=asked.add_special_tokens,
+                    truncation=asked.options.truncation if asked.options.truncates else False,
+                    max_length=asked.options.max_length,
+                    stride=asked.options.stride,
+                    return_token_type_ids=asked.types,
+                    return_attention_mask=asked.mask,
+                    return_overflowing_tokens=asked.overflow,
+                    return_special_tokens_mask=asked.special_mask,
                     verbose=False,
                 )
             )
         data = {key: [row[key] for row in rows] for key in (rows[0] if rows else ("input_ids",))}
-        if overflow and tensors:
+        if asked.overflow and asked.tensors:
             for name in ("overflowing_tokens", "num_truncated_tokens"):
                 data.pop(name, None)
-        if verbose and not options.truncates:
+        if asked.verbose and not asked.options.truncates:
             self._warn_length(data["input_ids"])
-        if options.padding != "do_not_pad" and rows:
+        if asked.options.padding != "do_not_pad" and rows:
             data = dict(
                 self.pad(
                     data,
-                    padding=options.padding,
-                    max_length=options.max_length,
-                    pad_to_multiple_of=options.multiple,
-                    padding_side=options.padding_side,
-                    return_attention_mask=mask,
+                    padding=asked.options.padding,
+                    max_length=asked.options.max_length,
+                    pad_to_multiple_of=asked.options.multiple,
+                    padding_side=asked.options.padding_side,
+                    return_attention_mask=asked.mask,
                 )
             )
-        if length:
+        if asked.length:
             data["length"] = [len(row) for row in data["input_ids"]]
-        if not batched and tensors is None:
+        if not batched and asked.tensors is None:
             data = {key: value[0] for key, value in data.items()}
-        return BatchEncoding(data, tensor_type=tensors)
+        return BatchEncoding(data, tensor_type=asked.tensors)
 
     def save_vocabulary(self, save_directory: str, filename_prefix: str | None = None) -> tuple[str, ...]:
         """Write the vocabulary files and return their paths; none by default."""
