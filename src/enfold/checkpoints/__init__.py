@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = face(
     __name__,
     {
         ".errors": ["CheckpointError"],
+        ".gguf": ["GGUF"],
         ".files": ["atomic_write", "find_weights", "shard_files"],
         ".load": ["LoadReport", "load_into"],
         ".read": ["read_state_dict", "tensor_names"],

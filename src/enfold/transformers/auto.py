@@ -192,6 +192,7 @@ class _AutoModel:
         if not isinstance(config, PretrainedConfig):
             # Fields of the configuration go there; what is left are arguments of loading.
             passed = {name: rest.pop(name) for name in ("dtype", "torch_dtype") if name in rest}
+            passed.update({name: rest[name] for name in ("gguf_file",) if name in rest})
             config, rest = AutoConfig.from_pretrained(
                 source if config is None else config, return_unused_kwargs=True, **where, **rest
             )

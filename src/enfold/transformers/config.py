@@ -286,7 +286,11 @@ class PretrainedConfig(PushToHubMixin):
         """Return the dictionary of a folder's or repository's ``config.json``, and the arguments that are left."""
         where, rest = split_fetch_arguments(kwargs)
         name = rest.pop("_configuration_file", CONFIG_NAME)
-        source = os.fspath(source)
+        source, gguf = os.fspath(source), rest.pop("gguf_file", None)
+        if gguf is not None:
+            from enfold.transformers.gguf import config_of, open_gguf
+
+            return {**config_of(open_gguf(source, gguf, **where)), "_name_or_path": source}, rest
         if os.path.isfile(source):
             path = source
         else:

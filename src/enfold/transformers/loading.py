@@ -15,6 +15,7 @@ from enfold.checkpoints import LoadReport, find_weights, load_into
 from enfold.errors import EnfoldError
 from enfold.log import get_logger
 from enfold.transformers.config import PretrainedConfig
+from enfold.transformers.gguf import open_gguf, weights_of
 from enfold.transformers.sharing import split_fetch_arguments
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ IGNORED = (
 REFUSED = {
     "from_tf": "TensorFlow weights",
     "from_flax": "Flax weights",
-    "gguf_file": "GGUF weights",
     "quantization_config": "quantised weights",
     "load_in_8bit": "quantised weights",
     "load_in_4bit": "quantised weights",
@@ -66,6 +66,7 @@ def from_pretrained(cls: type[PreTrainedModel], source: Any, *model_args: Any, *
     key_mapping = kwargs.pop("key_mapping", None)
     implementation = kwargs.pop("attn_implementation", None)
     generation_config = kwargs.pop("generation_config", None)
+    gguf_file = kwargs.pop("gguf_file", None)
     config = kwargs.pop("config", None)
     where, overrides = split_fetch_arguments(kwargs)
 
@@ -78,6 +79,8 @@ def from_pretrained(cls: type[PreTrainedModel], source: Any, *model_args: Any, *
             else:
                 model_kwargs[name] = value
     else:
+        if gguf_file is not None and config is None:
+            overrides["gguf_file"] = gguf_file
         config, model_kwargs = cls.config_class.from_pretrained(
             source if config is None else config, return_unused_kwargs=True, **where, **overrides
         )
@@ -87,7 +90,10 @@ def from_pretrained(cls: type[PreTrainedModel], source: Any, *model_args: Any, *
         config._attn_implementation = implementation
 
     files: Any = state_dict
-    if state_dict is None:
+    if gguf_file is not None and state_dict is None:
+        files = weights_of(open_gguf(source, gguf_file, **where), config)
+        wanted = torch.float32 if wanted == "auto" else wanted  # the file's own types are many at once
+    elif state_dict is None:
         if isinstance(source, str | os.PathLike) and os.path.isfile(source):
             files = [source]
         else:

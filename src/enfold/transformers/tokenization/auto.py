@@ -46,7 +46,7 @@ class AutoTokenizer:
             inputs: passed to the class.
             kwargs: ``subfolder``, ``revision``, ``cache_dir``, ``token``, ``local_files_only``, ``force_download``;
                 ``config`` (a model configuration whose type decides), ``tokenizer_type`` (a model type that decides);
-                ``use_fast`` is accepted; everything else overrides the checkpoint's settings.
+                ``gguf_file``, the name of a GGUF file to read the tokenizer from; ``use_fast`` is accepted; everything else overrides the checkpoint's settings.
 
         Raises:
             OSError: no such folder or repository, or no tokenizer in it.
@@ -59,7 +59,14 @@ class AutoTokenizer:
         """
         config = kwargs.pop("config", None)
         wanted = kwargs.pop("tokenizer_type", None)
-        where, _ = split_fetch_arguments(kwargs)
+        gguf = kwargs.pop("gguf_file", None)
+        where, rest = split_fetch_arguments(kwargs)
+        if gguf is not None:
+            from enfold.transformers.gguf import open_gguf
+            from enfold.transformers.tokenization.gguf import tokenizer_of
+
+            rest.pop("use_fast", None)
+            return tokenizer_of(open_gguf(pretrained_model_name_or_path, gguf, **where), **rest)
         source = files.Source(pretrained_model_name_or_path, where)
         if os.path.isfile(pretrained_model_name_or_path):
             return PreTrainedTokenizerFast.from_pretrained(pretrained_model_name_or_path, *inputs, **kwargs)
