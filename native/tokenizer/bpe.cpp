@@ -49,7 +49,10 @@ Bpe::Bpe() : search_(std::make_shared<Search>()) {}
 // The search, or null while there has been too little text for it; `bytes` more have come.
 const BpeSearch* Bpe::search(size_t bytes) const {
   size_t before = search_->bytes.load(std::memory_order_relaxed);
-  if (before < kSearchAfter) return search_->bytes.store(before + bytes, std::memory_order_relaxed), nullptr;
+  if (before < kSearchAfter) {
+    search_->bytes.store(before + bytes, std::memory_order_relaxed);
+    if (before + bytes < kSearchAfter) return nullptr;  // one word may be long enough by itself
+  }
   std::call_once(search_->once, [&] { search_->made = std::make_unique<BpeSearch>(*this); });
   return search_->made.get();
 }

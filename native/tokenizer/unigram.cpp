@@ -251,7 +251,8 @@ void Unigram::tokenize_ids(std::string_view word, std::vector<int32_t>& out) con
   best(word, [&](int32_t id, uint32_t, uint32_t) { out.push_back(id); });
 }
 
-// One way at random: each with the weight exp(alpha × its score), of all ways or of the best few.
+// One way at random: each with the weight exp(alpha × its score), of the best few ways; of all ways as the peer draws them,
+// where alpha also flattens what leads up to a piece, once more with every piece.
 void Unigram::sample(std::string_view word, std::vector<Piece>& out) const {
   if (word.empty()) return;
   const Trie& keys = trie();
@@ -303,7 +304,7 @@ void Unigram::sample(std::string_view word, std::vector<Piece>& out) const {
     forward[0] = 0;
     for (uint32_t at = 1; at <= size; ++at)
       for (uint32_t node = first[at]; node != kUnset; node = next[node])
-        forward[at] = add_logs(forward[at], forward[nodes[node].start] + *alpha * nodes[node].score);
+        forward[at] = add_logs(forward[at], *alpha * (forward[nodes[node].start] + nodes[node].score));
     for (uint32_t at = size; at > 0; at = nodes[way.back()].start) {
       logs.clear();
       std::vector<uint32_t> choices;
@@ -324,9 +325,11 @@ void Unigram::sample(std::string_view word, std::vector<Piece>& out) const {
     ways[0].push_back({0, kUnset, 0});
     for (uint32_t at = 1; at <= size; ++at) {
       std::vector<Way>& here = ways[at];
-      for (uint32_t node = first[at]; node != kUnset; node = next[node])
-        for (uint32_t rank = 0; rank < ways[nodes[node].start].size(); ++rank)
-          here.push_back({ways[nodes[node].start][rank].score + nodes[node].score, node, rank});
+      std::vector<uint32_t> ending;  // the longest first: of equal ways it is the better one
+      for (uint32_t node = first[at]; node != kUnset; node = next[node]) ending.push_back(node);
+      for (size_t i = ending.size(); i-- > 0;)
+        for (uint32_t rank = 0; rank < ways[nodes[ending[i]].start].size(); ++rank)
+          here.push_back({ways[nodes[ending[i]].start][rank].score + nodes[ending[i]].score, ending[i], rank});
       std::stable_sort(here.begin(), here.end(), [](const Way& a, const Way& b) { return a.score > b.score; });
       if (here.size() > most) here.resize(most);
     }
