@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -61,3 +62,39 @@ def test_bertscore_is_the_mean_of_best_similarities(tmp_path: Path) -> None:
     assert weighted["precision"][0] == pytest.approx(1.0, abs=1e-5)
     with pytest.raises(EvaluationError, match="lang='en'"):
         load("bertscore").compute(said, right)
+
+
+@pytest.mark.parametrize(
+    ("seed", "scale", "expected"),
+    [
+        (1, 1, [0.9837099162069773, 0.11115184468246216, 0.9865944934016174, 0.10017970399709471]),
+        (3, 3, [0.8867062848548897, 0.11115184468246216, 0.9044548851568717, 0.10017970399709471]),
+    ],
+)
+def test_mauve_of_clear_clusters_is_that_of_its_authors(seed: int, scale: float, expected: list[float]) -> None:
+    # the numbers are those of mauve_text 0.4.0 on the same embeddings, which it cuts into the same clusters
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(5, 8)) * 20
+    sides = [
+        np.concatenate([centre + rng.normal(size=(n, 8)) * 0.1 for centre, n in zip(centres, sizes, strict=True)])
+        for sizes in ([20, 5, 10, 3, 12], [6, 15, 10, 9, 10])
+    ]
+    found = load("mauve").compute(
+        [""] * 50, [""] * 50, p_features=sides[0], q_features=sides[1], num_buckets=5, mauve_scaling_factor=scale
+    )
+    names = ("mauve", "frontier_integral", "mauve_star", "frontier_integral_star")
+    assert [getattr(found, name) for name in names] == pytest.approx(expected, abs=1e-12)
+    assert found.divergence_curve.shape == (27, 2) and found.num_buckets == 5
+
+
+def test_mauve_embeds_texts_at_their_last_token(causal: str) -> None:
+    texts = ["the cat sat", "a dog sat on the mat", "a mat", "the dog"]
+    found = load("mauve").compute(texts, texts[::-1], featurize_model_name=causal, num_buckets=2)
+    assert found.mauve == pytest.approx(1.0) and found.frontier_integral == pytest.approx(0.0)
+    tokens = [[WORDS.index(word) for word in text.split()] for text in texts]
+    same = load("mauve").compute(texts, texts, p_tokens=tokens, q_tokens=tokens, featurize_model_name=causal)
+    assert same.p_hist.tolist() == same.q_hist.tolist()
+    with pytest.raises(EvaluationError, match="texts that are not empty"):
+        load("mauve").compute([""], [""], featurize_model_name=causal)
+    with pytest.raises(EvaluationError, match="between 1 and the 8 texts"):
+        load("mauve").compute(texts, texts, featurize_model_name=causal, num_buckets=9)

@@ -58,7 +58,10 @@ class Moments:
         """
         if self.count < 2:
             raise EvaluationError(f"a correlation needs at least two examples, not {self.count}")
-        size = math.sqrt(self.spread[0]) * math.sqrt(self.spread[1])
+        # the root of the product is exact where both spreads are equal; the product may be too small or large for it
+        product = self.spread[0] * self.spread[1]
+        fits = 1e-290 < product < 1e290
+        size = math.sqrt(product) if fits else math.sqrt(self.spread[0]) * math.sqrt(self.spread[1])
         return min(max(self.together / size, -1.0), 1.0) if size else float("nan")
 
 

@@ -27,8 +27,8 @@ class Mase(Counting, Metric):
     Source: R. J. Hyndman and A. B. Koehler, "Another look at measures of forecast accuracy", IJF 22(4), 2006.
 
     Example:
-        >>> Mase().compute(predictions=[2.0], references=[4.0], training=[1.0, 2.0, 3.0])
-        {'mase': 2.0}
+        >>> float(Mase().compute(predictions=[2.0], references=[4.0], training=[1.0, 2.0, 3.0])["mase"])
+        2.0
     """
 
     def _info(self) -> MetricInfo:
