@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from enfold.datasets import Dataset, IterableDataset, concatenate_datasets, interleave_datasets
 from enfold.datasets.distributed import split_dataset_by_node
+from enfold.datasets.streaming.shards import RowsShard
 
 ROWS = [{"a": i, "t": f"row {i}"} for i in range(37)]
 
@@ -242,3 +243,46 @@ def test_the_rows_of_a_batch_can_be_the_middle_of_an_iteration() -> None:
     again = stream().shuffle(seed=1, buffer_size=10).map(double)
     again.load_state_dict(json.loads(json.dumps(made.state_dict())))
     assert seen + [row["a"] for row in again] == [row["a"] for row in full]
+
+
+class Counted(RowsShard):
+    """A shard that notes how many rows were read of it."""
+
+    read_rows: ClassVar[list[int]] = []
+
+    def read(self, position: Any = None) -> Any:
+        for at, piece in super().read(position):
+            self.read_rows.append(piece.num_rows)
+            yield at, piece
+
+
+@pytest.mark.parametrize("name", ["skip", "take", "both", "mixed", "renamed"])
+def test_readers_of_a_part_read_their_own_shards(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("enfold.datasets.streaming.making.RowsShard", Counted)
+
+    def made(low: int = 0) -> Any:
+        rows = Dataset.from_dict({"a": list(range(low, low + 800))})
+        return rows.to_iterable_dataset(num_shards=8)
+
+    parts = {
+        "skip": made().skip(250),
+        "take": made().take(650),
+        "both": made().skip(110).map(lambda row: row),
+        "mixed": interleave_datasets([made(), made(1000)], stopping_strategy="all_exhausted_without_replacement"),
+        "renamed": made().rename_column("a", "b").skip(100).rename_column("b", "a"),
+    }
+    expected = sorted(row["a"] for row in parts[name])
+    Counted.read_rows.clear()
+    found = [row["a"] for i in range(2) for row in split_dataset_by_node(parts[name], i, 2)]
+    assert sorted(found) == expected
+    # the rows of cut shards are dealt, so that both read them: not more than two hundred rows beside those given
+    assert sum(Counted.read_rows) <= len(expected) + 300
+
+
+def test_a_part_of_files_that_do_not_say_their_rows_is_dealt(tmp_path: Any) -> None:
+    for number in range(2):
+        (tmp_path / f"{number}.jsonl").write_text("".join(f'{{"a": {number * 10 + i}}}\n' for i in range(10)))
+    files = [str(tmp_path / f"{number}.jsonl") for number in range(2)]
+    made = IterableDataset.from_json(files).skip(3).take(12)
+    found = [row["a"] for i in range(3) for row in split_dataset_by_node(made, i, 3)]
+    assert sorted(found) == list(range(3, 15))

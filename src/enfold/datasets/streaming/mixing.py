@@ -182,6 +182,14 @@ class Interleave(_Several):
     def with_parts(self, parts: Sequence[Step]) -> Step:
         return Interleave(parts, self.probabilities, self.seed, self.strategy)
 
+    def share(self, index: int, count: int) -> Step:
+        if count == 1 or self.strategy != "all_exhausted_without_replacement":
+            # when to end depends on rows that other readers have
+            return super().share(index, count)
+        # every row is given once, so that a reader can take turns among its own rows
+        seed = int(np.random.default_rng((self.seed, index)).integers(0, 1 << 62))
+        return Interleave([part.share(index, count) for part in self.parts], self.probabilities, seed, self.strategy)
+
     def pieces(self, place: Place = None) -> Iterator[tuple[Place, Piece]]:
         count = len(self.parts)
         starts, done, drawn = place or ([[None, 0]] * count, [False] * count, None)

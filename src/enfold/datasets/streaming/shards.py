@@ -12,7 +12,7 @@ import pyarrow as pa
 from .mixing import Chain
 from .pieces import Piece
 from .sharing import Deal
-from .steps import Place, Step
+from .steps import Place, Skip, Step, Take
 
 __all__ = ["GeneratorShard", "RowsShard", "Shard", "Source"]
 
@@ -84,6 +84,19 @@ class Source(Step):
             return mine
         rest = Deal(Source(self.shards[whole:]), index, count)
         return Chain([mine, rest]) if mine.shards else rest
+
+    def divided(self, count: int) -> tuple[list[Step], list[Step]] | None:
+        left = count
+        for number, shard in enumerate(self.shards):
+            rows = shard.count()
+            if rows is None:
+                return None
+            if rows > left:
+                cut = Source([shard])
+                before, behind = Source(self.shards[:number]), Source(self.shards[number + 1 :])
+                return [Take(cut, left), before], [Skip(cut, left), behind]
+            left -= rows
+        return [Source([]), self], [Source([]), Source([])]
 
     def pieces(self, place: Place = None) -> Iterator[tuple[Place, Piece]]:
         begin, position = place or (0, None)

@@ -70,6 +70,13 @@ class Step:
             return self.over(self.inner.share(index, count))
         return Deal(self, index, count)
 
+    def divided(self, count: int) -> tuple[list[Step], list[Step]] | None:
+        """Return the first ``count`` rows and those behind, as steps of whole shards and one of a cut shard each.
+
+        None where the shards do not say how many rows they have.
+        """
+        return None
+
     def stirred(self, key: tuple[int, ...]) -> Step:
         """Return the stream with its shards in a random order that the key decides."""
         blocks = self.blocks()
@@ -145,6 +152,10 @@ class Tables(Step):
     def over(self, inner: Step) -> Tables:
         return Tables(inner, self.change, self.argument, self.view)
 
+    def divided(self, count: int) -> tuple[list[Step], list[Step]] | None:
+        found = self.inner.divided(count)
+        return None if found is None else ([self.over(one) for one in found[0]], [self.over(one) for one in found[1]])
+
     def pieces(self, place: Place = None) -> Iterator[tuple[Place, Piece]]:
         change: Callable[[Piece], Piece] = getattr(self, f"_{self.change}")
         for at, piece in self.inner.pieces(place):
@@ -179,6 +190,15 @@ class Tables(Step):
         return to_table(piece, self.argument)
 
 
+def _shared(parts: list[Step], index: int, count: int) -> Step:
+    """Return a reader's rows of a cut shard, whose rows are dealt, and of whole ones."""
+    from .mixing import Chain
+    from .sharing import Deal
+
+    cut, whole = parts
+    return Chain([Deal(cut, index, count), whole.share(index, count)])
+
+
 class Skip(Step):
     """All rows but the first ones."""
 
@@ -188,6 +208,10 @@ class Skip(Step):
 
     def over(self, inner: Step) -> Skip:
         return Skip(inner, self.count)
+
+    def share(self, index: int, count: int) -> Step:
+        found = self.inner.divided(self.count)
+        return super().share(index, count) if found is None else _shared(found[1], index, count)
 
     def stirred(self, key: tuple[int, ...]) -> Step:
         return self
@@ -212,6 +236,10 @@ class Take(Step):
 
     def over(self, inner: Step) -> Take:
         return Take(inner, self.count)
+
+    def share(self, index: int, count: int) -> Step:
+        found = self.inner.divided(self.count)
+        return super().share(index, count) if found is None else _shared(found[0], index, count)
 
     def stirred(self, key: tuple[int, ...]) -> Step:
         return self
