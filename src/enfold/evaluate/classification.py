@@ -209,10 +209,16 @@ def table_of(predictions: Any, references: Any, weights: Any = None) -> Table:
 
 
 def matrix(found: Table, labels: Sequence[Any]) -> Any:
-    """Return a table as an array of shape (classes, classes), true classes down; other classes are left out."""
+    """Return a table as an array of shape (classes, classes), true classes down; other classes are left out.
+
+    Returns:
+        int64, or float64 where examples had weights.
+    """
     import numpy as np
 
-    return np.array([[found.get(right, {}).get(said, 0) for said in labels] for right in labels])
+    weighted = any(isinstance(count, float) for row in found.values() for count in row.values())
+    cells = [[found.get(right, {}).get(said, 0) for said in labels] for right in labels]
+    return np.array(cells, np.float64 if weighted else np.int64)
 
 
 def score(
