@@ -4,50 +4,17 @@ from __future__ import annotations
 
 import random
 
-PARTS = [*"aZ09 \t\n\r.,!'[]{}-_/", "the", "Tokenization", "unaffable", "embedding42", "x" * 16, "Z" * 17, "w" * 100]
-PARTS += [
-    "v" * 101,
-    " " * 63,
-    "q" * 64,
-    "é",
-    "Ünïcödé",
-    "e\u0301",
-    "\u0301",
-    "İstanbul",
-    "ß",
-    "中",
-    "文字",
-    "\uf900",
-    "\U00020000",
+# What sits at the borders of the fast way (blocks of 64 bytes, windows of 2,048, words of 16 and 100 characters), and
+# what a normalizer treats in ways of its own.
+PARTS = [
+    *"aZ09 \t\n\r.,!'[]{}-_/",
+    *"the Tokenization unaffable embedding42 é Ünïcödé İstanbul ß 中 文字 ひらがな 한국어".split(),
+    *"。 ’ — … нет עברית हिन्दी ภาษา ﬁ ①".split(),
+    *("x" * 15, "y" * 16, "Z" * 17, "q" * 64, "w" * 100, "v" * 101, " " * 63),
+    *"\u0301 \u0345 \u1e9e ǅ Å \u2126 \uf900 \ue000 \ufffd \U00020000 \U0002f800 \U000e0001 \U0001f600".split(" "),
+    *("e\u0301", "\U0001f468\u200d\U0001f469", "[MASK]"),
+    *"\u200b\u00ad\ufeff\x00\x0b\x7f\x85\u00a0\u2000\u3000",
 ]
-PARTS += [
-    "\U0002f800",
-    "ひらがな",
-    "한국어",
-    "\u200b",
-    "\u00ad",
-    "\ufeff",
-    "\x00",
-    "\x0b",
-    "\x7f",
-    "\x85",
-    "\u00a0",
-    "\u2000",
-]
-PARTS += [
-    "\u3000",
-    "。",
-    "’",
-    "—",
-    "…",
-    "\U0001f600",
-    "\U0001f468\u200d\U0001f469",
-    "\ue000",
-    "\ufffd",
-    "\U000e0001",
-    "[MASK]",
-]
-PARTS += ["нет", "עברית", "हिन्दी", "ภาษา", "ﬁ", "①", "\u1e9e", "ǅ", "\u0345", "Å", "\u2126"]
 
 
 def fuzzed(count: int) -> list[str]:

@@ -12,58 +12,9 @@ import pytest
 
 import real_vocabularies
 from enfold.tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from parity.wordpiece_cases import PARTS
 
 OPTIONS = list(itertools.product([True, False], repeat=4))
-# What sits at the borders of the fast way: blocks of 64 bytes, windows of 2,048, words of 16 and 100 characters.
-PARTS = [
-    *"aZ09 \t\n\r.,!'[]{}-_/",
-    "the",
-    "Tokenization",
-    "unaffable",
-    "embedding42",
-    "x" * 15,
-    "y" * 16,
-    "Z" * 17,
-    "w" * 100,
-    "v" * 101,
-    " " * 63,
-    "q" * 64,
-    "é",
-    "Ünïcödé",
-    "e\u0301",
-    "\u0301",
-    "İstanbul",
-    "ß",
-    "中",
-    "文字",
-    "\uf900",
-    "\U00020000",
-    "\U0002f800",
-    "ひらがな",
-    "한국어",
-    "\u200b",
-    "\u00ad",
-    "\ufeff",
-    "\x00",
-    "\x0b",
-    "\x7f",
-    "\x85",
-    "\u00a0",
-    "\u2000",
-    "\u3000",
-    "。",
-    "’",
-    "—",
-    "…",
-    "\U0001f600",
-    "\U0001f468\u200d\U0001f469",
-    "\ue000",
-    "\ufffd",
-    "\U000e0001",
-    "нет",
-    "עברית",
-    "हिन्दी",
-]
 
 
 def bert(cased: bool = False) -> Tokenizer:

@@ -96,10 +96,10 @@ class Setting:
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
-    def __get__(self, instance: Trainer | None, owner: type) -> Any:
+    def __get__(self, instance: Any, owner: type) -> Any:
         return self if instance is None else instance._values[self.name]
 
-    def __set__(self, instance: Trainer, value: Any) -> None:
+    def __set__(self, instance: Any, value: Any) -> None:
         instance._values[self.name] = self.check(self.name, value)
 
 
