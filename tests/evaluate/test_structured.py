@@ -201,3 +201,106 @@ def test_what_a_program_starts_ends_with_it(tmp_path: Path) -> None:
     assert time.monotonic() - start < 5
     time.sleep(2)
     assert not note.exists() and os.path.isdir(tmp_path)
+
+
+def test_squad_v2_takes_equal_probabilities_in_the_order_of_the_predictions() -> None:
+    right = [question("a", "cat"), question("b"), question("c", "dog")]
+    texts = {"c": "dog", "b": "bird", "a": "mouse"}
+    said = [{"id": name, "prediction_text": text, "no_answer_probability": 0.0} for name, text in texts.items()]
+    # from one unanswerable question on: + 1 for c, - 1 for b, + 0 for a
+    got = load("squad_v2").compute(said, right)
+    assert (got["best_exact"], got["best_exact_thresh"]) == (pytest.approx(200 / 3), 0.0)
+    assert load("squad_v2").compute(said[::-1], right)["best_exact"] == pytest.approx(100 / 3)
+
+
+def test_cuad_matches_clauses_by_half_of_their_words() -> None:
+    said = [
+        {"id": "1__Parties", "prediction_text": ["between The seller: and us", "nobody"]},
+        {"id": "1__Date", "prediction_text": ["on the first of May"]},
+        {"id": "2__Date", "prediction_text": []},
+    ]
+    right = [
+        # the name of a party may stand within a longer text; a date may not
+        question("1__Parties", "The seller:"),
+        question("1__Date", "first of May", "January"),
+        question("2__Date", "March"),
+        question("3__Date", "April"),
+    ]
+    got = load("cuad").compute([*said, {"id": "4", "prediction_text": []}], right)
+    # precision and recall: 1/2 and 1; 1 and 1/2; none and 0
+    assert got == {
+        "exact_match": 0.0, "f1": pytest.approx(float("nan"), nan_ok=True), "aupr": 0.875,
+        "prec_at_80_recall": 0.5, "prec_at_90_recall": 0.5,
+    }  # fmt: skip
+    got = load("cuad").compute(said[:2], right[:2])
+    assert got["f1"] == pytest.approx(200 / 3) and got["aupr"] == pytest.approx(0.5 * (1 + 0.5) / 2)
+    with pytest.raises(EvaluationError, match="'x' has an empty clause"):
+        load("cuad").compute([{"id": "x", "prediction_text": ["a"]}], [question("x", "")])
+
+
+@pytest.mark.parametrize(
+    ("said", "right", "same"),
+    [
+        ("1/2", "\\frac{1}{2}", True),
+        ("0.5", "\\dfrac12", True),
+        ("x = .25", "0.25", True),
+        ("\\sqrt3", "\\sqrt{3}", True),
+        ("\\left(3,\\! 4\\right)", "(3,4)", True),
+        ("45^\\circ", "45^{\\circ}", True),
+        ("10\\%", "10", True),
+        ("\\$5", "5", True),
+        ("12 \\text{ cm}", "12", True),
+        ("\\tfrac1{72}", "\\frac{1}{72}", True),
+        ("1/3", "0.333", False),
+        ("two = 2", "2", False),
+        ("01/2", "\\frac{1}{2}", False),
+        ("\\frac", "\\frac", True),  # unreadable, but the same
+        ("\\frac", " \\frac", False),
+        ("1\\text{ m}\\text{ s}", "1", False),
+    ],
+)
+def test_answers_in_latex_are_compared_in_one_spelling(said: str, right: str, same: bool) -> None:
+    assert load("competition_math").compute([said], [right]) == {"accuracy": float(same)}
+
+
+def test_trec_eval_scores_a_ranking() -> None:
+    run = {"query": [1] * 4, "q0": ["q"] * 4, "docid": ["a", "b", "c", "d"], "rank": [0, 1, 2, 3]}
+    run |= {"score": [1.0, 4.0, 3.0, 2.0], "system": ["mine"] * 4}
+    qrel = {"query": [1] * 4, "q0": ["0"] * 4, "docid": ["a", "c", "b", "e"], "rel": [2, 1, 0, 1]}
+    got = load("trec_eval").compute(predictions=[run], references=[qrel])
+    # ranked by score: b (irrelevant), c (relevant), d (not judged), a (relevant); e was not found
+    assert (got["runid"], got["num_ret"], got["num_rel"], got["num_rel_ret"], got["num_q"]) == ("mine", 4, 3, 2, 1)
+    assert got["map"] == pytest.approx((1 / 2 + 2 / 4) / 3) == got["gm_map"]
+    assert got["Rprec"] == pytest.approx(1 / 3) and got["recip_rank"] == 0.5 and got["P@5"] == pytest.approx(2 / 5)
+    assert got["bpref"] == 0.0  # the one irrelevant document stands before both
+    gain = 2 / np.log2(2) + 1 / np.log2(4)  # NDCG takes the run as it comes: a, b, c, d
+    assert got["NDCG@5"] == pytest.approx(gain / (2 / np.log2(2) + 1 / np.log2(3) + 1 / np.log2(4)))
+    with pytest.raises(EvaluationError, match="one run with one set"):
+        load("trec_eval").compute(predictions=[run, run], references=[qrel, qrel])
+
+
+def test_speech_and_indic_benchmarks_score_each_data_set_its_way() -> None:
+    said, right = ["it's  sunny ", "paper pen are essential"], ["it is sunny here", "paper and pen are essentials"]
+    got = load("xtreme_s", "mls").compute(said, right)
+    bare = [" ".join(text.split()) for text in said]
+    assert got == {"wer": load("wer").compute(said, right), "cer": load("cer").compute(bare, right)}
+    joined = load("xtreme_s", "babel").compute(said, right, wer_kwargs={"concatenate_texts": True})
+    assert joined["cer"] == load("cer").compute(bare, right, concatenate_texts=True)
+    options = {"smooth_method": "add-k", "lowercase": True}
+    bleu = load("xtreme_s", "covost2").compute(said, right, bleu_kwargs=options)
+    assert bleu == {"bleu": load("sacrebleu").compute(said, right, **options)["score"]}
+    with pytest.raises(TypeError, match="bleu_kwargs: sacrebleu has no option 'lowercased'; did you mean 'lowercase'"):
+        load("xtreme_s", "covost2").compute(said, right, bleu_kwargs={"lowercased": True})
+    labels = load("xtreme_s", "minds14").compute([0, 1, 1, 0, 0], [0, 1, 0, 0, 1])
+    assert list(labels) == ["f1", "accuracy"] and labels["f1"] == pytest.approx((2 / 3 + 1 / 2) / 2)
+    assert load("xtreme_s", "fleurs-lang_id").compute([1], [1]) == {"accuracy": 1.0}
+    assert load("indic_glue", "md").compute([0, 1], [0, 0]) == {"accuracy": 0.5}
+    rng = np.random.default_rng(0)
+    first = rng.normal(size=(40, 4))
+    second = first + rng.normal(size=(40, 4))
+    mine, theirs = first - first.mean(0), second - second.mean(0)
+    near = [
+        sum(np.dot(a, c) / np.linalg.norm(c) > np.dot(a, b) / np.linalg.norm(b) for c in theirs) < 10
+        for a, b in zip(mine, theirs, strict=True)
+    ]
+    assert load("indic_glue", "cvit-mkb-clsr").compute(first, second) == {"precision@10": np.mean(near)}
