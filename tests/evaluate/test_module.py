@@ -245,14 +245,15 @@ socket.socket = refuse
 import enfold.evaluate as evaluate
 evaluate.load("accuracy")  # the interpreter's first import of dataclasses, re and the like
 def timed(name):
-    start = time.perf_counter(); evaluate.load(name); return time.perf_counter() - start
+    start = time.process_time(); evaluate.load(name); return time.process_time() - start
 CONFIGURED = ("glue", "super_glue", "indic_glue", "xtreme_s")
 slowest = max(timed(name) for name in evaluate.list_evaluation_modules() if name not in CONFIGURED)
-assert "numpy" not in sys.modules
+assert not {"numpy", "scipy", "sklearn", "torch"} & set(sys.modules)
 for name in ("accuracy", "f1"): evaluate.load(name).compute(predictions=[1], references=[1])
 for name in ("bleu", "rouge"): evaluate.load(name).compute(predictions=["a"], references=["a"])
-assert "torch" not in sys.modules and "datasets" not in sys.modules and "enfold.datasets.dataset" not in sys.modules
+heavy = {"scipy", "sklearn", "torch", "pyarrow", "datasets", "enfold.datasets.dataset"}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
 print(slowest)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert float(done.stdout) < 0.05  # 10 ms is the aim, with room for a busy machine
+    assert float(done.stdout) < 0.01  # seconds of the processor for the slowest, its file's first import included
