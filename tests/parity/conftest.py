@@ -118,6 +118,8 @@ def folders(peer: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) 
     special = ["<unk>", "<s>", "</s>", "<pad>", "<UNK>", "<BOS_TOKEN>", "<|END_OF_TURN_TOKEN|>", "<PAD>"]
     pairs = [merge.split(" ") for merge in merges]
     whole = real_vocabularies.byte_level({t: i for i, t in enumerate([*special, *learnt])}, pairs, special)
+    acids = ["<cls>", "<pad>", "<eos>", "<unk>", *"LAGVSERTIDPKQNFYMHWCXBUZO.-", "<null_1>", "<mask>"]
+    put("letters-esm", vocab__txt="\n".join(acids))
     put("bytes-file", tokenizer__json=json.dumps(whole))
     whole = real_vocabularies.byte_level({t: i for i, t in enumerate([*special, *learnt])}, pairs, special, True)
     first = {"SpecialToken": {"id": "<BOS_TOKEN>", "type_id": 0}}

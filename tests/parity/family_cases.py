@@ -82,6 +82,7 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("CTRLTokenizer", "endings-ctrl", {}),
     ("BlenderbotSmallTokenizer", "endings-small", {}),
     ("SeamlessM4TTokenizer", "seamless", {}),
+    ("EsmTokenizer", "letters-esm", {}),
 ]
 # the words of pages, with boxes
 PAGES: list[tuple[str, str, dict[str, Any]]] = [

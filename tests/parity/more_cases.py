@@ -103,6 +103,31 @@ def seamless(library: Any, folders: Path, saved: Path) -> Any:
     return found
 
 
+def newest(library: Any, folders: Path, saved: Path) -> Any:
+    """Classes of transformers 5, made from vocabularies in memory."""
+    vocab = json.loads((folders / "bytes" / "vocab.json").read_text(encoding="utf-8"))
+    lines = (folders / "bytes" / "merges.txt").read_text(encoding="utf-8").splitlines()[1:]
+    merges = [tuple(line.split(" ")) for line in lines]
+    texts = [*TEXTS, "e\u0301te\u0301 हिन्दी 12"]
+    qwen = library.Qwen3_5Tokenizer(vocab=vocab, merges=merges)
+    pieces = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁"]
+    pieces += [*"abcdefghijklmnopqrstuvwxyz", "he", "hel", "lo"]
+    table = {piece: id for id, piece in enumerate(pieces)}
+    siglip = library.Siglip2Tokenizer(vocab=table, merges=[("h", "e"), ("he", "l"), ("l", "o")])
+    heard = library.ParakeetTokenizer(tokenizer_file=str(folders / "bytes-file" / "tokenizer.json"), pad_token="<pad>")
+    frames = [3, 20, 20, 3, 20, 21, 21, 3, 3, 40]
+    return {
+        "qwen": describe(qwen),
+        "marks": [qwen.tokenize(text) for text in texts],
+        "siglip": [siglip(texts)["input_ids"], [siglip.tokenize(text) for text in texts], siglip.padding_side],
+        "heard": [
+            heard.decode(frames),
+            heard.decode(frames, group_tokens=False),
+            heard.batch_decode([frames, frames[:2]]),
+        ],
+    }
+
+
 def older(library: Any, folders: Path, saved: Path) -> Any:
     """Methods that newer versions renamed or dropped."""
     tokenizer = fast(library, "BertTokenizer").from_pretrained(folders / "wordpiece")
@@ -162,7 +187,7 @@ def attempt(make: Any, *arguments: Any) -> Any:
 
 def main(name: str, folders: Path, saved: Path) -> dict[str, Any]:
     library = importlib.import_module(name)
-    cases = (byt5, canine, siglip, dpr, code_llama, roformer, seamless, older)
+    cases = (byt5, canine, siglip, dpr, code_llama, roformer, seamless, older, newest)
     return {case.__name__: attempt(case, library, folders, saved) for case in cases}
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "MvpTokenizer",
     "OpenAIGPTTokenizer",
     "Qwen2Tokenizer",
+    "Qwen3_5Tokenizer",
     "RobertaTokenizer",
 ]
 
@@ -39,6 +40,11 @@ _BART = {
 # the word patterns of Qwen2 and CLIP, as their tokenizer.json files have them
 _QWEN2 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
+    r"|\s+(?!\S)|\s+"
+)
+# as Qwen2's, but marks belong to their letters
+_QWEN3_5 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+"
     r"|\s+(?!\S)|\s+"
 )
 _CLIP = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
@@ -191,6 +197,7 @@ class Qwen2Tokenizer(_BPETokenizer):
     """Qwen's byte-level BPE over composed characters, digit by digit."""
 
     default_tokens = {"unk_token": _END, "eos_token": _END, "pad_token": _END}
+    words: ClassVar[str] = _QWEN2
 
     def _complete(self, core: Tokenizer, settings: dict[str, Any]) -> None:
         from enfold.tokenizers import Regex, normalizers, pre_tokenizers
@@ -199,12 +206,18 @@ class Qwen2Tokenizer(_BPETokenizer):
         core.normalizer = normalizers.NFC()
         core.pre_tokenizer = pre_tokenizers.Sequence(
             [
-                pre_tokenizers.Split(Regex(_QWEN2), behavior="isolated", invert=False),
+                pre_tokenizers.Split(Regex(self.words), behavior="isolated", invert=False),
                 pre_tokenizers.ByteLevel(
                     add_prefix_space=bool(settings.get("add_prefix_space", False)), use_regex=False
                 ),
             ]
         )
+
+
+class Qwen3_5Tokenizer(Qwen2Tokenizer):
+    """Qwen 3.5's byte-level BPE: Qwen2's, with marks in the words of their letters."""
+
+    words = _QWEN3_5
 
 
 class RobertaTokenizer(_BPETokenizer):

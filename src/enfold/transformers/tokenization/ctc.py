@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 from enfold.errors import nearest
 from enfold.tokenizers import AddedToken
 from enfold.transformers.tokenization.decoding import plain_ids
+from enfold.transformers.tokenization.fast import PreTrainedTokenizerFast
 from enfold.transformers.tokenization.python import PreTrainedTokenizer
 
-__all__ = ["Wav2Vec2CTCTokenizer", "Wav2Vec2CTCTokenizerOutput"]
+__all__ = ["ParakeetTokenizer", "Wav2Vec2CTCTokenizer", "Wav2Vec2CTCTokenizerOutput"]
 
 
 class Wav2Vec2CTCTokenizerOutput(NamedTuple):
@@ -236,3 +237,39 @@ def _words(chars: list[dict[str, Any]], delimiter: str) -> list[dict[str, Any]]:
             text = "".join(char["char"] for char in word)
             found.append({"word": text, "start_offset": word[0]["start_offset"], "end_offset": word[-1]["end_offset"]})
     return found
+
+
+class ParakeetTokenizer(PreTrainedTokenizerFast):
+    """Parakeet's tokenizer: decoding takes ids of frames, in which repeats are one token and padding is a blank.
+
+    Args:
+        kwargs: as for every tokenizer.
+    """
+
+    def decode(
+        self,
+        token_ids: Any,
+        skip_special_tokens: bool = False,
+        clean_up_tokenization_spaces: bool | None = None,
+        group_tokens: bool = True,
+        **kwargs: Any,
+    ) -> Any:
+        """Return the text of the ids of frames, or the texts of several rows of them.
+
+        Args:
+            token_ids: an id, a list or an array of ids [frames], or of rows [batch, frames].
+            skip_special_tokens: leave special tokens out.
+            clean_up_tokenization_spaces: remove spaces before punctuation; the tokenizer's setting by default.
+            group_tokens: take a run of one id for one token.
+            kwargs: accepted as by every tokenizer.
+        """
+        ids = plain_ids(token_ids)
+        if ids and not isinstance(ids[0], int):
+            return [
+                self.decode(row, skip_special_tokens, clean_up_tokenization_spaces, group_tokens, **kwargs)
+                for row in ids
+            ]
+        runs = [id for id, _ in itertools.groupby(ids)] if group_tokens else ids
+        return super().decode(
+            [id for id in runs if id != self.pad_token_id], skip_special_tokens, clean_up_tokenization_spaces, **kwargs
+        )

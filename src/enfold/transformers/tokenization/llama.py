@@ -102,6 +102,23 @@ class GemmaTokenizer(LlamaTokenizer):
         return pre_tokenizers.Split(" ", behavior="merged_with_previous")
 
 
+class Siglip2Tokenizer(GemmaTokenizer):
+    """SigLIP 2's BPE: Gemma's, in lower case."""
+
+    default_tokens = {**GemmaTokenizer.default_tokens, "mask_token": "<mask>"}
+    padding_side = "left"
+    default_add_bos = False
+
+    def _adapt(self, settings: dict[str, Any], built: bool) -> None:
+        from enfold.tokenizers import normalizers
+
+        super()._adapt(settings, built)
+        normalizer = self._tokenizer.normalizer
+        if "Lowercase" not in repr(normalizer):
+            steps = [normalizers.Lowercase(), *([normalizer] if normalizer is not None else [])]
+            self._tokenizer.normalizer = normalizers.Sequence(steps)
+
+
 class CodeLlamaTokenizer(LlamaTokenizer):
     """Code Llama's BPE: Llama's, with the tokens for filling in the middle.
 

@@ -42,6 +42,7 @@ CLASSES: dict[str, tuple[str, ...]] = {
         "MvpTokenizer",
         "OpenAIGPTTokenizer",
         "Qwen2Tokenizer",
+        "Qwen3_5Tokenizer",
         "RobertaTokenizer",
     ),
     "unigram": (
@@ -61,14 +62,15 @@ CLASSES: dict[str, tuple[str, ...]] = {
         "XLMRobertaTokenizer",
         "XLNetTokenizer",
     ),
-    "llama": ("CodeLlamaTokenizer", "GemmaTokenizer", "LlamaTokenizer"),
+    "llama": ("CodeLlamaTokenizer", "GemmaTokenizer", "LlamaTokenizer", "Siglip2Tokenizer"),
     "translation": ("MBart50Tokenizer", "MBartTokenizer", "NllbTokenizer", "PLBartTokenizer", "SeamlessM4TTokenizer"),
     "two_files": ("M2M100Tokenizer", "MarianTokenizer", "SpeechT5Tokenizer"),
     "characters": ("ByT5Tokenizer", "CanineTokenizer"),
     "boxes": ("LayoutLMv2Tokenizer", "LayoutLMv3Tokenizer", "LayoutXLMTokenizer", "UdopTokenizer"),
     "continued": ("BlenderbotSmallTokenizer", "CTRLTokenizer"),
     "roformer": ("RoFormerTokenizer",),
-    "ctc": ("Wav2Vec2CTCTokenizer", "Wav2Vec2CTCTokenizerOutput"),
+    "esm": ("EsmTokenizer",),
+    "ctc": ("ParakeetTokenizer", "Wav2Vec2CTCTokenizer", "Wav2Vec2CTCTokenizerOutput"),
     "tools": ("get_json_schema",),
     "python": ("PreTrainedTokenizer", "PythonBackend"),
     "whisper": ("WhisperTokenizer",),
@@ -90,7 +92,7 @@ def face_table() -> dict[str, list[str]]:
 
 
 # modules whose classes have no "Fast" name: they are written in Python
-SLOW_ONLY: tuple[str, ...] = ("characters", "continued", "ctc", "python", "two_files")
+SLOW_ONLY: tuple[str, ...] = ("characters", "continued", "ctc", "esm", "python", "two_files")
 
 
 def homes() -> dict[str, str]:
