@@ -201,7 +201,7 @@ CALLS: dict[str, Call] = {
 }
 
 
-def make(library: Any, folder: Path) -> None:
+def make(library: Any, folder: Path, models: dict[str, tuple[str, dict[str, Any], str]] | None = None) -> None:
     """Write every model, with weights that are the same everywhere, and its tokenizer."""
     import numpy as np
     import torch
@@ -210,7 +210,7 @@ def make(library: Any, folder: Path) -> None:
     merges = ["i n", "Ġ i", "e r", "b er", "o r", "Ġ w", "n a", "Ġ n", "Ġn a", "m e", "l i", "c o", "Ġ co"]
     words = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *letters, *("".join(pair.split()) for pair in merges)]
     vocabulary = {word: place for place, word in enumerate(dict.fromkeys(words))}
-    for name, (kind, config, tokenizer) in MODELS.items():
+    for name, (kind, config, tokenizer) in (models or MODELS).items():
         (folder / name).mkdir(parents=True)
         if tokenizer == "wordpiece":
             (folder / name / "vocab.txt").write_text("\n".join(PIECES) + "\n", encoding="utf-8")
@@ -234,7 +234,13 @@ def make(library: Any, folder: Path) -> None:
         model.save_pretrained(folder / name)
 
 
-def answers(library: Any, folder: Path, batch_size: int | None = None, four: bool = True) -> dict[str, Any]:
+def answers(
+    library: Any,
+    folder: Path,
+    batch_size: int | None = None,
+    four: bool = True,
+    calls: dict[str, Call] | None = None,
+) -> dict[str, Any]:
     """Return the answer to every call, as JSON holds it."""
     import torch
 
@@ -247,7 +253,7 @@ def answers(library: Any, folder: Path, batch_size: int | None = None, four: boo
 
     torch.set_num_threads(1)
     found = {}
-    for name, call in CALLS.items():
+    for name, call in (calls or CALLS).items():
         if call.four and not four:
             continue
         made = library.pipeline(call.task, model=str(folder / call.model), device=-1, **call.made)

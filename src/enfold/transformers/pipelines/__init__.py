@@ -21,6 +21,7 @@ __getattr__, __dir__, __all__ = face(
         ".question_answering": ["QuestionAnsweringPipeline", "SquadExample"],
         ".registry": ["PIPELINE_REGISTRY", "PipelineRegistry", "get_supported_tasks", "get_task"],
         ".speech_recognition": ["AutomaticSpeechRecognitionPipeline"],
+        ".text2text_generation": ["SummarizationPipeline", "Text2TextGenerationPipeline", "TranslationPipeline"],
         ".text_classification": ["ClassificationFunction", "TextClassificationPipeline"],
         ".text_generation": ["Chat", "TextGenerationPipeline"],
         ".token_classification": ["AggregationStrategy", "NerPipeline", "TokenClassificationPipeline"],

@@ -86,7 +86,8 @@ def pipeline(
 
     if task is None:
         task = _task_of(model, where, token)
-    name, row, _ = PIPELINE_REGISTRY.check_task(task)
+    name, row, options = PIPELINE_REGISTRY.check_task(task)
+    name = name if options is None else task  # the languages in it are the pipeline's to read
     if model is None:
         default = row.get("default") or {}
         model = default.get("model")

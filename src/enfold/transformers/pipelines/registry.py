@@ -117,6 +117,25 @@ TASKS: dict[str, dict[str, Any]] = {
         "default": {"model": "openai-community/gpt2"},
         "type": "text",
     },
+    "summarization": {
+        "impl": f"{_HERE}.text2text_generation:SummarizationPipeline",
+        "pt": ("enfold.transformers.auto:AutoModelForSeq2SeqLM",),
+        "default": {"model": "sshleifer/distilbart-cnn-12-6"},
+        "type": "text",
+    },
+    "translation": {
+        "impl": f"{_HERE}.text2text_generation:TranslationPipeline",
+        "pt": ("enfold.transformers.auto:AutoModelForSeq2SeqLM",),
+        # from, to → model
+        "default": {pair: {"model": "google-t5/t5-base"} for pair in (("en", "fr"), ("en", "de"), ("en", "ro"))},
+        "type": "text",
+    },
+    "text2text-generation": {
+        "impl": f"{_HERE}.text2text_generation:Text2TextGenerationPipeline",
+        "pt": ("enfold.transformers.auto:AutoModelForSeq2SeqLM",),
+        "default": {"model": "google-t5/t5-base"},
+        "type": "text",
+    },
 }
 # other name → task
 ALIASES = {"sentiment-analysis": "text-classification", "ner": "token-classification"}
@@ -135,6 +154,9 @@ ENDINGS = {
     "ForCTC": "automatic-speech-recognition",
     "ForAudioClassification": "audio-classification",
     "LMHeadModel": "text-generation",
+    "WhisperForConditionalGeneration": "automatic-speech-recognition",
+    "ForConditionalGeneration": "text2text-generation",
+    "MTModel": "translation",
 }
 
 
@@ -169,7 +191,8 @@ class PipelineRegistry:
         return sorted([*self.supported_tasks, *self.task_aliases])
 
     def check_task(self, task: str) -> tuple[str, dict[str, Any], Any]:
-        """Return the task's own name, its description with classes resolved, and None.
+        """Return the task's own name, its description with classes resolved, and what else its name said: the
+        languages of ``translation_en_to_fr``, else None.
 
         Raises:
             UnknownTask: a KeyError that names the closest task.
@@ -179,13 +202,18 @@ class PipelineRegistry:
             'text-classification'
         """
         name = self.task_aliases.get(task, task)
+        parts = task.split("_")
+        options = (parts[1], parts[3]) if len(parts) == 4 and parts[0] == "translation" and parts[2] == "to" else None
+        name = name if options is None else "translation"
         if name not in self.supported_tasks:
             known = self.get_supported_tasks()
             raise UnknownTask(f"unknown task {task!r}{nearest(task, known)}; the tasks are {', '.join(known)}")
         row = dict(self.supported_tasks[name])
         row["impl"] = _resolve(row["impl"])
         row["pt"] = tuple(_resolve(model) for model in row.get("pt") or ())
-        return name, row, None
+        if options is not None:
+            row["default"] = row["default"].get(options)
+        return name, row, options
 
     def register_pipeline(
         self,
