@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enfold.errors import EnfoldError
-from enfold.nn import CacheLayer, DynamicCache, EncoderDecoderCache
+from enfold.nn import CacheLayer, DynamicCache, EncoderDecoderCache, SlidingLayer, StaticCache
 
 
 @settings(max_examples=40, deadline=None)
@@ -97,3 +99,62 @@ def test_fourfold_tuples_of_old_code_go_in_and_come_out() -> None:
         EncoderDecoderCache([old[0][:2]])
     with pytest.raises(EnfoldError, match="self-attention"):
         EncoderDecoderCache(DynamicCache(), 3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    chunks=st.lists(st.integers(1, 9), min_size=1, max_size=40), window=st.integers(2, 12), reserve=st.integers(0, 20)
+)
+def test_a_sliding_layer_gives_what_its_window_sees(chunks: list[int], window: int, reserve: int) -> None:
+    layer, told = SlidingLayer(window, reserve), torch.empty(1, 1, 0, 2)
+    for chunk in chunks:
+        new = torch.randn(1, 1, chunk, 2)
+        keys, first = layer.mask_sizes(chunk)
+        told = torch.cat((told, new), 2)
+        found, values = layer.update_and_fetch(new, -new)
+        assert found.shape[2] == keys and first == told.shape[2] - keys
+        assert torch.equal(found, told[:, :, first:]) and torch.equal(values, -found)
+        assert keys >= min(window - 1 + chunk, told.shape[2])
+        assert layer.offset == told.shape[2] and layer.keys is not None and layer.keys.shape[2] <= window - 1
+
+
+def test_a_window_does_not_go_back_past_what_it_dropped() -> None:
+    layer = SlidingLayer(4)
+    layer.update_and_fetch(torch.randn(1, 1, 3, 2), torch.randn(1, 1, 3, 2))
+    layer.crop(2)
+    assert layer.offset == 2 and layer.mask_sizes(1) == (3, 0)
+    layer.update_and_fetch(torch.randn(1, 1, 6, 2), torch.randn(1, 1, 6, 2))
+    with pytest.raises(EnfoldError, match="window of 4 tokens"):
+        layer.crop(-1)
+    layer.reset()
+    assert layer.offset == 0 and layer.keys is None
+
+
+def test_a_cache_of_one_size_is_filled_in_place() -> None:
+    config = SimpleNamespace(num_hidden_layers=2, hidden_size=8, num_attention_heads=2)
+    config.get_text_config = lambda **_: config
+    cache = StaticCache(config, 6, max_batch_size=2, device="cpu")
+    room = cache.layers[0].keys
+    assert room is not None and room.shape == (2, 2, 6, 4) and int(cache.get_seq_length()) == 0
+    for index in range(2):
+        cache.update(torch.ones(2, 2, 4, 4), torch.ones(2, 2, 4, 4), index)
+    keys, _ = cache.update(torch.full((2, 2, 1, 4), 2.0), torch.ones(2, 2, 1, 4), 0)
+    assert keys is room and keys[0, 0, :, 0].tolist() == [1, 1, 1, 1, 2, 0]
+    assert int(cache.get_seq_length()) == 5 and int(cache.get_seq_length(1)) == 4
+    assert cache.get_mask_sizes(1) == (6, 0) and cache.get_max_cache_shape() == cache.max_cache_len == 6
+    cache.crop(3)
+    assert int(cache.get_seq_length()) == 3 and cache.is_compileable
+    with pytest.raises(EnfoldError, match="7 tokens do not fit into a cache of 6"):
+        cache.update(torch.ones(2, 2, 7, 4), torch.ones(2, 2, 7, 4), 0)
+    cache.reset()
+    assert int(cache.get_seq_length()) == 0 and cache.layers[0].keys is room
+
+
+def test_a_configuration_says_which_layers_slide() -> None:
+    config = SimpleNamespace(layer_types=["full_attention", "sliding_attention"], sliding_window=3)
+    config.get_text_config = lambda **_: config
+    cache = DynamicCache(config=config)
+    for index in range(2):
+        cache.update(torch.zeros(1, 1, 5, 2), torch.zeros(1, 1, 5, 2), index)
+    assert cache.is_sliding == [False, True]
+    assert cache.get_mask_sizes(1, 0) == (6, 0) and cache.get_mask_sizes(1, 1) == (3, 3)
