@@ -78,6 +78,14 @@ def test_inputs_that_do_not_fit_are_explained(inputs: dict[str, Any], message: s
     assert metric.compute(predictions=[1], references=[1]) == {"accuracy": 1.0}
 
 
+def test_numbers_keep_their_precision_unless_the_ecosystems_is_asked_for() -> None:
+    assert evaluate.load("mae").compute([0.1], [0.0]) == {"mae": 0.1}
+    rounded = {"mae": 0.10000000149011612}
+    assert evaluate.load("mae", strict_hf=True).compute([0.1], [0.0]) == rounded
+    assert evaluate.load("mae", "multilist", strict_hf=True).compute([[0.1]], [[0.0]]) == rounded
+    assert evaluate.load("pearsonr", strict_hf=True).compute([1, 2], [0.1, 0.3]) == {"pearsonr": 1.0}
+
+
 def test_texts_are_expected_where_texts_are_declared() -> None:
     with pytest.raises(evaluate.EvaluationError, match=r"predictions must hold texts, but entry 1 is 3 \(int\)"):
         evaluate.load("bleu").compute(predictions=["a", 3], references=["a", "b"])

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from enfold.evaluate.errors import EvaluationError
 
-__all__ = ["Leaf", "Many", "Record", "column", "example_fits", "plain", "to_features", "type_of"]
+__all__ = ["Leaf", "Many", "Record", "column", "example_fits", "plain", "to_features", "type_of", "widened"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,15 @@ def type_of(feature: Any) -> Type:
     if hasattr(feature, "feature"):
         return Many(type_of(feature.feature))
     return Leaf(str(getattr(feature, "dtype", "any")))
+
+
+def widened(kind: Type) -> Type:
+    """Return a type with all its floats in double precision."""
+    if isinstance(kind, Record):
+        return Record({name: widened(inner) for name, inner in kind.of.items()})
+    if isinstance(kind, Many):
+        return Many(widened(kind.of))
+    return Leaf("float64") if kind.dtype.startswith("float") else kind
 
 
 def to_features(description: Any) -> Any:
@@ -170,7 +179,8 @@ def _numbers(values: Any, dtype: str, name: str, dimensions: int = 1) -> Any:
         hint = " (logits? take argmax over the last axis first)" if array.ndim == dimensions + 1 else ""
         raise EvaluationError(f"{name} must have {dimensions} dimension(s), but has the shape {array.shape}{hint}")
     if dtype.startswith("float"):
-        return array.astype(np.float64)
+        single = dtype in ("float", "float32")  # the first is another name of the second
+        return (array.astype(np.float32) if single else array).astype(np.float64)
     if array.dtype.kind == "f":
         whole = array.astype(np.int64)
         if not np.array_equal(whole, array):

@@ -38,6 +38,8 @@ class EvaluationModule:
         hash: accepted for the ecosystem's sake.
         max_concurrent_cache_files: accepted for the ecosystem's sake.
         timeout: seconds that process 0 waits for the others.
+        strict_hf: round numbers to the declared type, often float32, as the ecosystem does on their way through its
+            files; by default numbers keep their precision.
 
     Raises:
         EvaluationError: ``process_id`` and ``num_process`` do not fit together.
@@ -66,6 +68,7 @@ class EvaluationModule:
         hash: str | None = None,
         max_concurrent_cache_files: int = 10000,
         timeout: float = 100,
+        strict_hf: bool = False,
         **kwargs: Any,
     ) -> None:
         if not isinstance(process_id, int) or process_id < 0:
@@ -84,7 +87,8 @@ class EvaluationModule:
         self.seed = _global_seed() if seed is None else seed
         declared = self.info.features
         alternatives = declared if isinstance(declared, list) else [declared]
-        self._schemas = [{name: inputs.type_of(item) for name, item in one.items()} for one in alternatives]
+        exact = (lambda kind: kind) if strict_hf else inputs.widened
+        self._schemas = [{name: exact(inputs.type_of(item)) for name, item in one.items()} for one in alternatives]
         self._schema: dict[str, inputs.Type] | None = None
         self._columns: dict[str, list[Any]] = {}
         self._length = 0
