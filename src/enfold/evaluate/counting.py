@@ -53,7 +53,7 @@ class Counting(EvaluationModule):
         super().__init__(*args, **kwargs)
         self._counted: Any = None
         self._counted_rows = 0
-        self._early = self._counts_early and not kwargs.get("keep_in_memory", False)
+        self._early = self._counts_early and not self.keep_in_memory
 
     def _adds_up(self, **options: Any) -> bool:
         """Return whether the counts of parts add up with these options; if not, processes exchange their inputs."""

@@ -29,7 +29,7 @@ class EvaluationModule:
 
     Args:
         config_name: one of the module's configurations, such as ``"multilabel"``.
-        keep_in_memory: accepted for the ecosystem's sake; inputs are always kept in memory.
+        keep_in_memory: keep all inputs, also those of modules that could count them as they come in (see `Counting`).
         cache_dir: the folder through which several processes exchange their inputs; it has to be shared by them.
         num_process: how many processes evaluate together.
         process_id: which of them this is, from 0.
@@ -83,6 +83,7 @@ class EvaluationModule:
         self.info.config_name = self.config_name
         self.info.experiment_id = experiment_id or "default_experiment"
         self.num_process, self.process_id = num_process, process_id
+        self.keep_in_memory = keep_in_memory
         self.timeout = timeout
         self.seed = _global_seed() if seed is None else seed
         declared = self.info.features
