@@ -4,6 +4,7 @@ from enfold.lazy import face
 from enfold.transformers.image.names import names as image_names
 from enfold.transformers.registry import names
 from enfold.transformers.tokenization import __all__ as TOKENIZATION
+from enfold.transformers.utils.availability import CHECKS
 
 __version__ = "5.23.0"
 
@@ -224,5 +225,6 @@ __getattr__, __dir__, __all__ = face(
         ".processing.speech": ["ClapProcessor", "MusicgenProcessor", "Wav2Vec2Processor", "WhisperProcessor"],
         ".processing.processor": ["ProcessorMixin"],
         ".tokenization": TOKENIZATION,
+        ".utils.availability": list(CHECKS),
     },
 )

@@ -40,6 +40,7 @@ from enfold.transformers.trainer.outcomes import (
     TrainOutput,
 )
 from enfold.transformers.trainer.parts import STAGES, TrainerError
+from enfold.transformers.trainer.reporting import REPORTERS, get_available_reporting_integrations
 from enfold.transformers.trainer.schedules import get_scheduler
 
 __all__ = ["Trainer", "TrainerError"]
@@ -161,11 +162,14 @@ class Trainer(Loop):
 
     def _reporters(self) -> list[type[TrainerCallback]]:
         names = [name for name in self.args.report_to or () if name]
-        known = {"jsonl", "json"}
-        foreign = [name for name in names if name not in known]
-        if foreign:
-            logger.warning("reports to %s are not supported: logs go to log.jsonl instead", ", ".join(foreign))
-        return [JsonLinesCallback] if names or self.args.logging_dir else []
+        there = get_available_reporting_integrations()
+        missing = [name for name in names if name not in (*there, "jsonl", "json")]
+        if missing:
+            logger.warning(
+                "reports to %s need packages that are not installed: logs go to log.jsonl instead", ", ".join(missing)
+            )
+        lines = [JsonLinesCallback] if names or self.args.logging_dir else []
+        return [*lines, *(REPORTERS[name] for name in names if name in there)]
 
     def _made_model(self) -> nn.Module:
         assert self.model_init is not None
