@@ -18,6 +18,13 @@ ABBREVIATIONS = frozenset(
 )
 END = re.compile(r"(\S*)([.?!])([\]\)}>\"'»”’]*)\s+(?=[\"'(\[«“‘]*[A-Z0-9])")
 
+# Two words that are written as one; the second with what has to follow it.
+GROWN_TOGETHER = (
+    *((first, rf"{second}\b") for first, second in (
+        ("can", "not"), ("d", "'ye"), ("gim|lem", "me"), ("gon", "na"), ("got", "ta"), ("more", "'n"),
+    )),
+    ("wan", r"na(?=\s)"),
+)  # fmt: skip
 BEFORE = (  # opening quotes
     (re.compile(r"([«“‘„]|[`]+)"), r" \1 "),
     (re.compile(r'^"'), "``"),
@@ -46,13 +53,7 @@ AFTER = (  # closing quotes and clitics
     (re.compile(r"\s+"), " "),
     (re.compile(r"([^' ])('[sS]|'[mM]|'[dD]|') "), r"\1 \2 "),
     (re.compile(r"([^' ])('ll|'LL|'re|'RE|'ve|'VE|n't|N'T) "), r"\1 \2 "),
-    (re.compile(r"(?i)\b(can)(not)\b"), r" \1 \2 "),
-    (re.compile(r"(?i)\b(d)('ye)\b"), r" \1 \2 "),
-    (re.compile(r"(?i)\b(gim|lem)(me)\b"), r" \1 \2 "),
-    (re.compile(r"(?i)\b(gon)(na)\b"), r" \1 \2 "),
-    (re.compile(r"(?i)\b(got)(ta)\b"), r" \1 \2 "),
-    (re.compile(r"(?i)\b(more)('n)\b"), r" \1 \2 "),
-    (re.compile(r"(?i)\b(wan)(na)(?=\s)"), r" \1 \2 "),
+    *((re.compile(rf"(?i)\b({first})({second})"), r" \1 \2 ") for first, second in GROWN_TOGETHER),
     (re.compile(r"(?i) ('t)(is|was)\b"), r" \1 \2 "),
 )
 
