@@ -207,3 +207,19 @@ def test_a_correlation_of_what_does_not_vary_is_not_a_number() -> None:
     assert math.isnan(load("pearsonr").compute([1, 1, 1], [1, 2, 3])["pearsonr"])
     with pytest.raises(EvaluationError, match="at least two"):
         load("spearmanr").compute([1], [1])
+
+
+def test_mahalanobis_distances_are_those_of_scipy() -> None:
+    from scipy.spatial.distance import mahalanobis
+
+    rng = np.random.default_rng(0)
+    known = rng.normal(size=(30, 3))
+    points = rng.normal(size=(5, 3))
+    got = load("mahalanobis").compute(X=points, reference_distribution=known)["mahalanobis"]
+    inverse = np.linalg.inv(np.cov(known.T))
+    middle = np.full(3, known.mean())
+    assert got == pytest.approx([mahalanobis(point, middle, inverse) ** 2 for point in points])
+    flat = np.column_stack([known, known[:, 0]])  # no spread in one direction
+    assert np.isfinite(load("mahalanobis").compute(flat[:2], reference_distribution=flat)["mahalanobis"]).all()
+    with pytest.raises(EvaluationError, match="shape"):
+        load("mahalanobis").compute(X=points, reference_distribution=known[:, :2])
