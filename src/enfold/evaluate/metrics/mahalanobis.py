@@ -26,7 +26,8 @@ class Mahalanobis(Metric):
     Source: P. Mahalanobis, "On the generalized distance in statistics", 1936.
 
     Example:
-        >>> Mahalanobis().compute(X=[[0, 1]], reference_distribution=[[0, 1], [1, 0]])["mahalanobis"].tolist()
+        >>> found = Mahalanobis().compute(X=[[0, 1]], reference_distribution=[[0, 1], [1, 0]])
+        >>> found["mahalanobis"].round(6).tolist()
         [0.5]
     """
 
