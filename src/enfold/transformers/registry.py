@@ -148,6 +148,9 @@ MODELS: dict[str, Row] = {
     ),
     "clip_text_model": Row("clip", "CLIPText", ("Model", "ModelWithProjection")),
     "clip_vision_model": Row("clip", "CLIPVision", ("Model", "ModelWithProjection")),
+    "clap": Row("clap", "Clap", ("PreTrainedModel", "Model"), {"ZeroShotAudioClassification": "Model"}),
+    "clap_audio_model": Row("clap", "ClapAudio", ("Model", "ModelWithProjection")),
+    "clap_text_model": Row("clap", "ClapText", ("Model", "ModelWithProjection")),
     "owlvit": Row(
         "owlvit",
         "OwlViT",

@@ -1,4 +1,4 @@
-"""Tiny models that turn sound into codes, codes into sound, and texts into either: EnCodec and MusicGen."""
+"""Tiny models of sound: EnCodec and MusicGen, that turn it into codes and back, and CLAP, that compares it with texts."""
 
 from __future__ import annotations
 
@@ -31,6 +31,34 @@ CODES: dict[str, Any] = {
     "bos_token_id": 16,
     "decoder_start_token_id": 16,
 }
+
+
+WORDS: dict[str, Any] = {
+    "vocab_size": 99,
+    "hidden_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 3,
+    "intermediate_size": 37,
+    "max_position_embeddings": 40,
+}
+HEARD: dict[str, Any] = {
+    "window_size": 4,
+    "num_mel_bins": 16,
+    "spec_size": 32,
+    "patch_size": 2,
+    "patch_stride": 2,
+    "depths": [2, 2],
+    "num_attention_heads": [2, 4],
+    "patch_embeds_hidden_size": 16,
+    "hidden_size": 32,
+}
+FUSED = {**HEARD, "enable_fusion": True, "patch_size": 4, "spec_size": 64, "fusion_type": "aff_2d"}
+NARROW = {**HEARD, "window_size": 3, "enable_patch_layer_norm": False, "qkv_bias": False}
+
+
+def clap(audio: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration of texts and sounds."""
+    return {"text_config": {**WORDS, "projection_dim": 20}, "audio_config": audio, "projection_dim": 20}
 
 
 def musicgen(**decoder: Any) -> Callable[[Any], Any]:
@@ -91,7 +119,34 @@ def recordings(channels: int = 1, samples: int = 601, **extra: Any) -> Callable[
     return inputs
 
 
+def heard(texts: bool = True, sounds: bool = True, channels: int = 1, **extra: Any) -> Callable[[str], dict[str, Any]]:
+    """Return a function from where padding is to three texts and three spectrograms."""
+
+    def inputs(padding: str) -> dict[str, Any]:
+        import torch
+
+        draw = torch.Generator().manual_seed(7)
+        given: dict[str, Any] = {}
+        if texts:
+            ids, mask = torch.randint(3, 99, (3, 9), generator=draw), torch.ones(3, 9, dtype=torch.long)
+            if padding == "right":
+                mask[1, 6:], ids[1, 6:] = 0, 1
+            given |= {"input_ids": ids, "attention_mask": mask}
+        if sounds:
+            given["input_features"] = torch.randn(3, channels, 61, 16, generator=draw)
+            if channels > 1:
+                given["is_longer"] = torch.tensor([[True], [False], [True]])
+        return given | extra
+
+    return inputs
+
+
 CASES: dict[str, Case] = {
+    "clap": Case("ClapModel", clap(HEARD), heard(return_loss=True)),
+    "clap-fused": Case("ClapModel", clap(FUSED), heard(channels=4), ("",)),
+    "clap-text": Case("ClapTextModelWithProjection", WORDS, heard(sounds=False)),
+    "clap-audio": Case("ClapAudioModelWithProjection", HEARD, heard(False), ("",)),
+    "clap-audio-narrow": Case("ClapAudioModel", NARROW, heard(False), ("",)),
     "encodec": Case("EncodecModel", ENCODEC, recordings(), explicit=False),
     "encodec-wide": Case("EncodecModel", ENCODEC, recordings(bandwidth=2.4), explicit=False),
     "encodec-constant": Case(
