@@ -83,6 +83,7 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("BlenderbotSmallTokenizer", "endings-small", {}),
     ("SeamlessM4TTokenizer", "seamless", {}),
     ("EsmTokenizer", "letters-esm", {}),
+    ("BertGenerationTokenizer", "t5", {}),
 ]
 # the words of pages, with boxes
 PAGES: list[tuple[str, str, dict[str, Any]]] = [

@@ -128,6 +128,26 @@ def newest(library: Any, folders: Path, saved: Path) -> Any:
     }
 
 
+def basic(library: Any, folders: Path, saved: Path) -> Any:
+    texts = [*TEXTS, "[CLS]héllo[MASK] [MASK] 今天 x\u0000y\u200b don't-stop!", "A" * 120 + " unbelievable newest"]
+    options: list[dict[str, Any]] = [
+        {},
+        {"do_lower_case": False},
+        {"never_split": ["[MASK]"]},
+        {"strip_accents": False},
+    ]
+    options += [{"tokenize_chinese_chars": False}, {"do_split_on_punc": False}]
+    words = (folders / "wordpiece" / "vocab.txt").read_text(encoding="utf-8").splitlines()
+    pieces = library.WordpieceTokenizer({word: id for id, word in enumerate(words)}, "[UNK]")
+    few = library.WordpieceTokenizer(["a", "##b"], unk_token="?", max_input_chars_per_word=3)
+    return {
+        "words": [[library.BasicTokenizer(**one).tokenize(text) for text in texts] for one in options],
+        "kept": library.BasicTokenizer().tokenize("A [X] b", never_split=["[X]"]),
+        "pieces": [pieces.tokenize(text.lower()) for text in texts],
+        "few": few.tokenize("a ab abb abbb ba"),
+    }
+
+
 def older(library: Any, folders: Path, saved: Path) -> Any:
     """Methods that newer versions renamed or dropped."""
     tokenizer = fast(library, "BertTokenizer").from_pretrained(folders / "wordpiece")
@@ -187,7 +207,7 @@ def attempt(make: Any, *arguments: Any) -> Any:
 
 def main(name: str, folders: Path, saved: Path) -> dict[str, Any]:
     library = importlib.import_module(name)
-    cases = (byt5, canine, siglip, dpr, code_llama, roformer, seamless, older, newest)
+    cases = (byt5, canine, siglip, dpr, code_llama, roformer, seamless, older, newest, basic)
     return {case.__name__: attempt(case, library, folders, saved) for case in cases}
 
 

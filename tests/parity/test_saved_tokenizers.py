@@ -39,8 +39,10 @@ NOT_READ_BY_5: dict[str, tuple[str, ...]] = {
 SPACES = ("Albert", "FNet", "XLNet", "BigBird", "Reformer", "XGLM", "MBart50", "Pegasus", "Llama")
 # It makes a BPE of NLLB's pieces, takes RemBERT's third piece for the unknown one and gives Gemma a mask token.
 OTHER_MODEL = ("Nllb", "RemBert", "Gemma")
-# transformers 4 makes no tokenizer of these files, or wants packages that are not there
-NOT_IN_4 = ("GPTNeoX", "Herbert")
+# transformers 4 makes no tokenizer of these files, wants packages that are not there, or cannot read its own folder
+NOT_IN_4 = ("GPTNeoX", "Herbert", "BlenderbotSmall", "PLBart", "SeamlessM4T", "Splinter")
+# Written in Python there, or with other defaults: they read no tokenizer.json, or pad every call.
+NOT_READ_BY_4 = ("BlenderbotSmall", "PLBart", "SeamlessM4T", "BertGeneration")
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +86,10 @@ def test_a_saved_tokenizer_is_the_same_when_read_again(ours: Any, reread: Any, c
     assert differences(reread[case], ours[0][case]) == []
 
 
-# Its PLBart is written in Python and reads no tokenizer.json.
-@pytest.mark.parametrize("case", [case for case in names() if family(case) not in (*OTHER_MODEL, "PLBart")])
+# Its PLBart and BertGeneration are written in Python and read no tokenizer.json.
+@pytest.mark.parametrize(
+    "case", [case for case in names() if family(case) not in (*OTHER_MODEL, "PLBart", "BertGeneration")]
+)
 def test_transformers_5_reads_what_we_save(ours: Any, read_by_5: Any, case: str) -> None:
     mine, theirs = ours[0][case], read_by_5[case]
     if family(case) in SPACES:
@@ -108,9 +112,10 @@ def test_transformers_5_knows_the_special_tokens_of_what_we_save(ours: Any, read
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", names())
+@pytest.mark.parametrize("case", [case for case in names() if family(case) not in NOT_READ_BY_4])
 def test_transformers_4_reads_what_we_save(ours: Any, read_by_4: Any, case: str) -> None:
     skipped = ["decode"] if family(case) in ("M2M100", "SpeechT5") else []  # spaces around unknown pieces
+    skipped += TYPES if family(case) == "CTRL" else []
     assert differences(without(read_by_4[case], skipped), without(ours[0][case], skipped)) == []
 
 
@@ -129,4 +134,6 @@ def reread_by_4(peer: Callable[..., Any], four: Any) -> dict[str, Any]:
 def test_what_transformers_4_saved_is_read(read_from_4: Any, reread_by_4: Any, case: str) -> None:
     skipped = ["decode", "decode skip", "special ids", "sizes"] if family(case) in ("M2M100", "SpeechT5") else []
     skipped += ["pairs", "added"] if "add_bos_token" in case else []  # 5 begins both texts of a pair
+    skipped += TYPES if family(case) == "CTRL" else []
+    skipped += ["offsets", "decode", "decode skip"] if family(case) == "BertGeneration" else []
     assert differences(without(read_from_4[case], skipped), without(reread_by_4[case], skipped)) == []

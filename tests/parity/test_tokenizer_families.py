@@ -59,6 +59,7 @@ NOT_4 = {
 NOT_5: dict[str, tuple[str, ...]] = {
     "Funnel": ("token_type_ids", "names"),
     "Splinter": ("token_type_ids", "names"),
+    "BertGeneration": ("offsets", "decode skip"),  # written in Python, with more spaces
     "Herbert": ("token_type_ids", "names"),
     "Albert": ("token_type_ids", "names"),
     "XLNet": ("token_type_ids", "names"),

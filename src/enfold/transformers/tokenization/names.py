@@ -48,6 +48,7 @@ CLASSES: dict[str, tuple[str, ...]] = {
     "unigram": (
         "AlbertTokenizer",
         "BarthezTokenizer",
+        "BertGenerationTokenizer",
         "BigBirdTokenizer",
         "CamembertTokenizer",
         "DebertaV2Tokenizer",
@@ -66,6 +67,7 @@ CLASSES: dict[str, tuple[str, ...]] = {
     "translation": ("MBart50Tokenizer", "MBartTokenizer", "NllbTokenizer", "PLBartTokenizer", "SeamlessM4TTokenizer"),
     "two_files": ("M2M100Tokenizer", "MarianTokenizer", "SpeechT5Tokenizer"),
     "characters": ("ByT5Tokenizer", "CanineTokenizer"),
+    "basic": ("BasicTokenizer", "WordpieceTokenizer"),
     "boxes": ("LayoutLMv2Tokenizer", "LayoutLMv3Tokenizer", "LayoutXLMTokenizer", "UdopTokenizer"),
     "continued": ("BlenderbotSmallTokenizer", "CTRLTokenizer"),
     "roformer": ("RoFormerTokenizer",),
@@ -92,7 +94,7 @@ def face_table() -> dict[str, list[str]]:
 
 
 # modules whose classes have no "Fast" name: they are written in Python
-SLOW_ONLY: tuple[str, ...] = ("characters", "continued", "ctc", "esm", "python", "two_files")
+SLOW_ONLY: tuple[str, ...] = ("basic", "characters", "continued", "ctc", "esm", "python", "two_files")
 
 
 def homes() -> dict[str, str]:

@@ -13,6 +13,7 @@ from enfold.transformers.tokenization.vocabularies import Pieces, merges_of, rea
 __all__ = [
     "AlbertTokenizer",
     "BarthezTokenizer",
+    "BertGenerationTokenizer",
     "BigBirdTokenizer",
     "CamembertTokenizer",
     "DebertaV2Tokenizer",
@@ -295,6 +296,18 @@ class ReformerTokenizer(SentencePieceTokenizer):
     """Reformer's SentencePiece, with nothing around."""
 
     default_tokens = {"eos_token": "</s>", "unk_token": "<unk>"}
+
+
+class BertGenerationTokenizer(SentencePieceTokenizer):
+    """The SentencePiece of BERT for generation, with nothing around."""
+
+    default_tokens = {
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+        "pad_token": "<pad>",
+        "sep_token": "<::::>",
+    }
 
 
 class DebertaV2Tokenizer(SentencePieceTokenizer):
