@@ -15,7 +15,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pictures
 import reviews
+import seq2seq
 import texts
 import torch
 import vocabularies
@@ -316,7 +318,9 @@ REPOSITORIES: dict[str, Callable[[Path, Path], None]] = {
     "models/openai-community/gpt2": gpt2,
     "models/meta-llama/Llama-2-7b-hf": llama,
     "datasets/stanfordnlp/imdb": imdb,
+    **seq2seq.REPOSITORIES,
     **texts.REPOSITORIES,
+    **pictures.REPOSITORIES,
 }
 
 
