@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from enfold.evaluate.errors import EvaluationError
 from enfold.evaluate.module import EvaluationModule, _seeded
 
-__all__ = ["Counting", "added"]
+__all__ = ["Counting", "added", "taken"]
 
 WAITING = 1 << 20  # examples that are kept before they are counted
 
@@ -73,10 +73,10 @@ class Counting(EvaluationModule):
         return self._scored(self._counts(given), given)
 
     def _counts(self, given: dict[str, Any]) -> Any:
-        return self._count(**_taken(self._count, given))
+        return self._count(**taken(self._count, given))
 
     def _scored(self, counts: Any, options: dict[str, Any]) -> Any:
-        return self._score(counts, **_taken(self._score, options))
+        return self._score(counts, **taken(self._score, options))
 
     def _added(self) -> None:
         if self._early and len(self) - self._counted_rows >= WAITING:
@@ -128,7 +128,7 @@ def _options(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     return dict(inspect.signature(function).parameters)
 
 
-def _taken(function: Callable[..., Any], given: dict[str, Any]) -> dict[str, Any]:
+def taken(function: Callable[..., Any], given: dict[str, Any]) -> dict[str, Any]:
     """Return what a function takes of the given arguments; one with ``**`` takes all."""
     names = _options(function)
     if any(item.kind is item.VAR_KEYWORD for item in names.values()):

@@ -20,8 +20,8 @@ class Kind:
     """How data sets of one kind are scored: the declared inputs, what is counted of them, what the counts come to."""
 
     features: dict[str, Any]
-    count: Callable[[Any, Any], Any]
-    score: Callable[[Any], dict[str, Any]]
+    count: Callable[..., Any]
+    score: Callable[..., dict[str, Any]]
 
 
 class TaskMetric(Counting, Metric):

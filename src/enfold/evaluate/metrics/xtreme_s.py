@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from enfold.errors import nearest
+from enfold.evaluate.counting import taken
 from enfold.evaluate.errors import OptionError
 from enfold.evaluate.metrics.sacrebleu import Sacrebleu
 from enfold.evaluate.metrics.wer import edit_counts, error_rate
@@ -22,9 +23,11 @@ def _bare(texts: list[str]) -> list[str]:
     return [re.sub(r"\s\s+", " ", text).strip() for text in texts]
 
 
-def _errors(predictions: list[str], references: list[str], joined: bool = False) -> dict[str, dict[str, int]]:
+def _errors(
+    predictions: list[str], references: list[str], wer_kwargs: dict[str, Any] | None = None
+) -> dict[str, dict[str, int]]:
     letters = [_bare(predictions), _bare(references)]
-    if joined:
+    if (wer_kwargs or {}).get("concatenate_texts"):
         letters = [["".join(texts)] for texts in letters]
     return {
         "wer": edit_counts(predictions, references, "spaces"),
@@ -32,8 +35,27 @@ def _errors(predictions: list[str], references: list[str], joined: bool = False)
     }
 
 
+def _sacrebleu(options: dict[str, Any] | None) -> Sacrebleu:
+    """Return the metric, if it has these options."""
+    module = Sacrebleu()
+    known = module._option_names()
+    for name in options or {}:
+        if name not in known:
+            raise OptionError(f"bleu_kwargs: sacrebleu has no option {name!r}{nearest(name, known)}")
+    return module
+
+
+def _bleu_counts(predictions: list[str], references: list[str], bleu_kwargs: dict[str, Any] | None = None) -> Any:
+    given = {**(bleu_kwargs or {}), "predictions": predictions, "references": references}
+    return _sacrebleu(bleu_kwargs)._counts(given)
+
+
+def _bleu(counts: Any, bleu_kwargs: dict[str, Any] | None = None) -> dict[str, float]:
+    return {"bleu": _sacrebleu(bleu_kwargs)._scored(counts, bleu_kwargs or {})["score"]}
+
+
 ERROR_RATES = Kind(TEXTS, _errors, lambda counts: {name: error_rate(found) for name, found in counts.items()})
-TRANSLATION = Kind(TEXTS, lambda said, right: None, lambda counts: {})  # told by the metric sacrebleu, see below
+BLEU = Kind(TEXTS, _bleu_counts, _bleu)
 MEAN_F1 = replace(
     ACCURACY_AND_MEAN_F1,
     score=lambda counts: dict(sorted(ACCURACY_AND_MEAN_F1.score(counts).items(), reverse=True)),
@@ -59,7 +81,7 @@ class XtremeS(TaskMetric):
 
     tasks: ClassVar = {
         **dict.fromkeys(("fleurs-asr", "mls", "voxpopuli", "babel"), ERROR_RATES),
-        "covost2": TRANSLATION,
+        "covost2": BLEU,
         "fleurs-lang_id": ACCURACY,
         "minds14": MEAN_F1,
     }
@@ -75,22 +97,9 @@ class XtremeS(TaskMetric):
         bleu_kwargs: dict[str, Any] | None = None,
         wer_kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        if self.config_name == "covost2":
-            given = {**(bleu_kwargs or {}), "predictions": predictions, "references": references}
-            return self._bleu(bleu_kwargs)._counts(given)
-        if (wer_kwargs or {}).get("concatenate_texts") and self.tasks[self.config_name] is ERROR_RATES:
-            return _errors(predictions, references, joined=True)
-        return super()._count(predictions=predictions, references=references)
+        count = self.tasks[self.config_name].count
+        return count(predictions, references, **taken(count, {"bleu_kwargs": bleu_kwargs, "wer_kwargs": wer_kwargs}))
 
     def _score(self, counts: Any, *, bleu_kwargs: dict[str, Any] | None = None) -> dict[str, Any]:  # type: ignore[override]
-        if self.config_name == "covost2":
-            return {"bleu": self._bleu(bleu_kwargs)._scored(counts, bleu_kwargs or {})["score"]}
-        return super()._score(counts)
-
-    def _bleu(self, options: dict[str, Any] | None) -> Sacrebleu:
-        module = Sacrebleu()
-        known = module._option_names()
-        for name in options or {}:
-            if name not in known:
-                raise OptionError(f"bleu_kwargs: sacrebleu has no option {name!r}{nearest(name, known)}")
-        return module
+        score = self.tasks[self.config_name].score
+        return score(counts, **taken(score, {"bleu_kwargs": bleu_kwargs}))
