@@ -122,6 +122,22 @@ print(json.dumps({
 """
 
 
+PEER_GENERATES = """
+import json, sys
+from pathlib import Path
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+
+models = Path(sys.argv[1]) / "models"
+tokenizer = AutoTokenizer.from_pretrained(models / "google/flan-t5-small")
+read = tokenizer("Write a plan for weekend.", return_tensors="pt")
+written = AutoModelForSeq2SeqLM.from_pretrained(models / "google/flan-t5-small").generate(**read, max_new_tokens=50)
+prompt = AutoTokenizer.from_pretrained(models / "openai-community/gpt2")("Once upon a time", return_tensors="pt")
+gpt2 = AutoModelForCausalLM.from_pretrained(models / "openai-community/gpt2")
+greedy = gpt2.generate(prompt["input_ids"], max_new_tokens=20, num_beams=3, do_sample=False, pad_token_id=50256)
+print(json.dumps({"read": read["input_ids"].tolist(), "written": written.tolist(), "greedy": greedy.tolist()}))
+"""
+
+
 @pytest.fixture(scope="module")
 def theirs(peer: Callable[..., Any], fixture_repositories: Path) -> dict[str, Any]:
     """What the ecosystem's own wheels say on the same checkpoints."""
@@ -147,6 +163,24 @@ def test_01_auto_classes(run: Any, environment: dict[str, str], theirs: dict[str
     )
     assert_close(result.values, theirs, input_ids=0, hidden=1e-5, pooled=1e-5, masked=1e-5, causal=1e-5)
     assert "Last hidden state: torch.Size([1, 8, 32])" in result.output
+
+
+def test_02_generate(
+    run: Any, environment: dict[str, str], peer: Callable[..., Any], fixture_repositories: Path
+) -> None:
+    result = run(
+        "02_generate.py",
+        environment,
+        {"transformers"},
+        beams="list(outputs.shape)",
+        read="encoded_input['input_ids'].tolist()",
+        written="output.tolist()",
+        greedy="__import__('transformers').AutoModelForCausalLM.from_pretrained('gpt2').generate("
+        "inputs['input_ids'], max_new_tokens=20, num_beams=3, do_sample=False, pad_token_id=50256).tolist()",
+    )
+    expected = peer(PEER_GENERATES, fixture_repositories)
+    assert result.output.startswith("Once upon a time") and result.values["beams"][0] == 3
+    assert {name: result.values[name] for name in expected} == expected
 
 
 def test_03_datasets(run: Any, environment: dict[str, str]) -> None:

