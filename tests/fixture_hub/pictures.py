@@ -138,7 +138,7 @@ def detr(kind: type[PreTrainedModel], title: str, timm: bool) -> Callable[[Path,
             finder.class_labels_classifier.weight.mul_(5)
             finder.class_labels_classifier.bias[-1] -= 6
             if finder is not model:
-                model.mask_head.out_lay.weight.mul_(10)
+                model.mask_head.output_conv.weight.mul_(10)  # out_lay in the file
         own = {"backbone": "resnet18"} if timm else {"use_timm_backbone": False, "backbone_config": eyes}
         save(model, folder, {**config, **own}, timm_name if timm else str)
         write_json(
