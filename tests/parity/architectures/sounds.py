@@ -1,4 +1,4 @@
-"""Tiny models of sound: EnCodec and MusicGen, that turn it into codes and back, and CLAP, that compares it with texts."""
+"""Tiny models of sound: EnCodec and MusicGen, which turn it into codes and back, and CLAP, which holds texts to it."""
 
 from __future__ import annotations
 

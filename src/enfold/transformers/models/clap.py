@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -97,7 +97,7 @@ class ClapTextEmbeddings(BertEmbeddings):
 class ClapPreTrainedModel(PreTrainedModel):
     """What all CLAP models share."""
 
-    config_class = ClapConfig
+    config_class: ClassVar[Any] = ClapConfig
     base_model_prefix = "clap"
     _no_split_modules = ["BertLayer", "ClapAudioLayer", "ClapAudioPatches", "ClapTextEmbeddings"]
 
@@ -127,7 +127,7 @@ class ClapPreTrainedModel(PreTrainedModel):
 class ClapTextModel(ClapPreTrainedModel, RobertaModel):
     """CLAP's text encoder; arguments and results are those of ``RobertaModel``."""
 
-    config_class = ClapTextConfig
+    config_class: ClassVar[Any] = ClapTextConfig
 
     def make_embeddings(self, config: Any) -> BertEmbeddings:
         """Return the embeddings."""
@@ -174,7 +174,7 @@ class ClapAudioModel(ClapPreTrainedModel):
         if input_features is None:
             raise ValueError("input_features are needed")
         record = self.recording(output_attentions, output_hidden_states)
-        features = input_features.to(self.get_input_embeddings().weight.dtype)
+        features = input_features.to(self.audio_encoder.patch_embed.proj.weight.dtype)
         states, pooled = self.audio_encoder(features, is_longer, record)
         output = BaseModelOutputWithPooling(states, pooled, record.hidden_states, record.attentions)
         return as_asked(output, return_dict, self.config.return_dict)
@@ -259,7 +259,7 @@ class ClapTextModelWithProjection(ClapPreTrainedModel):
 
     config_class = ClapTextConfig
 
-    def __init__(self, config: ClapTextConfig) -> None:
+    def __init__(self, config: Any) -> None:
         super().__init__(config)
         self.text_model = ClapTextModel(config)
         self.text_projection = ClapProjection(config)

@@ -260,14 +260,15 @@ class ClapAudioEncoder(nn.Module):
     def __init__(self, config: Any) -> None:
         super().__init__()
         self.patch_embed = ClapAudioPatches(config)
-        stages, rows = len(config.depths), self.patch_embed.grid
+        stages, (rows, columns) = len(config.depths), self.patch_embed.grid
+        self.grids = [(rows // 2**place, columns // 2**place) for place in range(stages)]
         drops = torch.linspace(0, config.drop_path_rate, sum(config.depths), device="cpu").split(config.depths)
         self.layers = nn.ModuleList(
             ClapAudioStage(
                 config,
                 config.patch_embeds_hidden_size * 2**place,
                 config.num_attention_heads[place],
-                (rows[0] // 2**place, rows[1] // 2**place),
+                self.grids[place],
                 drops[place].tolist(),
                 place == stages - 1,
             )
@@ -294,12 +295,12 @@ class ClapAudioEncoder(nn.Module):
         """Return the states (B, D, mels, time), and their mean (B, D)."""
         heard = self.batch_norm(features.transpose(1, 3)).transpose(1, 3)
         x = self.patch_embed(self.image(heard), longer)
-        record.before(x.unflatten(1, self.patch_embed.grid).permute(0, 3, 1, 2) if record.wants_states else x)
-        for stage, after in zip(self.layers, [*self.layers[1:], self.layers[-1]], strict=True):
+        record.before(x.unflatten(1, self.grids[0]).permute(0, 3, 1, 2) if record.wants_states else x)
+        for stage, grid in zip(self.layers, [*self.grids[1:], self.grids[-1]], strict=True):
             x, shares = stage(x, record.explicit)
             record.after(shares)
-            record.finish(x.unflatten(1, after.grid).permute(0, 3, 1, 2) if record.wants_states else x)
-        rows, columns = self.layers[-1].grid
+            record.finish(x.unflatten(1, grid).permute(0, 3, 1, 2) if record.wants_states else x)
+        rows, columns = self.grids[-1]
         image = self.norm(x).transpose(1, 2).unflatten(2, (self.folds, rows // self.folds, columns))
         states = image.transpose(2, 3).flatten(3)  # the pieces beside each other again
         return states, states.flatten(2).mean(2)
