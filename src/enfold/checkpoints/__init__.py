@@ -5,6 +5,7 @@ from enfold.lazy import face
 __getattr__, __dir__, __all__ = face(
     __name__,
     {
+        ".ctranslate2": ["CTranslate2"],
         ".errors": ["CheckpointError"],
         ".gguf": ["GGUF"],
         ".files": ["atomic_write", "find_weights", "shard_files"],

@@ -6,6 +6,7 @@ Shapes: B rows, M mel filters, F frames (two a state), S states of the encoder, 
 from __future__ import annotations
 
 import math
+import os
 from typing import Any, ClassVar
 
 import torch
@@ -17,6 +18,7 @@ from enfold.nn.losses import token_loss
 from enfold.nn.mask import causal_mask
 from enfold.nn.spans import random_spans
 from enfold.transformers.configs.whisper import WhisperConfig
+from enfold.transformers.ctranslate2 import open_whisper
 from enfold.transformers.generation.whisper import WhisperGenerationMixin
 from enfold.transformers.heads import as_asked
 from enfold.transformers.modeling import PreTrainedModel
@@ -64,6 +66,20 @@ class WhisperPreTrainedModel(PreTrainedModel):
             table.copy_(sinusoids(*table.shape))
         elif isinstance(module, WhisperForAudioClassification) and self.config.use_weighted_layer_sum:
             module.layer_weights.fill_(1.0 / (self.config.encoder_layers + 1))
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *model_args: Any, **kwargs: Any) -> Any:
+        """Return a model with the weights of a folder or repository; see ``PreTrainedModel.from_pretrained``.
+
+        A local folder with CTranslate2's ``model.bin``, as faster-whisper reads it, is read as well.
+        """
+        source = pretrained_model_name_or_path
+        found = open_whisper(source) if isinstance(source, str | os.PathLike) else None
+        if found is None:
+            return super().from_pretrained(source, *model_args, **kwargs)
+        kwargs |= {"config": found.config(), "state_dict": found.state_dict()}
+        kwargs.setdefault("generation_config", found.generation_config())
+        return super().from_pretrained(None, *model_args, **kwargs)
 
     def freeze_encoder(self) -> None:
         """Keep the encoder as it is in training."""
