@@ -198,7 +198,7 @@ class Evaluator:
     @staticmethod
     def check_for_mismatch_in_device_setup(device: Any, model_or_pipeline: Any) -> None:
         """Raise `EvaluationError` when a pipeline is given that runs on another device than the one asked for."""
-        place = getattr(model_or_pipeline, "device", None)
+        place: Any = getattr(model_or_pipeline, "device", None)
         if device in (None, -1) or not hasattr(model_or_pipeline, "task") or not hasattr(place, "type"):
             return
         import torch
