@@ -173,6 +173,11 @@ class DatasetBuilder:
     """
 
     name: ClassVar[str]
+    #: what user-written builders set; see :mod:`enfold.datasets.builders.scripted`
+    VERSION: ClassVar[Any] = None
+    BUILDER_CONFIGS: ClassVar[list[Any]] = []
+    DEFAULT_CONFIG_NAME: ClassVar[str | None] = None
+    DEFAULT_WRITER_BATCH_SIZE: ClassVar[int | None] = None
     #: whether the files themselves are the table, so that nothing is written
     in_place: ClassVar[bool] = False
     #: whether rows come from files; else ``split_tables`` knows where they are

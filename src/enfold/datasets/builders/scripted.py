@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 import re
@@ -79,10 +80,6 @@ class _Scripted(DatasetBuilder):
     """
 
     BUILDER_CONFIG_CLASS: ClassVar[Any] = BuilderConfig
-    BUILDER_CONFIGS: ClassVar[list[Any]] = []
-    DEFAULT_CONFIG_NAME: ClassVar[str | None] = None
-    DEFAULT_WRITER_BATCH_SIZE: ClassVar[int | None] = None
-    VERSION: ClassVar[Any] = None
     needs_files = False
 
     def __init__(
@@ -136,7 +133,7 @@ class _Scripted(DatasetBuilder):
 
     def _configured(self, name: str | None, options: dict[str, Any]) -> Any:
         options = {key: value for key, value in options.items() if value is not None}
-        known = {config.name: config for config in self.BUILDER_CONFIGS}
+        known = self.builder_configs
         if name is None and known:
             name = self.DEFAULT_CONFIG_NAME or (next(iter(known)) if len(known) == 1 else None)
             if name is None and not options:
@@ -150,6 +147,11 @@ class _Scripted(DatasetBuilder):
         if name in known:
             return replace(known[name], **options)
         return self.BUILDER_CONFIG_CLASS(**{"name": name or "default", **options})
+
+    @property
+    def builder_configs(self) -> dict[str, Any]:
+        """The configurations that the class has, by name."""
+        return {config.name: config for config in self.BUILDER_CONFIGS}
 
     # ---- what a class says
 
@@ -172,6 +174,7 @@ class _Scripted(DatasetBuilder):
         self._generators = {str(found.name): found for found in self._split_generators(manager)}
         self.data_files = {name: [] for name in self._generators}
 
+    @functools.wraps(DatasetBuilder.download_and_prepare)
     def download_and_prepare(self, *arguments: Any, **options: Any) -> None:
         """Make the tables, unless they are there already; the arguments are those of every builder."""
         if not self._generators:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
@@ -26,6 +26,8 @@ class Translation:
     """
 
     languages: list[str]
+    #: what rows hold
+    dtype: ClassVar[str] = "dict"
     id: str | None = field(default=None, repr=False, compare=False)
 
     def __call__(self) -> pa.DataType:
@@ -50,6 +52,8 @@ class TranslationVariableLanguages:
 
     languages: list[str] | None = None
     num_languages: int | None = None
+    #: what rows hold
+    dtype: ClassVar[str] = "dict"
     id: str | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -59,20 +63,20 @@ class TranslationVariableLanguages:
     def __call__(self) -> pa.DataType:
         return pa.struct([("language", pa.list_(pa.string())), ("translation", pa.list_(pa.string()))])
 
-    def encode_example(self, value: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    def encode_example(self, translation_dict: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         """Return the two lists of a value.
 
         Raises:
             ValueError: a language that is not among those that may occur.
         """
-        if value is None or set(value) == {"language", "translation"}:
-            return value
-        other = sorted(set(value) - set(self.languages)) if self.languages else []
+        if translation_dict is None or set(translation_dict) == {"language", "translation"}:
+            return translation_dict
+        other = sorted(set(translation_dict) - set(self.languages)) if self.languages else []
         if other:
             raise ValueError(f"the languages {other} are not among those of the column, {self.languages}")
         pairs = sorted(
             (language, text)
-            for language, texts in value.items()
+            for language, texts in translation_dict.items()
             for text in ([texts] if isinstance(texts, str) else texts)
         )
         return {"language": [language for language, _ in pairs], "translation": [text for _, text in pairs]}

@@ -111,6 +111,11 @@ class Value:
     def __call__(self) -> pa.DataType:
         return dtype_to_arrow(self.dtype)
 
+    @property
+    def pa_type(self) -> pa.DataType:
+        """The Arrow type of the values."""
+        return self()
+
     def encode_example(self, value: Any) -> Any:
         """Return ``value`` as this dtype's Python type."""
         if value is None:
@@ -144,6 +149,7 @@ class ClassLabel:
     """
 
     dtype = "int64"
+    pa_type = pa.int64()
 
     def __init__(
         self,
@@ -330,22 +336,22 @@ class Json:
         """Return the Arrow type of the texts alone."""
         return pa.string()
 
-    def encode_example(self, value: Any) -> str | None:
+    def encode_example(self, example_data: Any) -> str | None:
         """Return the text that is stored for a value."""
-        if value is None:
+        if example_data is None:
             return None
-        if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+        if isinstance(example_data, str) and example_data.lstrip()[:1] in ("{", "["):
             try:
-                json.loads(value)
+                json.loads(example_data)
             except ValueError:
                 pass
             else:
-                return value
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain_json)
+                return example_data
+        return json.dumps(example_data, ensure_ascii=False, separators=(",", ":"), default=_plain_json)
 
-    def decode_example(self, value: Any, token_per_repo_id: Any = None) -> Any:
+    def decode_example(self, example_data: Any, token_per_repo_id: Any = None) -> Any:
         """Return the value that a stored text stands for."""
-        return value if value is None or not self.decode else json.loads(value)
+        return example_data if example_data is None or not self.decode else json.loads(example_data)
 
     def cast_storage(self, storage: pa.Array) -> pa.Array:
         """Return a column of texts as it is, any other as the texts of its values."""
