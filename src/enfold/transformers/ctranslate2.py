@@ -1,4 +1,4 @@
-"""Whisper out of CTranslate2's folders (``model.bin`` and its ``config.json``), as faster-whisper's repositories are."""
+"""Whisper out of CTranslate2's folders (``model.bin`` with its ``config.json``), as faster-whisper's are."""
 
 from __future__ import annotations
 
