@@ -84,6 +84,7 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("SeamlessM4TTokenizer", "seamless", {}),
     ("EsmTokenizer", "letters-esm", {}),
     ("BertGenerationTokenizer", "t5", {}),
+    ("VideoPrismTokenizer", "t5", {}),
 ]
 # the words of pages, with boxes
 PAGES: list[tuple[str, str, dict[str, Any]]] = [

@@ -128,6 +128,30 @@ def newest(library: Any, folders: Path, saved: Path) -> Any:
     }
 
 
+def small(library: Any, folders: Path, saved: Path) -> Any:
+    """Bytes and characters."""
+    bytes_ = library.PerceiverTokenizer()
+    bytes_.save_pretrained(saved / "perceiver")
+    (saved / "mgp").mkdir()
+    table = {
+        "[GO]": 0,
+        "[s]": 1,
+        **{letter: 2 + id for id, letter in enumerate("0123456789abcdefghijklmnopqrstuvwxyz")},
+    }
+    (saved / "mgp" / "vocab.json").write_text(json.dumps(table), encoding="utf-8")
+    letters = library.MgpstrTokenizer.from_pretrained(saved / "mgp")
+    letters.save_pretrained(saved / "mgp again")
+    again = library.AutoTokenizer.from_pretrained(saved / "perceiver")
+    odd = [[4, 72, 201, 5], [4, 3, 260, 5], [0, 1, 2]]
+    return {
+        "bytes": describe(bytes_),
+        "again": again(TEXTS)["input_ids"],
+        "odd": [bytes_.decode(row) for row in odd],
+        "letters": describe(letters),
+        "letters again": library.MgpstrTokenizer.from_pretrained(saved / "mgp again")(TEXTS)["input_ids"],
+    }
+
+
 def basic(library: Any, folders: Path, saved: Path) -> Any:
     texts = [*TEXTS, "[CLS]héllo[MASK] [MASK] 今天 x\u0000y\u200b don't-stop!", "A" * 120 + " unbelievable newest"]
     options: list[dict[str, Any]] = [
@@ -207,7 +231,7 @@ def attempt(make: Any, *arguments: Any) -> Any:
 
 def main(name: str, folders: Path, saved: Path) -> dict[str, Any]:
     library = importlib.import_module(name)
-    cases = (byt5, canine, siglip, dpr, code_llama, roformer, seamless, older, newest, basic)
+    cases = (byt5, canine, siglip, dpr, code_llama, roformer, seamless, older, newest, basic, small)
     return {case.__name__: attempt(case, library, folders, saved) for case in cases}
 
 

@@ -26,7 +26,7 @@ TYPES = ("token_type_ids", "names")
 ENDS = ("offsets", "decode", "decode skip", "tokens")
 NOT_READ_BY_5: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("Funnel", "Herbert"), TYPES),
-    **dict.fromkeys(("T5", "XLMRoberta", "Camembert", "MBart"), ("offsets",)),
+    **dict.fromkeys(("T5", "VideoPrism", "XLMRoberta", "Camembert", "MBart"), ("offsets",)),
     "DebertaV2": ("names", "offsets"),
     "Splinter": ("token_type_ids", "names"),
     "Cohere": ("special", "special ids", "sizes", "padded"),  # it adds tokens with roles that the checkpoint lacks
@@ -40,9 +40,9 @@ SPACES = ("Albert", "FNet", "XLNet", "BigBird", "Reformer", "XGLM", "MBart50", "
 # It makes a BPE of NLLB's pieces, takes RemBERT's third piece for the unknown one and gives Gemma a mask token.
 OTHER_MODEL = ("Nllb", "RemBert", "Gemma")
 # transformers 4 makes no tokenizer of these files, wants packages that are not there, or cannot read its own folder
-NOT_IN_4 = ("GPTNeoX", "Herbert", "BlenderbotSmall", "PLBart", "SeamlessM4T", "Splinter")
-# Written in Python there, or with other defaults: they read no tokenizer.json, or pad every call.
-NOT_READ_BY_4 = ("BlenderbotSmall", "PLBart", "SeamlessM4T", "BertGeneration")
+NOT_IN_4 = ("GPTNeoX", "Herbert", "BlenderbotSmall", "PLBart", "SeamlessM4T", "Splinter", "VideoPrism")
+# Missing or written in Python there, or with other defaults: they read no tokenizer.json, or pad every call.
+NOT_READ_BY_4 = ("BertGeneration", "BlenderbotSmall", "PLBart", "SeamlessM4T", "VideoPrism")
 
 
 @pytest.fixture(scope="module")

@@ -59,6 +59,7 @@ NOT_4 = {
 NOT_5: dict[str, tuple[str, ...]] = {
     "Funnel": ("token_type_ids", "names"),
     "Splinter": ("token_type_ids", "names"),
+    "VideoPrism": ("offsets",),  # as T5's, of which 4's are ours
     "BertGeneration": ("offsets", "decode skip"),  # written in Python, with more spaces
     "Herbert": ("token_type_ids", "names"),
     "Albert": ("token_type_ids", "names"),

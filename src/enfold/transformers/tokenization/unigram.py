@@ -25,6 +25,7 @@ __all__ = [
     "SentencePieceTokenizer",
     "SiglipTokenizer",
     "T5Tokenizer",
+    "VideoPrismTokenizer",
     "XGLMTokenizer",
     "XLMRobertaTokenizer",
     "XLNetTokenizer",
@@ -188,6 +189,12 @@ class T5Tokenizer(SentencePieceTokenizer):
 
 class MT5Tokenizer(T5Tokenizer):
     """mT5's Unigram, which is T5's with a vocabulary of its own."""
+
+
+class VideoPrismTokenizer(T5Tokenizer):
+    """VideoPrism's Unigram: T5's, with nothing behind texts."""
+
+    single = pair = ""
 
 
 class _AlbertLike(SentencePieceTokenizer):
