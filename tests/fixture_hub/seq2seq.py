@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import reviews
 import torch
 import vocabularies
-from transformers import T5Config, T5ForConditionalGeneration
+from transformers import (
+    M2M100Config,
+    M2M100ForConditionalGeneration,
+    MBartConfig,
+    MBartForConditionalGeneration,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 from writing import CARD, save, spread, write_json
 
 
@@ -77,4 +86,80 @@ def flan_t5(folder: Path, packages: Path) -> None:
     (folder / "README.md").write_text(CARD.format(title="FLAN-T5 small", weights="random"))
 
 
-REPOSITORIES: dict[str, Callable[[Path, Path], None]] = {"models/google/flan-t5-small": flan_t5}
+SHAPE: dict[str, Any] = {
+    "activation_function": "relu",
+    "d_model": 16,
+    "decoder_attention_heads": 2,
+    "decoder_ffn_dim": 32,
+    "decoder_layers": 2,
+    "decoder_start_token_id": 2,
+    "encoder_attention_heads": 2,
+    "encoder_ffn_dim": 32,
+    "encoder_layers": 2,
+    "init_std": 0.02,
+    "is_encoder_decoder": True,
+    "max_position_embeddings": 1024,
+    "num_hidden_layers": 2,
+    "scale_embedding": True,
+    "use_cache": True,
+}
+ENDS = {"bos_token_id": 0, "decoder_start_token_id": 2, "eos_token_id": 2, "pad_token_id": 1}
+
+
+def pieces(folder: Path, size: int) -> list[str]:
+    """Train a SentencePiece model on our sentences into the folder; return its pieces, the three first left out."""
+    import sentencepiece
+
+    folder.mkdir(parents=True, exist_ok=True)
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(reviews.reviews(300, seed=31)["text"]),
+        model_prefix=str(folder / "sentencepiece.bpe"),
+        vocab_size=size,
+        hard_vocab_limit=False,
+        minloglevel=2,
+    )
+    (folder / "sentencepiece.bpe.vocab").unlink()
+    model = sentencepiece.SentencePieceProcessor(model_file=str(folder / "sentencepiece.bpe.model"))
+    return [model.id_to_piece(place) for place in range(3, len(model))]
+
+
+def many_to_many(folder: Path, model: Any, config: dict[str, Any], title: str, **generation: Any) -> None:
+    """Write a translator between many languages."""
+    spread(model)
+    save(model, folder, config)
+    write_json(folder / "generation_config.json", {**ENDS, "max_length": 200, "num_beams": 5, **generation})
+    (folder / "README.md").write_text(CARD.format(title=title, weights="random"), encoding="utf-8")
+
+
+def m2m_100(folder: Path, packages: Path) -> None:
+    """facebook/m2m100_418M: a vocabulary beside the SentencePiece model, a token for each of 100 languages after it."""
+    words = ["<s>", "<pad>", "</s>", "<unk>", *pieces(folder, 300)]
+    write_json(folder / "vocab.json", {word: place for place, word in enumerate(words)})
+    write_json(folder / "tokenizer_config.json", {"src_lang": None, "tgt_lang": None, "model_max_length": 1024})
+    size = len(words) + 100 + 8  # eight tokens that mean nothing fill the real one up
+    config = {**SHAPE, **ENDS, "architectures": ["M2M100ForConditionalGeneration"], "model_type": "m2m_100"}
+    config |= {"early_stopping": True, "max_length": 200, "num_beams": 5, "vocab_size": size}
+    torch.manual_seed(18)
+    model = M2M100ForConditionalGeneration(M2M100Config(**SHAPE, vocab_size=size))
+    many_to_many(folder, model, config, "M2M-100 418M", early_stopping=True)
+
+
+def mbart_50(folder: Path, packages: Path) -> None:
+    """facebook/mbart-large-50-many-to-many-mmt: ids are the pieces' and one, then 52 languages and a mask."""
+    size = len(pieces(folder, 300)) + 3 + 1 + 52 + 1
+    settings = {"language_codes": "ML50", "src_lang": None, "tgt_lang": None, "tokenizer_class": "MBart50Tokenizer"}
+    write_json(folder / "tokenizer_config.json", settings)
+    shape = {**SHAPE, "activation_function": "gelu"}
+    config = {**shape, **ENDS, "architectures": ["MBartForConditionalGeneration"], "model_type": "mbart"}
+    config |= {"forced_eos_token_id": 2, "max_length": 200, "num_beams": 5, "normalize_before": True}
+    config |= {"add_final_layer_norm": True, "tokenizer_class": "MBart50Tokenizer", "vocab_size": size}
+    torch.manual_seed(19)
+    model = MBartForConditionalGeneration(MBartConfig(**shape, vocab_size=size))
+    many_to_many(folder, model, config, "mBART-50 many to many", forced_eos_token_id=2, early_stopping=True)
+
+
+REPOSITORIES: dict[str, Callable[[Path, Path], None]] = {
+    "models/google/flan-t5-small": flan_t5,
+    "models/facebook/m2m100_418M": m2m_100,
+    "models/facebook/mbart-large-50-many-to-many-mmt": mbart_50,
+}
