@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from parity.pipelines.comparing import same
+
 HERE = Path(__file__).resolve().parent
 PROGRAMS = HERE / "seed_programs"
 PACKAGE = HERE.parent / "src" / "enfold"
@@ -138,6 +140,45 @@ print(json.dumps({"read": read["input_ids"].tolist(), "written": written.tolist(
 """
 
 
+PEER_ANSWERS = """
+import json, sys
+from pathlib import Path
+import torch
+from transformers import AutoModelForCausalLM, AutoModelForQuestionAnswering, AutoTokenizer, pipeline
+
+models = Path(sys.argv[1]) / "models"
+make = lambda task, name, **options: pipeline(task, model=str(models / name), device=-1, **options)
+sst2 = make("text-classification", "distilbert/distilbert-base-uncased-finetuned-sst-2-english")
+zero = make("zero-shot-classification", "facebook/bart-large-mnli")
+stars = make("text-classification", "nlptown/bert-base-multilingual-uncased-sentiment")
+ner = make("ner", "dbmdz/bert-large-cased-finetuned-conll03-english", aggregation_strategy="simple")
+masked = make("fill-mask", "google-bert/bert-base-uncased")
+answer = {
+    "classes": sst2(["I love this product!", "This is terrible.", "It's okay, nothing special."]),
+    "stars": stars("This product is amazing!"),
+    "entities": ner("My name is John and I work at Google in New York."),
+    "words": masked("The capital of France is [MASK]."),
+    "topics": zero("This is a tutorial about NLP", candidate_labels=["technology", "sports", "politics"]),
+}
+roberta = models / "deepset/roberta-base-squad2"
+inputs = AutoTokenizer.from_pretrained(roberta)("What is the capital?", "Paris is the capital of France.",
+                                                return_tensors="pt")
+with torch.no_grad():
+    out = AutoModelForQuestionAnswering.from_pretrained(roberta)(**inputs)
+answer["span"] = [out.start_logits.tolist(), out.end_logits.tolist()]
+talk = models / "microsoft/DialoGPT-small"
+ids = AutoTokenizer.from_pretrained(talk)("Hello there", return_tensors="pt")["input_ids"]
+answer["talk"] = AutoModelForCausalLM.from_pretrained(talk).generate(ids, max_new_tokens=5).tolist()
+print(json.dumps(answer, default=float))
+"""
+
+
+@pytest.fixture(scope="module")
+def answered(peer: Callable[..., Any], fixture_repositories: Path) -> dict[str, Any]:
+    """What the ecosystem's own pipelines and heads answer from the same checkpoints."""
+    return peer(PEER_ANSWERS, fixture_repositories)
+
+
 @pytest.fixture(scope="module")
 def theirs(peer: Callable[..., Any], fixture_repositories: Path) -> dict[str, Any]:
     """What the ecosystem's own wheels say on the same checkpoints."""
@@ -200,6 +241,21 @@ def test_04_csv_json(run: Any, offline: dict[str, str]) -> None:
     run("04_csv_json.py", offline, {"datasets"})
 
 
+def test_06_pipelines_text(run: Any, environment: dict[str, str], answered: dict[str, Any]) -> None:
+    result = run(
+        "06_pipelines_text.py",
+        environment,
+        {"transformers", "datasets"},
+        classes="classifier(texts)",
+        stars="sentiment('This product is amazing!')",
+        entities="ner('My name is John and I work at Google in New York.')",
+        words="fill_mask('The capital of France is [MASK].')",
+        topics="result",
+    )
+    for name, answer in result.values.items():
+        same(answer, answered[name], place=name)
+
+
 def test_08_trainer(run: Any, environment: dict[str, str]) -> None:
     result = run("08_trainer.py", environment, {"transformers", "datasets"}, results="results")
     assert 0 <= result.values["results"]["eval_accuracy"] <= 1 and result.values["results"]["epoch"] == 3
@@ -246,6 +302,18 @@ def test_21_service_and_story(run: Any, environment: dict[str, str], theirs: dic
         label, score = line.split(", ")
         assert label == row["label"] and float(score) == pytest.approx(row["score"], abs=1e-4)
     assert len(result.values["story"]) > len("In a magical forest, there lived a")
+
+
+def test_22_task_heads(run: Any, environment: dict[str, str], answered: dict[str, Any]) -> None:
+    result = run(
+        "22_task_heads.py",
+        environment,
+        {"transformers"},
+        span="[answer.start_logits.tolist(), answer.end_logits.tolist()]",
+        talk="out.tolist()",  # the last of both models
+    )
+    same(result.values["span"], answered["span"], tolerance=1e-5)
+    assert result.values["talk"] == answered["talk"]
 
 
 def test_the_command_itself_runs_a_program(offline: dict[str, str], tmp_path: Path) -> None:

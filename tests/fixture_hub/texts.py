@@ -12,6 +12,7 @@ import torch
 import vocabularies
 from transformers import (
     BartConfig,
+    BartForConditionalGeneration,
     BartForSequenceClassification,
     BertConfig,
     BertForSequenceClassification,
@@ -19,8 +20,13 @@ from transformers import (
     DistilBertConfig,
     DistilBertForMaskedLM,
     DistilBertForQuestionAnswering,
+    FalconConfig,
+    FalconForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
+    GPT2Tokenizer,
+    MarianConfig,
+    MarianMTModel,
     RobertaConfig,
     RobertaForMaskedLM,
     RobertaForQuestionAnswering,
@@ -143,12 +149,12 @@ def roberta(folder: Path, packages: Path, kind: Any, title: str) -> None:
     finish(folder, kind(RobertaConfig.from_dict(config)), config, title)
 
 
-def entailment(folder: Path, packages: Path) -> None:
-    """facebook/bart-large-mnli: whether a text entails another."""
+def bart(folder: Path, packages: Path, kind: Any, title: str, **more: Any) -> None:
+    """Write a BART."""
     vocabulary = byte_level(folder, packages, ["<s>", "<pad>", "</s>", "<unk>"])
     config = {
         "activation_function": "gelu",
-        "architectures": ["BartForSequenceClassification"],
+        "architectures": [kind.__name__],
         "bos_token_id": 0,
         "classif_dropout": 0.0,
         "d_model": 16,
@@ -171,11 +177,120 @@ def entailment(folder: Path, packages: Path) -> None:
         "pad_token_id": 1,
         "scale_embedding": False,
         "vocab_size": len(vocabulary),
-        **labels(["contradiction", "neutral", "entailment"]),
+        **more,
     }
     write_json(folder / "tokenizer_config.json", {"model_max_length": 1024})
     torch.manual_seed(15)
-    finish(folder, BartForSequenceClassification(BartConfig.from_dict(config)), config, "BART large MNLI")
+    finish(folder, kind(BartConfig.from_dict(config)), config, title)
+
+
+def entailment(folder: Path, packages: Path) -> None:
+    """facebook/bart-large-mnli: whether a text entails another."""
+    names = labels(["contradiction", "neutral", "entailment"])
+    bart(folder, packages, BartForSequenceClassification, "BART large MNLI", **names)
+
+
+def summaries(folder: Path, packages: Path) -> None:
+    """facebook/bart-large-cnn: summaries of news, whose lengths the old configuration holds."""
+    lengths = {"early_stopping": True, "length_penalty": 2.0, "max_length": 142, "min_length": 56, "num_beams": 4}
+    task = {"task_specific_params": {"summarization": lengths}}
+    more = {**lengths, "no_repeat_ngram_size": 3, "forced_bos_token_id": 0, "prefix": " ", **task}
+    bart(folder, packages, BartForConditionalGeneration, "BART large CNN", **more)
+    generation = {**lengths, "bos_token_id": 0, "decoder_start_token_id": 2, "eos_token_id": 2, "pad_token_id": 1}
+    generation |= {"forced_bos_token_id": 0, "forced_eos_token_id": 2, "no_repeat_ngram_size": 3}
+    write_json(folder / "generation_config.json", generation)
+
+
+def translations(folder: Path, packages: Path) -> None:
+    """Helsinki-NLP/opus-mt-en-fr: two SentencePiece models and one vocabulary for both."""
+    import sentencepiece
+
+    folder.mkdir(parents=True, exist_ok=True)
+    pieces: list[str] = ["</s>", "<unk>"]
+    for seed, side in enumerate(("source", "target")):
+        sentences = iter(reviews.reviews(300, seed=20 + seed)["text"])
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=sentences,
+            model_prefix=str(folder / side),
+            vocab_size=300,
+            hard_vocab_limit=False,
+            minloglevel=2,
+        )
+        (folder / f"{side}.model").rename(folder / f"{side}.spm")
+        (folder / f"{side}.vocab").unlink()
+        model = sentencepiece.SentencePieceProcessor(model_file=str(folder / f"{side}.spm"))
+        pieces += [model.id_to_piece(place) for place in range(3, len(model))]
+    vocabulary = {piece: place for place, piece in enumerate(dict.fromkeys([*pieces, "<pad>"]))}
+    write_json(folder / "vocab.json", vocabulary)
+    pad = vocabulary["<pad>"]
+    lengths = {"bad_words_ids": [[pad]], "forced_eos_token_id": 0, "max_length": 64, "num_beams": 4}
+    config = {
+        "activation_function": "swish",
+        "architectures": ["MarianMTModel"],
+        "bos_token_id": 0,
+        "d_model": 16,
+        "decoder_attention_heads": 2,
+        "decoder_ffn_dim": 32,
+        "decoder_layers": 2,
+        "decoder_start_token_id": pad,
+        "decoder_vocab_size": len(vocabulary),
+        "encoder_attention_heads": 2,
+        "encoder_ffn_dim": 32,
+        "encoder_layers": 2,
+        "eos_token_id": 0,
+        "init_std": 0.02,
+        "is_encoder_decoder": True,
+        "max_position_embeddings": 512,
+        "model_type": "marian",
+        "pad_token_id": pad,
+        "scale_embedding": True,
+        "share_encoder_decoder_embeddings": True,
+        "static_position_embeddings": True,
+        "vocab_size": len(vocabulary),
+        **lengths,
+    }
+    settings = {"source_lang": "en", "target_lang": "fr", "model_max_length": 512}
+    write_json(folder / "tokenizer_config.json", settings)
+    torch.manual_seed(17)
+    finish(folder, MarianMTModel(MarianConfig.from_dict(config)), config, "OPUS-MT en-fr")
+    write_json(
+        folder / "generation_config.json",
+        {**lengths, "bos_token_id": 0, "decoder_start_token_id": pad, "eos_token_id": 0, "pad_token_id": pad},
+    )
+
+
+def falcon(folder: Path, packages: Path) -> None:
+    """tiiuae/falcon-7b-instruct: one key head for all queries, half precision, a tokenizer.json alone."""
+    vocabulary = byte_level(folder, packages, [])
+    end = vocabulary["<|endoftext|>"]
+    config = {
+        "alibi": False,
+        "apply_residual_connection_post_layernorm": False,
+        "architectures": ["FalconForCausalLM"],
+        "attention_dropout": 0.0,
+        "bias": False,
+        "bos_token_id": end,
+        "eos_token_id": end,
+        "hidden_dropout": 0.0,
+        "hidden_size": 32,
+        "initializer_range": 0.02,
+        "layer_norm_epsilon": 1e-05,
+        "model_type": "falcon",
+        "multi_query": True,
+        "new_decoder_architecture": False,
+        "num_attention_heads": 4,
+        "num_hidden_layers": 2,
+        "parallel_attn": True,
+        "torch_dtype": "bfloat16",
+        "vocab_size": len(vocabulary),
+    }
+    GPT2Tokenizer.from_pretrained(folder).backend_tokenizer.save(str(folder / "tokenizer.json"))
+    for name in ("vocab.json", "merges.txt"):
+        (folder / name).unlink()
+    settings = {"eos_token": "<|endoftext|>", "model_max_length": 2048, "tokenizer_class": "PreTrainedTokenizerFast"}
+    write_json(folder / "tokenizer_config.json", settings)
+    torch.manual_seed(18)
+    finish(folder, FalconForCausalLM(FalconConfig.from_dict(config)).bfloat16(), config, "Falcon 7B instruct")
 
 
 def conversation(folder: Path, packages: Path) -> None:
@@ -219,6 +334,9 @@ REPOSITORIES: dict[str, Callable[[Path, Path], None]] = {
     "models/distilbert/distilroberta-base": lambda folder, packages: roberta(
         folder, packages, RobertaForMaskedLM, "DistilRoBERTa base"
     ),
+    "models/facebook/bart-large-cnn": summaries,
     "models/facebook/bart-large-mnli": entailment,
+    "models/Helsinki-NLP/opus-mt-en-fr": translations,
+    "models/tiiuae/falcon-7b-instruct": falcon,
     "models/microsoft/DialoGPT-small": conversation,
 }
