@@ -28,7 +28,7 @@ from enfold.datasets import (
     load_dataset_builder,
     load_from_disk,
 )
-from enfold.datasets import source as source_module
+from enfold.datasets import parquet_source as source_module
 from enfold.datasets.data_files import infer_splits, match
 from enfold.datasets.errors import DatasetGenerationError, HubUnreachableError, UnexpectedSplitsError
 

@@ -394,3 +394,10 @@ def test_types_widen_after_rows_are_on_disk_and_features_stay(tmp_path: Path, mo
         assert found.features == Features({**features, "v": Value("float64")})
     assert made.cache_files == again.cache_files
     assert not [name for name in os.listdir(dataset._cache_dir or "") if name.startswith(".tmp")]
+
+
+def test_no_rows_become_no_rows_of_the_features_that_are_named() -> None:
+    empty = Dataset.from_dict({"a": [1]}).select([])
+    made = empty.map(lambda row: {"b": "x"}, remove_columns="a", features=Features({"b": Value("string")}))
+    assert made.features == Features({"b": Value("string")}) and made[:] == {"b": []}
+    assert empty.map(lambda row: {"b": "x"}).column_names == ["a"]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from enfold.datasets import Dataset
-from enfold.datasets.search import ElasticSearchIndex, ExactIndex, MissingIndex
+from enfold.datasets.indexes import ElasticSearchIndex, ExactIndex, MissingIndex
 
 
 def vectors(count: int = 50, seed: int = 0) -> Dataset:

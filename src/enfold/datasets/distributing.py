@@ -17,7 +17,8 @@ import pyarrow as pa
 
 from enfold.errors import MissingExtra
 
-from .source import ChainSource, ParquetSource, Source
+from .parquet_source import ParquetSource
+from .source import ChainSource, Source
 
 if TYPE_CHECKING:
     from .dataset import Dataset

@@ -14,6 +14,7 @@ from enfold.progress import Progress
 from .caching import SUFFIX, Place, cache_place, with_suffix
 from .errors import MapOutputError
 from .features.features import Features, from_arrow, to_arrow
+from .source import TableSource
 from .task import Task, run_range
 from .workers import ordered
 from .writer import ShardedWriter
@@ -71,6 +72,9 @@ def map_dataset(
         not disable_nullable,
     )
     if not len(dataset):
+        if task.features is not None:  # what the rows would be is known without one
+            empty = TableSource(task.features.arrow_schema.remove_metadata().empty_table())
+            return dataset._derived(empty, task.features, new_fingerprint)
         return dataset.remove_columns(sorted(removed)) if removed else dataset
     arguments = {
         "function": function,

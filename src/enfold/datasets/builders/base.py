@@ -255,6 +255,9 @@ class DatasetBuilder:
             else:
                 yield from ((file.name, table) for table in self.tables(local, file.name))
 
+    def _begin(self) -> None:
+        """Find out what there is, before anything is fetched."""
+
     def _options_key(self) -> Any:
         """What the options are, for the cache folder's name."""
         return dataclasses.asdict(self.options)
@@ -290,6 +293,7 @@ class DatasetBuilder:
         Raises:
             ValueError: another format.
         """
+        self._begin()
         if file_format not in ("arrow", "parquet"):
             raise ValueError(f"file_format must be 'arrow' or 'parquet', not {file_format!r}")
         remote = output_dir is not None and "://" in output_dir

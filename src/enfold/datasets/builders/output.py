@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,8 @@ def write_splits(
         max_shard_size: bytes of a file at most; 500 MB where None.
         storage_options: arguments of the file system.
     """
-    name, sizes = builder.info.dataset_name, builder.info.splits or {}
+    name = builder.info.dataset_name
+    sizes: Mapping[str, Any] = builder.info.splits or {}
     for split, dataset in builder.as_dataset().items():
         shards = dataset._shards(max_shard_size, None, "500MB")
         sizes[split].shard_lengths = [len(shard) for shard in shards] if len(shards) > 1 else None

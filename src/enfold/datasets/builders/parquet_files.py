@@ -12,7 +12,8 @@ from enfold.log import get_logger
 from ..column import unknown_column
 from ..errors import DatasetGenerationError
 from ..features.features import storage_schema
-from ..source import ParquetSource, Source, TableSource
+from ..parquet_source import ParquetSource
+from ..source import Source, TableSource
 from .base import DatasetBuilder
 
 __all__ = ["Builder"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import os
 import re
@@ -174,12 +173,9 @@ class _Scripted(DatasetBuilder):
         self._generators = {str(found.name): found for found in self._split_generators(manager)}
         self.data_files = {name: [] for name in self._generators}
 
-    @functools.wraps(DatasetBuilder.download_and_prepare)
-    def download_and_prepare(self, *arguments: Any, **options: Any) -> None:
-        """Make the tables, unless they are there already; the arguments are those of every builder."""
+    def _begin(self) -> None:
         if not self._generators:
             self._prepare_splits()
-        super().download_and_prepare(*arguments, **options)
 
     def split_tables(self, split: str) -> Iterator[tuple[str, pa.Table]]:
         """Yield the rows of a split."""
