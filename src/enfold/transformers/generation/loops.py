@@ -95,15 +95,19 @@ class Run:
         output = self.read_on(filled, total)
         if self.cache is not None and output.past_key_values is None:
             self.cache = None  # a model that keeps no cache sees everything anew
+        self.record(output)
+        return output.logits[:, -1].float()
+
+    def record(self, output: Any) -> None:
+        """Keep what was asked for of a model's output."""
         if self.keep:
             side = "" if self.read is None else "decoder_"
             self.attentions.append(output.get(f"{side}attentions"))
             self.states.append(output.get(f"{side}hidden_states"))
             self.crossed.append(output.get("cross_attentions"))
-        return output.logits[:, -1].float()
 
-    def read_on(self, first: int, last: int) -> Any:
-        """Return the model's output for the positions from ``first`` to before ``last``."""
+    def read_on(self, first: int, last: int, keep: int = 1) -> Any:
+        """Return the model's output for positions ``first`` to before ``last``, with logits of the last ``keep``."""
         embeds = None
         if self.embeds is not None and first < self.embedded:
             embeds = self.embeds[:, first:last]
@@ -123,7 +127,7 @@ class Run:
             **self.keep,
         )
         call = self.model if self.compiled is None or last - first > 1 else self.compiled
-        return call(**inputs, logits_to_keep=1, return_dict=True)
+        return call(**inputs, logits_to_keep=keep, return_dict=True)
 
     def _positions(self, first: int, last: int) -> Tensor | None:
         """Return the position ids (R | 1, last - first), or None where the model counts for itself."""

@@ -15,6 +15,7 @@ from enfold.nn.cache import Cache, DynamicCache, EncoderDecoderCache
 from enfold.transformers.generation import processors as shape
 from enfold.transformers.generation import source_processors as by_source
 from enfold.transformers.generation import stopping
+from enfold.transformers.generation.assisted import assisted, guesser
 from enfold.transformers.generation.caching import compiled_step, new_cache
 from enfold.transformers.generation.config import GenerationConfig, GenerationError
 from enfold.transformers.generation.loops import Run, beams, one_by_one
@@ -33,8 +34,6 @@ logger = get_logger(__name__)
 
 # Ways of decoding that are not here: said plainly rather than ignored.
 ABSENT = {
-    "assistant_model": "assisted decoding",
-    "prompt_lookup_num_tokens": "prompt lookup decoding",
     "penalty_alpha": "contrastive search",
     "constraints": "constrained beam search",
     "force_words_ids": "constrained beam search",
@@ -108,6 +107,7 @@ class GenerationMixin(Base):
             stopping_criteria: further criteria.
             prefix_allowed_tokens_fn: (row, tokens (T,)) → the tokens that may follow.
             synced_gpus: accepted; rows never wait for another process here.
+            assistant_model: a smaller model with the same words, which guesses tokens that this one checks together.
             streamer: receives the prompt and then each token.
             kwargs: fields of ``GenerationConfig``; ``attention_mask`` (B, T), zeros on the left for padding;
                 ``tokenizer`` for ``stop_strings``; further arguments of the forward pass.
@@ -126,7 +126,7 @@ class GenerationMixin(Base):
             kwargs.pop(name, None)
         default_length = self._length_is_open(generation_config, kwargs)
         config, rest = (generation_config or GenerationConfig()).filled(self.generation_config, **kwargs)
-        self._refuse_absent(config, assistant_model, rest)
+        self._refuse_absent(config, rest)
         ends = None if config.eos_token_id is None else torch.as_tensor(config.eos_token_id, device=self.device)
         ends = None if ends is None else ends.view(-1)
         pad = config.pad_token_id
@@ -169,6 +169,9 @@ class GenerationMixin(Base):
                 position_ids = position_ids.repeat_interleave(count, 0)
         if past is not None and config.cache_implementation is not None:
             raise GenerationError("both past_key_values and cache_implementation were given; they are the same thing")
+        guesses = assistant_model is not None or config.prompt_lookup_num_tokens is not None
+        if guesses and past is None and config.cache_implementation is None:
+            config.cache_implementation = "dynamic_full"  # wrong guesses are taken back, which windows do not allow
         if past is None and config.use_cache:
             ahead = 0 if embeds is None else embeds.shape[1]
             past = new_cache(self, config, prompt + ahead, config.max_length + ahead)
@@ -190,6 +193,8 @@ class GenerationMixin(Base):
             read=None if reading is None else reading.output,
             compiled=compiled_step(self, config, past),
         )
+        if guesses:
+            return assisted(run, guesser(run, assistant_model))
         return beams(run) if config.num_beams > 1 else one_by_one(run)
 
     # --- what is asked for, made definite
@@ -198,9 +203,9 @@ class GenerationMixin(Base):
         sources = (kwargs.get("max_length"), given and given.max_length, self.generation_config.max_length)
         return all(value is None for value in sources)
 
-    def _refuse_absent(self, config: GenerationConfig, assistant_model: Any, rest: dict[str, Any]) -> None:
+    def _refuse_absent(self, config: GenerationConfig, rest: dict[str, Any]) -> None:
         asked = {name: getattr(config, name, None) for name in ABSENT if hasattr(config, name)}
-        asked |= {"assistant_model": assistant_model} | {name: rest.pop(name) for name in set(rest) & set(ABSENT)}
+        asked |= {name: rest.pop(name) for name in set(rest) & set(ABSENT)}
         neutral = {"guidance_scale": 1}
         for name, value in asked.items():
             if value is not None and value != neutral.get(name):
@@ -208,6 +213,7 @@ class GenerationMixin(Base):
         if (config.num_beam_groups or 1) > 1:
             raise GenerationError("num_beam_groups: group beam search is not available; num_beams alone is")
         known = set(inspect.signature(self.forward).parameters)
+        known |= set(inspect.signature(self.prepare_inputs_for_generation).parameters)
         if self.config.is_encoder_decoder:
             known |= set(inspect.signature(self.get_encoder().forward).parameters)
         known |= {"past_key_values", "position_ids", "attention_mask"}

@@ -1,0 +1,219 @@
+"""Several tokens a step: guessed cheaply, checked together, and kept as far as the model would have chosen them.
+
+Greedy search gives the tokens that it gives alone, and sampling draws from the model's own distribution.
+
+Source: Leviathan et al., 2022, "Fast Inference from Transformers via Speculative Decoding"; prompt lookup: Saxena,
+2023.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from enfold.nn.cache import DynamicCache
+from enfold.transformers.generation.config import GenerationConfig, GenerationError
+from enfold.transformers.generation.loops import Run
+
+__all__ = ["Assistant", "PromptLookup", "assisted", "guesser"]
+
+Guess = tuple[Tensor, Tensor | None]  # tokens (n,), and how likely each word was in their places (n, V) or None
+
+
+class Guesser(Protocol):
+    """What guesses how a text goes on."""
+
+    def guess(self, ids: Tensor, most: int) -> Guess:
+        """Return up to ``most`` tokens that may follow ids (1, T)."""
+
+    def learn(self, right: int, guessed: int) -> None:
+        """Learn how many of the guessed tokens were right."""
+
+
+class PromptLookup:
+    """Guesses that a text goes on as it did the last time it said the same.
+
+    Args:
+        most: how many tokens it guesses at once.
+        longest: how many of the last tokens it looks for, at first; then one less, and so on.
+        ends: end tokens, behind which nothing is guessed; or None.
+
+    Example:
+        >>> PromptLookup(2).guess(torch.tensor([[5, 6, 7, 8, 5, 6]]), most=9)[0].tolist()
+        [7, 8]
+    """
+
+    def __init__(self, most: int, longest: int = 2, ends: Tensor | None = None) -> None:
+        if most <= 0 or longest <= 0:
+            raise GenerationError("prompt_lookup_num_tokens and max_matching_ngram_size must be greater than 0")
+        self.most, self.longest, self.ends = most, longest, ends
+
+    def guess(self, ids: Tensor, most: int) -> Guess:
+        """See the class."""
+        row, length = ids[0], ids.shape[1]
+        most = min(self.most, most)
+        for size in range(min(self.longest, length - 1), 0, -1):
+            windows = row.unfold(0, size, 1)  # (T - size + 1, size)
+            places = (windows == row[-size:]).all(1).nonzero()[:, 0] + size
+            places = places[places < length]
+            if most > 0 and len(places):
+                found = row[int(places[0]) : int(places[0]) + most]
+                if self.ends is not None:
+                    stop = torch.isin(found, self.ends).nonzero()
+                    found = found[: int(stop[0])] if len(stop) else found
+                return found, None
+        return row[:0], None
+
+    def learn(self, right: int, guessed: int) -> None:
+        """Nothing is learnt."""
+
+
+class Assistant:
+    """A smaller model with the same words, which writes on for a few tokens.
+
+    Args:
+        run: its own call of ``generate``, set up beside the larger model's.
+        threshold: it stops where it is less sure of a token than this.
+    """
+
+    def __init__(self, run: Run, threshold: float | None) -> None:
+        config = run.config
+        self.run, self.threshold = run, threshold
+        self.count, self.schedule = config.num_assistant_tokens, config.num_assistant_tokens_schedule
+
+    def guess(self, ids: Tensor, most: int) -> Guess:
+        """See the class."""
+        run, length = self.run, ids.shape[1]
+        run.buffer[:, :length] = ids
+        assert run.cache is not None
+        run.cache.crop(min(int(run.cache.get_seq_length()), length - 1))  # the last token may be another now
+        tokens, shares = [], []
+        for place in range(length, length + min(self.count, most)):
+            scores = run.processors(run.buffer[:, :place], run.logits_at(place))
+            share = scores.softmax(-1)
+            token = torch.multinomial(share, 1)[:, 0] if run.config.do_sample else scores.argmax(-1)
+            run.buffer[:, place] = token
+            tokens.append(token)
+            shares.append(share)
+            unsure = self.threshold is not None and float(share[0, token]) < self.threshold
+            if unsure or (run.ends is not None and bool(torch.isin(token, run.ends))):
+                break
+        if not tokens:
+            return ids[0, :0], None
+        return torch.cat(tokens), torch.cat(shares) if run.config.do_sample else None
+
+    def learn(self, right: int, guessed: int) -> None:
+        """Guess more after a step in which all was right, and fewer after another, where the schedule says so."""
+        if self.schedule in ("heuristic", "heuristic_transient"):
+            self.count = self.count + 2 if right == guessed else max(1, self.count - 1)
+
+
+def guesser(run: Run, assistant: Any) -> Guesser:
+    """Return what guesses for a run: the assistant, or the text itself.
+
+    Raises:
+        GenerationError: for what cannot be combined with it.
+    """
+    config = run.config
+    if run.rows > 1 or config.num_beams > 1:
+        raise GenerationError("assisted decoding and prompt lookup write one row, without beams")
+    if run.read is not None or run.embeds is not None:
+        raise GenerationError("assisted decoding and prompt lookup go on from ids, with a decoder alone")
+    if run.cache is None or run.fixed:
+        raise GenerationError("assisted decoding and prompt lookup need use_cache=True and a cache that grows")
+    if assistant is None:
+        return PromptLookup(config.prompt_lookup_num_tokens, config.max_matching_ngram_size or 2, run.ends)
+    words, own = (model.config.get_text_config(decoder=True).vocab_size for model in (run.model, assistant))
+    if words != own:
+        raise GenerationError(f"the assistant has {own} words and the model {words}: their tokens are not the same")
+    theirs: GenerationConfig = getattr(assistant, "generation_config", None) or GenerationConfig()
+    settings = copy.copy(config)
+    for name in ("num_assistant_tokens", "num_assistant_tokens_schedule", "assistant_confidence_threshold"):
+        if getattr(theirs, name) is not None:
+            setattr(settings, name, getattr(theirs, name))
+    settings.output_attentions = settings.output_hidden_states = False
+    beside = Run(
+        model=assistant,
+        config=settings,
+        ids=run.ids.to(assistant.device),
+        embeds=None,
+        mask=run.mask,
+        positions=run.positions,
+        cache=DynamicCache(),
+        extra={},
+        processors=run.processors,
+        criteria=None,
+        ends=run.ends,
+        pad=run.pad,
+    )
+    return Assistant(beside, settings.assistant_confidence_threshold)
+
+
+def assisted(run: Run, helper: Guesser) -> Any:
+    """Greedy search and sampling of one row, several tokens a step where the helper's guesses are right."""
+    config, buffer, cache = run.config, run.buffer, run.cache
+    assert cache is not None
+    record, length, over = config.return_dict_in_generate, run.prompt, False
+    while not over:
+        tokens, shares = helper.guess(buffer[:, :length], config.max_length - length - 1)
+        tokens = tokens.to(buffer.device)
+        filled = int(cache.get_seq_length())
+        if filled and run.model.must_read_again(filled, length + len(tokens)):
+            tokens = tokens[:0]  # a step in which the past changes checks no guesses
+            if run.model.must_read_again(filled, length):
+                cache.reset()
+                filled = 0
+        count = len(tokens)
+        buffer[0, length : length + count] = tokens
+        output = run.read_on(filled, length + count, keep=count + 1)
+        run.record(output)
+        logits = output.logits[:, -count - 1 :].float()  # (1, n + 1, V)
+        right = 0
+        for place in range(count + 1):
+            scores = run.processors(buffer[:, :length], logits[:, place])
+            guessed = tokens[place] if place < count else None
+            token = _choose(config, scores, guessed, None if shares is None else shares[place : place + 1])
+            buffer[0, length] = token
+            length += 1
+            if record and config.output_scores:
+                run.scores.append(scores)
+            if record and config.output_logits:
+                run.logits.append(logits[:, place])
+            if run.streamer is not None:
+                run.streamer.put(token[None].cpu())
+            over = length >= config.max_length or (
+                bool(run.criteria) and bool(run.criteria(buffer[:, :length], tuple(run.scores) or None).all())
+            )
+            if over or guessed is None or bool(token != guessed):
+                break
+            right += 1
+        cache.crop(length - 1)
+        helper.learn(right, count)
+    if run.streamer is not None:
+        run.streamer.end()
+    return run.output(buffer[:, :length].clone())
+
+
+def _choose(config: GenerationConfig, scores: Tensor, guessed: Tensor | None, share: Tensor | None) -> Tensor:
+    """Return the next token: the guess where it is one that the model would have chosen, too.
+
+    Args:
+        config: whether to draw.
+        scores: (1, V) of the model.
+        guessed: the guess, or None.
+        share: (1, V), how likely each word was where it was guessed by drawing; or None.
+    """
+    if not config.do_sample:
+        return scores.argmax(-1)[0]
+    chance = scores.softmax(-1)
+    if guessed is None or share is None:
+        return torch.multinomial(chance, 1)[0, 0]
+    share = share.to(chance.device)
+    # A guess that was drawn more often than the model would have is dropped as often, and what is missing is drawn.
+    if torch.rand(()) * share[0, guessed] <= chance[0, guessed]:
+        return guessed
+    rest = (chance - share).clamp(min=0)
+    return torch.multinomial(rest if bool(rest.sum() > 0) else chance, 1)[0, 0]
