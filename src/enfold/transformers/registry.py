@@ -102,6 +102,13 @@ MODELS: dict[str, Row] = {
     "mbart": Row("mbart", "MBart", (*_SEQ2SEQ, *_BART), {**_WRITES, "MaskedLM": "ForConditionalGeneration"}),
     "m2m_100": Row("m2m_100", "M2M100", _SEQ2SEQ, {**_WRITES, "PreTraining": None}),
     "marian": Row("marian", "Marian", ("PreTrainedModel", "Model", "MTModel", "ForCausalLM"), {"Seq2SeqLM": "MTModel"}),
+    "encoder-decoder": Row("encoder_decoder", "EncoderDecoder", ("Model",), {"Model": None, "Seq2SeqLM": "Model"}),
+    "vision-encoder-decoder": Row(
+        "vision_encoder_decoder",
+        "VisionEncoderDecoder",
+        ("Model",),
+        {"Model": None, "Vision2Seq": "Model", "ImageTextToText": "Model"},
+    ),
     "whisper": Row(
         "whisper",
         "Whisper",
