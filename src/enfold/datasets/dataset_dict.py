@@ -361,3 +361,11 @@ class DatasetDict(DictFilesMixin, dict):
 
 def _with_split(function: Callable[..., Any], split: str, first: Any, *others: Any, **options: Any) -> Any:
     return function(first, *others, split, **options)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "IterableDatasetDict":  # the ecosystem's module of this name has both
+        from .streaming.dataset_dict import IterableDatasetDict
+
+        return IterableDatasetDict
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

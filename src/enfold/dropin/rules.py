@@ -54,7 +54,12 @@ _RULES: list[tuple[re.Pattern[str], str]] = [
         (r"transformers\.integrations\.integration_utils", "enfold.transformers.integrations"),
         (r"transformers\.pipelines\.\w+", "enfold.transformers.pipelines"),
         (r"peft\.(?:peft_model|mapping|config|tuners|utils)(?:\.\w+)*", "enfold.peft"),
-        (r"datasets\.(?:arrow_dataset|dataset_dict|load|combine|iterable_dataset|splits|info)", "enfold.datasets"),
+        (
+            r"datasets\.(?:arrow_dataset|arrow_reader|builder|dataset_dict|inspect|iterable_dataset|utils\.version)",
+            "enfold.datasets",
+        ),
+        (r"datasets\.exceptions", "enfold.datasets.errors"),
+        (r"datasets\.download\.\w+", "enfold.datasets.download"),
         (r"huggingface_hub\.(?:file_download|hf_api|repocard|repocard_data|_snapshot_download)", "enfold.hub"),
         (r"evaluate\.(?:module|loading|inspect)", "enfold.evaluate"),
         (r"evaluate\.evaluator(?:\.\w+)?", "enfold.evaluate.evaluators"),
