@@ -15,19 +15,14 @@ from torch import Tensor, nn
 
 from enfold.errors import EnfoldError
 from enfold.nn.losses import token_loss
-from enfold.nn.mask import causal_mask
 from enfold.nn.spans import random_spans
 from enfold.transformers.configs.whisper import WhisperConfig
 from enfold.transformers.ctranslate2 import open_whisper
 from enfold.transformers.generation.whisper import WhisperGenerationMixin
 from enfold.transformers.heads import as_asked
-from enfold.transformers.modeling import PreTrainedModel
-from enfold.transformers.models.bart_core import BartDecoderLayer, BartEncoderLayer
-from enfold.transformers.outputs import (
-    BaseModelOutput,
-    BaseModelOutputWithPastAndCrossAttentions,
-    SequenceClassifierOutput,
-)
+from enfold.transformers.models.bart import DecoderAlone
+from enfold.transformers.models.bart_core import BartDecoder, BartEncoderLayer, BartPreTrainedModel
+from enfold.transformers.outputs import BaseModelOutput, SequenceClassifierOutput
 from enfold.transformers.seq2seq import ConditionalGenerationHead, DecoderHead, EncoderDecoder, encoded, surviving
 
 __all__ = [
@@ -50,13 +45,21 @@ def sinusoids(length: int, width: int) -> Tensor:
     return torch.cat((angles.sin(), angles.cos()), 1)
 
 
-class WhisperPreTrainedModel(PreTrainedModel):
-    """What all Whisper models share."""
+class WhisperPreTrainedModel(BartPreTrainedModel):
+    """What all Whisper models share: BART's layers, normalised before each part, keys without a bias."""
 
     config_class: ClassVar[Any] = WhisperConfig
-    base_model_prefix = "model"
     main_input_name = "input_features"
-    _no_split_modules = ["BartEncoderLayer", "BartDecoderLayer"]
+    norm_first = norm_last = True
+    norm_embeddings = key_bias = logits_bias = False
+
+    def words(self, count: int) -> nn.Embedding:
+        """Return an embedding of ``count`` words."""
+        return nn.Embedding(count, self.config.d_model, self.config.pad_token_id)
+
+    def positions(self) -> nn.Module:
+        """Return what turns places (B | 1, T) into (B | 1, T, D)."""
+        return nn.Embedding(self.config.max_target_positions, self.config.d_model)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -142,78 +145,10 @@ class WhisperEncoder(WhisperPreTrainedModel):
         return as_asked(output, return_dict, self.config.return_dict)
 
 
-class WhisperDecoder(WhisperPreTrainedModel):
+class WhisperDecoder(BartDecoder, WhisperPreTrainedModel):
     """The part that writes."""
 
     main_input_name = "input_ids"
-
-    def __init__(self, config: WhisperConfig) -> None:
-        super().__init__(config)
-        self.embed_tokens = nn.Embedding(config.vocab_size, config.d_model, config.pad_token_id)
-        self.embed_positions = nn.Embedding(config.max_target_positions, config.d_model)
-        self.layers = nn.ModuleList(
-            BartDecoderLayer(config, norm_first=True, key_bias=False) for _ in range(config.decoder_layers)
-        )
-        self.layer_norm = nn.LayerNorm(config.d_model)
-        self.dropout = nn.Dropout(config.dropout)
-        self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the embedding of tokens."""
-        return self.embed_tokens
-
-    def set_input_embeddings(self, value: Any) -> None:
-        """Replace the embedding of tokens."""
-        self.embed_tokens = value
-
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        encoder_hidden_states: Tensor | None = None,
-        past_key_values: Any = None,
-        inputs_embeds: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        use_cache: bool | None = None,
-        output_attentions: bool | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-        **_: Any,
-    ) -> Any:
-        """Return the states (B, T, D) of what is written (B, T).
-
-        Args:
-            input_ids: (B, T).
-            attention_mask: (B, T with the past), 0 for padding.
-            encoder_hidden_states: (B, S, D), what was heard; None looks at the text alone.
-            past_key_values: keys and values of the tokens before.
-            inputs_embeds: (B, T, D), instead of ``input_ids``.
-            position_ids: (B | 1, T); counted on from the past by default.
-            use_cache: return the cache.
-            output_attentions, output_hidden_states: record them.
-            return_dict: False returns a tuple.
-        """
-        x = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
-        crossed = encoder_hidden_states is not None or self.config.is_encoder_decoder
-        cache = self.cache_for(past_key_values, use_cache, crossed=crossed)
-        past, length = 0 if cache is None else cache.get_seq_length(), x.shape[1]
-        if position_ids is None:
-            position_ids = torch.arange(past, past + length, device=x.device)[None]
-        mask, causal = causal_mask(attention_mask, length, past, device=x.device)
-        record = self.recording(output_attentions, output_hidden_states)
-        x = self.dropout(x + self.embed_positions(position_ids))
-        layers = surviving(self.layers, self.config.decoder_layerdrop, self.training)
-        x = self.decode(layers, x, record, mask, causal, encoder_hidden_states, None, cache=cache)
-        x = self.layer_norm(x)
-        record.finish(x)
-        output = BaseModelOutputWithPastAndCrossAttentions(
-            last_hidden_state=x,
-            past_key_values=cache,
-            hidden_states=record.hidden_states,
-            attentions=record.attentions,
-            cross_attentions=record.cross_attentions,
-        )
-        return as_asked(output, return_dict, self.config.return_dict)
 
 
 class WhisperModel(EncoderDecoder, WhisperPreTrainedModel):
@@ -250,7 +185,7 @@ class WhisperModel(EncoderDecoder, WhisperPreTrainedModel):
         """Hear, unless ``encoder_outputs`` says what was heard, and write; see ``EncoderDecoder.run``."""
         if inputs is not None and self.training and self.config.apply_spec_augment:
             inputs = self.augmented(inputs, attention_mask)
-        return super().run(inputs, attention_mask, *more, position_ids=decoder_position_ids, **named)
+        return super().run(inputs, None, *more, position_ids=decoder_position_ids, **named)
 
     def augmented(self, features: Tensor, attention_mask: Tensor | None) -> Tensor:
         """Return spectrograms (B, M, F) with spans of frames and of filters silenced (SpecAugment)."""
@@ -342,25 +277,10 @@ class WhisperForConditionalGeneration(WhisperGenerationMixin, ConditionalGenerat
         )
 
 
-class _DecoderAlone(WhisperPreTrainedModel):
+class WhisperDecoderAlone(DecoderAlone, WhisperPreTrainedModel):
     """The decoder under the name that it has beside the encoder."""
 
-    def __init__(self, config: WhisperConfig) -> None:
-        super().__init__(config)
-        self.decoder = WhisperDecoder(config)
-        self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the embedding of tokens."""
-        return self.decoder.embed_tokens
-
-    def set_input_embeddings(self, value: Any) -> None:
-        """Replace the embedding of tokens."""
-        self.decoder.embed_tokens = value
-
-    def forward(self, *inputs: Any, **named: Any) -> Any:
-        """Run the decoder."""
-        return self.decoder(*inputs, **named)
+    decoder_kind: ClassVar[type[BartDecoder]] = WhisperDecoder
 
 
 class WhisperForCausalLM(DecoderHead, _WithWords):
@@ -371,7 +291,7 @@ class WhisperForCausalLM(DecoderHead, _WithWords):
     def __init__(self, config: WhisperConfig) -> None:
         config.is_encoder_decoder = False
         super().__init__(config)
-        self.model = _DecoderAlone(config)
+        self.model = WhisperDecoderAlone(config)
         self.proj_out = nn.Linear(config.d_model, config.vocab_size, bias=False)
         self.post_init()
 
