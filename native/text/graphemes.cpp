@@ -44,9 +44,9 @@ size_t cluster_end(std::string_view text, size_t at, bool conjuncts) {
   return end;
 }
 
-bool cluster_edge(std::string_view text, size_t at, bool conjuncts) {
-  if (at == 0 || at >= text.size()) return true;
-  // Back to a place where one surely ends: behind a control, or before a character that joins nothing on its left.
+ClusterPlace cluster_place(std::string_view text, size_t at, bool conjuncts) {
+  if (at >= text.size()) return {true, at, 0};
+  // Back to a place where one surely begins: behind a control, or before a character that joins nothing on its left.
   size_t begin = at;
   while (begin > 0) {
     size_t before = begin;
@@ -56,8 +56,9 @@ bool cluster_edge(std::string_view text, size_t at, bool conjuncts) {
     if (flags != kClusterOther || begin == 0) continue;
     if ((cluster_class(utf8_previous(text, before)) & kClusterMask) != kClusterPrepend) break;
   }
+  size_t looked = at - begin;
   while (begin < at) begin = cluster_end(text, begin, conjuncts);
-  return begin == at;
+  return {begin == at, begin == at ? cluster_end(text, at, conjuncts) : begin, looked};
 }
 
 }  // namespace enfold

@@ -24,7 +24,12 @@ inline bool cluster_joins(uint8_t cls) {
 // The byte after the cluster of `text` that begins at `at`. `conjuncts`: Indic consonants that a virama links stay together
 // (rule GB9c, of Unicode 15.1).
 size_t cluster_end(std::string_view text, size_t at, bool conjuncts = true);
-// Whether `text` falls into clusters at `at`.
-bool cluster_edge(std::string_view text, size_t at, bool conjuncts = true);
+// Whether a cluster begins at `at` or the text ends there, where the next one after it does, and how many bytes before `at`
+// had to be looked at.
+struct ClusterPlace {
+  bool edge;
+  size_t next, looked;
+};
+ClusterPlace cluster_place(std::string_view text, size_t at, bool conjuncts = true);
 
 }  // namespace enfold

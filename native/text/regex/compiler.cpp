@@ -270,6 +270,7 @@ void Compiler::expand(uint32_t index) {
       emit(Op::GroupSet, uint32_t(program_.references.size() - 1), 0, 0, node.negative);
       break;
     case Kind::Absent: absent(node); break;
+    case Kind::Segment: emit(Op::Segment); break;
     case Kind::Keep:
       if (program_.kept == kNone) program_.kept = reg();
       emit(Op::Keep, program_.kept);

@@ -102,18 +102,6 @@ void Parser::back_reference(const std::string& name, size_t at) {
   groups_.back().items.push_back(made);
 }
 
-// \X: a character, and those that are not apart from it.
-uint32_t Parser::segment() {
-  uint32_t any = build_.set_node(CharSet(0, kLastCode));
-  uint32_t inside = build_.leaf(Kind::Assert, uint32_t(Assertion::NotSegment));
-  Node rest;
-  rest.kind = Kind::Repeat;
-  rest.max = kNoLimit;
-  rest.children = {build_.join(Kind::Concat, {inside, any})};
-  uint32_t more = build_.add(std::move(rest));
-  return build_.wrap(Kind::Atomic, build_.join(Kind::Concat, {any, more}));
-}
-
 void Parser::read_escape() {
   size_t at = at_ - 1;
   if (!more()) fail("the pattern ends at an escape", at);
@@ -157,7 +145,7 @@ void Parser::read_escape() {
       items.push_back(build_.wrap(Kind::Atomic, build_.join(Kind::Alternate, {pair, one})));
       break;
     }
-    case 'X': items.push_back(segment()); break;
+    case 'X': items.push_back(build_.leaf(Kind::Segment)); break;
     case 'y': assertion(Assertion::Segment); break;
     case 'Y': assertion(Assertion::NotSegment); break;
     case 'g':

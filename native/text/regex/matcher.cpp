@@ -147,7 +147,11 @@ bool Matches::match_at(size_t start, size_t from, Match& match) {
   uint32_t* registers = work.registers.data();
   const std::string_view text = text_;
   const size_t size = text.size();
+  auto too_hard = [&] {
+    throw TooHard("the regular expression " + shown(pattern_) + " takes too many steps on this text; make its repeats possessive or its branches distinct");
+  };
   work.height = 0;
+  if (work.steps > work.limit) too_hard();
   if (work.steps > work.easy) work.begin_memo(program_, size);
   if (program_.registers) std::fill(work.registers.begin(), work.registers.end(), kNone);
   uint32_t pc = 0;
@@ -303,8 +307,13 @@ bool Matches::match_at(size_t start, size_t from, Match& match) {
           case Assertion::TextEnd: holds = pos == size; break;
           case Assertion::TextEndLine: holds = pos == size || (pos + 1 == size && text[pos] == '\n'); break;
           case Assertion::SearchBegin: holds = pos == from; break;
-          case Assertion::Segment: holds = cluster_edge(text, pos, false); break;
-          case Assertion::NotSegment: holds = !cluster_edge(text, pos, false); break;
+          case Assertion::Segment:
+          case Assertion::NotSegment: {
+            ClusterPlace place = cluster_place(text, pos, false);
+            work.steps += place.looked >> 2;
+            holds = place.edge == (Assertion(inst.a) == Assertion::Segment);
+            break;
+          }
           case Assertion::Word:
           case Assertion::NotWord: {
             const SetTable& words = program_.sets[inst.b];
@@ -333,6 +342,13 @@ bool Matches::match_at(size_t start, size_t from, Match& match) {
         }
         if (!found) break;
         pos = at, ++pc;
+        continue;
+      }
+      case Op::Segment: {
+        if (pos >= size) break;
+        ClusterPlace place = cluster_place(text, pos, false);
+        work.steps += (place.looked + place.next - pos) >> 2;
+        pos = place.next, ++pc;
         continue;
       }
       case Op::GroupSet: {
@@ -377,8 +393,7 @@ bool Matches::match_at(size_t start, size_t from, Match& match) {
     bool found = false;
     while (!found) {
       if (work.height == 0) return false;
-      if (++work.steps > work.limit)
-        throw TooHard("the regular expression " + shown(pattern_) + " takes too many steps on this text; make its repeats possessive or its branches distinct");
+      if (++work.steps > work.limit) too_hard();
       Entry& entry = work.stack[work.height - 1];
       switch (entry.what) {
         case Entry::Choice:

@@ -70,7 +70,6 @@ class Parser {
   void read_escape();
   void refer(uint32_t node, const std::string& name, size_t at);
   void back_reference(const std::string& name, size_t at);
-  uint32_t segment();
   char32_t read_code(char32_t letter, size_t at);
   // classes.cpp
   void read_class();

@@ -32,6 +32,7 @@ enum class Op : uint8_t {
   LookSet,      // is the next (flag & 1: previous) character of set a? flag & 2: it must not
   Assert,       // a = an Assertion, b = the set of word characters
   BackRef,      // one of the groups references[a]; flag: case is ignored
+  Segment,      // to where the next cluster of characters begins
   GroupSet,     // has one of the groups references[a] matched? flag: none must have
   EmptyMark,    // register a = the position
   EmptyCheck,   // to b when the position is still that of register a

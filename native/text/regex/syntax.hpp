@@ -29,6 +29,7 @@ enum class Kind : uint8_t {
   BackRef,    // groups, fold
   GroupSet,   // groups: whether one of them has matched; negative
   Absent,     // (?~|children[0]|children[1])
+  Segment,    // \X
   Keep,       // \K
   Fail,
 };

@@ -95,6 +95,12 @@ void TreeBuilder::measure(Node& node) {
       node.nullable = child(1).nullable;
       node.size = sum(sum(child(0).size, child(1).size), 6);
       break;
+    case Kind::Segment:
+      node.least = 1;
+      node.most = kHuge;
+      node.nullable = false;
+      node.first.set();
+      break;
     case Kind::BackRef:
       node.most = kHuge;
       node.first.set();
