@@ -84,6 +84,12 @@ MODELS: dict[str, Row] = {
     "falcon": Row("falcon", "Falcon", _DECODER),
     "gemma": Row("gemma", "Gemma", _DECODER[:-1]),
     "gemma2": Row("gemma2", "Gemma2", _DECODER[:-1]),
+    "gemma3": Row(
+        "gemma3_vision",
+        "Gemma3",
+        ("Model", "ForConditionalGeneration"),
+        dict.fromkeys(("CausalLM", "PreTraining", "ImageTextToText", "Vision2Seq"), "ForConditionalGeneration"),
+    ),
     "gemma3_text": Row(
         "gemma3",
         "Gemma3Text",
