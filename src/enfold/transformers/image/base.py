@@ -55,6 +55,10 @@ class BaseImageProcessor(Preprocessor):
     square: ClassVar[bool] = True
     # other spelling of a setting → the one above
     RENAMED: ClassVar[dict[str, str]] = {}
+    # what every family has
+    do_normalize: bool
+    resample: int
+    size: dict[str, int]
     # settings that are sizes, and whether a number is both their sides
     SIZES: ClassVar[dict[str, bool]] = {"crop_size": True}
 

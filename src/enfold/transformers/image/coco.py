@@ -60,7 +60,7 @@ def _detection(given: Mapping[str, Any], size: Sequence[int], masks: bool) -> di
     boxes[:, 0::2] = boxes[:, 0::2].clip(0, width)
     boxes[:, 1::2] = boxes[:, 1::2].clip(0, height)
     kept = (boxes[:, 3] > boxes[:, 1]) & (boxes[:, 2] > boxes[:, 0])
-    found = {
+    found: dict[str, np.ndarray] = {
         "image_id": np.asarray([given.get("image_id", given.get("id"))], dtype=np.int64),
         "class_labels": np.asarray([one["category_id"] for one in objects], dtype=np.int64)[kept],
         "boxes": boxes[kept],
@@ -84,7 +84,7 @@ def _panoptic(given: Mapping[str, Any], size: Sequence[int], masks: bool, folder
     with PIL.Image.open(os.path.join(folder, given["file_name"])) as picture:
         numbers = ids_of_colours(np.asarray(picture))
     drawn = (numbers == np.array([one["id"] for one in segments]).reshape(-1, 1, 1)).astype(np.uint8)
-    found = {
+    found: dict[str, np.ndarray] = {
         "image_id": np.asarray([given.get("image_id", given.get("id"))], dtype=np.int64),
         "size": np.asarray(size, dtype=np.int64),
         "orig_size": np.asarray(size, dtype=np.int64),

@@ -28,6 +28,7 @@ class DetrImageProcessor(BaseImageProcessor):
 
     model_input_names = ["pixel_values", "pixel_mask"]
     square = False
+    do_convert_annotations: bool | None
     DEFAULTS: ClassVar[dict[str, Any]] = {
         "format": "coco_detection",
         "size": {"shortest_edge": 800, "longest_edge": 1333},

@@ -26,6 +26,7 @@ class SamImageProcessor(BaseImageProcessor):
     """
 
     square = False
+    pad_size: dict[str, int]
     DEFAULTS: ClassVar[dict[str, Any]] = {
         "size": {"longest_edge": 1024},
         "mask_size": {"longest_edge": 256},

@@ -115,7 +115,8 @@ def segments_of(
         owner = mask.argmax(0)
         picture = torch.zeros(size, dtype=torch.int32, device=mask.device)
         segments: list[dict[str, Any]] = []
-        number, seen = 0, {}
+        number = 0
+        seen: dict[int, int] = {}
         for query, kind in enumerate(label.tolist()):
             own = owner == query
             left, whole = int(own.sum()), int((mask[query] >= mask_threshold).sum())

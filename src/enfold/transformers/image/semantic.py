@@ -155,7 +155,7 @@ class DPTImageProcessor(_Dense):
         import torch.nn.functional as F
 
         depths = outputs.predicted_depth
-        sizes = checked_sizes(target_sizes, len(depths)) or [None] * len(depths)
+        sizes: Any = checked_sizes(target_sizes, len(depths)) or [None] * len(depths)
         return [
             {
                 "predicted_depth": depth

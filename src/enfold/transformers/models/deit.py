@@ -97,9 +97,9 @@ class DeiTForImageClassificationWithTeacher(DeiTPreTrainedModel):
         super().__init__(config)
         self.num_labels = config.num_labels
         self.deit = DeiTModel(config, add_pooling_layer=False)
-        for name in ("cls_classifier", "distillation_classifier"):
-            head = nn.Linear(config.hidden_size, config.num_labels) if config.num_labels else nn.Identity()
-            setattr(self, name, head)
+        width, classes = config.hidden_size, config.num_labels
+        self.cls_classifier = nn.Linear(width, classes) if classes else nn.Identity()
+        self.distillation_classifier = nn.Linear(width, classes) if classes else nn.Identity()
         self.post_init()
 
     def forward(self, pixel_values: Tensor, return_dict: bool | None = None, **extra: Any) -> Any:

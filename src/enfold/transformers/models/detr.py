@@ -259,6 +259,7 @@ class DetrPreTrainedModel(PreTrainedModel):
             for part in module.modules():
                 if isinstance(part, nn.Conv2d):
                     nn.init.kaiming_uniform_(part.weight, a=1)
+                    assert part.bias is not None
                     nn.init.zeros_(part.bias)
         elif isinstance(module, AttentionMap):
             for part in (module.q_linear, module.k_linear):

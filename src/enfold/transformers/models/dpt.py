@@ -56,7 +56,8 @@ class Embeddings(nn.Module):
             self.backbone = load_backbone(config)
             if len(self.backbone.channels) != 3:
                 raise EnfoldError(f"a hybrid DPT needs three feature maps, not {len(self.backbone.channels)}")
-            self.projection = nn.Conv2d(config.backbone_featmap_shape[1], width, kernel_size=1)
+            shape = config.backbone_featmap_shape or [1, self.backbone.channels[-1]]
+            self.projection = nn.Conv2d(shape[1], width, kernel_size=1)
             high, wide = pair(config.image_size)
             patches = (high // self.patch_size[0]) * (wide // self.patch_size[1])
         else:
@@ -326,6 +327,8 @@ class PixelHead(nn.Module):
 
 class _Dense(DPTPreTrainedModel):
     """What both heads share: the layers of the ViT, or of the backbone, that the neck takes."""
+
+    dpt: DPTModel
 
     def __init__(self, config: DPTConfig) -> None:
         super().__init__(config)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -163,7 +163,7 @@ class VisionNeck(nn.Module):
 class SamPreTrainedModel(PreTrainedModel):
     """What all parts of SAM share."""
 
-    config_class = SamConfig
+    config_class: ClassVar[Any] = SamConfig
     base_model_prefix = "sam"
     main_input_name = "pixel_values"
     _no_split_modules = ["VisionLayer"]
@@ -303,13 +303,17 @@ class PromptEncoder(nn.Module):
         x = torch.where(kind == -1, self.not_a_point_embed.weight, x)
         x = torch.where(kind == -10, torch.zeros_like(x), x)
         for value in (0, 1):  # background, object
-            x = torch.where(kind == value, x + self.point_embed[value].weight, x)
+            x = torch.where(kind == value, x + self.kinds()[value], x)
         return x
+
+    def kinds(self) -> list[Tensor]:
+        """Return what marks a point of the background, one of the object, and two corners of a box, each (1, D)."""
+        return [part.get_parameter("weight") for part in self.point_embed]
 
     def boxes(self, boxes: Tensor) -> Tensor:
         """Return the two corners of each box, (B, P, 2, D)."""
         corners = self.shared_embedding((boxes + 0.5).unflatten(2, (2, 2)) / self.pixels)
-        return corners + torch.stack([self.point_embed[2].weight[0], self.point_embed[3].weight[0]])
+        return corners + torch.cat(self.kinds()[2:4])
 
     def forward(
         self, points: Tensor | None, labels: Tensor | None, boxes: Tensor | None, masks: Tensor | None

@@ -5,7 +5,7 @@ Shapes: B images, T = h · w patches of a stage, H heads, D width of a stage, C 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -209,14 +209,15 @@ class SegformerModel(SegformerPreTrainedModel):
             output_hidden_states: return the map of every stage.
             return_dict: False returns a tuple.
         """
-        config, encoder, x, maps = self.config, self.encoder, pixel_values, []
+        config, encoder, x = self.config, self.encoder, pixel_values
+        maps: list[Tensor] = []
         record = self.recording(output_attentions, False)
         last = config.num_encoder_blocks - 1
         for stage, (cut, layers, norm) in enumerate(
             zip(encoder.patch_embeddings, encoder.block, encoder.layer_norm, strict=True)
         ):
             x, size = cut(x)
-            x = norm(self.encode(layers, x, record, size))
+            x = norm(self.encode(cast(nn.ModuleList, layers), x, record, size))
             if stage < last or config.reshape_last_stage:
                 x = to_map(x, size).contiguous()
             maps.append(x)

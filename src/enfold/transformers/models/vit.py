@@ -51,7 +51,7 @@ class Embeddings(nn.Module):
         """
         size, patch = self.patch_embeddings.image_size, self.patch_embeddings.patch_size
         height, width = pixels.shape[-2:]
-        positions = self.position_embeddings
+        positions: Tensor = self.position_embeddings
         x = self.patch_embeddings(pixels)
         if masked is not None:
             assert self.mask_token is not None, "this model was built without use_mask_token"
@@ -170,7 +170,7 @@ class Pooler(nn.Module):
 class ViTPreTrainedModel(PreTrainedModel):
     """What all ViT models share."""
 
-    config_class = ViTConfig
+    config_class: ClassVar[Any] = ViTConfig
     base_model_prefix = "vit"
     main_input_name = "pixel_values"
     embeddings_class: ClassVar[type[Embeddings]] = Embeddings
