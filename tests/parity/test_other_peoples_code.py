@@ -31,6 +31,24 @@ print(json.dumps([vectors.tolist(), [hit["corpus_id"] for hit in near], again.to
 """
 
 
+LEARN = """
+import json, random, sys
+from datasets import Dataset
+from sentence_transformers.losses import CosineSimilarityLoss
+from setfit import SetFitModel, SetFitTrainer
+random.seed(0)
+texts = ["a great film", "I love it", "wonderful music", "an awful film", "I hate it", "terrible music"]
+rows = Dataset.from_dict({"text": texts, "label": [1, 1, 1, 0, 0, 0]})
+model = SetFitModel.from_pretrained(sys.argv[1])
+right = lambda found, wanted: sum(int(a) == int(b) for a, b in zip(found, wanted)) / len(wanted)
+trainer = SetFitTrainer(model=model, train_dataset=rows, eval_dataset=rows, loss_class=CosineSimilarityLoss,
+                        metric=right, batch_size=4, num_iterations=1, num_epochs=1, seed=1)
+trainer.train()
+labels = [int(label) for label in model(["what a great song", "I hate the song"])]
+print(json.dumps([trainer.evaluate(), labels, model.model_body.encode(texts[:2]).tolist()]))
+"""
+
+
 @pytest.fixture(scope="module")
 def site() -> Path:
     """The folder in which these libraries are installed, without those that they are built on."""
@@ -71,3 +89,10 @@ def test_sentence_transformers_encodes_the_same(site: Path, minilm: Path, peer: 
     for own, other in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(own, other, rtol=1e-5, atol=1e-6)
     assert np.shape(ours[0]) == (5, 384) and ours[1] == [0, 4]
+
+
+def test_setfit_learns_the_same(site: Path, minilm: Path, peer: Callable[..., Any]) -> None:
+    ours = on_the_drop_in(LEARN, site, minilm)
+    theirs = peer(LEARN, minilm, variables={"PYTHONPATH": str(site)})
+    assert ours[:2] == theirs[:2] and ours[1] == [1, 0]
+    np.testing.assert_allclose(ours[2], theirs[2], rtol=1e-3, atol=1e-4)

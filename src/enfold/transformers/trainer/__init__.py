@@ -52,6 +52,7 @@ EXPORTS = {
         "get_scheduler",
         "get_wsd_schedule",
     ],
+    "searching": ["HPSearchBackend", "default_compute_objective", "number_of_arguments"],
     "trainer": ["Trainer"],
 }
 
