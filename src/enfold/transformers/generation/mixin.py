@@ -215,7 +215,8 @@ class GenerationMixin(Base):
         known = set(inspect.signature(self.forward).parameters)
         known |= set(inspect.signature(self.prepare_inputs_for_generation).parameters)
         if self.config.is_encoder_decoder:
-            known |= set(inspect.signature(self.get_encoder().forward).parameters)
+            model: Any = self
+            known |= set(inspect.signature(model.get_encoder().forward).parameters)
         known |= {"past_key_values", "position_ids", "attention_mask"}
         known |= {"input_ids", "inputs_embeds", "output_attentions", "output_hidden_states"}
         unknown = sorted(set(rest) - known)

@@ -167,7 +167,7 @@ class WhisperGenerationMixin(GenerationMixin):
         begin = self._begin(input_features, batch, config, window, rest)  # (B, n)
         begin_length = begin.shape[1]
         suppressed = config.suppress_tokens
-        temperatures = list(temperature) if isinstance(temperature, tuple | list) else [temperature]
+        temperatures: list[Any] = list(temperature) if isinstance(temperature, tuple | list) else [temperature]
 
         if batch > 1 and not short and attention_mask is None:
             raise GenerationError("several long recordings need an attention_mask: their ends differ")
@@ -238,8 +238,8 @@ class WhisperGenerationMixin(GenerationMixin):
         if prompt_ids is not None and config.prompt_condition_type == CONDITIONS[0]:
             segments = [row[1:] for row in segments]
         if asked and (once or not config.return_timestamps):
-            whole = stacked(results)
-            return whole if return_token_timestamps else self._kind(config)(**whole)
+            together = stacked(results)
+            return together if return_token_timestamps else self._kind(config)(**together)
         if once:
             whole = torch.stack([r if isinstance(r, Tensor) else r["sequences"] for r in results])
             times = torch.stack([r["token_timestamps"] for r in results]) if return_token_timestamps else None
@@ -353,22 +353,21 @@ class WhisperGenerationMixin(GenerationMixin):
                 if index != place:
                     raise GenerationError(f"forced_decoder_ids {forced} leave out the token at {place}")
                 lead.append(token)
-        several = isinstance(language, list | tuple)
-        if several and (len(language) != batch or None in language):
+        names: list[Any] = list(language) if isinstance(language, list | tuple) else [language]
+        if isinstance(language, list | tuple) and (len(names) != batch or None in names):
             raise GenerationError(f"language must be one name, or {batch} names for {batch} recordings")
         open_language = len(lead) <= 1 or lead[1] is None
         known = getattr(config, "lang_to_id", None)
         spoken: list[int] | None = None
         if language is not None:
-            names = language if several else [language]
-            spoken = [_language_token(name, known) for name in names]
+            spoken = [_language_token(name, known or {}) for name in names]
         elif known is not None and open_language:
             spoken = self.detect_language(features, rest.get("encoder_outputs"), config, window).tolist()
         tasks, plain = getattr(config, "task_to_id", None) or {}, getattr(config, "no_timestamps_token_id", None)
         if task is not None and task not in TASK_IDS:
             raise GenerationError(f"task={task!r}{nearest(task, TASK_IDS)}; it is one of {', '.join(TASK_IDS)}")
         begins = []
-        for token in spoken or [None]:
+        for token in spoken or (None,):
             row = list(lead)
             if token is not None:
                 row[1:2] = [token]
@@ -447,7 +446,7 @@ class WhisperGenerationMixin(GenerationMixin):
         if config.begin_suppress_tokens is not None:
             own.append(shape.SuppressTokensAtBeginLogitsProcessor(config.begin_suppress_tokens, prompt))
         if suppressed is not None:
-            own.append(shape.SuppressTokensLogitsProcessor(suppressed))
+            own.append(shape.SuppressTokensLogitsProcessor(list(suppressed)))
         if config.return_timestamps is True:
             own.append(WhisperTimeStampLogitsProcessor(config, begin_index=prompt))
         for processor in further or ():

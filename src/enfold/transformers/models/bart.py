@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from enfold.transformers.configs.bart import BartConfig, BartLikeConfig
 from enfold.transformers.heads import as_asked
-from enfold.transformers.models.bart_core import BartDecoder, BartEncoder, BartPreTrainedModel
+from enfold.transformers.models.bart_core import BartDecoder, BartEncoder, BartLike, BartPreTrainedModel
 from enfold.transformers.seq2seq import (
     ClassificationLayers,
     ConditionalGenerationHead,
@@ -152,7 +152,7 @@ class DecoderAlone(BartPreTrainedModel):
 
     decoder_kind: ClassVar[type[BartDecoder]] = BartDecoder
 
-    def __init__(self, config: BartLikeConfig) -> None:
+    def __init__(self, config: BartLike) -> None:
         super().__init__(config)
         self.decoder = self.decoder_kind(config)
         self.post_init()

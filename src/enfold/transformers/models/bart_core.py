@@ -6,7 +6,7 @@ d their width, D width, V words.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -18,6 +18,7 @@ from enfold.nn.attention import attend, merge_heads, split_heads
 from enfold.nn.cache import CacheLayer, EncoderDecoderLayer
 from enfold.nn.mask import causal_mask, encoder_mask
 from enfold.transformers.configs.bart import BartConfig, BartLikeConfig
+from enfold.transformers.configs.whisper import WhisperConfig
 from enfold.transformers.heads import as_asked
 from enfold.transformers.modeling import PreTrainedModel
 from enfold.transformers.outputs import BaseModelOutput, BaseModelOutputWithPastAndCrossAttentions
@@ -33,6 +34,9 @@ __all__ = [
     "LearnedPositions",
     "ScaledEmbedding",
 ]
+
+
+BartLike = BartLikeConfig | WhisperConfig
 
 
 class ScaledEmbedding(nn.Embedding):
@@ -110,7 +114,7 @@ class BartAttention(nn.Module):
 class _Layer(nn.Module):
     """What encoder and decoder layers share: each part has a residual, and a norm before or after it."""
 
-    def __init__(self, config: BartLikeConfig, inner: int, norm_first: bool) -> None:
+    def __init__(self, config: BartLike, inner: int, norm_first: bool) -> None:
         super().__init__()
         self.norm_first = norm_first
         self.fc1 = nn.Linear(config.d_model, inner)
@@ -135,7 +139,7 @@ class _Layer(nn.Module):
 class BartEncoderLayer(_Layer):
     """Attention to the text, then feed-forward."""
 
-    def __init__(self, config: BartLikeConfig, norm_first: bool = False, key_bias: bool = True) -> None:
+    def __init__(self, config: BartLike, norm_first: bool = False, key_bias: bool = True) -> None:
         super().__init__(config, config.encoder_ffn_dim, norm_first)
         self.self_attn = BartAttention(
             config.d_model, config.encoder_attention_heads, config.attention_dropout, key_bias
@@ -152,7 +156,7 @@ class BartEncoderLayer(_Layer):
 class BartDecoderLayer(_Layer):
     """Attention to the text so far, to the encoder, then feed-forward."""
 
-    def __init__(self, config: BartLikeConfig, norm_first: bool = False, key_bias: bool = True) -> None:
+    def __init__(self, config: BartLike, norm_first: bool = False, key_bias: bool = True) -> None:
         super().__init__(config, config.decoder_ffn_dim, norm_first)
         shape = (config.d_model, config.decoder_attention_heads, config.attention_dropout, key_bias)
         self.self_attn = BartAttention(*shape)
@@ -229,7 +233,7 @@ class BartPreTrainedModel(PreTrainedModel):
 class _Side(BartPreTrainedModel):
     """What encoder and decoder share: words and positions, layers, norms."""
 
-    def __init__(self, config: BartLikeConfig, words: int, layers: list[nn.Module]) -> None:
+    def __init__(self, config: BartLike, words: int, layers: Sequence[nn.Module]) -> None:
         super().__init__(config)
         self.embed_tokens = self.words(words)
         self.embed_positions = self.positions()
@@ -258,7 +262,7 @@ class _Side(BartPreTrainedModel):
 class BartEncoder(_Side):
     """The part that reads."""
 
-    def __init__(self, config: BartLikeConfig) -> None:
+    def __init__(self, config: BartLike) -> None:
         kind = [BartEncoderLayer(config, self.norm_first, self.key_bias) for _ in range(config.encoder_layers)]
         super().__init__(config, config.vocab_size, kind)
 
@@ -287,7 +291,7 @@ class BartEncoder(_Side):
 class BartDecoder(_Side):
     """The part that writes."""
 
-    def __init__(self, config: BartLikeConfig) -> None:
+    def __init__(self, config: BartLike) -> None:
         kind = [BartDecoderLayer(config, self.norm_first, self.key_bias) for _ in range(config.decoder_layers)]
         super().__init__(config, getattr(config, "decoder_vocab_size", config.vocab_size), kind)
 

@@ -124,6 +124,10 @@ class T5LayerCrossAttention(nn.Module):
 class T5Dense(nn.Module):
     """The feed-forward; a gated one has two ways in."""
 
+    wi: nn.Linear
+    wi_0: nn.Linear
+    wi_1: nn.Linear
+
     def __init__(self, config: T5Config) -> None:
         super().__init__()
         for name in ("wi_0", "wi_1") if config.is_gated_act else ("wi",):

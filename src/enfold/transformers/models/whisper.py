@@ -245,7 +245,7 @@ class WhisperForConditionalGeneration(WhisperGenerationMixin, ConditionalGenerat
         self.max_target_positions = config.max_target_positions
         self.post_init()
 
-    def forward(
+    def forward(  # type: ignore[override]
         self,
         input_features: Tensor | None = None,
         attention_mask: Tensor | None = None,
@@ -295,7 +295,7 @@ class WhisperForCausalLM(DecoderHead, _WithWords):
         self.proj_out = nn.Linear(config.d_model, config.vocab_size, bias=False)
         self.post_init()
 
-    def forward(
+    def forward(  # type: ignore[override]
         self,
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
