@@ -5,12 +5,10 @@ Shapes: B images, T = h · w pixels of the backbone's map, Q queries, H heads, D
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from enfold.errors import EnfoldError
@@ -18,13 +16,12 @@ from enfold.nn.activations import activation
 from enfold.nn.attention import attend, merge_heads, split_heads
 from enfold.nn.mask import encoder_mask
 from enfold.nn.matching import set_loss
-from enfold.nn.norm import freeze_batch_norms
 from enfold.nn.outputs import ModelOutput
 from enfold.transformers.configs.detr import DetrConfig
 from enfold.transformers.heads import as_asked
 from enfold.transformers.modeling import PreTrainedModel
-from enfold.transformers.models.backbone import load_backbone
-from enfold.transformers.models.timm_resnet import TimmResNet
+from enfold.transformers.models.detr_backbone import Backbone, LearnedPositions
+from enfold.transformers.models.detr_masks import AttentionMap, MaskHead
 from enfold.transformers.outputs import BaseModelOutput, Layers
 
 __all__ = ["DetrConfig", "DetrForObjectDetection", "DetrForSegmentation", "DetrModel", "DetrPreTrainedModel"]
@@ -79,80 +76,6 @@ class DetrSegmentationOutput(ModelOutput):
     encoder_last_hidden_state: Tensor | None = None
     encoder_hidden_states: Layers | None = None
     encoder_attentions: Layers | None = None
-
-
-class ConvEncoder(nn.Module):
-    """The backbone, with frozen batch normalisation; its stem and first stage are not trained."""
-
-    def __init__(self, config: DetrConfig) -> None:
-        super().__init__()
-        if config.use_timm_backbone:
-            self.model: Any = TimmResNet(config.backbone or "resnet50", config.num_channels, config.dilation)
-            trained = ("layer2", "layer3", "layer4")
-        else:
-            self.model = load_backbone(config)
-            freeze_batch_norms(self.model)
-            trained = ("stages.1", "stages.2", "stages.3")
-        if "resnet" in (config.backbone or config.backbone_config.model_type):
-            for name, parameter in self.model.named_parameters():
-                parameter.requires_grad_(any(stage in name for stage in trained))
-
-    def forward(self, pixels: Tensor, mask: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Return each map (B, channels, h, w) with the mask (B, h, w) of its real pixels."""
-        maps = self.model(pixels)
-        maps = maps.feature_maps if hasattr(maps, "feature_maps") else maps
-        return [(x, F.interpolate(mask[None].float(), size=x.shape[-2:]).to(torch.bool)[0]) for x in maps]
-
-
-class SinePositions(nn.Module):
-    """Rows and columns as waves, counted over the real pixels."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.width = width  # of a row's, and of a column's
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Return (B, 2 · width, h, w) for a mask (B, h, w)."""
-        steps = torch.arange(self.width, device=mask.device, dtype=torch.float32)
-        rates = 10000 ** (2 * torch.div(steps, 2, rounding_mode="floor") / self.width)
-        parts = []
-        for side in (1, 2):
-            place = mask.float().cumsum(side)
-            place = place / (place.narrow(side, -1, 1) + 1e-6) * (2 * math.pi)
-            waves = place[..., None] / rates  # (B, h, w, width)
-            parts.append(torch.stack((waves[..., 0::2].sin(), waves[..., 1::2].cos()), dim=4).flatten(3))
-        return torch.cat(parts, dim=3).permute(0, 3, 1, 2).to(x.dtype)
-
-
-class LearnedPositions(nn.Module):
-    """A vector for each of 50 rows and columns."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.row_embeddings = nn.Embedding(50, width)
-        self.column_embeddings = nn.Embedding(50, width)
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Return (B, 2 · width, h, w) for a mask (B, h, w)."""
-        batch, height, width = mask.shape
-        rows = self.row_embeddings.weight[:height, None].expand(-1, width, -1)
-        columns = self.column_embeddings.weight[None, :width].expand(height, -1, -1)
-        return torch.cat((columns, rows), dim=-1).permute(2, 0, 1).expand(batch, -1, -1, -1)
-
-
-class Backbone(nn.Module):
-    """The backbone's maps and the positions of the last one's pixels."""
-
-    def __init__(self, config: DetrConfig) -> None:
-        super().__init__()
-        kinds = {"sine": SinePositions, "learned": LearnedPositions}
-        self.conv_encoder = ConvEncoder(config)
-        self.position_embedding = kinds[config.position_embedding_type](config.d_model // 2)
-
-    def forward(self, pixels: Tensor, mask: Tensor) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
-        """Return maps with their masks, and positions (B, D, h, w)."""
-        maps = self.conv_encoder(pixels, mask)
-        return maps, self.position_embedding(*maps[-1])
 
 
 class Attention(nn.Module):
@@ -478,61 +401,6 @@ class DetrForObjectDetection(DetrPreTrainedModel):
         states = self.model(pixel_values, pixel_mask, return_dict=True, **extra)
         output = self.finished(DetrObjectDetectionOutput, states, labels, {})
         return as_asked(output, return_dict, self.config.return_dict)
-
-
-class AttentionMap(nn.Module):
-    """Where each query looks: weights of attention without values."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.q_linear = nn.Linear(width, width)
-        self.k_linear = nn.Linear(width, width)
-        self.head_dim = width // heads
-
-    def forward(self, queries: Tensor, pixels: Tensor, mask: Tensor) -> Tensor:
-        """Return (B, Q, H, h, w), for queries (B, Q, D), pixels (B, D, h, w) and a mask (B, h, w) of real ones; all
-        heads of a query share one softmax."""
-        q = split_heads(self.q_linear(queries), self.head_dim)  # (B, H, Q, d)
-        k = split_heads(self.k_linear(pixels.flatten(2).transpose(1, 2)), self.head_dim)
-        scores = ((q * self.head_dim**-0.5) @ k.transpose(2, 3)).transpose(1, 2)  # (B, Q, H, T)
-        scores = scores.masked_fill(~mask.flatten(1)[:, None, None], torch.finfo(scores.dtype).min)
-        return scores.flatten(2).softmax(-1).view(*scores.shape[:3], *pixels.shape[2:])
-
-
-class MaskHead(nn.Module):
-    """From where a query looks to its mask, with the backbone's larger maps on the way."""
-
-    def __init__(self, source: int, maps: list[int], width: int) -> None:
-        super().__init__()
-        if source % 8:
-            raise EnfoldError(f"d_model and the attention heads together, {source}, must be a multiple of 8")
-        widths = [source, source, width // 2, width // 4, width // 8, width // 16]
-        for place in range(1, 6):
-            self.add_module(f"lay{place}", nn.Conv2d(widths[place - 1], widths[place], 3, padding=1))
-            self.add_module(f"gn{place}", nn.GroupNorm(min(8, widths[place]), widths[place]))
-        self.out_lay = nn.Conv2d(widths[5], 1, 3, padding=1)
-        for place, channels in enumerate(maps, start=1):
-            self.add_module(f"adapter{place}", nn.Conv2d(channels, widths[place + 1], 1))
-
-    def step(self, place: int, x: Tensor) -> Tensor:
-        """Return ``x`` after a convolution, normalised."""
-        return self.get_submodule(f"gn{place}")(self.get_submodule(f"lay{place}")(x)).relu()
-
-    def forward(self, image: Tensor, looks: Tensor, maps: list[Tensor]) -> Tensor:
-        """Return masks (B, Q, height, width).
-
-        Args:
-            image: (B, D, h, w), the backbone's last map projected.
-            looks: (B, Q, H, h, w).
-            maps: the backbone's other maps, the smallest first.
-        """
-        queries = looks.shape[1]
-        x = torch.cat((image.repeat_interleave(queries, 0), looks.flatten(0, 1)), dim=1)  # (B · Q, D + H, h, w)
-        x = self.step(2, self.step(1, x))
-        for place, added in enumerate(maps, start=1):
-            added = self.get_submodule(f"adapter{place}")(added).repeat_interleave(queries, 0)
-            x = self.step(place + 2, added + F.interpolate(x, size=added.shape[-2:], mode="nearest"))
-        return self.out_lay(x).view(image.shape[0], queries, *x.shape[2:])
 
 
 class DetrForSegmentation(DetrPreTrainedModel):
