@@ -82,6 +82,12 @@ RUNS: dict[str, dict[str, Any]] = {
         "renormalize_logits": True,
         "remove_invalid_values": True,
     },
+    "sample-top-h": {"max_new_tokens": 12, "do_sample": True, "top_h": 0.5, "top_k": 0},
+    "guided": {"max_new_tokens": 10, "guidance_scale": 1.7},
+    "guided-no-cache": {"max_new_tokens": 6, "guidance_scale": 1.7, "use_cache": False},
+    "guided-from": {"max_new_tokens": 10, "guidance_scale": 2.5, "negative_prompt_ids": [[4, 9, 2], [3, 8, 11]]},
+    "guided-sample": {"max_new_tokens": 8, "guidance_scale": 1.5, "do_sample": True, "padded": True},
+    "looked-up": {"max_new_tokens": 12, "prompt_lookup_num_tokens": 3, "first": True, "eos_token_id": None},
     "beams": {"max_new_tokens": 10, "num_beams": 4},
     "beams-ends": {"max_new_tokens": 12, "num_beams": 3, "eos_token_id": list(range(3, 30))},
     "beams-short": {"max_new_tokens": 12, "num_beams": 3, "length_penalty": -1.0, "eos_token_id": list(range(3, 30))},
@@ -127,6 +133,8 @@ PROCESSORS: dict[str, dict[str, Any]] = {
     "RepetitionPenaltyLogitsProcessor": {"penalty": 1.3},
     "TopPLogitsWarper": {"top_p": 0.8},
     "TopKLogitsWarper": {"top_k": 7},
+    "TopHLogitsWarper": {"top_h": 0.6},
+    "WatermarkLogitsProcessor": {"vocab_size": 30, "device": "cpu", "bias": 3.0},
     "MinPLogitsWarper": {"min_p": 0.05},
     "TypicalLogitsWarper": {"mass": 0.8},
     "EpsilonLogitsWarper": {"epsilon": 0.01},
@@ -173,6 +181,10 @@ def generated(model: Any, options: dict[str, Any]) -> dict[str, Any]:
     if options.pop("padded", False):
         mask[1, :3] = 0
         ids = ids * mask
+    if options.pop("first", False):
+        ids, mask = ids[:1], mask[:1]
+    if "negative_prompt_ids" in options:
+        options["negative_prompt_ids"] = torch.tensor(options["negative_prompt_ids"])
     # The peer fills beams with the end token where the padding token is 0, so it is another one here.
     options = {"eos_token_id": 98, "pad_token_id": 2, **options}
     torch.manual_seed(123)

@@ -91,7 +91,16 @@ __getattr__, __dir__, __all__ = face(
         ".config": ["CONFIG_MAPPING", "AutoConfig", "PreTrainedConfig", "PretrainedConfig"],
         ".generation.caching": ["CompileConfig"],
         ".generation.config": ["GenerationConfig"],
-        ".generation.guidance": ["ClassifierFreeGuidanceLogitsProcessor"],
+        ".generation.guidance": [
+            "ClassifierFreeGuidanceLogitsProcessor",
+            "UnbatchedClassifierFreeGuidanceLogitsProcessor",
+        ],
+        ".generation.watermarking": [
+            "WatermarkDetector",
+            "WatermarkDetectorOutput",
+            "WatermarkLogitsProcessor",
+            "WatermarkingConfig",
+        ],
         ".generation.mixin": ["GenerationMixin"],
         ".generation.processors": [
             "EpsilonLogitsWarper",
@@ -115,6 +124,7 @@ __getattr__, __dir__, __all__ = face(
             "SuppressTokensAtBeginLogitsProcessor",
             "SuppressTokensLogitsProcessor",
             "TemperatureLogitsWarper",
+            "TopHLogitsWarper",
             "TopKLogitsWarper",
             "TopPLogitsWarper",
             "TypicalLogitsWarper",

@@ -139,3 +139,8 @@ def test_what_does_not_go_together_is_said(model: Any, options: dict[str, Any], 
 def test_an_assistant_has_the_same_words(model: Any) -> None:
     with pytest.raises(GenerationError, match="30 words and the model 24"):
         model.generate(torch.tensor([[3]]), assistant_model=llama(1, vocab_size=30))
+
+
+def test_guidance_has_no_assistant(model: Any, assistant: Any) -> None:
+    with pytest.raises(GenerationError, match="guided once"):
+        model.generate(torch.tensor([[3]]), assistant_model=assistant, guidance_scale=2.0)

@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = face(
         ".caching": ["CompileConfig"],
         ".config": ["GenerationConfig"],
         ".mixin": ["GenerationMixin"],
+        ".guidance": ["ClassifierFreeGuidanceLogitsProcessor", "UnbatchedClassifierFreeGuidanceLogitsProcessor"],
         ".outputs": [
             "GenerateBeamDecoderOnlyOutput",
             "GenerateBeamEncoderDecoderOutput",
@@ -56,6 +57,12 @@ __getattr__, __dir__, __all__ = face(
             "StopStringCriteria",
             "StoppingCriteria",
             "StoppingCriteriaList",
+        ],
+        ".watermarking": [
+            "WatermarkDetector",
+            "WatermarkDetectorOutput",
+            "WatermarkLogitsProcessor",
+            "WatermarkingConfig",
         ],
         ".streamers": ["AsyncTextIteratorStreamer", "BaseStreamer", "TextIteratorStreamer", "TextStreamer"],
     },

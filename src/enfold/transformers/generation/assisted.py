@@ -126,6 +126,8 @@ def guesser(run: Run, assistant: Any) -> Guesser:
         raise GenerationError("assisted decoding and prompt lookup need use_cache=True and a cache that grows")
     if assistant is None:
         return PromptLookup(config.prompt_lookup_num_tokens, config.max_matching_ngram_size or 2, run.ends)
+    if config.guidance_scale not in (None, 1):
+        raise GenerationError("guidance_scale and an assistant do not go together: each token is guided once")
     words, own = (model.config.get_text_config(decoder=True).vocab_size for model in (run.model, assistant))
     if words != own:
         raise GenerationError(f"the assistant has {own} words and the model {words}: their tokens are not the same")

@@ -18,8 +18,10 @@ from enfold.transformers.generation import stopping
 from enfold.transformers.generation.assisted import assisted, guesser
 from enfold.transformers.generation.caching import compiled_step, new_cache
 from enfold.transformers.generation.config import GenerationConfig, GenerationError
+from enfold.transformers.generation.guidance import UnbatchedClassifierFreeGuidanceLogitsProcessor
 from enfold.transformers.generation.loops import Run, beams, one_by_one
 from enfold.transformers.generation.reading import read, repeated
+from enfold.transformers.generation.watermarking import WatermarkingConfig
 
 if TYPE_CHECKING:
     from enfold.transformers.modeling import PreTrainedModel
@@ -37,10 +39,7 @@ ABSENT = {
     "penalty_alpha": "contrastive search",
     "constraints": "constrained beam search",
     "force_words_ids": "constrained beam search",
-    "guidance_scale": "classifier-free guidance",
-    "watermarking_config": "watermarking",
     "dola_layers": "DoLa",
-    "top_h": "top-h sampling",
 }
 
 
@@ -122,8 +121,9 @@ class GenerationMixin(Base):
         if isinstance(inputs, Mapping):
             kwargs, inputs = {**inputs, **kwargs}, None
         tokenizer = kwargs.pop("tokenizer", None)
-        for name in ("use_model_defaults", "custom_generate", "trust_remote_code", "negative_prompt_ids"):
+        for name in ("use_model_defaults", "custom_generate", "trust_remote_code"):
             kwargs.pop(name, None)
+        negative = [kwargs.pop(name, None) for name in ("negative_prompt_ids", "negative_prompt_attention_mask")]
         default_length = self._length_is_open(generation_config, kwargs)
         config, rest = (generation_config or GenerationConfig()).filled(self.generation_config, **kwargs)
         self._refuse_absent(config, rest)
@@ -165,6 +165,7 @@ class GenerationMixin(Base):
             ids = ids.repeat_interleave(count, 0)
             embeds, mask = (None if x is None else x.repeat_interleave(count, 0) for x in (embeds, mask))
             rest = {name: repeated(value, count) for name, value in rest.items()}
+            negative = [repeated(value, count) for value in negative]
             if position_ids is not None and position_ids.shape[0] > 1:
                 position_ids = position_ids.repeat_interleave(count, 0)
         if past is not None and config.cache_implementation is not None:
@@ -176,6 +177,11 @@ class GenerationMixin(Base):
             ahead = 0 if embeds is None else embeds.shape[1]
             past = new_cache(self, config, prompt + ahead, config.max_length + ahead)
             past = past if reading is None else EncoderDecoderCache(past)
+        processors = self._processors(config, prompt, ends, mask, source, prefix_allowed_tokens_fn, logits_processor)
+        if config.guidance_scale not in (None, 1):
+            guide = UnbatchedClassifierFreeGuidanceLogitsProcessor(config.guidance_scale, self, *negative)
+            guide.use_cache = bool(config.use_cache)
+            processors.insert(0, guide)
         run = Run(
             model=self,
             config=config,
@@ -185,7 +191,7 @@ class GenerationMixin(Base):
             positions=position_ids,
             cache=past if config.use_cache else None,
             extra=rest,
-            processors=self._processors(config, prompt, ends, mask, source, prefix_allowed_tokens_fn, logits_processor),
+            processors=processors,
             criteria=self._criteria(config, ends, stopping_criteria, tokenizer),
             ends=ends,
             pad=0 if pad is None else pad,
@@ -206,9 +212,8 @@ class GenerationMixin(Base):
     def _refuse_absent(self, config: GenerationConfig, rest: dict[str, Any]) -> None:
         asked = {name: getattr(config, name, None) for name in ABSENT if hasattr(config, name)}
         asked |= {name: rest.pop(name) for name in set(rest) & set(ABSENT)}
-        neutral = {"guidance_scale": 1}
         for name, value in asked.items():
-            if value is not None and value != neutral.get(name):
+            if value is not None:
                 raise GenerationError(f"{name}: {ABSENT[name]} is not available; beams, sampling and greedy search are")
         if (config.num_beam_groups or 1) > 1:
             raise GenerationError("num_beam_groups: group beam search is not available; num_beams alone is")
@@ -329,6 +334,8 @@ class GenerationMixin(Base):
             keep = 1 if config.num_beams == 1 else 2 if ends is None else len(ends) + 1
             if config.temperature not in (None, 1.0):
                 steps.append(shape.TemperatureLogitsWarper(config.temperature))
+            if config.top_h is not None:
+                steps.append(shape.TopHLogitsWarper(config.top_h))
             if config.top_k:
                 steps.append(shape.TopKLogitsWarper(config.top_k, min_tokens_to_keep=keep))
             if config.top_p is not None and config.top_p < 1.0:
@@ -341,6 +348,11 @@ class GenerationMixin(Base):
                 steps.append(shape.EpsilonLogitsWarper(config.epsilon_cutoff, min_tokens_to_keep=keep))
             if config.eta_cutoff:
                 steps.append(shape.EtaLogitsWarper(config.eta_cutoff, min_tokens_to_keep=keep))
+        if config.watermarking_config is not None:
+            marks = config.watermarking_config
+            marks = WatermarkingConfig(**marks) if isinstance(marks, Mapping) else marks
+            words = self.config.get_text_config(decoder=True).vocab_size
+            steps.append(marks.construct_processor(words, self.device))
         if config.renormalize_logits:
             steps.append(shape.LogitNormalization())
         return steps

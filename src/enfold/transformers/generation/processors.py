@@ -34,6 +34,7 @@ __all__ = [
     "SuppressTokensAtBeginLogitsProcessor",
     "SuppressTokensLogitsProcessor",
     "TemperatureLogitsWarper",
+    "TopHLogitsWarper",
     "TopKLogitsWarper",
     "TopPLogitsWarper",
     "TypicalLogitsWarper",
@@ -181,6 +182,25 @@ class TopPLogitsWarper(LogitsProcessor):
         out = ascending.softmax(1).cumsum(1) <= 1 - self.top_p
         out[:, -self.min_tokens_to_keep :] = False
         return scores.masked_fill(out.scatter(1, order, out), self.filter_value)
+
+
+class TopHLogitsWarper(LogitsProcessor):
+    """Only the likeliest tokens that together hold a share of the entropy (Baghaei Potraghloo et al., 2025, "Top-H
+    Decoding"); of a hundred at most."""
+
+    def __init__(self, top_h: float, filter_value: float = NEVER) -> None:
+        if not 0 < top_h <= 1:
+            raise GenerationError(f"top_h={top_h} must be greater than 0 and at most 1")
+        self.top_h, self.filter_value = top_h, filter_value
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """See the class."""
+        best, order = scores.topk(min(100, scores.shape[1]))
+        logs = best.log_softmax(1)
+        surprise = -(logs.exp() * logs).nan_to_num()
+        out = surprise.cumsum(1) > self.top_h * surprise.sum(1, keepdim=True)
+        out[:, 0] = False
+        return scores.masked_fill(torch.ones_like(scores, dtype=torch.bool).scatter(1, order, out), self.filter_value)
 
 
 class MinPLogitsWarper(LogitsProcessor):
