@@ -122,6 +122,7 @@ MODELS: dict[str, Row] = {
         {"SpeechSeq2Seq": "ForConditionalGeneration", "PreTraining": "ForConditionalGeneration"},
     ),
     "pegasus": Row("pegasus", "Pegasus", (*_SEQ2SEQ, "ForCausalLM"), {**_WRITES, "PreTraining": None}),
+    "bit": Row("bit", "Bit", (*_VISION, "Backbone")),
     "deit": Row(
         "deit",
         "DeiT",
@@ -364,7 +365,7 @@ FEATURE_EXTRACTORS: dict[str, str] = _by_type(
 # model type → the class of its image processor
 IMAGE_PROCESSORS: dict[str, str] = _by_type(
     {
-        "BitImageProcessor": "dinov2",
+        "BitImageProcessor": "bit dinov2",
         "BlipImageProcessor": "blip",
         "CLIPImageProcessor": "clip clip_vision_model",
         "ConvNextImageProcessor": "resnet",
@@ -390,6 +391,7 @@ PROCESSORS: dict[str, str] = _by_type(
         "OwlViTProcessor": "owlvit",
         "SamProcessor": "sam",
         "SiglipProcessor": "siglip",
+        "TrOCRProcessor": "trocr vision-encoder-decoder",
         "ViltProcessor": "vilt",
         "Wav2Vec2Processor": "hubert wav2vec2",
         "WhisperProcessor": "whisper",

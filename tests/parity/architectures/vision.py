@@ -82,6 +82,12 @@ SEG: dict[str, Any] = {
     "decoder_hidden_size": 10,
     "initializer_range": 0.3,
 }
+BIT: dict[str, Any] = {
+    "embedding_size": 8,
+    "hidden_sizes": [16, 32, 48],
+    "depths": [2, 1, 2],
+    "num_groups": 4,
+}
 DPT: dict[str, Any] = {
     "hidden_size": 36,
     "num_hidden_layers": 4,
@@ -108,6 +114,15 @@ def dpt_on_resnet(library: Any) -> Any:
     eyes = library.ResNetConfig(**sizes, out_features=["stage1", "stage2", "stage3"])
     hybrid = {"neck_hidden_sizes": [8, 12, 12, 14], "reassemble_factors": [1, 1, 1, 0.5], "patch_size": 16}
     options = {**DPT, **hybrid, "image_size": 64, "backbone_featmap_shape": [1, 16, 4, 4], "num_labels": 3}
+    return library.DPTConfig(**options, is_hybrid=True, backbone_config=eyes)
+
+
+def dpt_on_bit(library: Any) -> Any:
+    """Return the configuration of a hybrid DPT on a BiT, as it was published."""
+    eyes = {**BIT, "global_padding": "same", "layer_type": "bottleneck", "embedding_dynamic_padding": True}
+    hybrid = {"neck_hidden_sizes": [16, 32, 12, 14], "reassemble_factors": [1, 1, 1, 0.5], "patch_size": 16}
+    options = {**DPT, **hybrid, "image_size": 64, "backbone_featmap_shape": [1, 48, 4, 4], "num_labels": 3}
+    eyes["out_features"] = ["stage1", "stage2", "stage3"]
     return library.DPTConfig(**options, is_hybrid=True, backbone_config=eyes)
 
 
@@ -193,6 +208,26 @@ CASES: dict[str, Case] = {
         "DPTForSemanticSegmentation",
         {**DPT, "num_labels": 3, "readout_type": "ignore"},
         images("pixels", (16, 16)),
+        FULL,
+    ),
+    "dpt-depth-bit": Case("DPTForDepthEstimation", dpt_on_bit, images(size=(64, 64)), FULL),
+    "bit": Case("BitModel", BIT, images(size=(45, 62)), FULL),
+    "bit-same": Case(
+        "BitModel",
+        {**BIT, "global_padding": "same", "embedding_dynamic_padding": True, "output_stride": 8},
+        images(size=(45, 62)),
+        FULL,
+    ),
+    "bit-class": Case(
+        "BitForImageClassification",
+        {**BIT, "layer_type": "bottleneck", "num_labels": 3, "output_stride": 4, "global_padding": "SAME"},
+        images("class", (50, 41)),
+        FULL,
+    ),
+    "bit-backbone": Case(
+        "BitBackbone",
+        {**BIT, "layer_type": "bottleneck", "out_features": ["stem", "stage3"]},
+        images(size=(64, 40)),
         FULL,
     ),
 }

@@ -10,6 +10,16 @@ from enfold.transformers.configs.backbone import sub_config
 
 __all__ = ["DPTConfig"]
 
+# the backbone of Intel/dpt-hybrid-midas
+HYBRID: dict[str, Any] = {
+    "model_type": "bit",
+    "global_padding": "same",
+    "layer_type": "bottleneck",
+    "depths": [3, 4, 9],
+    "out_features": ["stage1", "stage2", "stage3"],
+    "embedding_dynamic_padding": True,
+}
+
 
 class DPTConfig(PretrainedConfig):
     """The numbers of a DPT; the defaults are those of Intel/dpt-large.
@@ -66,7 +76,8 @@ class DPTConfig(PretrainedConfig):
             )
         if self.is_hybrid:
             given = self.backbone_config
-            self.backbone_config = sub_config({"model_type": "bit", **given} if isinstance(given, dict) else given)
+            given = {"model_type": "bit", **given} if isinstance(given, dict) else given
+            self.backbone_config = sub_config(given, **HYBRID)
         else:
             self.backbone_config = sub_config(self.backbone_config)
             self.backbone_featmap_shape, self.neck_ignore_stages = None, []
