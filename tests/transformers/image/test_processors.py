@@ -195,3 +195,14 @@ def test_torch_is_loaded_with_the_first_tensor() -> None:
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_modules_have_the_ecosystems_names() -> None:
+    from enfold.transformers.image_processing_utils import BaseImageProcessor, BatchFeature
+    from enfold.transformers.image_utils import ChannelDimension, PILImageResampling, load_image
+
+    assert BaseImageProcessor is tf.BaseImageProcessor and BatchFeature is tf.BatchFeature
+    processor = tf.ViTImageProcessor(size=8, resample=PILImageResampling.BICUBIC)
+    assert processor.resample == 3
+    made = processor(load_image(PICTURE), return_tensors="np", data_format=ChannelDimension.LAST)
+    assert made.pixel_values.shape == (1, 8, 8, 3)
