@@ -132,6 +132,19 @@ def test_a_decoder_writes_the_same_with_and_without_a_cache(kind: str) -> None:
     assert torch.equal(*found)
 
 
+def test_padding_before_a_text_does_not_change_what_is_written() -> None:
+    torch.manual_seed(3)
+    config = tf.RobertaConfig(**TINY, is_decoder=True, initializer_range=0.5)
+    model = tf.RobertaForCausalLM(config).eval()
+    ids = torch.tensor([[0, 7, 9, 30, 12], [1, 1, 0, 7, 9]])
+    options = {"max_new_tokens": 6, "do_sample": False, "eos_token_id": None, "pad_token_id": 1}
+    both = model.generate(ids, attention_mask=(ids != 1).long(), **options)
+    alone = model.generate(ids[1:, 2:], **options)
+    assert both[1, 2:].tolist() == alone[0].tolist()
+    step = model(torch.cat((ids[1:, 2:], alone[:, 3:4]), 1)).logits[0, -1]
+    assert int(step.argmax()) == int(alone[0, 4])
+
+
 def test_a_decoder_keeps_what_it_read_of_an_encoder() -> None:
     torch.manual_seed(0)
     model = tf.BertLMHeadModel(tf.BertConfig(**TINY, is_decoder=True, add_cross_attention=True)).eval()

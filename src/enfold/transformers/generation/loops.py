@@ -72,7 +72,7 @@ class Run:
             room = self.cache.get_max_cache_shape() if self.fixed and self.cache is not None else 0
             self.wide_mask = self.mask.new_ones(self.rows, room or config.max_length + self.embedded)
             self.wide_mask[:, : self.mask.shape[1]] = self.mask
-            if self.positions is None:
+            if self.positions is None and not getattr(self.model, "counts_positions", False):
                 self.positions = (self.mask.cumsum(1) - 1).clamp(min=0)
         self.next_positions = ids if self.positions is None else self.positions[:, -1:] + 1
         self.keep = {name: True for name in ("output_attentions", "output_hidden_states") if getattr(config, name)}

@@ -134,7 +134,7 @@ class BertModel(BertPreTrainedModel):
         """Return the embeddings; families of BERT differ here."""
         return BertEmbeddings(config)
 
-    def positions(self, input_ids: Tensor | None, words: Tensor, past: int) -> Tensor:
+    def positions(self, input_ids: Tensor | None, words: Tensor, past: int, mask: Tensor | None) -> Tensor:
         """Return the positions (B | 1, T) of tokens that come after ``past`` others."""
         return torch.arange(past, past + words.shape[1], device=words.device)[None]
 
@@ -192,7 +192,7 @@ class BertModel(BertPreTrainedModel):
             cache = EncoderDecoderCache(cache)
         past = 0 if cache is None else cache.get_seq_length()
         if position_ids is None:
-            position_ids = self.positions(input_ids, words, past)
+            position_ids = self.positions(input_ids, words, past, attention_mask)
         if token_type_ids is None:
             token_type_ids = torch.zeros(1, length, dtype=torch.long, device=words.device)
         causal = False

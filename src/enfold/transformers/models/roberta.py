@@ -79,9 +79,12 @@ class RobertaModel(RobertaPreTrainedModel, BertModel):
         """Return embeddings whose position ``pad_token_id`` stands for padding."""
         return BertEmbeddings(config, padding_position=config.pad_token_id)
 
-    def positions(self, input_ids: Tensor | None, words: Tensor, past: int) -> Tensor:
-        """Return the positions (B | 1, T), which padding does not move."""
-        return positions_after_padding(input_ids, words, self.config.pad_token_id, past)
+    def positions(self, input_ids: Tensor | None, words: Tensor, past: int, mask: Tensor | None) -> Tensor:
+        """Return the positions (B | 1, T), which padding does not move, also where a cache holds it."""
+        padding = self.config.pad_token_id
+        if past and mask is not None and mask.dim() == 2:
+            return (mask.cumsum(1) * mask + padding)[:, -words.shape[1] :]
+        return positions_after_padding(input_ids, words, padding, past)
 
 
 class _Words(RobertaPreTrainedModel):
@@ -117,6 +120,8 @@ class RobertaForMaskedLM(MaskedLMHead, EncoderHead, _Words):
 
 class RobertaForCausalLM(DecodingEncoder, _Words, GenerationMixin):
     """RoBERTa that continues a text; ``config.is_decoder`` makes its attention causal."""
+
+    counts_positions = True  # from pad_token_id + 1: generation leaves them to the model
 
     def __init__(self, config: RobertaConfig) -> None:
         super().__init__(config)
