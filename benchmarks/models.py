@@ -1,4 +1,4 @@
-"""Models beside transformers: first load, decoding, encoding; equal results first, then interleaved times.
+"""Models beside transformers: first load, decoding, encoding, pipelines; equal results first, then interleaved times.
 
     .venv/bin/python benchmarks/models.py [--pairs 9] [--threads 1]
 
@@ -88,6 +88,17 @@ def works(side: str, folder: str) -> dict[str, Work]:
         model = transformers.AutoModelForSequenceClassification.from_pretrained(f"{folder}/small")
         return [float(model.classifier.weight.sum())]
 
+    label = transformers.pipeline("text-classification", model=f"{folder}/small", device=-1)
+    tag = transformers.pipeline("token-classification", model=f"{folder}/tags", device=-1, ignore_labels=[])
+    lengths = torch.randint(3, 60, (64,), generator=draw).tolist()
+    lines = [" ".join(f"w{word}" for word in torch.randint(0, 30000, (n,), generator=draw)) for n in lengths]
+
+    def labelled(**options: Any) -> Any:
+        return [answer["score"] for answer in label(lines, **options)]
+
+    def tagged(**options: Any) -> Any:
+        return [[float(token["score"]) for token in answer] for answer in tag(lines, **options)]
+
     return {
         "toy GPT-2, 128 tokens, greedy": lambda: write(prompt, **greedy),
         "toy GPT-2, 128 tokens, 8 rows": lambda: write(eight, **greedy),
@@ -96,6 +107,10 @@ def works(side: str, folder: str) -> dict[str, Work]:
         "small BERT, 8 x 64, padded": lambda: classify(text, padded),
         "small BERT, 1 x 16": lambda: classify(one, torch.ones_like(one)),
         "small BERT, from_pretrained again": again,
+        "label 64 texts of 3 to 60 words": labelled,
+        "label 64 texts, batch_size=8": lambda: labelled(batch_size=8),
+        "tag 64 texts of 3 to 60 words": tagged,
+        "tag 64 texts, batch_size=8": lambda: tagged(batch_size=8),
     }
 
 
@@ -148,13 +163,23 @@ def main() -> None:
         return
     import torch
 
-    from enfold.transformers import BertConfig, BertForSequenceClassification, GPT2Config, GPT2LMHeadModel
+    from enfold.transformers import (
+        BertConfig,
+        BertForSequenceClassification,
+        BertForTokenClassification,
+        BertTokenizer,
+        GPT2Config,
+        GPT2LMHeadModel,
+    )
 
     pythons = {"ours": sys.executable, "peer": str(PEER)}
     with tempfile.TemporaryDirectory() as folder:
         torch.manual_seed(0)
         GPT2LMHeadModel(GPT2Config(**TOY, initializer_range=0.2)).save_pretrained(f"{folder}/toy")
-        BertForSequenceClassification(BertConfig(**SMALL)).save_pretrained(f"{folder}/small")
+        words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{word}" for word in range(30517))]
+        for name, kind in (("small", BertForSequenceClassification), ("tags", BertForTokenClassification)):
+            kind(BertConfig(**SMALL)).save_pretrained(f"{folder}/{name}")
+            BertTokenizer(words).save_pretrained(f"{folder}/{name}")
         times: dict[str, list[float]] = {"ours": [], "peer": []}
         for turn in range(options.loads + 1):
             for side, python in pythons.items():
