@@ -200,6 +200,10 @@ def test_what_whisper_cannot_do_is_said(given: dict[str, Any], words: str) -> No
         whisper().generate(torch.zeros(1, 4, 20), **given)
 
 
+def test_half_a_precision_hears_what_a_whole_one_is_given() -> None:
+    assert whisper().to(torch.bfloat16).generate(torch.randn(1, 4, 20), language="en", max_new_tokens=3).shape[0] == 1
+
+
 def test_more_than_one_window_needs_timestamps_and_ends() -> None:
     model = whisper()
     with pytest.raises(GenerationError, match="return_timestamps=True"):

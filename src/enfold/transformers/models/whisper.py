@@ -136,7 +136,9 @@ class WhisperEncoder(WhisperPreTrainedModel):
                 "as WhisperFeatureExtractor does by default"
             )
         record = self.recording(output_attentions, output_hidden_states)
-        x = F.gelu(self.conv2(F.gelu(self.conv1(input_features)))).transpose(1, 2)  # (B, S, D)
+        # Spectrograms come in single precision, whatever the weights are in.
+        x = input_features.to(self.conv1.weight.dtype)
+        x = F.gelu(self.conv2(F.gelu(self.conv1(x)))).transpose(1, 2)  # (B, S, D)
         x = self.dropout(x + self.embed_positions.weight)
         x = self.encode(surviving(self.layers, self.config.encoder_layerdrop, self.training), x, record, None)
         x = self.layer_norm(x)
