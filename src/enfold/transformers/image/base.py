@@ -149,6 +149,14 @@ class BaseImageProcessor(Preprocessor):
 
     def scaled(self, image: np.ndarray, plan: SimpleNamespace) -> np.ndarray:
         """Return a picture rescaled and normalised."""
+        if image.dtype != np.uint8 or not (plan.do_rescale or plan.do_normalize):
+            return self._scaled(image, plan)
+        # a byte has 256 values: each is computed once, and looked up for every pixel
+        levels = np.broadcast_to(np.arange(256, dtype=np.uint8), (image.shape[0], 1, 256))
+        table = self._scaled(levels, plan)
+        return np.stack([row[0].take(channel) for row, channel in zip(table, image, strict=True)])
+
+    def _scaled(self, image: np.ndarray, plan: SimpleNamespace) -> np.ndarray:
         if plan.do_rescale:
             image = transforms.rescale(image, plan.rescale_factor)
         return transforms.normalize(image, plan.image_mean, plan.image_std) if plan.do_normalize else image

@@ -85,7 +85,7 @@ def to_pil_image(array: np.ndarray, scale: bool | None = None) -> PIL.Image.Imag
     """
     if _fractions(array) if scale is None else scale:
         array = rescale(array, 255)
-    shown = np.moveaxis(array, 0, -1).astype(np.uint8)
+    shown = np.moveaxis(array, 0, -1).astype(np.uint8, copy=False)
     return PIL.Image.fromarray(shown[..., 0] if shown.shape[-1] == 1 else np.ascontiguousarray(shown))
 
 
