@@ -15,10 +15,8 @@ from torch import Tensor, nn
 from enfold.nn.activations import activation
 from enfold.nn.patches import DropPath
 from enfold.transformers.configs.bit import BitConfig
-from enfold.transformers.heads import ImageClassificationHead, as_asked
-from enfold.transformers.modeling import PreTrainedModel
 from enfold.transformers.models.backbone import BackboneHead
-from enfold.transformers.outputs import BaseModelOutputWithPoolingAndNoAttention, ImageClassifierOutputWithNoAttention
+from enfold.transformers.models.resnet import ResNetForImageClassification, ResNetModel, ResNetPreTrainedModel
 
 __all__ = ["BitBackbone", "BitConfig", "BitForImageClassification", "BitModel", "BitPreTrainedModel"]
 
@@ -170,78 +168,36 @@ class Encoder(nn.Module):
         self.stages = nn.ModuleList(stages)
 
 
-class BitPreTrainedModel(PreTrainedModel):
+class BitPreTrainedModel(ResNetPreTrainedModel):
     """What all BiTs share."""
 
     config_class = BitConfig
     base_model_prefix = "bit"
-    main_input_name = "pixel_values"
+    embedder_class = Embeddings
+    encoder_class = Encoder
     _no_split_modules = ["Embeddings"]
+
+    @staticmethod
+    def last_norm(config: Any) -> nn.Module:
+        """Return what the last stage's map goes through, where layers normalise before."""
+        early = config.layer_type == "preactivation"
+        return GroupNormActivation(config, config.hidden_sizes[-1]) if early else nn.Identity()
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        elif isinstance(module, nn.Linear):
-            bound = 1 / math.sqrt(module.in_features)
-            module.weight.uniform_(-bound, bound)
-            module.bias.uniform_(-bound, bound)
-        elif isinstance(module, nn.GroupNorm):
+        super()._init_weights(module)
+        if isinstance(module, nn.GroupNorm):
             module.reset_parameters()
 
 
-class BitModel(BitPreTrainedModel):
+class BitModel(BitPreTrainedModel, ResNetModel):
     """BiT without a head."""
 
-    def __init__(self, config: BitConfig) -> None:
-        super().__init__(config)
-        self.embedder = Embeddings(config)
-        self.encoder = Encoder(config)
-        early = config.layer_type == "preactivation"
-        self.norm = GroupNormActivation(config, config.hidden_sizes[-1]) if early else nn.Identity()
-        self.pooler = nn.AdaptiveAvgPool2d((1, 1))
-        self.post_init()
 
-    def stages(self, pixels: Tensor) -> list[Tensor]:
-        """Return the maps of the stem and of every stage."""
-        maps = [self.embedder(pixels)]
-        for stage in self.encoder.stages:
-            maps.append(self.through(stage, maps[-1]))
-        return maps
-
-    def forward(
-        self, pixel_values: Tensor, output_hidden_states: bool | None = None, return_dict: bool | None = None, **_: Any
-    ) -> Any:
-        """Return the last stage's map, normalised, and its mean.
-
-        Args:
-            pixel_values: (B, channels, height, width).
-            output_hidden_states: return the maps of the stem and of every stage.
-            return_dict: False returns a tuple.
-        """
-        maps = self.stages(pixel_values)
-        x = self.norm(maps[-1])
-        wanted = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
-        output = BaseModelOutputWithPoolingAndNoAttention(x, self.pooler(x), tuple(maps) if wanted else None)
-        return as_asked(output, return_dict, self.config.return_dict)
-
-
-class BitForImageClassification(ImageClassificationHead, BitPreTrainedModel):
+class BitForImageClassification(BitPreTrainedModel, ResNetForImageClassification):
     """BiT with one prediction an image."""
 
-    output_class = ImageClassifierOutputWithNoAttention
-
-    def __init__(self, config: BitConfig) -> None:
-        super().__init__(config)
-        self.num_labels = config.num_labels
-        self.bit = BitModel(config)
-        head = nn.Linear(config.hidden_sizes[-1], config.num_labels) if config.num_labels else nn.Identity()
-        self.classifier = nn.Sequential(nn.Flatten(), head)
-        self.post_init()
-
-    def read(self, output: Any) -> Tensor:
-        """Return logits (B, C)."""
-        return self.classifier(output.pooler_output)
+    model_class = BitModel
 
 
 class BitBackbone(BackboneHead, BitPreTrainedModel):

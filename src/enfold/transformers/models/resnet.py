@@ -6,7 +6,7 @@ Shapes: B images, C channels or classes.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -107,10 +107,17 @@ class Encoder(nn.Module):
 class ResNetPreTrainedModel(PreTrainedModel):
     """What all ResNets share."""
 
-    config_class = ResNetConfig
+    config_class: ClassVar[Any] = ResNetConfig
     base_model_prefix = "resnet"
     main_input_name = "pixel_values"
+    embedder_class: ClassVar[Any] = Embedder
+    encoder_class: ClassVar[Any] = Encoder
     _no_split_modules = ["ConvLayer"]
+
+    @staticmethod
+    def last_norm(config: Any) -> nn.Module:
+        """Return what the last stage's map goes through; a ResNet leaves it."""
+        return nn.Identity()
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -135,17 +142,18 @@ class ResNetPreTrainedModel(PreTrainedModel):
 class ResNetModel(ResNetPreTrainedModel):
     """ResNet without a head."""
 
-    def __init__(self, config: ResNetConfig) -> None:
+    def __init__(self, config: Any) -> None:
         super().__init__(config)
-        self.embedder = Embedder(config)
-        self.encoder = Encoder(config)
+        self.embedder = self.embedder_class(config)
+        self.encoder = self.encoder_class(config)
+        self.norm = self.last_norm(config)
         self.pooler = nn.AdaptiveAvgPool2d((1, 1))
         self.post_init()
 
     def forward(
         self, pixel_values: Tensor, output_hidden_states: bool | None = None, return_dict: bool | None = None, **_: Any
     ) -> Any:
-        """Return the last stage's map and its mean.
+        """Return the last stage's map, normalised where the family does so, and its mean.
 
         Args:
             pixel_values: (B, channels, height, width).
@@ -153,10 +161,9 @@ class ResNetModel(ResNetPreTrainedModel):
             return_dict: False returns a tuple.
         """
         maps = self.stages(pixel_values)
+        x = self.norm(maps[-1])
         wanted = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
-        output = BaseModelOutputWithPoolingAndNoAttention(
-            maps[-1], self.pooler(maps[-1]), tuple(maps) if wanted else None
-        )
+        output = BaseModelOutputWithPoolingAndNoAttention(x, self.pooler(x), tuple(maps) if wanted else None)
         return as_asked(output, return_dict, self.config.return_dict)
 
 
@@ -164,11 +171,12 @@ class ResNetForImageClassification(ImageClassificationHead, ResNetPreTrainedMode
     """ResNet with one prediction an image."""
 
     output_class = ImageClassifierOutputWithNoAttention
+    model_class: ClassVar[Any] = ResNetModel
 
-    def __init__(self, config: ResNetConfig) -> None:
+    def __init__(self, config: Any) -> None:
         super().__init__(config)
         self.num_labels = config.num_labels
-        self.resnet = ResNetModel(config)
+        setattr(self, self.base_model_prefix, self.model_class(config))
         head = nn.Linear(config.hidden_sizes[-1], config.num_labels) if config.num_labels else nn.Identity()
         self.classifier = nn.Sequential(nn.Flatten(), head)
         self.post_init()
