@@ -84,5 +84,5 @@ class Comparison:
         for folder in (both.theirs, both.ours):
             with safe_open(folder / case / "model.safetensors", "pt") as file:
                 assert file.metadata()["format"] == "pt"
-                names.append({name.removeprefix(both.cases[case].prefix) for name in file.keys()})
+                names.append({name.removeprefix(both.cases[case].prefix) for name in list(file.keys())})
         assert names[0] == names[1]

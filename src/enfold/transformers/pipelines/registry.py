@@ -111,6 +111,42 @@ TASKS: dict[str, dict[str, Any]] = {
         "default": {"model": "facebook/sam-vit-huge"},
         "type": "multimodal",
     },
+    "zero-shot-audio-classification": {
+        "impl": f"{_HERE}.zero_shot_audio_classification:ZeroShotAudioClassificationPipeline",
+        "pt": ("enfold.transformers.auto:AutoModel",),
+        "default": {"model": "laion/clap-htsat-fused"},
+        "type": "multimodal",
+    },
+    "text-to-audio": {
+        "impl": f"{_HERE}.text_to_audio:TextToAudioPipeline",
+        "pt": ("enfold.transformers.auto:AutoModelForTextToWaveform",),
+        "default": {"model": "facebook/musicgen-small"},
+        "type": "text",
+    },
+    "zero-shot-image-classification": {
+        "impl": f"{_HERE}.zero_shot_image_classification:ZeroShotImageClassificationPipeline",
+        "pt": ("enfold.transformers.auto:AutoModelForZeroShotImageClassification",),
+        "default": {"model": "openai/clip-vit-base-patch32"},
+        "type": "multimodal",
+    },
+    "zero-shot-object-detection": {
+        "impl": f"{_HERE}.zero_shot_object_detection:ZeroShotObjectDetectionPipeline",
+        "pt": ("enfold.transformers.auto:AutoModelForZeroShotObjectDetection",),
+        "default": {"model": "google/owlvit-base-patch32"},
+        "type": "multimodal",
+    },
+    "image-to-text": {
+        "impl": f"{_HERE}.image_to_text:ImageToTextPipeline",
+        "pt": ("enfold.transformers.auto:AutoModelForVision2Seq",),
+        "default": {"model": "ydshieh/vit-gpt2-coco-en"},
+        "type": "multimodal",
+    },
+    "visual-question-answering": {
+        "impl": f"{_HERE}.visual_question_answering:VisualQuestionAnsweringPipeline",
+        "pt": ("enfold.transformers.auto:AutoModelForVisualQuestionAnswering",),
+        "default": {"model": "dandelin/vilt-b32-finetuned-vqa"},
+        "type": "multimodal",
+    },
     "text-generation": {
         "impl": f"{_HERE}.text_generation:TextGenerationPipeline",
         "pt": ("enfold.transformers.auto:AutoModelForCausalLM",),
@@ -138,9 +174,23 @@ TASKS: dict[str, dict[str, Any]] = {
     },
 }
 # other name → task
-ALIASES = {"sentiment-analysis": "text-classification", "ner": "token-classification"}
-# ending of an architecture's name → task
+ALIASES = {
+    "sentiment-analysis": "text-classification",
+    "ner": "token-classification",
+    "text-to-speech": "text-to-audio",
+    "vqa": "visual-question-answering",
+}
+# ending of an architecture's name → task; the first that fits
 ENDINGS = {
+    "ViltForQuestionAnswering": "visual-question-answering",
+    "BlipForQuestionAnswering": "visual-question-answering",
+    "BlipForConditionalGeneration": "image-to-text",
+    "VisionEncoderDecoderModel": "image-to-text",
+    "MusicgenForConditionalGeneration": "text-to-audio",
+    "OwlViTForObjectDetection": "zero-shot-object-detection",
+    "CLIPModel": "zero-shot-image-classification",
+    "SiglipModel": "zero-shot-image-classification",
+    "ClapModel": "zero-shot-audio-classification",
     "ForSequenceClassification": "text-classification",
     "ForTokenClassification": "token-classification",
     "ForQuestionAnswering": "question-answering",

@@ -35,6 +35,8 @@ class ProcessorMixin(PushToHubMixin):
     feature_extractor_class: ClassVar[Any] = "AutoFeatureExtractor"
     image_processor_class: ClassVar[Any] = "AutoImageProcessor"
     tokenizer_class: ClassVar[Any] = "AutoTokenizer"
+    image_processor: Any
+    tokenizer: Any
 
     def __init__(self, *parts: Any, chat_template: Any = None, **settings: Any) -> None:
         if len(parts) > len(self.attributes):

@@ -17,6 +17,7 @@ _OF_TEXT = ("padding", "truncation", "max_length", "pad_to_multiple_of", "return
 class SpeechProcessor(ProcessorMixin):
     """A feature extractor and a tokenizer: what is said, and how it is written."""
 
+    feature_extractor: Any
     _reads_texts = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -104,6 +105,7 @@ class WhisperProcessor(SpeechProcessor):
 class ClapProcessor(ProcessorMixin):
     """CLAP's feature extractor and tokenizer."""
 
+    feature_extractor: Any
     feature_extractor_class = "ClapFeatureExtractor"
     tokenizer_class = ("RobertaTokenizer", "RobertaTokenizerFast")
 
@@ -133,6 +135,7 @@ class ClapProcessor(ProcessorMixin):
 class MusicgenProcessor(ProcessorMixin):
     """MusicGen's EnCodec feature extractor and T5 tokenizer."""
 
+    feature_extractor: Any
     feature_extractor_class = "EncodecFeatureExtractor"
     tokenizer_class = ("T5Tokenizer", "T5TokenizerFast")
 
