@@ -162,9 +162,8 @@ class _AutoModel:
             >>> type(AutoModelForMaskedLM.from_config(config)).__name__
             'BertForMaskedLM'
         """
-        kwargs.pop("trust_remote_code", None)
-        kwargs.pop("code_revision", None)
-        return cls._class(config)._from_config(config, **kwargs)
+        asked = {name: kwargs.pop(name, None) for name in ("trust_remote_code", "code_revision")}
+        return cls._class(config, config.name_or_path, asked, {})._from_config(config, **kwargs)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *model_args: Any, **kwargs: Any) -> Any:
@@ -174,32 +173,34 @@ class _AutoModel:
             pretrained_model_name_or_path: a folder or a repository's id. A folder that holds a PEFT adapter alone
                 gives its base model with the adapter on it.
             model_args: passed to the class after the configuration.
-            kwargs: as ``PreTrainedModel.from_pretrained``.
+            kwargs: as ``PreTrainedModel.from_pretrained``; ``trust_remote_code=True`` runs the class that the
+                repository brings along (``auto_map``), at ``code_revision`` where it is in another repository.
 
         Raises:
             AutoModelError: when no class does the task for this model.
+            RemoteCodeError: when only code of the repository does, and nobody said that it may run.
             MissingExtra: when torch is not installed.
         """
         if find_spec("torch") is None:  # said before anything is fetched
             raise MissingExtra("loading a model", "torch")
         source = pretrained_model_name_or_path
-        for name in ("trust_remote_code", "code_revision", "_from_auto"):
-            kwargs.pop(name, None)
+        asked = {name: kwargs.pop(name, None) for name in ("trust_remote_code", "code_revision")}
         config = kwargs.pop("config", None)
         where, rest = split_fetch_arguments(kwargs)
         if config is None and _is_adapter(source):
             return _with_adapter(cls, source, *model_args, **where, **rest)
         if not isinstance(config, PretrainedConfig):
             # Fields of the configuration go there; what is left are arguments of loading.
-            passed = {name: rest.pop(name) for name in ("dtype", "torch_dtype") if name in rest}
+            passed: dict[str, Any] = {name: rest.pop(name) for name in ("dtype", "torch_dtype") if name in rest}
             passed.update({name: rest[name] for name in ("gguf_file",) if name in rest})
             config, rest = AutoConfig.from_pretrained(
-                source if config is None else config, return_unused_kwargs=True, **where, **rest
+                source if config is None else config, return_unused_kwargs=True, **asked, **where, **rest
             )
             rest.update(passed)
         else:
             config = copy.deepcopy(config)
-        return cls._class(config).from_pretrained(source, *model_args, config=config, **where, **rest)
+        kind = cls._class(config, source, asked, where)
+        return kind.from_pretrained(source, *model_args, config=config, **where, **rest)
 
     @classmethod
     def register(cls, config_class: type[PretrainedConfig], model_class: Any, exist_ok: bool = False) -> None:
@@ -216,9 +217,15 @@ class _AutoModel:
         cls._model_mapping.register(config_class, model_class, exist_ok)
 
     @classmethod
-    def _class(cls, config: PretrainedConfig) -> Any:
+    def _class(cls, config: PretrainedConfig, source: Any, asked: dict[str, Any], where: dict[str, Any]) -> Any:
         mapping = cls._model_mapping
         kind = type(config)
+        brought = (vars(config).get("auto_map") or {}).get(cls.__name__)
+        if brought and (asked["trust_remote_code"] or kind not in mapping):
+            from enfold.transformers.remote import remote_class
+
+            trust, code = asked["trust_remote_code"], asked["code_revision"]
+            return remote_class(brought, cls.__name__, source, trust, code, **where)
         if kind not in mapping:
             names = ", ".join(sorted({*mapping.names(), *(known.model_type for known in mapping.extra)}))
             raise AutoModelError(f"{cls.__name__} has no class for {kind.__name__}; it has one for: {names}")

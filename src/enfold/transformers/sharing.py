@@ -24,6 +24,7 @@ IGNORED = (
     "_commit_hash",
     "from_auto",
     "user_agent",
+    "trust_remote_code",
 )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from enfold.log import get_logger
 from enfold.transformers.pipelines.parts import load_parts
 from enfold.transformers.pipelines.registry import ENDINGS, PIPELINE_REGISTRY, UnknownTask, get_task
+from enfold.transformers.sharing import split_fetch_arguments
 
 __all__ = ["pipeline"]
 
@@ -54,7 +55,7 @@ def pipeline(
         device_map: spread the model over devices ("auto", or part → device); excludes ``device``.
         torch_dtype: type of the weights ("auto", "bfloat16", ``torch.float16`` …).
         dtype: the same by its newer name.
-        trust_remote_code: accepted; code from repositories is not run.
+        trust_remote_code: run classes that the repository brings along (``auto_map``).
         model_kwargs: further arguments of the model's ``from_pretrained``.
         pipeline_class: a class to use instead of the task's.
         kwargs: arguments of the task, as defaults for every call, and ``batch_size``.
@@ -76,7 +77,7 @@ def pipeline(
         raise ValueError(f"pipelines run on torch (framework='pt'), not on {framework!r}")
     loading = dict(model_kwargs or {})
     token = kwargs.pop("use_auth_token", token)
-    where = {"revision": revision, "token": token}
+    where = {"revision": revision, "token": token, "trust_remote_code": trust_remote_code}
     where = {key: value for key, value in where.items() if value is not None}
     for key in ("cache_dir", "local_files_only", "force_download", "subfolder"):
         if key in kwargs:
@@ -145,7 +146,7 @@ def _task_of(model: Any, where: dict[str, Any], token: Any) -> str:
     if isinstance(model, str | os.PathLike):
         from enfold.transformers.tokenization.files import Source
 
-        names = (Source(model, where).json("config.json") or {}).get("architectures") or []
+        names = (Source(model, split_fetch_arguments(where)[0]).json("config.json") or {}).get("architectures") or []
     else:
         names = [type(model).__name__]
     for name in names:

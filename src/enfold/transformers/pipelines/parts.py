@@ -6,6 +6,8 @@ import importlib
 import os
 from typing import Any
 
+from enfold.transformers.sharing import split_fetch_arguments
+
 __all__ = ["PARTS", "load_parts"]
 
 # part → what reads it; a processor comes first, for it holds others
@@ -77,4 +79,6 @@ def _base_of_adapter(source: Any, where: dict[str, Any]) -> str | None:
     """Return the model that an adapter belongs to, or None for what is no adapter."""
     from enfold.transformers.tokenization.files import Source
 
-    return (Source(source, where).json("adapter_config.json") or {}).get("base_model_name_or_path")
+    return (Source(source, split_fetch_arguments(where)[0]).json("adapter_config.json") or {}).get(
+        "base_model_name_or_path"
+    )

@@ -11,6 +11,7 @@ from enfold.transformers.config import AutoConfig, ConfigError, PretrainedConfig
 from enfold.transformers.processing.files import PreprocessorError, read_settings
 from enfold.transformers.processing.processor import _settings as processor_settings
 from enfold.transformers.registry import FEATURE_EXTRACTORS, IMAGE_PROCESSORS, PROCESSORS
+from enfold.transformers.remote import remote_class
 from enfold.transformers.sharing import split_fetch_arguments
 
 __all__ = ["AutoFeatureExtractor", "AutoImageProcessor", "AutoProcessor"]
@@ -50,8 +51,10 @@ class _AutoPreprocessor:
         """
         config = kwargs.pop("config", None)
         source = pretrained_model_name_or_path
+        asked = {name: kwargs.pop(name, None) for name in ("trust_remote_code", "code_revision")}
         where, _ = split_fetch_arguments(dict(kwargs))
         settings = read_settings(source, cls.part, **where)
+        brought = (settings.get("auto_map") or {}).get(cls.__name__)
         # Vision models of old kept an image processor under a feature extractor's name, and the other way round.
         name = settings.get(f"{cls.part}_type") or settings.get("image_processor_type")
         name = name or settings.get("feature_extractor_type")
@@ -61,12 +64,14 @@ class _AutoPreprocessor:
         if kind is None:
             if not isinstance(config, PretrainedConfig):
                 try:
-                    config = AutoConfig.from_pretrained(source if config is None else config, **where)
+                    config = AutoConfig.from_pretrained(source if config is None else config, **asked, **where)
                 except (ConfigError, OSError):
                     config = None
             kind = cls.extra.get(type(config)) if config is not None else None
             if kind is None and config is not None and config.model_type in cls.table:
                 kind = _class(cls.table[config.model_type])
+        if brought and (asked["trust_remote_code"] or kind is None):
+            kind = remote_class(brought, cls.__name__, source, *asked.values(), **where)
         if kind is None:
             raise PreprocessorError(
                 f"{source}: {name or 'no class'} is named by its settings, and no {cls.part.replace('_', ' ')} "
@@ -123,18 +128,24 @@ class AutoProcessor:
             EnfoldError: when nothing there turns inputs into tensors.
         """
         source, config = pretrained_model_name_or_path, kwargs.pop("config", None)
+        asked = {name: kwargs.pop(name, None) for name in ("trust_remote_code", "code_revision")}
         where, _ = split_fetch_arguments(dict(kwargs))
-        names = [processor_settings(source, **where).get("processor_class")]
+        settings = processor_settings(source, **where)
+        names, brought = [settings.get("processor_class")], (settings.get("auto_map") or {}).get("AutoProcessor")
         for part in ("feature_extractor", "image_processor"):
             try:
-                names.append(read_settings(source, part, **where).get("processor_class"))
+                settings = read_settings(source, part, **where)
+                names.append(settings.get("processor_class"))
+                brought = brought or (settings.get("auto_map") or {}).get("AutoProcessor")
             except PreprocessorError:
                 pass
         kind = next((_class(name) for name in names if name and _class(name) is not None), None)
+        if brought and (asked["trust_remote_code"] or kind is None):
+            kind = remote_class(brought, "AutoProcessor", source, *asked.values(), **where)
         if kind is None:
             if not isinstance(config, PretrainedConfig):
                 try:
-                    config = AutoConfig.from_pretrained(source, **where)
+                    config = AutoConfig.from_pretrained(source, **asked, **where)
                 except (ConfigError, OSError):
                     config = None
             if config is not None:
@@ -144,7 +155,7 @@ class AutoProcessor:
         library = import_module("enfold.transformers")
         for reader in ("AutoTokenizer", "AutoImageProcessor", "AutoFeatureExtractor"):
             try:
-                return getattr(library, reader).from_pretrained(source, **kwargs)
+                return getattr(library, reader).from_pretrained(source, **asked, **kwargs)
             except (OSError, ValueError):
                 continue
         raise EnfoldError(f"{source} has no processor, tokenizer, image processor or feature extractor")

@@ -46,7 +46,9 @@ class AutoTokenizer:
             inputs: passed to the class.
             kwargs: ``subfolder``, ``revision``, ``cache_dir``, ``token``, ``local_files_only``, ``force_download``;
                 ``config`` (a model configuration whose type decides), ``tokenizer_type`` (a model type that decides);
-                ``gguf_file``, the name of a GGUF file to read the tokenizer from; ``use_fast`` is accepted; everything else overrides the checkpoint's settings.
+                ``gguf_file``, the name of a GGUF file to read the tokenizer from; ``trust_remote_code``, which runs a
+                class that the repository brings along; ``use_fast`` is accepted; everything else overrides the
+                checkpoint's settings.
 
         Raises:
             OSError: no such folder or repository, or no tokenizer in it.
@@ -60,6 +62,7 @@ class AutoTokenizer:
         config = kwargs.pop("config", None)
         wanted = kwargs.pop("tokenizer_type", None)
         gguf = kwargs.pop("gguf_file", None)
+        trust, code_revision = kwargs.pop("trust_remote_code", None), kwargs.pop("code_revision", None)
         where, rest = split_fetch_arguments(kwargs)
         if gguf is not None:
             from enfold.transformers.gguf import open_gguf
@@ -76,6 +79,11 @@ class AutoTokenizer:
             found = _by_name(TOKENIZERS[wanted])
         elif config is not None and type(config) in TOKENIZER_MAPPING:
             found = next(made for made in reversed(TOKENIZER_MAPPING[type(config)]) if made is not None)
+        elif trust and _brought(source):
+            from enfold.transformers.remote import remote_class
+
+            name = pretrained_model_name_or_path
+            found = remote_class(_brought(source), "AutoTokenizer", name, trust, code_revision, **where)
         else:
             found = _choose(source, getattr(config, "model_type", None))
         return found.from_pretrained(pretrained_model_name_or_path, *inputs, _source=source, **kwargs)
@@ -126,12 +134,10 @@ def _choose(source: files.Source, model_type: str | None) -> Any:
             return PreTrainedTokenizerFast
         if foreign.find(source) is not None:
             return PreTrainedTokenizerFast
-        code = (source.config().get("auto_map") or {}).get("AutoTokenizer")
-        if code:
-            raise files.NoTokenizer(
-                f"{source.name!r} brings code of its own for its tokenizer ({_code(code)}), which is not run here, "
-                f"and has no {files.TOKENIZER}: save it once with the library that runs that code, and load the folder"
-            )
+        if _brought(source):
+            from enfold.transformers.remote import remote_class
+
+            remote_class(_brought(source), "AutoTokenizer", source.name, False)  # says why it is not run
         raise files.NoTokenizer(
             f"{source.name!r} asks for the tokenizer class {name!r}{nearest(name, homes())}, which is not "
             f"here, and has no {files.TOKENIZER}"
@@ -161,6 +167,7 @@ def _choose(source: files.Source, model_type: str | None) -> Any:
     )
 
 
-def _code(entry: Any) -> str:
-    """Return the classes that an ``auto_map`` names."""
-    return ", ".join(name for name in (entry if isinstance(entry, list) else [entry]) if name)
+def _brought(source: files.Source) -> Any:
+    """Return the class of its own that a checkpoint's ``auto_map`` names, or None."""
+    entry = source.config().get("auto_map") or {}
+    return entry.get("AutoTokenizer") if isinstance(entry, dict) else entry
