@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from enfold.transformers.config import RopeConfig
+from enfold.transformers.configs.rope import RopeConfig
 
 __all__ = ["Phi3Config"]
 
