@@ -25,6 +25,7 @@ __getattr__, __dir__, __all__ = face(
         ".moe": ["balance_loss", "choose", "mix"],
         ".norm": ["CenteredRMSNorm", "RMSNorm", "rms_norm"],
         ".outputs": ["ModelOutput"],
+        ".relative": ["bucketed_distances", "scores_of"],
         ".rotary": ["Rotary", "rotate"],
     },
 )
