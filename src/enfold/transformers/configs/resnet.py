@@ -40,5 +40,3 @@ class ResNetConfig(BackboneConfig):
     def stages(self) -> int:
         """Return the number of stages after the stem."""
         return len(self.depths)
-
-
