@@ -1,4 +1,4 @@
-"""Models of pictures beside those of the fourth series: our checkpoints, read there without a word, and their numbers."""
+"""Models of pictures beside those of the fourth series: our checkpoints, read there whole, and their numbers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ for name, case in importlib.import_module(f"parity.architectures.{group}").CASES
     if name not in apart:
         kind = getattr(transformers, case.name)
         model, info = kind.from_pretrained(root / name, output_loading_info=True)
-        report[name] = [str(key) for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") for key in info[kind]]
+        kinds = ("missing_keys", "unexpected_keys", "mismatched_keys")
+        report[name] = [str(key) for kind in kinds for key in info[kind]]
         for key, value in results(model, case, explicit=False).items():
             if "/gradient/" not in key:
                 arrays[f"{name}|{key}"] = value
