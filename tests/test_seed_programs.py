@@ -256,6 +256,11 @@ def test_06_pipelines_text(run: Any, environment: dict[str, str], answered: dict
         same(answer, answered[name], place=name)
 
 
+def test_07_pipelines_vision_audio(run: Any, environment: dict[str, str]) -> None:
+    result = run("07_pipelines_vision_audio.py", environment, {"transformers", "datasets"}, heard="[d['text'] for d in result]")
+    assert str(result.values["heard"]) in result.output
+
+
 def test_08_trainer(run: Any, environment: dict[str, str]) -> None:
     result = run("08_trainer.py", environment, {"transformers", "datasets"}, results="results")
     assert 0 <= result.values["results"]["eval_accuracy"] <= 1 and result.values["results"]["epoch"] == 3
@@ -314,6 +319,11 @@ def test_22_task_heads(run: Any, environment: dict[str, str], answered: dict[str
     )
     same(result.values["span"], answered["span"], tolerance=1e-5)
     assert result.values["talk"] == answered["talk"]
+
+
+def test_27_music_rag_languages(run: Any, environment: dict[str, str]) -> None:
+    result = run("27_music_rag_languages.py", environment, {"transformers"}, scores="scores.tolist()")
+    np.testing.assert_allclose(result.values["scores"][0][0], 1.0, atol=1e-5)
 
 
 def test_the_command_itself_runs_a_program(offline: dict[str, str], tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 import pictures
 import reviews
 import seq2seq
+import sounds
 import texts
 import torch
 import vocabularies
@@ -321,6 +322,7 @@ REPOSITORIES: dict[str, Callable[[Path, Path], None]] = {
     **seq2seq.REPOSITORIES,
     **texts.REPOSITORIES,
     **pictures.REPOSITORIES,
+    **sounds.REPOSITORIES,
 }
 
 

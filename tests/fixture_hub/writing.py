@@ -35,7 +35,7 @@ def spread(model: PreTrainedModel, std: float = 0.2) -> None:
                 torch.nn.init.normal_(module.bias, std=0.02)
         elif isinstance(module, torch.nn.Embedding):
             torch.nn.init.normal_(module.weight, std=std)
-        elif "Norm" in type(module).__name__:
+        elif "Norm" in type(module).__name__ and "weight" in dict(module.named_parameters(recurse=False)):
             torch.nn.init.normal_(module.weight, mean=1.0, std=0.05)
 
 
