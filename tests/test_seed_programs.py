@@ -257,7 +257,8 @@ def test_06_pipelines_text(run: Any, environment: dict[str, str], answered: dict
 
 
 def test_07_pipelines_vision_audio(run: Any, environment: dict[str, str]) -> None:
-    result = run("07_pipelines_vision_audio.py", environment, {"transformers", "datasets"}, heard="[d['text'] for d in result]")
+    imports = {"transformers", "datasets"}
+    result = run("07_pipelines_vision_audio.py", environment, imports, heard="[d['text'] for d in result]")
     assert str(result.values["heard"]) in result.output
 
 

@@ -384,7 +384,8 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
                 default: as in the file); ``device_map`` (``"cpu"``, ``"auto"``, a device, ``{"": device}``);
                 ``variant``; ``use_safetensors``; ``ignore_mismatched_sizes``; ``output_loading_info``;
                 ``key_mapping``; ``attn_implementation``; ``gguf_file``, the name of a GGUF file to read instead;
-                where to look (cache_dir, revision, token, subfolder, local_files_only, force_download); and any value of the configuration, such as ``num_labels=2``.
+                where to look (cache_dir, revision, token, subfolder, local_files_only, force_download); and any
+                value of the configuration, such as ``num_labels=2``.
 
         Returns:
             The model, or ``(model, information)`` with ``output_loading_info=True``.

@@ -5,6 +5,7 @@ A new family adds one row here and its classes to the package's table.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 __all__ = ["FEATURE_EXTRACTORS", "IMAGE_PROCESSORS", "MODELS", "PROCESSORS", "TASKS", "TOKENIZERS", "Row"]
@@ -21,7 +22,7 @@ class Row(NamedTuple):
     module: str
     prefix: str
     heads: tuple[str, ...]
-    other: dict[str, str | None] = {}
+    other: Mapping[str, str | None] = {}
 
     def name(self, ending: str) -> str:
         """Return the name of the class with an ending."""
@@ -408,7 +409,7 @@ def class_name(model_type: str, task: str) -> str | None:
     """
     row = MODELS[model_type]
     ending = row.other.get(task, TASKS[task])
-    return row.name(ending) if ending in row.heads or (ending or "").startswith("=") else None
+    return row.name(ending) if ending and (ending in row.heads or ending.startswith("=")) else None
 
 
 def names() -> dict[str, list[str]]:

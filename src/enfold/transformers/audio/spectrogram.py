@@ -7,6 +7,7 @@ area); Davis and Mermelstein, 1980 (cepstral coefficients).
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -151,7 +152,12 @@ def window_function(
     Returns:
         Shape (frame_length or window_length,), float64.
     """
-    shapes = {"boxcar": np.ones, "hamming": np.hamming, "hann": np.hanning, "povey": lambda n: np.hanning(n) ** 0.85}
+    shapes: dict[str, Callable[[int], Any]] = {
+        "boxcar": np.ones,
+        "hamming": np.hamming,
+        "hann": np.hanning,
+        "povey": lambda n: np.hanning(n) ** 0.85,
+    }
     key = name.removesuffix("_window")
     if key not in shapes:
         raise ValueError(f"window {name!r}{nearest(key, shapes)}; there are {', '.join(shapes)}")

@@ -52,7 +52,7 @@ __all__ = [
 class BertTransform(nn.Module):
     """The step between the last layer and the words."""
 
-    def __init__(self, config: BertConfig, width: int | None = None) -> None:
+    def __init__(self, config: Any, width: int | None = None) -> None:
         super().__init__()
         width = config.hidden_size if width is None else width
         self.dense = nn.Linear(config.hidden_size, width)

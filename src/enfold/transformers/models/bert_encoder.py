@@ -183,7 +183,7 @@ class BertEncoder(nn.Module):
 class BertPooler(nn.Module):
     """The first token, projected: a summary of the row."""
 
-    def __init__(self, config: BertConfig) -> None:
+    def __init__(self, config: Any) -> None:
         super().__init__()
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
 

@@ -89,7 +89,7 @@ class BlipVisionEmbeddings(nn.Module):
     def forward(self, pixels: Tensor, interpolate: bool) -> Tensor:
         """Return (B, S, D) for pixels (B, 3, height, width); ``interpolate`` stretches the positions to it."""
         x = self.patch_embedding(pixels.to(self.patch_embedding.weight.dtype))
-        table = self.position_embedding
+        table: Tensor = self.position_embedding
         if interpolate:
             table = resize_positions(table, (x.shape[2], x.shape[3]))
         x = torch.cat((self.class_embedding.expand(len(x), -1, -1), x.flatten(2).transpose(1, 2)), dim=1)

@@ -221,7 +221,8 @@ class CLIPVisionModelWithProjection(CLIPVisionModel):
 class CLIPModel(TwoTowers, CLIPPreTrainedModel):
     """CLIP: how well texts and images fit each other."""
 
-    text_class, vision_class = CLIPTextTransformer, CLIPVisionTransformer
+    text_class: ClassVar[Any] = CLIPTextTransformer
+    vision_class: ClassVar[Any] = CLIPVisionTransformer
 
     def __init__(self, config: CLIPConfig) -> None:
         super().__init__(config)

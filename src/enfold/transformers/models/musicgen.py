@@ -97,7 +97,7 @@ class MusicgenForConditionalGeneration(MusicgenPreTrainedModel, GenerationMixin)
             part = next((part for part in own if name.startswith(f"{part}_")), None)
             if part is not None:
                 own[part][name.removeprefix(f"{part}_")] = kwargs.pop(name)
-        places = {
+        places: dict[str, tuple[Any, Any]] = {
             "text_encoder": (AutoModelForTextEncoding, text_encoder_pretrained_model_name_or_path),
             "audio_encoder": (AutoModel, audio_encoder_pretrained_model_name_or_path),
             "decoder": (MusicgenForCausalLM, decoder_pretrained_model_name_or_path),

@@ -89,14 +89,14 @@ class OwlViTVisionTransformer(VisionTower, OwlViTPreTrainedModel):
 class OwlViTTextModel(CLIPTextModel, OwlViTPreTrainedModel):
     """OWL-ViT's encoder of queries."""
 
-    config_class = OwlViTTextConfig
+    config_class: ClassVar[Any] = OwlViTTextConfig
     text_class = OwlViTTextTransformer
 
 
 class OwlViTVisionModel(CLIPVisionModel, OwlViTPreTrainedModel):
     """OWL-ViT's encoder of images."""
 
-    config_class = OwlViTVisionConfig
+    config_class: ClassVar[Any] = OwlViTVisionConfig
     vision_class = OwlViTVisionTransformer
 
 
@@ -150,7 +150,7 @@ def _logit(share: Tensor) -> Tensor:
 class OwlViTForObjectDetection(OwlViTPreTrainedModel):
     """OWL-ViT that finds what queries name, or what another image shows."""
 
-    def __init__(self, config: OwlViTConfig) -> None:
+    def __init__(self, config: Any) -> None:
         super().__init__(config)
         width = config.vision_config.hidden_size
         self.owlvit = OwlViTModel(config)

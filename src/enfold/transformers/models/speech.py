@@ -31,6 +31,7 @@ class SpeechPreTrainedModel(PreTrainedModel):
 
     main_input_name = "input_values"
     _no_split_modules = ["SpeechLayer", "StableSpeechLayer", "PositionalConv"]
+    target_lang: str | None = None  # the language whose adapter is in place
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -81,7 +82,7 @@ class SpeechPreTrainedModel(PreTrainedModel):
 
     def freeze_feature_encoder(self) -> None:
         """Leave the convolutions as they are while training."""
-        self.base_model.feature_extractor._freeze_parameters()
+        self.base_model.get_submodule("feature_extractor").requires_grad_(False)
 
     freeze_feature_extractor = freeze_feature_encoder
 
@@ -102,7 +103,7 @@ class SpeechPreTrainedModel(PreTrainedModel):
         """
         if getattr(self.config, "adapter_attn_dim", None) is None:
             raise EnfoldError(f"{type(self).__name__} has no adapters of languages: config.adapter_attn_dim is None")
-        if target_lang == getattr(self, "target_lang", None) and not force_load:
+        if target_lang == self.target_lang and not force_load:
             return
         kwargs.pop("proxies", None)
         names = (f"adapter.{target_lang}.safetensors", f"adapter.{target_lang}.bin")
