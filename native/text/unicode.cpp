@@ -1,6 +1,7 @@
 #include "text/unicode.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <iterator>
 
 #include "text/utf8.hpp"
@@ -95,6 +96,61 @@ void recompose(std::vector<Change>& chars) {
   chars.resize(kept);
 }
 
+// Characters that NFC may change, or that may change or move what is before them. All others stand for themselves whatever
+// follows, and nothing that comes before a place where one stands has to do with what comes after it.
+class Unsettled {
+ public:
+  Unsettled() {
+    for (uint32_t code : classFrom) add(code);
+    for (uint32_t code : pairSecond) add(code);
+    for (char32_t i = 0; i < kVowels; ++i) add(kVowel + i);
+    for (char32_t i = 1; i < kTails; ++i) add(kTail + i);
+    std::vector<Change> chars;
+    for (uint32_t code : canonicalFrom) {
+      chars.clear();
+      decompose(code, false, chars);
+      bool moves = has(chars[0].code);
+      recompose(chars);
+      if (moves || chars.size() != 1 || chars[0].code != code) add(code);
+    }
+  }
+  bool has(char32_t code) const { return code < kMost && bits_[code >> 6] >> (code & 63) & 1; }
+
+ private:
+  static constexpr char32_t kMost = 0x30000;
+  void add(char32_t code) {
+    if (code < kMost) bits_[code >> 6] |= uint64_t(1) << (code & 63);
+  }
+  uint64_t bits_[kMost / 64] = {};
+};
+
+const Unsettled& unsettled() {
+  static const Unsettled made;
+  return made;
+}
+
+// The first unsettled character from `at` on, and in `before` where the character before it begins; or text.size().
+size_t find_unsettled(std::string_view text, size_t at, size_t& before) {
+  const Unsettled& table = unsettled();
+  for (before = at; at < text.size();) {
+    auto c = (unsigned char)text[at];
+    if (uint64_t eight; c < 0x80 && text.size() - at >= 8 && (std::memcpy(&eight, text.data() + at, 8), (eight & 0x8080808080808080) == 0)) {
+      before = at + 7;
+      at += 8;
+    } else if (c < 0x80) {
+      before = at++;
+    } else if (c >= 0xE4 && c <= 0xE9 && text.size() - at >= 3) {  // ideographs
+      before = at;
+      at += 3;
+    } else {
+      size_t from = at;
+      if (table.has(utf8_next(text, at))) return from;
+      before = from;
+    }
+  }
+  return text.size();
+}
+
 }  // namespace
 
 uint8_t script_of(char32_t code) {
@@ -121,6 +177,25 @@ void normalize(Form form, std::string_view text, std::vector<Change>& out) {
   for (size_t at = 0; at < text.size();) decompose(utf8_next(text, at), compatible, out);
   reorder(out);
   if (form == Form::NFC || form == Form::NFKC) recompose(out);
+}
+
+bool compose(std::string_view text, std::string& out) {
+  size_t before, at = find_unsettled(text, 0, before), done = 0;
+  if (at == text.size()) return false;
+  out.clear();
+  std::vector<Change> chars;
+  while (at < text.size()) {
+    // From the character before it to the next one that is settled again.
+    out.append(text.substr(done, before - done));
+    size_t end = at;
+    for (size_t next = at; next < text.size() && unsettled().has(utf8_next(text, next));) end = next;
+    normalize(Form::NFC, text.substr(before, end - before), chars);
+    for (const Change& made : chars) utf8_append(made.code, out);
+    done = end;
+    at = find_unsettled(text, end, before);
+  }
+  out.append(text.substr(done));
+  return true;
 }
 
 }  // namespace enfold

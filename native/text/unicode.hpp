@@ -42,4 +42,8 @@ enum class Form { NFC, NFD, NFKC, NFKD };
 // Writes the normalization form of `text` as changes to its characters.
 void normalize(Form form, std::string_view text, std::vector<Change>& out);
 
+// Puts the NFC form of `text` into `out`; false, with nothing put there, where the text is in that form already. Only what
+// stands around characters that may change is normalized.
+bool compose(std::string_view text, std::string& out);
+
 }  // namespace enfold

@@ -17,40 +17,40 @@ namespace {
 #include "text/words_kernel.hpp"
 
 struct Isa {
-  template <bool Upper, bool Lines>
-  static Masks load(const char* at) {
-    return classify<Upper, Lines>(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)),
-                                  _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at + 32)));
+  struct Bytes {
+    __m256i low, high;
+  };
+  static Bytes load(const char* at) {
+    return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)), _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at + 32))};
   }
-  template <bool Upper, bool Lines>
-  static Masks load_some(const char* at, size_t count) {
+  static Bytes load_some(const char* at, size_t count) {
     alignas(32) char padded[64] = {};
     std::memcpy(padded, at, count);
-    return load<Upper, Lines>(padded);
+    return load(padded);
+  }
+  static uint64_t both(__m256i a, __m256i b) { return uint64_t(uint32_t(_mm256_movemask_epi8(a))) | uint64_t(uint32_t(_mm256_movemask_epi8(b))) << 32; }
+  static uint64_t is(const Bytes& bytes, char c) {
+    __m256i wanted = _mm256_set1_epi8(c);
+    return both(_mm256_cmpeq_epi8(bytes.low, wanted), _mm256_cmpeq_epi8(bytes.high, wanted));
+  }
+  // Unsigned v - first < count: the smaller of the difference and count - 1 is the difference.
+  static uint64_t within(const Bytes& bytes, char first, char count) {
+    __m256i from = _mm256_set1_epi8(first), most = _mm256_set1_epi8(char(count - 1));
+    __m256i a = _mm256_sub_epi8(bytes.low, from), b = _mm256_sub_epi8(bytes.high, from);
+    return both(_mm256_cmpeq_epi8(_mm256_min_epu8(a, most), a), _mm256_cmpeq_epi8(_mm256_min_epu8(b, most), b));
   }
   template <bool Upper, bool Lines>
-  static Masks classify(__m256i low, __m256i high) {
-    auto both = [](__m256i a, __m256i b) { return uint64_t(uint32_t(_mm256_movemask_epi8(a))) | uint64_t(uint32_t(_mm256_movemask_epi8(b))) << 32; };
-    auto is = [&](char c) {
-      __m256i wanted = _mm256_set1_epi8(c);
-      return both(_mm256_cmpeq_epi8(low, wanted), _mm256_cmpeq_epi8(high, wanted));
-    };
-    // Unsigned v - first < count: the smaller of the difference and count - 1 is the difference.
-    auto within = [&](__m256i a, __m256i b, char first, char count) {
-      __m256i from = _mm256_set1_epi8(first), most = _mm256_set1_epi8(char(count - 1));
-      a = _mm256_sub_epi8(a, from), b = _mm256_sub_epi8(b, from);
-      return both(_mm256_cmpeq_epi8(_mm256_min_epu8(a, most), a), _mm256_cmpeq_epi8(_mm256_min_epu8(b, most), b));
-    };
+  static Masks classify(const Bytes& bytes) {
     __m256i small = _mm256_set1_epi8(0x20);
     Masks m{};
-    m.letter = within(_mm256_or_si256(low, small), _mm256_or_si256(high, small), 'a', 26);
-    if (Upper) m.upper = within(low, high, 'A', 26);
-    m.digit = within(low, high, '0', 10);
-    m.blank = is(' ');
-    m.space = m.blank | within(low, high, 9, 5);
-    if (Lines) m.line = is('\n') | is('\r'), m.slash = is('/');
-    m.quote = is('\'');
-    m.high = both(low, high);
+    m.letter = within({_mm256_or_si256(bytes.low, small), _mm256_or_si256(bytes.high, small)}, 'a', 26);
+    if (Upper) m.upper = within(bytes, 'A', 26);
+    m.digit = within(bytes, '0', 10);
+    m.blank = is(bytes, ' ');
+    m.space = m.blank | within(bytes, 9, 5);
+    if (Lines) m.line = is(bytes, '\n') | is(bytes, '\r'), m.slash = is(bytes, '/');
+    m.quote = is(bytes, '\'');
+    m.high = both(bytes.low, bytes.high);
     return m;
   }
 };

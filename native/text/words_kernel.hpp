@@ -1,18 +1,47 @@
 // The rules of the known patterns as algebra on bit masks, one bit a byte of a window of 64.
 //
 // A window begins at the start of a word, so that nothing needs to be carried from one to the next: all word starts in it
-// that its bytes decide are taken, and the next window begins at the last of them. Only ASCII is decided here; whatever
-// else is met goes to the scanner for single words, as do words that fill a window.
+// that its bytes decide are taken, and the next window begins at the last of them. Decided here are ASCII and the most of
+// what Chinese, Japanese and Korean are written in; whatever else is met goes to the scanner for single words, as do words
+// that fill a window.
 //
 // Included by one source file per instruction set, inside its own namespace: so that each has functions of its own.
 
 struct Masks {
   uint64_t letter, upper, digit, space, line, blank, quote, slash, high;
+  uint64_t wide;  // the first bytes of punctuation of three bytes
 };
 
 constexpr uint64_t kOne = 1;
 
 inline uint64_t below(size_t bit) { return bit >= 64 ? ~uint64_t(0) : (kOne << bit) - 1; }
+
+// Decides characters of three bytes: ideographs, kana and Hangul, which are letters, and the punctuation of East Asia and of
+// typographers. Their bytes are no longer `high`.
+template <class Isa, bool Cases>
+inline void widen(const typename Isa::Bytes& bytes, Masks& m) {
+  auto is = [&](int byte) { return Isa::is(bytes, char(byte)); };
+  auto within = [&](int first, int last) { return Isa::within(bytes, char(first), char(last - first + 1)); };
+  uint64_t tail = within(0x80, 0xBF), whole = tail >> 1 & tail >> 2;  // by their first bytes, as everything below
+  uint64_t e3 = is(0xE3);
+  uint64_t letters = within(0xE5, 0xE9) | within(0xEB, 0xEC) | (is(0xE4) & ~(is(0xB7) >> 1)) | (is(0xEA) & within(0xB0, 0xBF) >> 1) |
+                     (is(0xED) & within(0x80, 0x9D) >> 1);
+  uint64_t others = is(0xE2) & is(0x80) >> 1 & (within(0x90, 0xA7) | within(0xB0, 0xBF)) >> 2;
+  if (e3) {
+    letters |= e3 & within(0x90, 0xBF) >> 1;
+    letters |= e3 & is(0x81) >> 1 & ~(is(0x80) >> 2);
+    letters |= e3 & is(0x82) >> 1 & (within(0x80, 0x96) | within(0xA1, 0xBF)) >> 2;
+    letters |= e3 & is(0x83) >> 1 & ~(is(0xBB) >> 2);
+    others |= e3 & is(0x80) >> 1 & (within(0x81, 0x83) | within(0x88, 0x9F)) >> 2;
+  }
+  others |= is(0xEF) & is(0xBC) >> 1 & (within(0x81, 0x8F) | within(0x9A, 0xA0)) >> 2;
+  letters &= whole, others &= whole;
+  if (Cases) letters &= ~(m.upper >> 3);  // what a capital behind them means depends on what comes after it
+  letters |= letters << 1 | letters << 2;
+  m.letter |= letters;
+  m.high &= ~(letters | others | others << 1 | others << 2);
+  m.wide = others;
+}
 
 // How many bytes the contraction at data[at] has ('s 't 'm 'd 're 've 'll), if any. `left`: bytes that may be read.
 inline size_t contraction_length(const char* data, size_t left, bool any_case) {
@@ -66,7 +95,7 @@ struct Cl100kRules {
     uint64_t T = S & ~NL;  // white space within a line
     uint64_t next_space = S >> 1 | uint64_t(final) << (limit - 1);
     uint64_t others = O & ~(O << 1) & ~(m.blank << 1);
-    uint64_t before = ((others & (L >> 1)) | T) << 1;  // behind a character that a word may take
+    uint64_t before = ((others & (L >> 1)) | T) << 1 | (others & m.wide & L >> 3) << 3;  // behind a character that a word may take
     uint64_t made = others | (L & ~(L << 1) & ~before) | (S & ~(S << 1)) | (T & ~next_space);
     if (Cases) made |= m.upper & (L & ~m.upper) << 1;
     if (Group == 1) {
@@ -117,8 +146,10 @@ size_t words(std::string_view text, size_t at, size_t* ends, size_t capacity, si
   while (at < size && made + 64 <= capacity) {
     size_t left = size - at;
     const char* window = data + at;
-    Masks m = left >= 64 ? Isa::template load<Rules::kUpper, Rules::kLines>(window) : Isa::template load_some<Rules::kUpper, Rules::kLines>(window, left);
+    typename Isa::Bytes bytes = left >= 64 ? Isa::load(window) : Isa::load_some(window, left);
+    Masks m = Isa::template classify<Rules::kUpper, Rules::kLines>(bytes);
     size_t limit = left < 64 ? left : 64;
+    if (m.high) widen<Isa, Rules::kUpper>(bytes, m);
     if (m.high) limit = size_t(__builtin_ctzll(m.high)) < limit ? size_t(__builtin_ctzll(m.high)) : limit;
     bool final = limit == left;
     if (final || limit >= 4) [[likely]] {

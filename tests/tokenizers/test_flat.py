@@ -14,9 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enfold import _native
-from enfold.tokenizers import Tokenizer
+from enfold.tokenizers import Regex, Tokenizer
+from enfold.tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from enfold.tokenizers.models import BPE, WordLevel
-from enfold.tokenizers.pre_tokenizers import ByteLevel, WhitespaceSplit
+from enfold.tokenizers.normalizers import NFC
+from enfold.tokenizers.pre_tokenizers import ByteLevel, Sequence, Split, WhitespaceSplit
 
 _SHORT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _REST = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -32,6 +34,7 @@ PATTERNS = {
     "digits": "digits",
 }
 ALPHABET = "aabestmdvrlLSTxXYZ''''    \n\n\r\t//..,(0123456789" + "\u00e9\u4e2d\u3000\u017f\u0301\u00b2\u01c5\x1c\x85"
+ALPHABET += "\u4e2d\u6587\u306e\u30ab\u30fb\ud55c\u4dc0\u3001\u300c\uff0c\uff11\uff21\u2019\u2014\u2028"
 RUNS = [
     "    ",
     "\n\n",
@@ -95,6 +98,43 @@ def test_words_longer_than_a_window_are_one() -> None:
         for run in ("a" * 1000, " " * 1000, "." * 1000, "\n" * 1000, "\u4e2d" * 300):
             assert _native.word_ends(pattern, run, True) == _native.word_ends(pattern, run, False), (name, run[0])
             assert _native.word_ends(pattern, f"x {run} y", True) == _native.word_ends(pattern, f"x {run} y", False)
+
+
+@pytest.mark.parametrize("context", ["a{}a", " {}\u4e2d", "\uff0c{}B"])
+def test_every_character_is_cut_as_the_scanners_cut_it(context: str) -> None:
+    text = "\n0,\n".join(context.format(chr(code)) for code in range(0x80, 0x1_1000) if not 0xD800 <= code < 0xE000)
+    for name, pattern in PATTERNS.items():
+        assert _native.word_ends(pattern, text, True) == _native.word_ends(pattern, text, False), name
+
+
+def composing() -> Tokenizer:
+    """A tokenizer of single bytes behind NFC and Qwen's pattern."""
+    tokenizer = Tokenizer(
+        BPE(vocab={token: index for index, token in enumerate(sorted(ByteLevel.alphabet()))}, merges=[])
+    )
+    tokenizer.normalizer = NFC()
+    cut = Split(Regex(PATTERNS["qwen2"]), "isolated")
+    tokenizer.pre_tokenizer = Sequence([cut, ByteLevel(add_prefix_space=False, use_regex=False)])
+    return tokenizer
+
+
+def test_every_character_is_composed_where_it_stands() -> None:
+    tokenizer = composing()
+    tokenizer.decoder = ByteLevelDecoder()
+    words = [f"e{chr(code)}\u0301 a" for code in range(0x80, 0x1_1000) if not 0xD800 <= code < 0xE000]
+    made = tokenizer.decode_batch(tokenizer.encode_arrow(words)["input_ids"])
+    assert made == [tokenizer.normalizer.normalize_str(word) for word in words]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    text=st.text(
+        st.sampled_from("ae \u00e9\u0301\u0323\u0344\u1112\u1161\u11ab\ud558\u09c7\u09be\u212b\u4e2d"), max_size=20
+    )
+)
+def test_parts_are_composed_as_the_whole_is(text: str) -> None:
+    tokenizer = composing()
+    assert tokenizer.encode_arrow([text])["input_ids"].tolist() == [tokenizer.encode(text).ids]
 
 
 def naive_pack(rows: list[list[int]], length: int, separator: int | None, keep: bool) -> tuple[list[Any], list[Any]]:
