@@ -118,11 +118,29 @@ bool CharsMap::leads(std::string_view character) const {
 
 namespace {
 
+// Where a run from `at` of visible ASCII, blanks and ideographs ends that stay as they are, or before its last character if
+// what follows may belong to that. `at` must begin a cluster.
+size_t plain_end(const CharsMap& map, bool ideographs, std::string_view text, size_t at) {
+  const auto* p = reinterpret_cast<const unsigned char*>(text.data());
+  size_t last = at, end = at;
+  while (end < text.size()) {
+    if (p[end] >= 0x20 && p[end] < 0x7F && !map.changes(p[end])) last = end++;
+    else if (ideographs && utf8_ideograph(text, end)) last = end, end += 3;
+    else break;
+  }
+  return end < text.size() && p[end] >= 0x80 ? last : end;
+}
+
 // Calls keep(part) for what stays as it is and put(part, replacement) for what does not.
 template <class Keep, class Put>
-void walk(const CharsMap& map, std::string_view text, Keep keep, Put put) {
+void walk(const CharsMap& map, bool ideographs, std::string_view text, Keep keep, Put put) {
   std::string_view found;
   for (size_t at = 0; at < text.size();) {
+    if (size_t plain = plain_end(map, ideographs, text, at); plain > at) {
+      keep(text.substr(at, plain - at));
+      at = plain;
+      continue;
+    }
     size_t end = cluster_end(text, at);
     std::string_view cluster = text.substr(at, end - at);
     if (cluster.size() <= CharsMap::kLongest && map.find(cluster, found)) {
@@ -133,7 +151,7 @@ void walk(const CharsMap& map, std::string_view text, Keep keep, Put put) {
         char32_t code = utf8_next(cluster, i);
         std::string_view part = cluster.substr(from, i - from);
         if (map.find(code, found)) put(part, found);
-        else keep(part, code);
+        else keep(part);
       }
     }
     at = end;
@@ -143,7 +161,7 @@ void walk(const CharsMap& map, std::string_view text, Keep keep, Put put) {
 }  // namespace
 
 void PrecompiledNormalizer::append(std::string_view text, std::string& out) const {
-  walk(map, text, [&](std::string_view part, char32_t) { out.append(part); }, [&](std::string_view, std::string_view made) { out.append(made); });
+  walk(map, keeps_ideographs, text, [&](std::string_view part) { out.append(part); }, [&](std::string_view, std::string_view made) { out.append(made); });
 }
 
 void PrecompiledNormalizer::run(Text& text) const {
@@ -157,7 +175,10 @@ void PrecompiledNormalizer::run(Text& text) const {
   thread_local std::vector<Change> dest;
   dest.clear();
   bool changed = false;
-  walk(map, text.bytes, [&](std::string_view, char32_t code) { dest.push_back({code, 0}); },
+  auto keep = [&](std::string_view part) {
+    for (size_t at = 0; at < part.size();) dest.push_back({utf8_next(part, at), 0});
+  };
+  walk(map, keeps_ideographs, text.bytes, keep,
        [&](std::string_view part, std::string_view made) {
          changed = true;
          int32_t before = int32_t(utf8_length(part)), after = 0;

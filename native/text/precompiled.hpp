@@ -45,7 +45,10 @@ class CharsMap {
 
 struct PrecompiledNormalizer final : Normalizer {
   CharsMap map;
-  explicit PrecompiledNormalizer(std::string_view blob) : map(blob) {}
+  explicit PrecompiledNormalizer(std::string_view blob) : map(blob) {
+    for (char32_t code = 0x4E00; code < 0xA000; ++code) keeps_ideographs = keeps_ideographs && !map.changes(code);
+  }
+  bool keeps_ideographs = true;
   void run(Text& text) const override;
   bool cuts_at_blanks() const override { return !map.leads(" "); }
   // Appends the normalized form of `text`.

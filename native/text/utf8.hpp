@@ -26,6 +26,12 @@ inline char32_t utf8_next(std::string_view text, size_t& at) {
   }
 }
 
+// Whether one of the ideographs from U+4E00 to U+9FFF begins at `at`.
+inline bool utf8_ideograph(std::string_view text, size_t at) {
+  const auto* p = reinterpret_cast<const unsigned char*>(text.data()) + at;
+  return p[0] >= 0xE4 && p[0] <= 0xE9 && text.size() - at >= 3 && (p[0] > 0xE4 || p[1] >= 0xB8);
+}
+
 // Reads the character that ends at `end` (exclusive) and moves `end` to where it begins.
 inline char32_t utf8_previous(std::string_view text, size_t& end) {
   do --end;

@@ -140,7 +140,7 @@ struct Cl100kRules {
 };
 
 template <class Isa, class Rules, Scanner Scan>
-size_t words(std::string_view text, size_t at, size_t* ends, size_t capacity, size_t& count) {
+size_t words(std::string_view text, size_t at, size_t* ends, size_t capacity, size_t& count, bool& high) {
   const char* data = text.data();
   size_t size = text.size(), made = 0;
   while (at < size && made + 64 <= capacity) {
@@ -149,7 +149,10 @@ size_t words(std::string_view text, size_t at, size_t* ends, size_t capacity, si
     typename Isa::Bytes bytes = left >= 64 ? Isa::load(window) : Isa::load_some(window, left);
     Masks m = Isa::template classify<Rules::kUpper, Rules::kLines>(bytes);
     size_t limit = left < 64 ? left : 64;
-    if (m.high) widen<Isa, Rules::kUpper>(bytes, m);
+    if (m.high) {
+      high = true;
+      widen<Isa, Rules::kUpper>(bytes, m);
+    }
     if (m.high) limit = size_t(__builtin_ctzll(m.high)) < limit ? size_t(__builtin_ctzll(m.high)) : limit;
     bool final = limit == left;
     if (final || limit >= 4) [[likely]] {
@@ -171,6 +174,7 @@ size_t words(std::string_view text, size_t at, size_t* ends, size_t capacity, si
       }
     }
     // One by one until what stood in the way is behind.
+    high = true;
     size_t past = at + limit;
     do ends[made++] = at = Scan(text, at);
     while (at <= past && at < size && made < capacity);

@@ -12,15 +12,18 @@
 #include "text/utf8.hpp"
 #include "tokenizer/bpe_search.hpp"
 #include "tokenizer/model.hpp"
+#include "tokenizer/once.hpp"
+#include "tokenizer/seams.hpp"
 
 namespace enfold {
 namespace {
 
 // Above this many symbols a heap is faster than looking for the best pair again after each merge.
 constexpr size_t kFew = 24, kFewBytes = 32;
+constexpr uint64_t kNoMerge = ~uint64_t(0);
 
 // A search pays for itself after this many bytes of words that it is better at: those with bytes above ASCII, or longer.
-constexpr size_t kSearchAfter = 64 << 10, kSearchLong = 24, kSearchHigh = 6;
+constexpr size_t kSearchAfter = 512 << 10, kSearchLong = 24, kSearchHigh = 16;
 
 bool has_high(std::string_view word) {
   return std::any_of(word.begin(), word.end(), [](char c) { return (unsigned char)c >= 0x80; });
@@ -42,6 +45,7 @@ struct Bpe::Search {
   std::atomic<size_t> bytes{0};
   std::once_flag once;
   std::unique_ptr<BpeSearch> made;
+  Once<Seams> seams;
 };
 
 Bpe::Bpe() : search_(std::make_shared<Search>()) {}
@@ -55,6 +59,10 @@ const BpeSearch* Bpe::search(size_t bytes) const {
   }
   std::call_once(search_->once, [&] { search_->made = std::make_unique<BpeSearch>(*this); });
   return search_->made.get();
+}
+
+const Seams& Bpe::seams() const {
+  return search_->seams.get([&] { return Seams(*this); });
 }
 
 std::string byte_token(int byte) {
@@ -92,6 +100,8 @@ void Bpe::prepare() {
   });
   bool distinct = count == vocab.size();  // no two tokens of one id, no token of two
   std::string joined;
+  std::vector<bool> taken(tokens.size());
+  in_order_ = true;
   uint32_t expected = 0;  // most vocabularies have what merges give one after the other
   for (uint32_t rank = 0; rank < merges.size(); ++rank) {
     auto [left, right] = merges[rank];
@@ -103,6 +113,8 @@ void Bpe::prepare() {
       if (id < 0) throw std::invalid_argument("Token `" + joined + "` out of vocabulary");
       expected = uint32_t(id);
     }
+    in_order_ = in_order_ && !taken[expected];
+    taken[left] = taken[right] = true;
     table_.add(left, right, {rank, expected++});
     if (!head.empty() && !tail.empty()) junctions_[size_t((unsigned char)head.back()) << 8 | (unsigned char)tail[0]] = true;
   }
@@ -219,6 +231,10 @@ void Bpe::tokenize_bytes(std::string_view word, std::vector<int32_t>& out) const
     int32_t id = raw_.find(word);
     if (id >= 0) return out.push_back(id);
   }
+  merge_word(word, out);
+}
+
+void Bpe::merge_word(std::string_view word, std::vector<int32_t>& out) const {
   std::string known;
   auto unknown = [&](char c) { return byte_tokens_[(unsigned char)c] < 0; };
   if (!byte_level_ && std::any_of(word.begin(), word.end(), unknown)) {
@@ -243,32 +259,44 @@ void Bpe::tokenize_bytes(std::string_view word, std::vector<int32_t>& out) const
   for (int32_t i = 0; i >= 0; i = symbols[i].next) out.push_back(symbols[i].id);
 }
 
-// As merge_few, from bytes: the first look at each pair is into a table of all pairs of bytes, and a pair's rank
-// and outcome are one number.
+// The rank of a merge above the id that it gives; all ones where there is none.
+uint64_t Bpe::merge_of(int32_t left, int32_t right) const {
+  const MergeTable::Merge* merge = table_.find(uint32_t(left), uint32_t(right));
+  return merge ? uint64_t(merge->rank) << 32 | merge->id : kNoMerge;
+}
+
+// As merge_few, from bytes: the first look at each pair is into a table of all pairs of bytes.
 size_t Bpe::merge_bytes(std::string_view word, int32_t* ids, uint64_t* pairs, Last* last) const {
-  constexpr uint64_t kNone = ~uint64_t(0);
   size_t count = word.size();
   for (size_t i = 0; i < count; ++i) {
     ids[i] = byte_tokens_[(unsigned char)word[i]];
-    // The rank of the pair that begins here, above the id that it becomes.
-    pairs[i] = i + 1 < count ? byte_pairs_[size_t((unsigned char)word[i]) << 8 | (unsigned char)word[i + 1]] : kNone;
+    pairs[i] = i + 1 < count ? byte_pairs_[size_t((unsigned char)word[i]) << 8 | (unsigned char)word[i + 1]] : kNoMerge;
   }
-  auto look = [&](size_t i) {
-    const MergeTable::Merge* merge = i + 1 < count ? table_.find(uint32_t(ids[i]), uint32_t(ids[i + 1])) : nullptr;
-    pairs[i] = merge ? uint64_t(merge->rank) << 32 | merge->id : kNone;
-  };
+  return merge_pairs(ids, pairs, count, last);
+}
+
+size_t Bpe::merge_tokens(int32_t* ids, uint64_t* pairs, size_t count, uint64_t after) const {
+  for (size_t i = 0; i < count; ++i) {
+    pairs[i] = i + 1 < count ? merge_of(ids[i], ids[i + 1]) : kNoMerge;
+    if (after && pairs[i] >> 32 <= after) return 0;
+  }
+  return merge_pairs(ids, pairs, count, nullptr);
+}
+
+// `pairs` are the merges of the pairs that begin at each place.
+size_t Bpe::merge_pairs(int32_t* ids, uint64_t* pairs, size_t count, Last* last) const {
   while (count > 1) {
     size_t best = 0;
     uint64_t low = pairs[0];
     for (size_t i = 1; i + 1 < count; ++i)
       if (pairs[i] < low) low = pairs[i], best = i;
-    if (low == kNone) break;
-    if (last) *last = {uint32_t(ids[best]), uint32_t(ids[best + 1]), uint32_t(low >> 32)};
+    if (low == kNoMerge) break;
+    if (last) *last = {uint32_t(ids[best]), uint32_t(ids[best + 1]), uint32_t(low >> 32), std::max(last->highest, uint32_t(low >> 32))};
     ids[best] = int32_t(uint32_t(low));
     --count;
     for (size_t i = best + 1; i < count; ++i) ids[i] = ids[i + 1], pairs[i] = pairs[i + 1];
-    look(best);
-    if (best) look(best - 1);
+    pairs[best] = best + 1 < count ? merge_of(ids[best], ids[best + 1]) : kNoMerge;
+    if (best) pairs[best - 1] = merge_of(ids[best - 1], ids[best]);
   }
   return count;
 }

@@ -18,31 +18,24 @@ std::atomic<uint64_t> serials{0};
 
 }  // namespace
 
-BpeSearch::BpeSearch(const Bpe& model) : model_(model), serial_(++serials), tokens_(model.vocab.ids() + 1) {
-  std::string token;
-  uint32_t next = 0;
-  auto skip = [&](size_t to) {
-    for (; next <= to; ++next) tokens_[next].start = uint32_t(bytes_.size());
-  };
+BpeSearch::BpeSearch(const Bpe& model) : model_(model), serial_(++serials), tokens_(model.vocab.ids()) {
+  std::string token, bytes;
+  std::vector<uint32_t> starts;
+  starts.reserve(tokens_.size() + 1);
   model.vocab.each([&](std::string_view text, uint32_t id) {
-    skip(id);
     if (!bytes_of_visible(text, token)) return;
-    bytes_ += token;
+    starts.resize(id + 1, uint32_t(bytes.size()));
+    bytes += token;
     possible_ = possible_ && token.size() <= kLongestToken;
   });
-  size_t ids = model.vocab.ids();
-  skip(ids);
-  possible_ = possible_ && ids < Trie::kMost;
+  starts.resize(tokens_.size() + 1, uint32_t(bytes.size()));
+  possible_ = possible_ && tokens_.size() < Prefixes::kMost;
   if (!possible_) return;
   for (auto [left, right] : model.merges) {
     tokens_[left].rights |= bit(right);
     tokens_[right].lefts |= bit(left);
   }
-  std::vector<std::pair<std::string_view, uint32_t>> keys;
-  keys.reserve(ids);
-  for (uint32_t id = 0; id < ids; ++id)
-    if (!raw(id).empty()) keys.emplace_back(raw(id), id);
-  trie_ = Trie(std::move(keys));
+  keys_ = Prefixes(std::move(bytes), std::move(starts), " ");
 }
 
 BpeSearch::Origin BpeSearch::find_origin(uint32_t id) const {
@@ -118,16 +111,10 @@ bool BpeSearch::tokenize(std::string_view word, std::vector<int32_t>& out) const
     // All tokens that begin here and are shorter than `limit`.
     size_t count = 0;
     size_t stop = limit > size - at ? size : at + limit - 1;
-    uint32_t node = trie_.root();
-    for (size_t end = at; end < stop;) {
-      const Trie::Unit* unit = trie_.step(node, (unsigned char)word[end]);
-      if (!unit) break;
-      ++end;
-      node = unit->base;
-      found[count] = unit->number();
-      ends[count] = uint32_t(end - at);
-      count += unit->ends();
-    }
+    keys_.each(word.substr(at, stop - at), [&](size_t length, uint32_t id) {
+      found[count] = id;
+      ends[count++] = uint32_t(length);
+    });
     bool on = false;
     while (count-- > 0) {
       uint32_t id = found[count];

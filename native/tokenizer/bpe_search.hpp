@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tokenizer/trie.hpp"
+#include "tokenizer/prefixes.hpp"
 
 namespace enfold {
 
@@ -47,7 +47,7 @@ class BpeSearch {
   bool fits(uint32_t left, uint32_t right) const;
   bool stay_apart(uint32_t left, uint32_t right) const;
   bool stay_apart_merged(uint32_t left, uint32_t right) const;
-  std::string_view raw(uint32_t id) const { return {bytes_.data() + tokens_[id].start, tokens_[id + 1].start - tokens_[id].start}; }
+  std::string_view raw(uint32_t id) const { return keys_.key(id); }
   // Whether two tokens may have a merge; most that have none are told apart without looking for it.
   bool may_merge(uint32_t left, uint32_t right) const { return tokens_[left].rights & bit(right) && tokens_[right].lefts & bit(left); }
   static uint64_t bit(uint32_t id) { return uint64_t(1) << (id * 0x9E3779B1u >> 26); }
@@ -55,14 +55,12 @@ class BpeSearch {
   struct alignas(32) Token {
     // Found when first asked for, by any thread: all find the same.
     std::atomic<uint32_t> made{0}, left{0}, right{0};  // made: rank << 2 | state
-    uint32_t start = 0;                                // where its bytes begin
     uint64_t rights = 0, lefts = 0;                    // the bits of what it merges with
   };
   const Bpe& model_;
   uint64_t serial_;  // of this search among all there were
-  std::string bytes_;
-  mutable std::vector<Token> tokens_;  // by id, and one more
-  Trie trie_;
+  mutable std::vector<Token> tokens_;  // by id
+  Prefixes keys_;                      // the bytes of the tokens
   bool possible_ = true;
 };
 

@@ -58,8 +58,16 @@ void WordCache::insert(const Slot& made) {
 void WordCache::put(std::string_view word, const int32_t* ids, size_t count) {
   if (word.size() > kLongest || count == 0 || most_ == 0) return;
   if (word.size() > kInline || count > 4) return put_long(word, ids, count);
+  put_short(make_key(word, false), ids, count);
+}
+
+void WordCache::put_part(std::string_view part, const int32_t* ids, size_t count) {
+  if (part.size() <= kInline && count <= 4 && count && most_) put_short(part_key(part, false), ids, count);
+}
+
+void WordCache::put_short(Key key, const int32_t* ids, size_t count) {
   if (count_ * 2 > entries_ && entries_ * 2 <= most_) grow();
-  Slot made{make_key(word, false), {-1, -1, -1, -1}};
+  Slot made{key, {-1, -1, -1, -1}};
   for (size_t i = 0; i < count; ++i) made.ids[i] = ids[i];
   insert(made);
 }
@@ -75,6 +83,12 @@ bool WordCache::find_long(std::string_view word, uint64_t h, std::vector<int32_t
 }
 
 void WordCache::put_long(std::string_view word, const int32_t* ids, size_t count) {
+  uint64_t h = hash_long(word);
+  if (word.size() > kTwice) {
+    if (seen_.empty()) seen_.resize(kSeen);
+    uint16_t &seen = seen_[h >> 40 & (seen_.size() - 1)], mark = uint16_t(h >> 16) | 1;
+    if (seen != mark) return void(seen = mark);
+  }
   bool full = keys_.size() + ids_.size() * 4 > kArena || long_count_ >= most_;
   if (full || long_count_ * 2 > long_.size()) {
     std::vector<LongSlot> old(full || long_.size() >= kMostLong ? long_.size() : long_.size() * 2);
@@ -88,7 +102,6 @@ void WordCache::put_long(std::string_view word, const int32_t* ids, size_t count
         if (slot.hash) *free_place(slot.hash) = slot;
     }
   }
-  uint64_t h = hash_long(word);
   *free_place(h) = {h, uint32_t(keys_.size()), uint32_t(word.size()), uint32_t(ids_.size()), uint32_t(count)};
   keys_.append(word);
   ids_.insert(ids_.end(), ids, ids + count);
@@ -103,7 +116,7 @@ WordCache::LongSlot* WordCache::free_place(uint64_t hash) {
 }
 
 size_t WordCache::bytes() const {
-  return entries_ * sizeof(Slot) + long_.capacity() * sizeof(LongSlot) + keys_.capacity() + ids_.capacity() * 4;
+  return entries_ * sizeof(Slot) + long_.capacity() * sizeof(LongSlot) + keys_.capacity() + ids_.capacity() * 4 + seen_.size() * 2;
 }
 
 std::unique_ptr<Scratch> ScratchPool::take() {

@@ -20,7 +20,8 @@ namespace enfold {
 
 // Short words of few tokens lie in pairs that share a cache line; a full pair sends newcomers to its neighbour, and what is
 // in the way there is forgotten. The table doubles while it is more than half full, up to kMost entries: 32 bytes each,
-// 16 MiB for each thread that encodes, and 22 MiB for long words, all of which are forgotten when that is full.
+// 16 MiB for each thread that encodes, and 22 MiB for long words, all of which are forgotten when that is full. The longest,
+// parts of sentences in scripts without blanks, are remembered when they come up a second time.
 class WordCache {
  public:
   static constexpr size_t kLongest = 256;  // longer words are not remembered
@@ -58,6 +59,12 @@ class WordCache {
     return find_long(word, out);  // short, but of many tokens
   }
   void put(std::string_view word, const int32_t* ids, size_t count);
+  // The same for parts of words, which are remembered beside words and apart from them; only short ones of few tokens are.
+  const Slot* find_part(std::string_view part, bool room) const {
+    Key key = part_key(part, room);
+    return find(key, hash(key));
+  }
+  void put_part(std::string_view part, const int32_t* ids, size_t count);
   size_t bytes() const;
 
   // The same in steps, for words of at most kInline bytes: key, hash, prefetch, and what is known of it, or null.
@@ -85,6 +92,11 @@ class WordCache {
     slot += same(slot[1].key, key);
     return same(slot->key, key) ? slot : nullptr;
   }
+  static Key part_key(std::string_view part, bool room) {
+    Key key = make_key(part, room);
+    key.high |= uint64_t(1) << 63;
+    return key;
+  }
   // For longer words.
   static uint64_t hash_long(std::string_view word) { return hash_bytes(word) | 1; }
   void prefetch_long(uint64_t hash) const { __builtin_prefetch(&long_[hash >> 8 & (long_.size() - 1)]); }
@@ -92,6 +104,7 @@ class WordCache {
   bool find_long(std::string_view word, std::vector<int32_t>& out) const { return find_long(word, hash_long(word), out); }
 
  private:
+  static constexpr size_t kTwice = 32, kSeen = size_t(1) << 18;  // words longer than kTwice have to come twice
   static constexpr size_t kFirst = size_t(1) << 14, kArena = size_t(16) << 20, kMostLong = size_t(1) << 18;
   struct LongSlot {
     uint64_t hash = 0;
@@ -115,6 +128,7 @@ class WordCache {
   void insert(const Slot& made);
   void grow();
   LongSlot* free_place(uint64_t hash);
+  void put_short(Key key, const int32_t* ids, size_t count);
   void put_long(std::string_view word, const int32_t* ids, size_t count);
 
   std::unique_ptr<Slot, Free> slots_;
@@ -122,6 +136,7 @@ class WordCache {
   std::vector<LongSlot> long_;
   std::string keys_;
   std::vector<int32_t> ids_;
+  std::vector<uint16_t> seen_;  // some bits of the hashes of words that came once
   size_t long_count_ = 0;
   uint32_t turn_ = 0;
 };

@@ -1,33 +1,14 @@
 // What is worked out from a pipeline when it is first needed, and kept with it.
 #pragma once
 
-#include <atomic>
 #include <memory>
 
 #include "tokenizer/align/align.hpp"
 #include "tokenizer/decode_table.hpp"
 #include "tokenizer/flat/flat.hpp"
+#include "tokenizer/once.hpp"
 
 namespace enfold {
-
-// A value made once. Threads that come at the same time may each make one, of which the first stays: so there is no lock
-// that a fork could leave taken.
-template <class T>
-class Once {
- public:
-  ~Once() { delete made_.load(); }
-  template <class Make>
-  const T& get(Make make) {
-    if (const T* made = made_.load(std::memory_order_acquire)) return *made;
-    const T *fresh = new T(make()), *before = nullptr;
-    if (made_.compare_exchange_strong(before, fresh, std::memory_order_acq_rel)) return *fresh;
-    delete fresh;
-    return *before;
-  }
-
- private:
-  std::atomic<const T*> made_{nullptr};
-};
 
 // What stands around the ids of one sequence or of two, where every sequence stands in it once.
 struct Layout {

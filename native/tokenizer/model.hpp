@@ -78,6 +78,7 @@ struct WordLevel final : Model {
 };
 
 class BpeSearch;
+class Seams;
 
 struct Bpe final : Model {
   std::optional<double> dropout;
@@ -91,6 +92,8 @@ struct Bpe final : Model {
   // As tokenize, for a word of raw bytes that a byte-level pre-tokenizer would have written as visible characters.
   // Only where takes_bytes() holds.
   void tokenize_bytes(std::string_view word, std::vector<int32_t>& out) const;
+  // The same, whether or not merges are to be ignored.
+  void merge_word(std::string_view word, std::vector<int32_t>& out) const;
   // Whether every byte's visible character is a token, and no option stands in the way.
   bool byte_level() const { return byte_level_; }
   // Whether tokenize_bytes() can be used: as byte_level(), but bytes without a token may also be such that the model passes
@@ -98,6 +101,12 @@ struct Bpe final : Model {
   bool takes_bytes() const { return takes_bytes_; }
   // How many bytes a token stands for, where byte_level() holds.
   size_t byte_length(int32_t id) const { return byte_lengths_[size_t(id)]; }
+  // Whether no merge makes a token that one before it takes: then what joins two characters always comes after what made them.
+  bool in_order() const { return in_order_; }
+  // The token that a word is, whatever merging would make of it, where merges are ignored for such words; or -1.
+  int32_t whole(std::string_view word) const { return raw_.find(word); }
+  // Where no merge reaches across, inside words of text written without blanks; where byte_level() holds.
+  const Seams& seams() const;
   // Whether no token has `mark` after another character: then a text may be cut before every run of it.
   bool cuts_before(std::string_view mark) const;
   // Whether a merge may join a token that ends in byte `left` with one that begins with byte `right`. Where none may, a
@@ -108,13 +117,15 @@ struct Bpe final : Model {
   std::string to_json(bool options_only) const override;
   bool deterministic() const override { return !dropout || *dropout <= 0; }
 
-  // The last merge of a word.
+  // The last merge of a word, and the highest rank of any.
   struct Last {
-    uint32_t left, right, rank;
+    uint32_t left = 0, right = 0, rank = 0, highest = 0;
   };
   // Merges the bytes of a word, where byte_level() holds; `ids` and `pairs` have room for one more than it has bytes. Returns
   // how many of `ids` are its tokens. Meant for short words: what it costs grows with the square of their length.
   size_t merge_bytes(std::string_view word, int32_t* ids, uint64_t* pairs, Last* last) const;
+  // The same from `count` tokens in `ids`; 0 if two of them have a merge of rank `after` or lower.
+  size_t merge_tokens(int32_t* ids, uint64_t* pairs, size_t count, uint64_t after) const;
   const MergeTable::Merge* find_merge(uint32_t left, uint32_t right) const { return table_.find(left, right); }
 
   Bpe();
@@ -125,6 +136,8 @@ struct Bpe final : Model {
     uint32_t length;
     int32_t previous, next;
   };
+  uint64_t merge_of(int32_t left, int32_t right) const;
+  size_t merge_pairs(int32_t* ids, uint64_t* pairs, size_t count, Last* last) const;
   void merge_all(std::vector<Symbol>& symbols) const;
   void merge_few(std::vector<Symbol>& symbols) const;
   void merge_many(std::vector<Symbol>& symbols) const;
@@ -136,7 +149,7 @@ struct Bpe final : Model {
   std::vector<bool> junctions_ = std::vector<bool>(65536);
   Vocab raw_;                               // with ignore_merges: tokens as raw bytes
   std::vector<uint32_t> byte_lengths_;      // by id
-  bool byte_level_ = false, takes_bytes_ = false, plain_ = true;
+  bool byte_level_ = false, takes_bytes_ = false, plain_ = true, in_order_ = true;
   struct Search;
   std::shared_ptr<Search> search_;  // for long words, made once there have been many of them
 };

@@ -443,7 +443,8 @@ void register_tokenizer(nb::module_& module) {
     std::vector<size_t> ends;
     for (size_t at = 0; at < text.size();) {
       size_t found[128], count = 1;
-      at = words ? words(text, at, found, 128, count) : (found[0] = scan(text, at));
+      bool high = false;
+      at = words ? words(text, at, found, 128, count, high) : (found[0] = scan(text, at));
       ends.insert(ends.end(), found, found + count);
     }
     return ends;

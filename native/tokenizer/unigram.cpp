@@ -107,7 +107,7 @@ Unigram::Unigram(std::vector<std::pair<std::string, double>> pieces, std::option
     : unk_id(unk), byte_fallback(fallback) {
   if (unk_id && pieces.empty()) throw std::invalid_argument("The vocabulary is empty but at least <unk> is needed");
   if (unk_id && *unk_id >= pieces.size()) throw std::invalid_argument("The `unk_id` is larger than vocabulary size");
-  if (pieces.size() > Trie::kMost) throw std::invalid_argument("Unigram: a vocabulary of more than 16 million pieces");
+  if (pieces.size() > Prefixes::kMost) throw std::invalid_argument("Unigram: a vocabulary of more than 16 million pieces");
   vocab.reserve(pieces.size());
   scores.reserve(pieces.size());
   double lowest = std::numeric_limits<double>::infinity();
@@ -121,15 +121,20 @@ Unigram::Unigram(std::vector<std::pair<std::string, double>> pieces, std::option
 }
 
 // Made when first asked for: a tokenizer that only decodes needs none.
-const Trie& Unigram::trie() const {
+const Prefixes& Unigram::keys() const {
   Tables& tables = *tables_;
   std::call_once(tables.once, [&] {
-    std::vector<std::pair<std::string_view, uint32_t>> keys;
-    keys.reserve(vocab.size());
-    vocab.each([&](std::string_view token, uint32_t id) { keys.emplace_back(token, id); });
-    tables.trie = Trie(std::move(keys));
+    std::string bytes;
+    std::vector<uint32_t> starts;
+    starts.reserve(vocab.ids() + 1);
+    vocab.each([&](std::string_view token, uint32_t id) {
+      starts.resize(id + 1, uint32_t(bytes.size()));
+      bytes += token;
+    });
+    starts.resize(vocab.ids() + 1, uint32_t(bytes.size()));
+    tables.keys = Prefixes(std::move(bytes), std::move(starts), "\u2581");
   });
-  return tables.trie;
+  return tables.keys;
 }
 
 std::shared_ptr<Unigram> Unigram::with_sampling(std::optional<double> new_alpha, std::optional<size_t> new_nbest) const {
@@ -156,10 +161,10 @@ void Unigram::emit_piece(std::string_view word, uint32_t begin, uint32_t end, in
 
 // Tells `emit` the tokens of the best way, in order. Among equal ways to a place the first found wins: the one whose last
 // token is the longest. Unknown ones in a row are one: `open` is where such a run has begun.
-template <class Emit>
-void Unigram::best(std::string_view word, Emit emit) const {
+template <class Compare, class Emit>
+void Unigram::best(std::string_view word, Compare better, Emit emit) const {
   if (word.empty()) return;
-  const Trie& keys = trie();
+  const Prefixes& pieces = keys();
   constexpr size_t kLocal = 768, kFlush = 384;
   Step local[kLocal];
   thread_local std::vector<Step> heap;
@@ -215,23 +220,16 @@ void Unigram::best(std::string_view word, Emit emit) const {
     double so_far = steps[at - origin].score;
     uint32_t width = uint32_t(std::min<size_t>(utf8_width((unsigned char)word[at]), size - at));
     bool single = false;
-    uint32_t base = keys.root();
-    for (uint32_t end = at; end < size;) {
-      const Trie::Unit* unit = keys.step(base, (unsigned char)word[end]);
-      if (!unit) break;
-      ++end;
-      base = unit->base;
-      if (!unit->ends()) continue;
-      uint32_t id = unit->number();
+    pieces.each(word.substr(at), [&](size_t length, uint32_t id) {
       double score = scores[id] + so_far;
-      Step& step = target(end);
-      if (step.start == kUnset || score > step.score) step = {score, at, int32_t(id)};
-      single |= end - at == width;
-    }
+      Step& step = target(at + uint32_t(length));
+      if (step.start == kUnset || better(score, step.score)) step = {score, at, int32_t(id)};
+      single |= length == width;
+    });
     if (!single) {
       double score = unk_score_ + so_far;
       Step& step = target(at + width);
-      if (step.start == kUnset || score > step.score) {
+      if (step.start == kUnset || better(score, step.score)) {
         if (!unk_id) no_unk();
         step = {score, at, int32_t(*unk_id)};
       }
@@ -244,18 +242,33 @@ void Unigram::best(std::string_view word, Emit emit) const {
 
 void Unigram::tokenize(std::string_view word, std::vector<Piece>& out) const {
   if (!deterministic()) return sample(word, out);
-  best(word, [&](int32_t id, uint32_t begin, uint32_t end) { out.push_back({id, begin, end}); });
+  best(word, Better(), [&](int32_t id, uint32_t begin, uint32_t end) { out.push_back({id, begin, end}); });
 }
 
 void Unigram::tokenize_ids(std::string_view word, std::vector<int32_t>& out) const {
-  best(word, [&](int32_t id, uint32_t, uint32_t) { out.push_back(id); });
+  best(word, Better(), [&](int32_t id, uint32_t, uint32_t) { out.push_back(id); });
+}
+
+bool Unigram::tokenize_clearly(std::string_view word, std::vector<int32_t>& out) const {
+  constexpr double kClose = 1e-6;  // far above what rounding does to sums of thousands of scores
+  bool clear = true;
+  auto better = [&](double more, double than) {
+    clear &= std::fabs(more - than) > kClose;
+    return more > than;
+  };
+  best(word, better, [&](int32_t id, uint32_t, uint32_t) { out.push_back(id); });
+  return clear;
+}
+
+const UnigramSeams& Unigram::seams() const {
+  return tables_->seams.get([&] { return UnigramSeams(*this); });
 }
 
 // One way at random: each with the weight exp(alpha × its score), of the best few ways; of all ways as the peer draws them,
 // where alpha also flattens what leads up to a piece, once more with every piece.
 void Unigram::sample(std::string_view word, std::vector<Piece>& out) const {
   if (word.empty()) return;
-  const Trie& keys = trie();
+  const Prefixes& pieces = keys();
   uint32_t size = uint32_t(word.size());
   struct Node {
     uint32_t start, end;
@@ -270,17 +283,12 @@ void Unigram::sample(std::string_view word, std::vector<Piece>& out) const {
     nodes.push_back({start, end, id, score});
   };
   for (uint32_t at = 0; at < size;) {
-    uint32_t width = uint32_t(std::min<size_t>(utf8_width((unsigned char)word[at]), size - at)), base = keys.root();
+    uint32_t width = uint32_t(std::min<size_t>(utf8_width((unsigned char)word[at]), size - at));
     bool single = false;
-    for (uint32_t end = at; end < size;) {
-      const Trie::Unit* unit = keys.step(base, (unsigned char)word[end]);
-      if (!unit) break;
-      ++end;
-      base = unit->base;
-      if (!unit->ends()) continue;
-      add(at, end, int32_t(unit->number()), scores[unit->number()]);
-      single |= end - at == width;
-    }
+    pieces.each(word.substr(at), [&](size_t length, uint32_t id) {
+      add(at, at + uint32_t(length), int32_t(id), scores[id]);
+      single |= length == width;
+    });
     if (!single) {
       if (!unk_id) no_unk();
       add(at, at + width, int32_t(*unk_id), unk_score_);

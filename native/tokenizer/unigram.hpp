@@ -6,7 +6,9 @@
 #include <utility>
 
 #include "tokenizer/model.hpp"
-#include "tokenizer/trie.hpp"
+#include "tokenizer/once.hpp"
+#include "tokenizer/prefixes.hpp"
+#include "tokenizer/unigram_seams.hpp"
 
 namespace enfold {
 
@@ -24,6 +26,10 @@ struct Unigram final : Model {
   void tokenize(std::string_view word, std::vector<Piece>& out) const override;
   // As tokenize(), without saying where the tokens are.
   void tokenize_ids(std::string_view word, std::vector<int32_t>& out) const;
+  // The same, and whether the best way is clearly that: none came so close that what stands before the word, to whose score
+  // each way's is added, could decide between them.
+  bool tokenize_clearly(std::string_view word, std::vector<int32_t>& out) const;
+  const UnigramSeams& seams() const;
   std::string to_json(bool options_only) const override;
   size_t size() const override { return scores.size(); }
   bool deterministic() const override { return !alpha || !(*alpha > 0); }
@@ -40,11 +46,16 @@ struct Unigram final : Model {
   };
   struct Tables {
     std::once_flag once;
-    Trie trie;
+    Prefixes keys;
+    Once<UnigramSeams> seams;
   };
-  const Trie& trie() const;
-  template <class Emit>
-  void best(std::string_view word, Emit emit) const;
+  const Prefixes& keys() const;
+  // Whether a way that scores `more` is better than one that scores `than`.
+  struct Better {
+    bool operator()(double more, double than) const { return more > than; }
+  };
+  template <class Compare, class Emit>
+  void best(std::string_view word, Compare better, Emit emit) const;
   template <class Emit>
   void emit_piece(std::string_view word, uint32_t begin, uint32_t end, int32_t id, Emit& emit) const;
   void sample(std::string_view word, std::vector<Piece>& out) const;

@@ -66,9 +66,10 @@ def test_a_search_finds_what_merging_makes(seed: int) -> None:
     ranks = {pair: rank for rank, pair in enumerate(merges)}
     words = ["".join(generator.choices(letters, k=generator.randrange(24, 70))) for _ in range(1600)]
     words += [letter * length for letter in letters for length in (24, 63, 64, 65, 500)]
+    # The search is used once there has been enough text for it.
+    tokenizer.encode_arrow(["".join(generator.choices(letters, k=4000))] * 140, fields=["input_ids"])
     found = tokenizer.encode_arrow(words, fields=["input_ids"])["input_ids"].tolist()
     again = tokenizer.encode_arrow(words[-400:], fields=["input_ids"])["input_ids"].tolist()
     assert again == found[-400:]
-    # The search is used once there has been enough text for it.
     for word, ids in list(zip(words, found, strict=True))[-400:]:
         assert [vocabulary[id] for id in ids] == merged(word, ranks)

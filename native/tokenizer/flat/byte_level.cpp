@@ -1,7 +1,10 @@
 // GPT-2 and its successors: raw bytes, cut by a known pattern.
+#include <algorithm>
+
 #include "text/words.hpp"
 #include "tokenizer/flat/look_up.hpp"
 #include "tokenizer/flat/path.hpp"
+#include "tokenizer/seams.hpp"
 
 namespace enfold {
 namespace {
@@ -9,7 +12,7 @@ namespace {
 class ByteLevelPath final : public FlatPath {
  public:
   ByteLevelPath(const Bpe& bpe, Scanner scan, bool prefix_space, bool composes)
-      : bpe_(bpe), scan_(scan), words_(word_scanner(scan)), prefix_space_(prefix_space), composes_(composes) {}
+      : bpe_(bpe), scan_(scan), words_(word_scanner(scan)), prefix_space_(prefix_space), composes_(composes), seams_(bpe.byte_level()) {}
 
   void encode(std::string_view text, bool starts, std::vector<int32_t>& out, size_t limit, Scratch& scratch) const override {
     if (composes_ && compose(text, scratch.mapped)) text = scratch.mapped;
@@ -21,21 +24,71 @@ class ByteLevelPath final : public FlatPath {
     for (size_t at = 0; at < text.size() && out.size() - start < limit;) {
       size_t ends[kLookUpWords], count = 0;
       size_t begin = at;
+      bool high = !words_;
       if (words_) {
-        at = words_(text, at, ends, kLookUpWords, count);
+        at = words_(text, at, ends, kLookUpWords, count, high);
       } else {
         while (at < text.size() && count < kLookUpWords) ends[count++] = at = scan_(text, at);
       }
-      look_up(text, begin, ends, count, out, scratch.cache, [&](std::string_view word) { bpe_.tokenize_bytes(word, out); });
+      if (high && seams_) cut_and_look_up(text, begin, ends, count, out, scratch);
+      else look(text, begin, ends, count, out, scratch);
     }
   }
 
  private:
+  void look(std::string_view text, size_t begin, const size_t* ends, size_t count, std::vector<int32_t>& out, Scratch& scratch) const {
+    look_up(text, begin, ends, count, out, scratch.cache, [&](std::string_view word) { return bpe_.tokenize_bytes(word, out), true; });
+  }
+
+  // As look(), after cutting words that end in characters above ASCII at their seams.
+  void cut_and_look_up(std::string_view text, size_t begin, const size_t* ends, size_t count, std::vector<int32_t>& out, Scratch& scratch) const {
+    constexpr size_t kPart = 2 * kLookUpWords;  // bytes of a word that are cut at a time
+    const Seams& seams = bpe_.seams();
+    size_t cuts[kLookUpWords + kPart + 1], made = 0;
+    const char* first = text.data() + begin;
+    auto flush = [&] {
+      for (size_t done = 0; done < made;) {
+        size_t some = std::min(made - done, kLookUpWords);
+        look_up(text, begin, cuts + done, some, out, scratch.cache, [&](std::string_view part) {
+          size_t before = out.size();
+          if (!seams.tokenize(part, out)) bpe_.merge_word(part, out);
+          // Where a token is not what merging makes of it, a word and a part of one differ: then neither is remembered.
+          int32_t token = bpe_.ignore_merges ? bpe_.whole(part) : -1;
+          if (token < 0 || (out.size() == before + 1 && out[before] == token)) return true;
+          const char *from = part.data(), *to = from + part.size();
+          auto ends_at = [&](const char* place) { return std::binary_search(ends, ends + count, size_t(place - text.data())); };
+          if (ends_at(to) && (from == first || ends_at(from))) out.resize(before), out.push_back(token);
+          return false;
+        });
+        begin = cuts[(done += some) - 1];
+      }
+      made = 0;
+    };
+    for (size_t i = 0, at = begin; i < count; at = ends[i++]) {
+      if (text[ends[i] - 1] & 0x80 && !seams.keeps_whole(text.substr(at, ends[i] - at))) {
+        // In parts that end where characters do.
+        for (size_t from = at; from < ends[i];) {
+          size_t to = ends[i];
+          if (to - from > kPart)
+            for (to = from + kPart; (text[to] & 0xC0) == 0x80;) --to;
+          made += seams.find(text, from, to, from == at, cuts + made);
+          if (made >= kLookUpWords) flush();
+          if (to == from) to = ends[i];  // not UTF-8
+          from = to;
+        }
+      }
+      cuts[made++] = ends[i];
+      if (made >= kLookUpWords) flush();
+    }
+    flush();
+  }
+
   const Bpe& bpe_;
   Scanner scan_;
   WordScanner words_;  // null: there is only the scanner for single words
   bool prefix_space_;
   bool composes_;  // to NFC
+  bool seams_;     // whether words may be cut at their seams
 };
 
 }  // namespace

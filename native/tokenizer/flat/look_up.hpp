@@ -13,7 +13,7 @@ constexpr size_t kLookUpWords = 128;
 
 // Appends the tokens of the words of `text` that end at `ends`, the first of which begins at `begin`; there are at most
 // kLookUpWords. All their places in the cache are asked for before the first is looked at, so that the waiting overlaps.
-// `miss(word)` appends the tokens of a word that the cache does not know to `out`.
+// `miss(word)` appends the tokens of a word that the cache does not know to `out`; false if they are not to be remembered.
 template <class Miss>
 void look_up(std::string_view text, size_t begin, const size_t* ends, size_t count, std::vector<int32_t>& out, WordCache& cache, Miss miss) {
   WordCache::Key keys[kLookUpWords];
@@ -42,8 +42,7 @@ void look_up(std::string_view text, size_t begin, const size_t* ends, size_t cou
     std::string_view word = text.substr(at, ends[i] - at);
     if (word.size() > WordCache::kInline ? word.size() <= WordCache::kLongest && cache.find_long(word, hashes[i], out) : cache.find_long(word, out)) continue;
     size_t before = out.size();
-    miss(word);
-    cache.put(word, out.data() + before, out.size() - before);
+    if (miss(word)) cache.put(word, out.data() + before, out.size() - before);
   }
   out.insert(out.end(), made, made + filled);
 }

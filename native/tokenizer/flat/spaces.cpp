@@ -29,6 +29,7 @@ class SpacesPath final : public FlatPath {
         scratch.pieces.clear();
         bpe_.tokenize(scratch.mapped, scratch.pieces);
         for (const Piece& found : scratch.pieces) out.push_back(found.id);
+        return true;
       });
     }
   }

@@ -2,7 +2,9 @@
 //
 // A text is cut before its blanks: no step of these normalizers looks across such a place, so every part can be
 // normalized alone, and most need no normalizing. Parts go into the word cache under their raw bytes.
+#include <algorithm>
 #include <array>
+#include <cstring>
 
 #include "text/graphemes.hpp"
 #include "text/precompiled.hpp"
@@ -26,6 +28,7 @@ class UnigramPath final : public FlatPath {
         if (const auto* replace = dynamic_cast<const ReplaceNormalizer*>(step)) changed |= replace->pattern[0] == text;
       kinds_[size_t(c)] = text == ' ' ? Blank : changed || is_white(char32_t(c)) ? Odd : Plain;
     }
+    ideographs_ = steps_.local.empty() || (map_ && map_->keeps_ideographs);
     for (int c = 128; c < 256; ++c) kinds_[size_t(c)] = Far;
   }
 
@@ -97,6 +100,9 @@ class UnigramPath final : public FlatPath {
       if (kind == Plain) {
         ++at;
         glued = false;
+      } else if (ideographs_ && utf8_ideograph(text, at)) {
+        at += 3;
+        glued = false;
       } else if (kind == Far) {
         char32_t code = utf8_next(text, at);
         uint8_t cls = cluster_class(code);
@@ -129,8 +135,8 @@ class UnigramPath final : public FlatPath {
   void piece(std::string_view raw, bool room, std::vector<int32_t>& out, Scratch& scratch) const {
     if (scratch.cache.find(raw, room, out)) return;
     size_t before = out.size();
-    if (raw[0] == ' ') model_.tokenize_ids(std::string(kMark).append(raw.substr(1)), out);
-    else model_.tokenize_ids(raw, out);
+    if (raw[0] == ' ') word_ids(std::string(kMark).append(raw.substr(1)), 0, out, scratch);
+    else word_ids(raw, 0, out, scratch);
     scratch.cache.put(raw, out.data() + before, out.size() - before);
   }
 
@@ -146,19 +152,60 @@ class UnigramPath final : public FlatPath {
     word.clear();
     if (first && put && text[0] != ' ' && !text.starts_with(kMark)) word = kMark;
     first = false;
+    auto put_word = [&] {
+      if (word.empty()) return;
+      size_t size = word.size();
+      word.append(16, 0);
+      word_ids({word.data(), size}, 16, out, scratch);
+    };
     for (size_t at = 0; at < text.size();) {
       bool blank = text[at] == ' ';
       if (blank || (text[at] == kMark[0] && text.substr(at, kMark.size()) == kMark)) {
-        if (!word.empty()) model_.tokenize_ids(word, out);
+        put_word();
         word = kMark;
         at += blank ? 1 : kMark.size();
         if (blank && steps_.collapse)
           while (at < text.size() && text[at] == ' ') ++at;
       } else {
-        word.push_back(text[at++]);
+        size_t from = at++;
+        while (at < text.size() && text[at] != ' ' && text[at] != kMark[0]) ++at;
+        word.append(text.substr(from, at - from));
       }
     }
-    if (!word.empty()) model_.tokenize_ids(word, out);
+    put_word();
+  }
+
+  // The pieces of a normalized word. Long ones in scripts without blanks are cut at their seams, and their parts remembered.
+  // `after`: how many bytes may be read behind it.
+  void word_ids(std::string_view word, size_t after, std::vector<int32_t>& out, Scratch& scratch) const {
+    constexpr size_t kShort = 9, kLong = 2000;
+    static constexpr int32_t kUnclear = INT32_MAX;  // stands for the tokens of parts that the words around them may decide on
+    auto wide = [](char c) { return (unsigned char)c >= 0xE3; };
+    if (word.size() <= kShort || word.size() > kLong || std::none_of(word.begin(), word.end(), wide) || !model_.seams().usable())
+      return model_.tokenize_ids(word, out);
+    size_t before = out.size();
+    bool clear = true;
+    const UnigramSeams& seams = model_.seams();
+    seams.each(word, [&](size_t begin, size_t end) {
+      if (!clear) return;
+      std::string_view part = word.substr(begin, end - begin);
+      size_t start = out.size();
+      if (part.size() == utf8_width((unsigned char)part[0])) {
+        out.push_back(seams.alone(model_, part));
+      } else if (const WordCache::Slot* slot = part.size() <= WordCache::kInline ? scratch.cache.find_part(part, word.size() - begin + after >= 16) : nullptr) {
+        if (slot->ids[0] == kUnclear) return void(clear = false);
+        out.insert(out.end(), slot->ids, slot->ids + slot->count());
+      } else {
+        clear = model_.tokenize_clearly(part, out);
+        if (clear) scratch.cache.put_part(part, out.data() + start, out.size() - start);
+        else scratch.cache.put_part(part, &kUnclear, 1);
+      }
+      // Unknown characters in a row are one token.
+      if (clear && start > before && model_.keeps_text(out[start]) && model_.keeps_text(out[start - 1])) out.erase(out.begin() + std::ptrdiff_t(start));
+    });
+    if (clear) return;
+    out.resize(before);
+    model_.tokenize_ids(word, out);
   }
 
   const Unigram& model_;
@@ -166,6 +213,7 @@ class UnigramPath final : public FlatPath {
   const PrecompiledNormalizer* map_;  // where it is all there is to normalizing
   UnigramSteps steps_;
   std::array<Kind, 256> kinds_{};
+  bool ideographs_ = false;  // whether they stay as they are
 };
 
 }  // namespace

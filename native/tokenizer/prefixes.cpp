@@ -1,4 +1,4 @@
-#include "tokenizer/trie.hpp"
+#include "tokenizer/prefixes.hpp"
 
 #include <algorithm>
 #include <array>
@@ -62,7 +62,7 @@ void sort(std::vector<Key>& keys) {
 
 // Puts every node's children at places that are free, in blocks of 256. No two nodes share a base, so that a label alone
 // tells whose child a unit is.
-struct Trie::Builder {
+struct Prefixes::Builder {
   struct Block {
     std::array<uint64_t, 4> used{}, based{};
     uint32_t free = 256, failed = 0;
@@ -93,19 +93,6 @@ struct Trie::Builder {
     step(16, 0x0000FFFF0000FFFF);
     step(32, 0x00000000FFFFFFFF);
     return set;
-  }
-
-  // As place(), for an only child: nearly every free place will do.
-  uint32_t place_one(unsigned char label) {
-    for (size_t tried = 0, i = open.size(); i-- > 0 && tried < 6; ++tried) {
-      Block& block = blocks[open[i]];
-      for (uint32_t word = 0; word < 4; ++word)
-        for (uint64_t free = ~block.used[word]; free; free &= free - 1) {
-          uint32_t base = (word * 64 + uint32_t(std::countr_zero(free))) ^ label;
-          if (!(block.based[base >> 6] >> (base & 63) & 1)) return take(open[i], base, &label, 1);
-        }
-    }
-    return place(&label, 1);
   }
 
   // A base for children with these labels, all of whose places become theirs.
@@ -150,17 +137,6 @@ struct Trie::Builder {
     return place(labels, count);
   }
 
-  // The nodes of a key from its byte `depth` on, behind the node `at` that is its alone from there.
-  void chain(uint32_t at, const Key& key, size_t depth) {
-    for (; depth < key.text.size(); ++depth) {
-      unsigned char label = key.byte(depth);
-      uint32_t base = place_one(label);
-      units[at].base = base;
-      at = base ^ label;
-    }
-    units[at].packed = (key.number + 1) << 8 | units[at].label();
-  }
-
   void build(uint32_t& root) {
     struct Task {
       size_t begin, end, depth;
@@ -181,7 +157,7 @@ struct Trie::Builder {
         size_t inner = from;
         if (keys[from].text.size() == task.depth + 1) units[at].packed = (keys[inner++].number + 1) << 8 | byte;
         if (to - inner == 1) {
-          chain(at, keys[inner], task.depth + 1);
+          units[at].base = kTail | uint32_t(keys[inner].byte(task.depth + 1) & 0x7F) << 24 | keys[inner].number;
         } else if (inner < to) {
           uint32_t base = children(inner, to, task.depth + 1);
           units[at].base = base;
@@ -193,20 +169,57 @@ struct Trie::Builder {
   }
 };
 
-Trie::Trie(std::vector<std::pair<std::string_view, uint32_t>> given) {
+Prefixes::Prefixes(std::string bytes, std::vector<uint32_t> starts, std::string_view lead)
+    : bytes_(std::move(bytes)), width_(lead.size()), starts_(std::move(starts)), parts_(new Once<Part>[kParts]) {
+  std::copy(lead.begin(), lead.end(), lead_.begin());
+  size_t count = starts_.size() - 1;
+  std::vector<uint16_t> places(count);
+  for (uint32_t i = 0; i < count; ++i)
+    if (!key(i).empty()) ++from_[(places[i] = uint16_t(index_of(key(i)))) + 1];
+  for (size_t part = 0; part < kParts; ++part) from_[part + 1] += from_[part];
+  order_.resize(from_[kParts]);
+  std::array<uint32_t, kParts + 1> next = from_;
+  for (uint32_t i = 0; i < count; ++i)
+    if (!key(i).empty()) order_[next[places[i]]++] = i;
+}
+
+Prefixes::Part Prefixes::make(size_t index) const {
+  Part made;
+  bool led = index >= 256;
+  made.depth = led ? uint32_t(width_ + 1) : 1;
+  // What all texts of this part begin with, and the keys that end in it: those of a led part stand in two parts.
+  std::string shared(lead_.data(), led ? width_ : 0);
+  shared.push_back(char(index & 255));
+  std::array<int64_t, 4> ends{-1, -1, -1, -1};
   std::vector<Key> keys;
-  keys.reserve(given.size());
-  for (auto [text, number] : given)
-    if (!text.empty()) keys.push_back({head_of(text), number, uint32_t(keys.size()), text});
+  auto add = [&](size_t part) {
+    for (uint32_t i = from_[part]; i < from_[part + 1]; ++i) {
+      std::string_view text = key(order_[i]);
+      if (text.size() > made.depth) {
+        if (part == index) keys.push_back({head_of(text.substr(made.depth)), order_[i], i, text.substr(made.depth)});
+      } else if (shared.starts_with(text)) {
+        ends[text.size() - 1] = order_[i];
+      }
+    }
+  };
+  if (led) add((unsigned char)lead_[0]);
+  add(index);
+  for (size_t length = 1; length <= made.depth; ++length) {
+    if (ends[length - 1] < 0) continue;
+    made.lengths[made.count] = uint32_t(length);
+    made.numbers[made.count++] = uint32_t(ends[length - 1]);
+  }
   // In the block of base 0, which leaves point to, no unit has the label that would lead to it.
-  for (uint32_t i = 0; i < 256; ++i) units_[i].packed = (i + 1) & 0xFF;
-  if (keys.empty()) return;
+  made.units.reserve(keys.size() * 2 + 512);
+  made.units.resize(256);
+  for (uint32_t i = 0; i < 256; ++i) made.units[i].packed = (i + 1) & 0xFF;
+  if (keys.empty()) return made;
   sort(keys);
   keys.erase(std::unique(keys.begin(), keys.end(), [](const Key& a, const Key& b) { return a.text == b.text; }), keys.end());
-  units_.reserve(keys.size() * 3 + 1024);
-  Builder builder{units_, keys, {}, {}};
+  Builder builder{made.units, keys, {}, {}};
   builder.blocks.emplace_back();  // the block of base 0, never open
-  builder.build(root_);
+  builder.build(made.root);
+  return made;
 }
 
 }  // namespace enfold
