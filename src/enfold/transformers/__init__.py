@@ -235,6 +235,7 @@ __getattr__, __dir__, __all__ = face(
         ".audio.extractor": ["FeatureExtractionMixin", "SequenceFeatureExtractor"],
         ".audio.wav2vec2": ["Wav2Vec2FeatureExtractor"],
         ".audio.whisper": ["WhisperFeatureExtractor"],
+        ".quantization": ["BitsAndBytesConfig", "TorchAoConfig"],
         ".processing.auto": ["AutoFeatureExtractor", "AutoImageProcessor", "AutoProcessor"],
         ".processing.features": ["BatchFeature"],
         ".processing.images_and_texts": [

@@ -14,8 +14,10 @@ from torch import nn
 from enfold.checkpoints import LoadReport, find_weights, load_into
 from enfold.errors import EnfoldError
 from enfold.log import get_logger
+from enfold.nn.int8 import to_int8
 from enfold.transformers.config import PretrainedConfig
 from enfold.transformers.gguf import open_gguf, weights_of
+from enfold.transformers.quantization import layers_to_keep
 from enfold.transformers.sharing import split_fetch_arguments
 
 if TYPE_CHECKING:
@@ -44,9 +46,7 @@ IGNORED = (
 REFUSED = {
     "from_tf": "TensorFlow weights",
     "from_flax": "Flax weights",
-    "quantization_config": "quantised weights",
-    "load_in_8bit": "quantised weights",
-    "load_in_4bit": "quantised weights",
+    "load_in_4bit": "weights in four bits",
 }
 
 
@@ -57,6 +57,8 @@ def from_pretrained(cls: type[PreTrainedModel], source: Any, *model_args: Any, *
             raise EnfoldError(f"from_pretrained({name}=…): {what} are not read here; convert them to safetensors first")
     for name in IGNORED:
         kwargs.pop(name, None)
+    eight = kwargs.pop("load_in_8bit", False)
+    kept = layers_to_keep(kwargs.pop("quantization_config", {"load_in_8bit": True} if eight else None))
     state_dict = kwargs.pop("state_dict", None)
     wanted = kwargs.pop("dtype", kwargs.pop("torch_dtype", None)) or "auto"
     device_map = kwargs.pop("device_map", None)
@@ -99,6 +101,12 @@ def from_pretrained(cls: type[PreTrainedModel], source: Any, *model_args: Any, *
         else:
             files = find_weights(source, variant=variant, use_safetensors=use_safetensors, **where)
 
+    brought = vars(config).get("quantization_config")
+    if brought:
+        method = dict(brought).get("quant_method", "unknown") if isinstance(brought, Mapping) else brought
+        raise EnfoldError(
+            f"{source} holds quantised weights ({method}), which are not read; take the repository before it"
+        )
     dtype = _type(wanted, config)
     device = _device(device_map)
     with torch.device("meta"):
@@ -121,6 +129,8 @@ def from_pretrained(cls: type[PreTrainedModel], source: Any, *model_args: Any, *
     _report(cls, source, report, missing)
     if model.can_generate():
         _take_generation_config(model, source, generation_config, where)
+    if kept is not None:
+        to_int8(model, kept)
     if device_map is not None:
         model.hf_device_map = {"": device or torch.device("cpu")}
     if with_info:

@@ -18,6 +18,7 @@ from enfold.log import get_logger
 from enfold.nn.cache import Cache, DynamicCache, EncoderDecoderCache
 from enfold.nn.conv import Conv1D
 from enfold.nn.embedding import resize_embedding, resize_linear
+from enfold.nn.int8 import Int8Linear
 from enfold.nn.norm import RMSNorm
 from enfold.nn.record import Record
 from enfold.transformers.config import PretrainedConfig
@@ -383,8 +384,10 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
             kwargs: ``config``; ``state_dict``; ``dtype`` (or ``torch_dtype``: a type, its name, or ``"auto"``, the
                 default: as in the file); ``device_map`` (``"cpu"``, ``"auto"``, a device, ``{"": device}``);
                 ``variant``; ``use_safetensors``; ``ignore_mismatched_sizes``; ``output_loading_info``;
-                ``key_mapping``; ``attn_implementation``; ``gguf_file``, the name of a GGUF file to read instead;
-                where to look (cache_dir, revision, token, subfolder, local_files_only, force_download); and any
+                ``key_mapping``; ``attn_implementation``; ``quantization_config`` (``TorchAoConfig("int8")``: linear
+                layers in eight bits, on processors) or ``load_in_8bit``; ``gguf_file``, the name of a GGUF file to
+                read instead; where to look (cache_dir, revision, token, subfolder, local_files_only,
+                force_download); and any
                 value of the configuration, such as ``num_labels=2``.
 
         Returns:
@@ -423,7 +426,12 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
             max_shard_size: bytes, or ``"5GB"``.
             safe_serialization: False writes ``pytorch_model.bin`` for very old readers.
             variant: an infix for the weights, such as ``"fp16"``.
+
+        Raises:
+            EnfoldError: the model's layers are in eight bits; nothing is written.
         """
+        if state_dict is None and any(isinstance(part, Int8Linear) for part in self.modules()):
+            raise EnfoldError("a model in eight bits is not saved: save the one it was loaded from, and load that so")
         if is_main_process:
             config = copy.deepcopy(self.config)
             config.architectures = [type(self).__name__]

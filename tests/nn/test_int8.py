@@ -1,0 +1,96 @@
+"""Linear layers in eight bits: near the layers they stand for, and faster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import enfold.transformers as tf
+from enfold.errors import EnfoldError
+from enfold.nn.int8 import Int8Linear, to_int8
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_layer_is_near_its_own(bias: bool, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    layer = nn.Linear(96, 40, bias=bias)
+    with torch.no_grad():
+        layer.weight[3] *= 100  # one step for each output, so that a loud one does not deafen the others
+        layer.weight[7] = 0
+    x = torch.randn(2, 5, 96)
+    made, expected = Int8Linear(layer)(x.to(dtype)), layer(x)
+    assert made.dtype == dtype and made.shape == (2, 5, 40)
+    for output in range(40):
+        off = (made[..., output].float() - expected[..., output]).norm()
+        assert off <= 0.04 * expected[..., output].norm() + 1e-6, output
+
+
+def test_shared_and_named_layers_stay() -> None:
+    model = nn.ModuleDict({"words": nn.Embedding(9, 4), "a": nn.Linear(4, 4), "b": nn.Linear(4, 4)})
+    model["head"] = nn.Linear(4, 9, bias=False)
+    model["head"].weight = model["words"].weight
+    assert to_int8(model, skip=["b"]) == 1
+    assert [type(part) for part in model.values()] == [nn.Embedding, Int8Linear, nn.Linear, nn.Linear]
+
+
+CONFIGS: dict[str, Any] = {
+    "BertForSequenceClassification": {"vocab_size": 50, "hidden_size": 64, "num_hidden_layers": 2,
+                                      "num_attention_heads": 4, "intermediate_size": 96},
+    "LlamaForCausalLM": {"vocab_size": 50, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+                         "intermediate_size": 96},
+    "T5ForConditionalGeneration": {"vocab_size": 50, "d_model": 64, "d_kv": 16, "d_ff": 96, "num_layers": 2,
+                                   "num_heads": 4, "decoder_start_token_id": 0},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"quantization_config": tf.TorchAoConfig("int8")},
+        {"quantization_config": {"load_in_8bit": True}},
+        {"load_in_8bit": True},
+    ],
+    ids=["torchao", "dictionary", "argument"],
+)
+def test_models_load_in_eight_bits(tmp_path: Path, name: str, asked: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    kind = getattr(tf, name)
+    model = kind(kind.config_class(**CONFIGS[name])).eval()
+    model.save_pretrained(tmp_path)
+    eight = kind.from_pretrained(tmp_path, **asked)
+    assert sum(isinstance(part, Int8Linear) for part in eight.modules()) > 5
+    inputs = {"input_ids": torch.arange(2, 14).view(2, 6)}
+    if name.startswith("T5"):
+        inputs["labels"] = inputs["input_ids"]
+    with torch.no_grad():
+        expected, made = model(**inputs).logits, eight(**inputs).logits
+    assert (made - expected).norm() < 0.06 * expected.norm()
+    with pytest.raises(EnfoldError, match="eight bits"):
+        eight.save_pretrained(tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"load_in_4bit": True}, "four bits"),
+        ({"quantization_config": {"quant_method": "torchao", "quant_type": "int4"}}, "int8"),
+        ({"quantization_config": {"quant_method": "gptq"}}, "torchao, bitsandbytes"),
+        ({"quantization_config": 8}, "TorchAoConfig"),
+    ],
+)
+def test_what_is_not_there_is_said(tmp_path: Path, asked: dict[str, Any], message: str) -> None:
+    config = tf.BertConfig(**CONFIGS["BertForSequenceClassification"])
+    tf.BertModel(config).save_pretrained(tmp_path)
+    with pytest.raises(EnfoldError, match=message):
+        tf.BertModel.from_pretrained(tmp_path, **asked)
+    config.quantization_config = {"quant_method": "gptq"}
+    config.save_pretrained(tmp_path)
+    with pytest.raises(EnfoldError, match="gptq"):
+        tf.BertModel.from_pretrained(tmp_path)
