@@ -1,5 +1,6 @@
 // GPT-2 and its successors: raw bytes, cut by a known pattern.
 #include <algorithm>
+#include <atomic>
 
 #include "text/words.hpp"
 #include "tokenizer/flat/look_up.hpp"
@@ -30,7 +31,7 @@ class ByteLevelPath final : public FlatPath {
       } else {
         while (at < text.size() && count < kLookUpWords) ends[count++] = at = scan_(text, at);
       }
-      if (high && seams_) cut_and_look_up(text, begin, ends, count, out, scratch);
+      if (high && seams_ && (bpe_.ignore_merges || due(text, begin, ends, count))) cut_and_look_up(text, begin, ends, count, out, scratch);
       else look(text, begin, ends, count, out, scratch);
     }
   }
@@ -38,6 +39,18 @@ class ByteLevelPath final : public FlatPath {
  private:
   void look(std::string_view text, size_t begin, const size_t* ends, size_t count, std::vector<int32_t>& out, Scratch& scratch) const {
     look_up(text, begin, ends, count, out, scratch.cache, [&](std::string_view word) { return bpe_.tokenize_bytes(word, out), true; });
+  }
+
+  // Whether there has been enough text to cut for finding out where: a few quotes and accents are not worth it. Not asked where
+  // words that are tokens are not merged, for then what has been cut and what has not must not meet in the cache.
+  bool due(std::string_view text, size_t begin, const size_t* ends, size_t count) const {
+    constexpr size_t kEnough = 8 << 10;
+    size_t seen = wide_.load(std::memory_order_relaxed);
+    if (seen >= kEnough) return true;
+    for (size_t i = 0, at = begin; i < count; at = ends[i++])
+      if (text[ends[i] - 1] & 0x80 && ends[i] - at > 6) seen += ends[i] - at;
+    wide_.store(seen, std::memory_order_relaxed);
+    return false;
   }
 
   // As look(), after cutting words that end in characters above ASCII at their seams.
@@ -89,6 +102,7 @@ class ByteLevelPath final : public FlatPath {
   bool prefix_space_;
   bool composes_;  // to NFC
   bool seams_;     // whether words may be cut at their seams
+  mutable std::atomic<size_t> wide_{0};  // bytes of words that might be cut, up to some
 };
 
 }  // namespace
