@@ -44,7 +44,7 @@ function clean(node, into) {
     }
     const el = document.createElement(tag);
     for (const { name, value } of child.attributes) {
-      if (ATTRIBUTES.has(name) || name.startsWith("aria-") || (name.startsWith("data-") && name !== "data-g-style")) el.setAttribute(name, value);
+      if (ATTRIBUTES.has(name) || name.startsWith("aria-") || (name.startsWith("data-") && !name.startsWith("data-g-"))) el.setAttribute(name, value);
       else if (name === "href" && tag === "a" && safeUrl(value, false)) el.setAttribute("href", value);
       else if (name === "src" && ["img", "video", "audio", "source"].includes(tag) && safeUrl(value, true)) el.setAttribute("src", value);
     }
@@ -64,8 +64,11 @@ function clean(node, into) {
 
 /** Turn HTML into elements, without anything that runs, submits, frames or reaches for the page around it. */
 export function sanitize(html) {
-  // The page's policy blocks style attributes while parsing; set through the object model they are checked one by one.
-  const renamed = html.replace(/<[a-zA-Z][^>]*>/g, (tag) => tag.replace(/(\s)style(\s*=)/gi, "$1data-g-style$2"));
+  // The page's policy complains of styles and handlers while they are parsed, harmless as they are there: they go by other
+  // names. Styles are then set through the object model, one by one; handlers are dropped.
+  const renamed = html.replace(/<[a-zA-Z](?:[^>"']|"[^"]*"|'[^']*')*>/g, (tag) =>
+    tag.replace(/"[^"]*"|'[^']*'|(?<=[\s/"'])(?:style|on\w+)(?=\s*=)/gi, (part) => (/^["']/.test(part) ? part : `data-g-${part.toLowerCase()}`)),
+  );
   return clean(new DOMParser().parseFromString(renamed, "text/html").body, document.createDocumentFragment());
 }
 
