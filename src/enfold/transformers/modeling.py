@@ -40,6 +40,7 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
     """
 
     config_class: ClassVar[Any] = None
+    _input_embed_layer: ClassVar[str | None] = None  # where the embedding is: a dotted name, of it or of a model inside
     base_model_prefix: ClassVar[str] = ""
     main_input_name: ClassVar[str] = "input_ids"
     framework: ClassVar[str] = "pt"
@@ -148,18 +149,29 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         return hasattr(cls, "generate")
 
     def get_input_embeddings(self) -> nn.Module:
-        """Return the embedding of tokens."""
-        base = self.base_model
-        if base is self or not isinstance(base, PreTrainedModel):
-            raise EnfoldError(f"{type(self).__name__} does not say where its embeddings are")
-        return base.get_input_embeddings()
+        """Return the embedding of tokens, patches or samples, which ``_input_embed_layer`` names."""
+        owner, leaf = self._input_embedding()
+        return owner.get_input_embeddings() if isinstance(owner, PreTrainedModel) and not leaf else getattr(owner, leaf)
 
     def set_input_embeddings(self, value: Any) -> None:
-        """Replace the embedding of tokens."""
+        """Replace the embedding of tokens, patches or samples."""
+        owner, leaf = self._input_embedding()
+        if isinstance(owner, PreTrainedModel) and not leaf:
+            owner.set_input_embeddings(value)
+        else:
+            setattr(owner, leaf, value)
+
+    def _input_embedding(self) -> tuple[nn.Module, str]:
+        """Return the module that holds the embedding and its name there; no name for a model that knows by itself."""
+        if self._input_embed_layer is not None:
+            place, _, leaf = self._input_embed_layer.rpartition(".")
+            owner = self.get_submodule(place)
+            inside = getattr(owner, leaf)
+            return (inside, "") if isinstance(inside, PreTrainedModel) else (owner, leaf)
         base = self.base_model
         if base is self or not isinstance(base, PreTrainedModel):
             raise EnfoldError(f"{type(self).__name__} does not say where its embeddings are")
-        base.set_input_embeddings(value)
+        return base, ""
 
     def get_output_embeddings(self) -> nn.Module | None:
         """Return the layer that predicts tokens, or None."""

@@ -173,20 +173,14 @@ class AlbertModel(AlbertPreTrainedModel):
         add_pooling_layer: make ``pooler_output`` too.
     """
 
+    _input_embed_layer = "embeddings.word_embeddings"
+
     def __init__(self, config: AlbertConfig, add_pooling_layer: bool = True) -> None:
         super().__init__(config)
         self.embeddings = BertEmbeddings(config, width=config.embedding_size)
         self.encoder = AlbertTransformer(config)
         self.pooler = nn.Linear(config.hidden_size, config.hidden_size) if add_pooling_layer else None
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the embedding of words."""
-        return self.embeddings.word_embeddings
-
-    def set_input_embeddings(self, value: Any) -> None:
-        """Replace the embedding of words."""
-        self.embeddings.word_embeddings = value
 
     def forward(
         self,

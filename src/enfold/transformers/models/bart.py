@@ -151,19 +151,12 @@ class DecoderAlone(BartPreTrainedModel):
     """A decoder under the name that it has beside an encoder."""
 
     decoder_kind: ClassVar[type[BartDecoder]] = BartDecoder
+    _input_embed_layer = "decoder.embed_tokens"
 
     def __init__(self, config: BartLike) -> None:
         super().__init__(config)
         self.decoder = self.decoder_kind(config)
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the embedding of tokens."""
-        return self.decoder.embed_tokens
-
-    def set_input_embeddings(self, value: Any) -> None:
-        """Replace the embedding of tokens."""
-        self.decoder.embed_tokens = value
 
     def forward(self, *inputs: Any, **named: Any) -> Any:
         """Run the decoder."""

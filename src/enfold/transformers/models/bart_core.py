@@ -233,6 +233,8 @@ class BartPreTrainedModel(PreTrainedModel):
 class _Side(BartPreTrainedModel):
     """What encoder and decoder share: words and positions, layers, norms."""
 
+    _input_embed_layer = "embed_tokens"
+
     def __init__(self, config: BartLike, words: int, layers: Sequence[nn.Module]) -> None:
         super().__init__(config)
         self.embed_tokens = self.words(words)
@@ -244,14 +246,6 @@ class _Side(BartPreTrainedModel):
             self.layer_norm = nn.LayerNorm(config.d_model)
         self.dropout = nn.Dropout(config.dropout)
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the embedding of tokens."""
-        return self.embed_tokens
-
-    def set_input_embeddings(self, value: Any) -> None:
-        """Replace the embedding of tokens."""
-        self.embed_tokens = value
 
     def placed(self, x: Tensor, places: Tensor) -> Tensor:
         """Return words ``x`` (B, T, D) with their positions."""

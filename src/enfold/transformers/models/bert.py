@@ -121,6 +121,8 @@ class BertModel(BertPreTrainedModel):
         add_pooling_layer: make ``pooler_output`` too.
     """
 
+    _input_embed_layer = "embeddings.word_embeddings"
+
     def __init__(self, config: BertConfig, add_pooling_layer: bool = True) -> None:
         super().__init__(config)
         if config.add_cross_attention and not config.is_decoder:
@@ -141,14 +143,6 @@ class BertModel(BertPreTrainedModel):
     def embed(self, words: Tensor, positions: Tensor, segments: Tensor) -> Tensor:
         """Return what the first layer is given, (B, T, D)."""
         return self.embeddings(words, positions, segments)
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the embedding of words."""
-        return self.embeddings.word_embeddings
-
-    def set_input_embeddings(self, value: Any) -> None:
-        """Replace the embedding of words."""
-        self.embeddings.word_embeddings = value
 
     def forward(
         self,

@@ -160,6 +160,7 @@ class BlipVisionModel(BlipPreTrainedModel):
 
     config_class = BlipVisionConfig
     main_input_name = "pixel_values"
+    _input_embed_layer = "embeddings"
 
     def __init__(self, config: BlipVisionConfig) -> None:
         super().__init__(config)
@@ -167,10 +168,6 @@ class BlipVisionModel(BlipPreTrainedModel):
         self.encoder = BlipEncoder(config)
         self.post_layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the embedding of patches."""
-        return self.embeddings
 
     def forward(
         self,
@@ -203,6 +200,8 @@ class BlipVisionModel(BlipPreTrainedModel):
 class BlipModel(BlipPreTrainedModel):
     """BLIP as CLIP: how well texts and images fit."""
 
+    _input_embed_layer = "text_model"
+
     def __init__(self, config: BlipConfig) -> None:
         super().__init__(config)
         self.text_model = BlipTextModel(config.text_config)
@@ -211,14 +210,6 @@ class BlipModel(BlipPreTrainedModel):
         self.text_projection = nn.Linear(config.text_config.hidden_size, config.projection_dim, bias=False)
         self.logit_scale = nn.Parameter(torch.tensor(config.logit_scale_init_value))
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the embedding of words."""
-        return self.text_model.get_input_embeddings()
-
-    def set_input_embeddings(self, value: Any) -> None:
-        """Replace the embedding of words."""
-        self.text_model.set_input_embeddings(value)
 
     def get_text_features(self, *args: Any, **options: Any) -> Tensor:
         """Return texts where images are, (B, P)."""
@@ -268,20 +259,13 @@ class BlipForConditionalGeneration(BlipPreTrainedModel, GenerationMixin):
 
     main_input_name = "pixel_values"
     _tied_weights_keys = _TIED
+    _input_embed_layer = "text_decoder"
 
     def __init__(self, config: BlipConfig) -> None:
         super().__init__(config)
         self.vision_model = BlipVisionModel(config.vision_config)
         self.text_decoder = BlipTextLMHeadModel(config.text_config)
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the embedding of words."""
-        return self.text_decoder.get_input_embeddings()
-
-    def set_input_embeddings(self, value: Any) -> None:
-        """Replace the embedding of words."""
-        self.text_decoder.set_input_embeddings(value)
 
     def forward(
         self,
@@ -352,6 +336,7 @@ class BlipForQuestionAnswering(BlipPreTrainedModel, GenerationMixin):
     """BLIP that answers questions about an image in its own words."""
 
     _tied_weights_keys = _TIED
+    _input_embed_layer = "text_encoder"
 
     def __init__(self, config: BlipConfig) -> None:
         super().__init__(config)
@@ -359,14 +344,6 @@ class BlipForQuestionAnswering(BlipPreTrainedModel, GenerationMixin):
         self.text_encoder = BlipTextModel(config.text_config, add_pooling_layer=False)
         self.text_decoder = BlipTextLMHeadModel(config.text_config)
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the embedding of words."""
-        return self.text_encoder.get_input_embeddings()
-
-    def set_input_embeddings(self, value: Any) -> None:
-        """Replace the embedding of words."""
-        self.text_encoder.set_input_embeddings(value)
 
     def forward(
         self,
@@ -438,6 +415,8 @@ class BlipForQuestionAnswering(BlipPreTrainedModel, GenerationMixin):
 class BlipForImageTextRetrieval(BlipPreTrainedModel):
     """BLIP that says whether a text and an image belong together."""
 
+    _input_embed_layer = "text_encoder"
+
     def __init__(self, config: BlipConfig) -> None:
         super().__init__(config)
         width = config.image_text_hidden_size
@@ -447,14 +426,6 @@ class BlipForImageTextRetrieval(BlipPreTrainedModel):
         self.text_proj = nn.Linear(config.text_config.hidden_size, width)
         self.itm_head = nn.Linear(config.text_config.hidden_size, 2)
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the embedding of words."""
-        return self.text_encoder.get_input_embeddings()
-
-    def set_input_embeddings(self, value: Any) -> None:
-        """Replace the embedding of words."""
-        self.text_encoder.set_input_embeddings(value)
 
     def forward(
         self,

@@ -143,15 +143,12 @@ class ClapAudioModel(ClapPreTrainedModel):
 
     config_class = ClapAudioConfig
     main_input_name = "input_features"
+    _input_embed_layer = "audio_encoder.patch_embed.proj"
 
     def __init__(self, config: ClapAudioConfig) -> None:
         super().__init__(config)
         self.audio_encoder = ClapAudioEncoder(config)
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return what turns patches into vectors."""
-        return self.audio_encoder.patch_embed.proj
 
     def forward(
         self,
@@ -187,6 +184,8 @@ class ClapModel(ClapPreTrainedModel):
         config: the numbers of both.
     """
 
+    _input_embed_layer = "text_model"
+
     def __init__(self, config: ClapConfig) -> None:
         super().__init__(config)
         self.logit_scale_a = nn.Parameter(torch.tensor(math.log(config.logit_scale_init_value)))
@@ -196,14 +195,6 @@ class ClapModel(ClapPreTrainedModel):
         self.audio_model = ClapAudioModel(config.audio_config)
         self.audio_projection = ClapProjection(config.audio_config)
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the embedding of words."""
-        return self.text_model.get_input_embeddings()
-
-    def set_input_embeddings(self, value: Any) -> None:
-        """Replace the embedding of words."""
-        self.text_model.set_input_embeddings(value)
 
     def get_text_features(self, input_ids: Tensor | None = None, attention_mask: Any = None, **options: Any) -> Tensor:
         """Return texts where sounds are, (B, P), of length 1, as transformers 4 does."""
@@ -258,20 +249,13 @@ class ClapTextModelWithProjection(ClapPreTrainedModel):
     """CLAP's text encoder with its projection."""
 
     config_class = ClapTextConfig
+    _input_embed_layer = "text_model"
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         self.text_model = ClapTextModel(config)
         self.text_projection = ClapProjection(config)
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the embedding of words."""
-        return self.text_model.get_input_embeddings()
-
-    def set_input_embeddings(self, value: Any) -> None:
-        """Replace the embedding of words."""
-        self.text_model.set_input_embeddings(value)
 
     def forward(self, input_ids: Tensor | None = None, return_dict: bool | None = None, **options: Any) -> Any:
         """Return texts where sounds are, (B, P); further arguments as ``ClapTextModel``'s."""
@@ -286,16 +270,13 @@ class ClapAudioModelWithProjection(ClapPreTrainedModel):
 
     config_class = ClapAudioConfig
     main_input_name = "input_features"
+    _input_embed_layer = "audio_model"
 
     def __init__(self, config: ClapAudioConfig) -> None:
         super().__init__(config)
         self.audio_model = ClapAudioModel(config)
         self.audio_projection = ClapProjection(config)
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return what turns patches into vectors."""
-        return self.audio_model.get_input_embeddings()
 
     def forward(self, input_features: Tensor | None = None, return_dict: bool | None = None, **options: Any) -> Any:
         """Return sounds where texts are, (R, P); further arguments as ``ClapAudioModel``'s."""

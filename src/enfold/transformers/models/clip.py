@@ -132,6 +132,7 @@ class CLIPTextModel(CLIPPreTrainedModel):
     base_model_prefix = "text_model"
     text_class: ClassVar[Any] = CLIPTextTransformer
     projected: ClassVar[bool] = False
+    _input_embed_layer = "text_model.embeddings.token_embedding"
 
     def __init__(self, config: CLIPTextConfig) -> None:
         super().__init__(config)
@@ -139,14 +140,6 @@ class CLIPTextModel(CLIPPreTrainedModel):
         if self.projected:
             self.text_projection = nn.Linear(config.hidden_size, config.projection_dim, bias=False)
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the embedding of tokens."""
-        return self.text_model.embeddings.token_embedding
-
-    def set_input_embeddings(self, value: Any) -> None:
-        """Replace the embedding of tokens."""
-        self.text_model.embeddings.token_embedding = value
 
     def forward(self, input_ids: Tensor | None = None, attention_mask: Tensor | None = None, **options: Any) -> Any:
         """Return the states of texts (B, T, D) and those at their ends (B, D); arguments as ``TextTower``'s."""
@@ -184,6 +177,7 @@ class CLIPVisionModel(CLIPPreTrainedModel):
     vision_class: ClassVar[Any] = CLIPVisionTransformer
     projected: ClassVar[bool] = False
     main_input_name = "pixel_values"
+    _input_embed_layer = "vision_model.embeddings.patch_embedding"
 
     def __init__(self, config: CLIPVisionConfig) -> None:
         super().__init__(config)
@@ -191,10 +185,6 @@ class CLIPVisionModel(CLIPPreTrainedModel):
         if self.projected:
             self.visual_projection = nn.Linear(config.hidden_size, config.projection_dim, bias=False)
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return what turns patches into vectors."""
-        return self.vision_model.embeddings.patch_embedding
 
     def forward(self, pixel_values: Tensor | None = None, **options: Any) -> Any:
         """Return the states of images (I, T, D) and those of their class tokens (I, D)."""

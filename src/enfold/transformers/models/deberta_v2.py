@@ -241,19 +241,13 @@ class DebertaV2PreTrainedModel(PreTrainedModel):
 class DebertaV2Model(DebertaV2PreTrainedModel):
     """DeBERTa-v2 without a head."""
 
+    _input_embed_layer = "embeddings.word_embeddings"
+
     def __init__(self, config: DebertaV2Config) -> None:
         super().__init__(config)
         self.embeddings = DebertaV2Embeddings(config)
         self.encoder = DebertaV2Encoder(config)
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the embedding of words."""
-        return self.embeddings.word_embeddings
-
-    def set_input_embeddings(self, value: Any) -> None:
-        """Replace the embedding of words."""
-        self.embeddings.word_embeddings = value
 
     def forward(
         self,

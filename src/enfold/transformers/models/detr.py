@@ -246,6 +246,8 @@ class DetrDecoder(DetrPreTrainedModel):
 class DetrModel(DetrPreTrainedModel):
     """DETR without heads."""
 
+    _input_embed_layer = "input_projection"
+
     def __init__(self, config: DetrConfig) -> None:
         super().__init__(config)
         self.backbone = Backbone(config)
@@ -263,10 +265,6 @@ class DetrModel(DetrPreTrainedModel):
     def unfreeze_backbone(self) -> None:
         """Train the whole backbone."""
         self.backbone.conv_encoder.model.requires_grad_(True)
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the projection of the backbone's map."""
-        return self.input_projection
 
     def read(
         self,

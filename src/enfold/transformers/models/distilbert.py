@@ -141,19 +141,13 @@ class DistilBertPreTrainedModel(PreTrainedModel):
 class DistilBertModel(DistilBertPreTrainedModel):
     """DistilBERT without a head."""
 
+    _input_embed_layer = "embeddings.word_embeddings"
+
     def __init__(self, config: DistilBertConfig) -> None:
         super().__init__(config)
         self.embeddings = Embeddings(config)
         self.transformer = Transformer(config)
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the embedding of words."""
-        return self.embeddings.word_embeddings
-
-    def set_input_embeddings(self, value: Any) -> None:
-        """Replace the embedding of words."""
-        self.embeddings.word_embeddings = value
 
     def forward(
         self,

@@ -35,6 +35,7 @@ class EncoderDecoderModel(ConditionalGenerationHead, PreTrainedModel):
     base_model_prefix = "encoder_decoder"
     main_input_name = "input_ids"
     masks_what_is_read: ClassVar[bool] = True
+    _input_embed_layer = "encoder"
 
     def __init__(self, config: Any = None, encoder: Any = None, decoder: Any = None) -> None:
         from enfold.transformers.auto import AutoModel, AutoModelForCausalLM
@@ -105,10 +106,6 @@ class EncoderDecoderModel(ConditionalGenerationHead, PreTrainedModel):
     def get_decoder(self) -> Any:
         """Return the part that writes."""
         return self.decoder
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the embedding of what is read."""
-        return self.encoder.get_input_embeddings()
 
     def get_output_embeddings(self) -> nn.Module | None:
         """Return the layer that predicts tokens."""

@@ -140,6 +140,8 @@ class FalconPreTrainedModel(PreTrainedModel):
 class FalconModel(FalconPreTrainedModel):
     """Falcon without a head."""
 
+    _input_embed_layer = "word_embeddings"
+
     def __init__(self, config: FalconConfig) -> None:
         super().__init__(config)
         self.word_embeddings = nn.Embedding(config.vocab_size, config.hidden_size)
@@ -148,14 +150,6 @@ class FalconModel(FalconPreTrainedModel):
         rope = config.rope_parameters
         self.rotary = Rotary(config.head_dim, rope["rope_theta"], rope, config.max_position_embeddings)
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the embedding of tokens."""
-        return self.word_embeddings
-
-    def set_input_embeddings(self, value: Any) -> None:
-        """Replace the embedding of tokens."""
-        self.word_embeddings = value
 
     def forward(
         self,

@@ -77,19 +77,12 @@ class Gemma3VisionPreTrainedModel(PreTrainedModel):
     _no_split_modules = ["Gemma3DecoderLayer"]
     _old_keys = {r"^vision_tower\.(?!vision_model\.)": "vision_tower.vision_model."}  # as transformers 5 writes them
     _keys_to_ignore_on_load_unexpected = [r"rotary_emb\.inv_freq$"]
+    _input_embed_layer = "decoder"
 
     def __init__(self, config: Gemma3Config) -> None:
         super().__init__(config)
         self.vision_tower = SiglipVisionModel(config.vision_config)
         self.multi_modal_projector = Gemma3MultiModalProjector(config)
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the embedding of tokens."""
-        return self.decoder.get_input_embeddings()
-
-    def set_input_embeddings(self, value: Any) -> None:
-        """Replace the embedding of tokens."""
-        self.decoder.set_input_embeddings(value)
 
     @property
     def decoder(self) -> Gemma3TextModel:

@@ -137,6 +137,8 @@ class LlamaPreTrainedModel(PreTrainedModel):
 class LlamaModel(LlamaPreTrainedModel):
     """Llama without a head."""
 
+    _input_embed_layer = "embed_tokens"
+
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         self.embed_tokens = self.embedding(config)
@@ -156,14 +158,6 @@ class LlamaModel(LlamaPreTrainedModel):
         rope = config.rope_parameters
         one = Rotary(head_width(config), rope["rope_theta"], rope, config.max_position_embeddings)
         return dict.fromkeys(self.kinds, one)
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the embedding of tokens."""
-        return self.embed_tokens
-
-    def set_input_embeddings(self, value: Any) -> None:
-        """Replace the embedding of tokens."""
-        self.embed_tokens = value
 
     def angles(self, positions: Tensor, dtype: torch.dtype) -> dict[str, Angles]:
         """Return cosines and sines (B | 1, 1, T, d/2) for each kind of layer."""

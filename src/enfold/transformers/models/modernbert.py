@@ -167,6 +167,8 @@ class ModernBertPreTrainedModel(PreTrainedModel):
 class ModernBertModel(ModernBertPreTrainedModel):
     """ModernBERT without a head."""
 
+    _input_embed_layer = "embeddings.tok_embeddings"
+
     def __init__(self, config: ModernBertConfig) -> None:
         super().__init__(config)
         self.embeddings = ModernBertEmbeddings(config)
@@ -182,14 +184,6 @@ class ModernBertModel(ModernBertPreTrainedModel):
             for kind in sorted(set(config.layer_types))
         }
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the embedding of words."""
-        return self.embeddings.tok_embeddings
-
-    def set_input_embeddings(self, value: Any) -> None:
-        """Replace the embedding of words."""
-        self.embeddings.tok_embeddings = value
 
     def forward(
         self,

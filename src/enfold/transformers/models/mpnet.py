@@ -152,20 +152,14 @@ class MPNetModel(MPNetPreTrainedModel):
         add_pooling_layer: make ``pooler_output`` too.
     """
 
+    _input_embed_layer = "embeddings.word_embeddings"
+
     def __init__(self, config: Any, add_pooling_layer: bool = True) -> None:
         super().__init__(config)
         self.embeddings = MPNetEmbeddings(config)
         self.encoder = MPNetEncoder(config)
         self.pooler = BertPooler(config) if add_pooling_layer else None
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the embedding of words."""
-        return self.embeddings.word_embeddings
-
-    def set_input_embeddings(self, value: Any) -> None:
-        """Replace the embedding of words."""
-        self.embeddings.word_embeddings = value
 
     def forward(
         self,

@@ -52,6 +52,7 @@ class MusicgenForConditionalGeneration(MusicgenPreTrainedModel, GenerationMixin)
 
     config_class: ClassVar[Any] = MusicgenConfig
     base_model_prefix = "encoder_decoder"
+    _input_embed_layer = "text_encoder"
 
     def __init__(
         self, config: Any = None, text_encoder: Any = None, audio_encoder: Any = None, decoder: Any = None
@@ -114,10 +115,6 @@ class MusicgenForConditionalGeneration(MusicgenPreTrainedModel, GenerationMixin)
     def get_encoder(self, modality: str | None = None) -> nn.Module:
         """Return the text encoder, or the codec for ``modality="audio"``."""
         return self.audio_encoder if modality == "audio" else self.text_encoder
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the embedding of words."""
-        return self.text_encoder.get_input_embeddings()
 
     def get_output_embeddings(self) -> nn.Module | None:
         """Return the layers that predict codes."""

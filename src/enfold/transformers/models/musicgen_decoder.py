@@ -161,18 +161,12 @@ class MusicgenDecoder(MusicgenPreTrainedModel):
 class MusicgenModel(MusicgenPreTrainedModel):
     """The decoder without its heads."""
 
+    _input_embed_layer = "decoder.embed_tokens"
+
     def __init__(self, config: MusicgenDecoderConfig) -> None:
         super().__init__(config)
         self.decoder = MusicgenDecoder(config)
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the embeddings, one a codebook."""
-        return self.decoder.embed_tokens
-
-    def set_input_embeddings(self, value: Any) -> None:
-        """Replace the embeddings."""
-        self.decoder.embed_tokens = value
 
     def forward(self, *args: Any, **options: Any) -> Any:
         """Return the states of every step; arguments as ``MusicgenDecoder``'s."""

@@ -77,6 +77,7 @@ class SamVisionEncoder(SamPreTrainedModel):
     """The reader of images."""
 
     config_class = SamVisionConfig
+    _input_embed_layer = "patch_embed"
 
     def __init__(self, config: SamVisionConfig) -> None:
         super().__init__(config)
@@ -89,10 +90,6 @@ class SamVisionEncoder(SamPreTrainedModel):
         )
         self.neck = VisionNeck(config)
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the embedding of patches."""
-        return self.patch_embed
 
     def forward(
         self,
@@ -121,15 +118,12 @@ class SamVisionModel(SamPreTrainedModel):
     """SAM's reader of images alone."""
 
     config_class = SamVisionConfig
+    _input_embed_layer = "vision_encoder.patch_embed"
 
     def __init__(self, config: SamVisionConfig) -> None:
         super().__init__(config)
         self.vision_encoder = SamVisionEncoder(config)
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the embedding of patches."""
-        return self.vision_encoder.patch_embed
 
     def forward(self, pixel_values: Tensor, **extra: Any) -> Any:
         """Return the map of images; arguments as the whole model."""
@@ -392,6 +386,7 @@ class SamModel(SamPreTrainedModel):
     _tied_weights_keys = {
         "prompt_encoder.shared_embedding.positional_embedding": "shared_image_embedding.positional_embedding"
     }
+    _input_embed_layer = "vision_encoder.patch_embed"
 
     def __init__(self, config: SamConfig) -> None:
         super().__init__(config)
@@ -400,10 +395,6 @@ class SamModel(SamPreTrainedModel):
         self.prompt_encoder = PromptEncoder(config)
         self.mask_decoder = MaskDecoder(config.mask_decoder_config)
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the embedding of patches."""
-        return self.vision_encoder.patch_embed
 
     def get_image_wide_positional_embeddings(self) -> Tensor:
         """Return the positions of the map's pixels, (1, D, h, w)."""

@@ -128,19 +128,12 @@ class SiglipTextModel(SiglipPreTrainedModel):
 
     config_class = SiglipTextConfig
     base_model_prefix = "text_model"
+    _input_embed_layer = "text_model"
 
     def __init__(self, config: SiglipTextConfig) -> None:
         super().__init__(config)
         self.text_model = SiglipTextTransformer(config)
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the embedding of tokens."""
-        return self.text_model.get_input_embeddings()
-
-    def set_input_embeddings(self, value: Any) -> None:
-        """Replace the embedding of tokens."""
-        self.text_model.set_input_embeddings(value)
 
     def forward(self, input_ids: Tensor | None = None, attention_mask: Tensor | None = None, **options: Any) -> Any:
         """Return the states of texts (B, T, D) and what stands for them; arguments as ``TextTower``'s."""
@@ -153,15 +146,12 @@ class SiglipVisionModel(SiglipPreTrainedModel):
     config_class = SiglipVisionConfig
     base_model_prefix = "vision_model"
     main_input_name = "pixel_values"
+    _input_embed_layer = "vision_model"
 
     def __init__(self, config: SiglipVisionConfig) -> None:
         super().__init__(config)
         self.vision_model = SiglipVisionTransformer(config)
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return what turns patches into vectors."""
-        return self.vision_model.get_input_embeddings()
 
     def forward(self, pixel_values: Tensor | None = None, **options: Any) -> Any:
         """Return the states of images (I, T, D) and what stands for them (I, D)."""

@@ -231,6 +231,8 @@ class T5PreTrainedModel(PreTrainedModel):
 class T5Stack(T5PreTrainedModel):
     """The encoder, or the decoder."""
 
+    _input_embed_layer = "embed_tokens"
+
     def __init__(self, config: T5Config, decodes: bool = False) -> None:
         super().__init__(config)
         self.is_decoder = decodes
@@ -240,14 +242,6 @@ class T5Stack(T5PreTrainedModel):
         self.final_layer_norm = RMSNorm(config.d_model, eps=config.layer_norm_epsilon)
         self.dropout = nn.Dropout(config.dropout_rate)
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the embedding of tokens."""
-        return self.embed_tokens
-
-    def set_input_embeddings(self, value: Any) -> None:
-        """Replace the embedding of tokens."""
-        self.embed_tokens = value
 
     def forward(
         self,

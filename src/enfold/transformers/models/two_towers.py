@@ -168,6 +168,7 @@ class TextTower(TowerPreTrainedModel):
     """
 
     causal: ClassVar[bool] = True
+    _input_embed_layer = "embeddings.token_embedding"
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
@@ -175,14 +176,6 @@ class TextTower(TowerPreTrainedModel):
         self.encoder = TowerEncoder(config)
         self.final_layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the embedding of tokens."""
-        return self.embeddings.token_embedding
-
-    def set_input_embeddings(self, value: Any) -> None:
-        """Replace the embedding of tokens."""
-        self.embeddings.token_embedding = value
 
     def pool(self, x: Tensor, input_ids: Tensor) -> Tensor:
         """Return (B, D), what stands for each text."""
@@ -239,6 +232,7 @@ class VisionTower(TowerPreTrainedModel):
     main_input_name = "pixel_values"
     class_token: ClassVar[bool] = True
     first_norm: ClassVar[str | None] = None  # what the checkpoints call the norm before the layers
+    _input_embed_layer = "embeddings.patch_embedding"
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
@@ -252,10 +246,6 @@ class VisionTower(TowerPreTrainedModel):
 
     def finish_init(self, config: Any) -> None:
         """Make what a family has beside."""
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return what turns patches into vectors."""
-        return self.embeddings.patch_embedding
 
     def read(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the states (I, T, D) as they are given, and (I, D), what stands for each image."""
@@ -302,19 +292,12 @@ class TwoTowers(TowerPreTrainedModel):
 
     text_class: ClassVar[Any]
     vision_class: ClassVar[Any]
+    _input_embed_layer = "text_model"
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         self.text_model = self.text_class(config.text_config)
         self.vision_model = self.vision_class(config.vision_config)
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the embedding of tokens."""
-        return self.text_model.get_input_embeddings()
-
-    def set_input_embeddings(self, value: Any) -> None:
-        """Replace the embedding of tokens."""
-        self.text_model.set_input_embeddings(value)
 
     def project_text(self, pooled: Tensor) -> Tensor:
         """Return texts where images are."""
@@ -389,6 +372,7 @@ class ImageClassificationTower(TowerPreTrainedModel):
     main_input_name = "pixel_values"
     vision_class: ClassVar[Any]
     skipped: ClassVar[int] = 0  # tokens before the patches
+    _input_embed_layer = "vision_model"
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
@@ -397,10 +381,6 @@ class ImageClassificationTower(TowerPreTrainedModel):
         width = config.vision_config.hidden_size
         self.classifier = nn.Linear(width, config.num_labels) if config.num_labels else nn.Identity()
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return what turns patches into vectors."""
-        return self.vision_model.get_input_embeddings()
 
     def forward(
         self,

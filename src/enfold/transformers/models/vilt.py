@@ -143,6 +143,8 @@ class ViltModel(ViltPreTrainedModel):
         add_pooling_layer: make ``pooler_output`` too.
     """
 
+    _input_embed_layer = "embeddings.text_embeddings.word_embeddings"
+
     def __init__(self, config: ViltConfig, add_pooling_layer: bool = True) -> None:
         super().__init__(config)
         self.embeddings = ViltEmbeddings(config)
@@ -150,14 +152,6 @@ class ViltModel(ViltPreTrainedModel):
         self.layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.pooler = BertPooler(config) if add_pooling_layer else None
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the embedding of words."""
-        return self.embeddings.text_embeddings.word_embeddings
-
-    def set_input_embeddings(self, value: Any) -> None:
-        """Replace the embedding of words."""
-        self.embeddings.text_embeddings.word_embeddings = value
 
     def forward(
         self,

@@ -93,6 +93,8 @@ class WhisperPreTrainedModel(BartPreTrainedModel):
 class WhisperEncoder(WhisperPreTrainedModel):
     """The part that hears."""
 
+    _input_embed_layer = "conv1"
+
     def __init__(self, config: WhisperConfig) -> None:
         super().__init__(config)
         width = config.d_model
@@ -106,14 +108,6 @@ class WhisperEncoder(WhisperPreTrainedModel):
         self.layer_norm = nn.LayerNorm(width)
         self.dropout = nn.Dropout(config.dropout)
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the layer that the spectrogram enters by."""
-        return self.conv1
-
-    def set_input_embeddings(self, value: Any) -> None:
-        """Replace the layer that the spectrogram enters by."""
-        self.conv1 = value
 
     def forward(
         self,
@@ -156,19 +150,13 @@ class WhisperDecoder(BartDecoder, WhisperPreTrainedModel):
 class WhisperModel(EncoderDecoder, WhisperPreTrainedModel):
     """Whisper without a head."""
 
+    _input_embed_layer = "decoder.embed_tokens"
+
     def __init__(self, config: WhisperConfig) -> None:
         super().__init__(config)
         self.encoder = WhisperEncoder(config)
         self.decoder = WhisperDecoder(config)
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the embedding of tokens."""
-        return self.decoder.embed_tokens
-
-    def set_input_embeddings(self, value: Any) -> None:
-        """Replace the embedding of tokens."""
-        self.decoder.embed_tokens = value
 
     def decoder_inputs(
         self, input_ids: Tensor | None, decoder_input_ids: Tensor | None, decoder_inputs_embeds: Tensor | None
@@ -316,6 +304,8 @@ class WhisperForCausalLM(DecoderHead, _WithWords):
 class WhisperForAudioClassification(WhisperPreTrainedModel):
     """Whisper's encoder with one prediction a recording."""
 
+    _input_embed_layer = "encoder"
+
     def __init__(self, config: WhisperConfig) -> None:
         super().__init__(config)
         self.num_labels = config.num_labels
@@ -326,14 +316,6 @@ class WhisperForAudioClassification(WhisperPreTrainedModel):
         self.projector = nn.Linear(config.d_model, config.classifier_proj_size)
         self.classifier = nn.Linear(config.classifier_proj_size, config.num_labels)
         self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the layer that the spectrogram enters by."""
-        return self.encoder.get_input_embeddings()
-
-    def set_input_embeddings(self, value: Any) -> None:
-        """Replace the layer that the spectrogram enters by."""
-        self.encoder.set_input_embeddings(value)
 
     def forward(
         self,
