@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable
 from typing import Any
 
@@ -88,6 +87,8 @@ class PushToHubMixin:
         Returns:
             What the Hub says about the commit.
         """
+        import tempfile  # with what it imports, a tenth of all modules on the way to a tokenizer
+
         from enfold.hub import HfApi
 
         token = save_arguments.pop("use_auth_token", token)

@@ -10,6 +10,7 @@ import pytest
 
 import real_vocabularies
 from enfold.transformers import AutoTokenizer, LlamaTokenizer, PreTrainedTokenizerFast, Qwen2Tokenizer, WhisperTokenizer
+from enfold.transformers.remote import RemoteCodeError
 from enfold.transformers.tokenization.vocabularies import BadVocabulary
 
 
@@ -101,5 +102,5 @@ def test_a_file_alone_is_read(tmp_path: Path, ranks: bytes) -> None:
 
 def test_code_in_a_repository_is_named_and_not_run(tmp_path: Path) -> None:
     settings = {"tokenizer_class": "OddTokenizer", "auto_map": {"AutoTokenizer": ["odd.OddTokenizer", None]}}
-    with pytest.raises(OSError, match=r"odd\.OddTokenizer.*not run here"):
+    with pytest.raises(RemoteCodeError, match=r"odd\.OddTokenizer.*only with trust_remote_code=True"):
         AutoTokenizer.from_pretrained(put(tmp_path, tokenizer_config__json=settings))

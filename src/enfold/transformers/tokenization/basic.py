@@ -18,7 +18,7 @@ class BasicTokenizer:
         do_split_on_punc: cut at punctuation.
 
     Example:
-        >>> BasicTokenizer(never_split=["[MASK]"]).tokenize("Héllo, [MASK]!")
+        >>> BasicTokenizer(never_split=["[MASK]"]).tokenize("Héllo, [MASK] !")
         ['hello', ',', '[MASK]', '!']
     """
 
