@@ -304,7 +304,8 @@ def measure(
                 table.row(f"{name} load", peer, "ms", *pairs, 0, "")
     for worker in (ours, reference, *peers.values()):
         worker.close()
-    if "call" in options.rows and (folder / "tokenizer_config.json").exists():
+    settings = folder / "tokenizer_config.json"
+    if "call" in options.rows and settings.exists() and json.loads(settings.read_text()).get("pad_token"):
         us, them = Worker("enfold.transformers", folder, texts), Worker("transformers", folder, texts)
         for corpus in corpora:
             part = f"{corpus}/calls"
