@@ -15,7 +15,7 @@ def candidate_list(labels: Any) -> list[str]:
     """Return labels given as a list, or as a text with commas between them.
 
     Raises:
-        ValueError: none.
+        ValueError: there are no labels.
 
     Example:
         >>> candidate_list("cat, dog")
