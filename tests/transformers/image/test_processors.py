@@ -22,14 +22,15 @@ from enfold.transformers.image.transforms import center_crop, pad, resize, targe
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (30, 20, 3), dtype=np.uint8)
 CLASSES = sorted(
-    name for rows in names().values() for name in rows if name.endswith("ImageProcessor") and "=" not in name
+    name
+    for rows in names().values()
+    for name in rows
+    if name.endswith("ImageProcessor") and "=" not in name and name != "BaseImageProcessor"
 )
 
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_settings_survive_their_file(name: str, tmp_path: Path) -> None:
-    if name == "BaseImageProcessor":
-        pytest.skip("the base has no size")
     made = getattr(tf, name)(image_mean=[0.1, 0.2, 0.3], colour="red")
     made.save_pretrained(tmp_path)
     state = json.loads((tmp_path / "preprocessor_config.json").read_text())
