@@ -295,9 +295,13 @@ def test_coroutines_wait_at_the_same_time() -> None:
         await asyncio.sleep(0.05)
         return {"d": [n * 2 for n in batch["n"]]}
 
-    start = time.monotonic()
-    assert numbers(200).map(batched, batched=True, batch_size=10)["d"][:] == [2 * n for n in range(200)]
-    assert time.monotonic() - start < 0.8, "twenty waits of 0.05 s follow one another"
+    waits = []
+    for _ in range(3):
+        start = time.monotonic()
+        made = numbers(200).map(batched, batched=True, batch_size=10, load_from_cache_file=False)
+        assert made["d"][:] == [2 * n for n in range(200)]
+        waits.append(time.monotonic() - start)
+    assert min(waits) < 0.8, "twenty waits of 0.05 s follow one another"
 
     async def even(row: dict[str, Any]) -> bool:
         return row["n"] % 2 == 0
