@@ -312,27 +312,16 @@ def test_a_signed_address_is_for_one_thing(http: httpx.Client, anonymous: httpx.
     assert parts.path.startswith("/lfs-objects/")
 
 
-def test_lfs_is_offered_only_to_clients_that_use_it(http: httpx.Client, name: str) -> None:
+def test_large_and_binary_files_come_before_the_commit(http: httpx.Client, name: str) -> None:
     files = {
         "files": [
             {"path": "a.txt", "size": 10, "sample": ""},
-            {"path": "w.safetensors", "size": 50_000_000, "sample": ""},
-            {"path": "huge.bin", "size": 200_000_000, "sample": ""},
+            {"path": "w.safetensors", "size": 10, "sample": ""},
             {"path": "big.txt", "size": 50_000_000, "sample": ""},
         ]
     }
-
-    def modes(**headers: str) -> str:
-        answer = http.post(f"/api/models/{name}/preupload/main", json=files, headers=headers)
-        return " ".join(item["uploadMode"] for item in answer.json()["files"])
-
-    official = "unknown/None; hf_hub/{}; python/3.11"
-    assert modes(**{"x-enfold-lfs": "1"}) == "regular lfs lfs lfs"
-    assert modes(**{"user-agent": official.format("0.36.0")}) == "regular lfs lfs lfs"
-    assert modes(**{"user-agent": official.format("1.19.4")}) == "regular lfs lfs lfs"
-    assert modes(**{"user-agent": official.format("2.4.0")}) == "regular regular lfs regular"
-    refused = http.get(f"/api/models/{name}/xet-write-token/main")
-    assert refused.status_code == 404 and "HF_HUB_DISABLE_XET=1" in refused.headers["x-error-message"]
+    answer = http.post(f"/api/models/{name}/preupload/main", json=files)
+    assert [item["uploadMode"] for item in answer.json()["files"]] == ["regular", "lfs", "lfs"]
 
 
 def test_a_weight_file_inside_a_commit_is_stored_as_lfs_all_the_same(http: httpx.Client, name: str) -> None:
@@ -343,7 +332,7 @@ def test_a_weight_file_inside_a_commit_is_stored_as_lfs_all_the_same(http: httpx
 
 
 def test_sizes_are_limited(http: httpx.Client, embedded: EmbeddedHub, name: str, tmp_path: Path) -> None:
-    small = replace(Limits(), degraded_file=100_000, commit_body=300_000, commit_operations=3)
+    small = replace(Limits(), commit_file=100_000, commit_body=300_000, commit_operations=3)
     store = BlobStore(tmp_path, durable=False)
     for body, words in [
         (lines(file("a", b"x" * 100_001)), "larger than the 100000"),

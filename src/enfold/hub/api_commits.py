@@ -12,7 +12,6 @@ from enfold.hub.api_base import Patterns, Token
 from enfold.hub.api_files import FileCalls
 from enfold.hub.api_repos import RepositoryCalls
 from enfold.hub.commit import (
-    LFS_HEADERS,
     CommitOperationAdd,
     CommitOperationDelete,
     Operation,
@@ -115,7 +114,7 @@ class CommitCalls(RepositoryCalls, FileCalls):
             f"{api_url}/commit/{quote(branch, safe='')}",
             token=secret,
             params={"create_pr": "1"} if create_pr else None,
-            headers={"content-type": "application/x-ndjson", **LFS_HEADERS},
+            headers={"content-type": "application/x-ndjson"},
             content=lambda: commit_lines(kept, commit_message, commit_description or "", parent_commit),
             timeout=600,
         )

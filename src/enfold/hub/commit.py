@@ -22,7 +22,6 @@ from enfold.log import get_logger
 from enfold.progress import Progress
 
 __all__ = [
-    "LFS_HEADERS",
     "CommitOperationAdd",
     "CommitOperationCopy",
     "CommitOperationDelete",
@@ -33,8 +32,6 @@ __all__ = [
 
 _log = get_logger(__name__)
 
-#: tells our Hub server that "lfs" files will come by LFS (see enfold.hubserver.routes.uploads)
-LFS_HEADERS = {"x-enfold-lfs": "1"}
 _BATCH = 256
 _CHUNK = 1 << 20
 
@@ -211,7 +208,7 @@ def preupload(
         if git_ignore is not None:
             body["gitIgnore"] = git_ignore
         address = f"{api_url}/preupload/{quote(revision, safe='')}"
-        answer = http.request("POST", address, token=token, json=body, headers=LFS_HEADERS).json()
+        answer = http.request("POST", address, token=token, json=body).json()
         told = {file["path"]: file for file in answer["files"]}
         for item in part:
             file = told[item.path_in_repo]

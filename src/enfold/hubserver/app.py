@@ -19,7 +19,7 @@ from enfold.hubserver.errors import HubServerError
 from enfold.hubserver.hub import Hub
 from enfold.hubserver.names import KINDS, RESERVED
 from enfold.hubserver.repositories import Redirected
-from enfold.hubserver.routes import accounts, content, refs, repos, uploads
+from enfold.hubserver.routes import accounts, content, refs, repos, uploads, xet
 from enfold.hubserver.routes.call import Call, Handler, Routes
 from enfold.hubserver.settings import Settings
 from enfold.hubserver.web import pages
@@ -38,7 +38,7 @@ def _join(*tables: Routes) -> Routes:
 
 
 _FIXED = _join(accounts.fixed, repos.fixed, uploads.fixed)
-_API = _join(repos.repository, refs.repository, content.repository, uploads.repository)
+_API = _join(repos.repository, refs.repository, content.repository, uploads.repository, xet.repository)
 _PAGES = _join(content.pages, pages.repository)
 
 
@@ -98,7 +98,8 @@ class _App:
         wants_page = "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/")
         try:
             call = Call(request, self.hub, None)
-            call.viewer = await run_in_threadpool(self.hub.accounts.viewer, _bearer(request))
+            if not request.url.path.startswith("/cas/"):  # the Xet store has tokens of its own
+                call.viewer = await run_in_threadpool(self.hub.accounts.viewer, _bearer(request))
             handler = _find(call)
             if inspect.iscoroutinefunction(handler):
                 return cast(Response, await cast(Awaitable[Response], handler(call)))
@@ -171,6 +172,9 @@ def _find(call: Call) -> Handler:
     if segments[0] == "lfs-objects" and len(segments) == 3:
         call.rest = tuple(segments[1:])
         return _FIXED.get(method, "lfs-objects")
+    if segments[0] == "cas":
+        call.rest = tuple(segments[3:])
+        return xet.cas.get(method, "/".join(segments[1:3]))
     if segments == [""]:
         return pages.top.get(method, "")
     if segments[0] == "static":

@@ -20,7 +20,8 @@ from enfold.hubserver.metadata import CardError, facts_of_config, read_card, tag
 from enfold.hubserver.names import check_branch, check_path
 from enfold.hubserver.repositories import MAIN, Repositories
 from enfold.hubserver.settings import Limits
-from enfold.hubserver.store.blobs import BlobStore, StoredBlob
+from enfold.hubserver.store.blobs import StoredBlob
+from enfold.hubserver.store.contents import Contents
 
 __all__ = ["AddFile", "AddLfs", "Commits", "Copy", "Delete", "Header", "attributes", "wants_lfs"]
 
@@ -123,13 +124,13 @@ class Commits:
 
     Args:
         database: where commits and trees are kept.
-        blobs: where contents are kept.
+        contents: where contents are kept.
         repositories: finds repositories with the caller's rights.
         limits: sizes.
     """
 
-    def __init__(self, database: db.Database, blobs: BlobStore, repositories: Repositories, limits: Limits) -> None:
-        self._database, self._blobs, self._repositories, self._limits = database, blobs, repositories, limits
+    def __init__(self, database: db.Database, contents: Contents, repositories: Repositories, limits: Limits) -> None:
+        self._database, self._contents, self._repositories, self._limits = database, contents, repositories, limits
 
     def create_repository(
         self, kind: str, name: str, viewer: Viewer | None, *, private: bool = False, sdk: str | None = None
@@ -266,10 +267,10 @@ class Commits:
         if wants_lfs(rules, self._limits, add.path, stored.size, add.sample):
             # A client that cannot upload by LFS sent it in the commit; what the repository holds is the same.
             if add.data is not None:
-                self._blobs.put(add.data)
+                self._contents.blobs.put(add.data)
             self.grant(connection, repo.id, stored)
             return self._register(connection, pointer(stored.sha256, stored.size), stored, lfs=True)
-        content = add.data if add.data is not None else self._blobs.read(stored.sha256)
+        content = add.data if add.data is not None else self._contents.read(stored.sha256)
         return self._register(connection, content, stored, lfs=False, data=add.data)
 
     def _add_lfs(self, connection: Connection, repo: Row[Any], add: AddLfs) -> str:
@@ -330,7 +331,7 @@ class Commits:
 
     def content(self, row: Row[Any]) -> bytes:
         """Return the content that a row of :meth:`blob` describes."""
-        return bytes(row.data) if row.data is not None else self._blobs.read(row.sha256)
+        return bytes(row.data) if row.data is not None else self._contents.read(row.sha256)
 
     def blob(self, connection: Connection, oid: str) -> Row[Any]:
         """Return the row of a file's content."""

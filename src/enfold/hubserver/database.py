@@ -46,9 +46,11 @@ __all__ = [
     "repo_tag",
     "token",
     "tree",
+    "xet_file",
+    "xorb",
 ]
 
-SCHEMA = "2"
+SCHEMA = "3"
 _metadata = MetaData()
 
 meta = Table("meta", _metadata, Column("key", String, primary_key=True), Column("value", Text, nullable=False))
@@ -177,6 +179,29 @@ repo_lfs = Table(
 )
 
 
+#: Packs of chunks in the Xet store.
+xorb = Table(
+    "xorb",
+    _metadata,
+    Column("hash", String, primary_key=True),
+    Column("size", Integer, nullable=False),  # bytes in the store
+    Column("content", Integer, nullable=False),  # bytes that its chunks unpack to
+    Column("chunks", LargeBinary, nullable=False),  # hash, end of the record and size of each
+    Column("created", Float, nullable=False, default=time.time),
+)
+
+#: Contents that are ranges of xorbs' chunks.
+xet_file = Table(
+    "xet_file",
+    _metadata,
+    Column("hash", String, primary_key=True),
+    Column("sha256", String, nullable=False, index=True),
+    Column("size", Integer, nullable=False),
+    Column("terms", LargeBinary, nullable=False),  # hash of the xorb, first chunk, one behind the last, bytes
+    Column("created", Float, nullable=False, default=time.time),
+)
+
+
 class Database:
     """The database of a server, and its two kinds of transaction.
 
@@ -198,8 +223,9 @@ class Database:
             if found is None:
                 connection.execute(insert(meta).values(key="schema", value=SCHEMA))
                 connection.execute(insert(meta).values(key="secret", value=secrets.token_hex(32)))
-            elif found == "1":
-                connection.execute(text("ALTER TABLE blob ADD COLUMN data BLOB"))
+            elif found in {"1", "2"}:
+                if found == "1":
+                    connection.execute(text("ALTER TABLE blob ADD COLUMN data BLOB"))
                 connection.execute(update(meta).where(meta.c.key == "schema").values(value=SCHEMA))
             elif found != SCHEMA:
                 raise EnfoldError(f"the Hub's data has schema {found}; this version reads schema {SCHEMA} and older")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, Protocol
 
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
@@ -14,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from enfold.hubserver.errors import HubServerError
 
-__all__ = ["FileContent", "byte_range"]
+__all__ = ["FileContent", "Reader", "byte_range"]
 
 _CHUNK = 1 << 20
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
@@ -53,12 +54,23 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
     return start, stop
 
 
+class Reader(AbstractContextManager[Any], Protocol):
+    """What a content is read from, once it is open."""
+
+    def seek(self, position: int, /) -> Any:
+        """Go to a place, counted in bytes from the beginning."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to ``size`` bytes from here on; nothing at the end."""
+
+
 class FileContent(Response):
-    """A response that sends a file (or bytes), or the half-open ``span`` of it, a megabyte at a time."""
+    """A response that sends a file (bytes, or what ``source()`` opens), or the half-open ``span`` of it, a megabyte
+    at a time."""
 
     def __init__(
         self,
-        source: Path | bytes,
+        source: Path | bytes | Callable[[], Reader],
         size: int,
         *,
         span: tuple[int, int] | None,
@@ -93,5 +105,7 @@ class FileContent(Response):
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def _open(source: Path | bytes) -> BinaryIO:
-    return io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+def _open(source: Path | bytes | Callable[[], Reader]) -> Reader:
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    return source.open("rb") if isinstance(source, Path) else source()

@@ -10,7 +10,9 @@ from enfold.hubserver.database import Database
 from enfold.hubserver.repositories import Repositories
 from enfold.hubserver.settings import Settings
 from enfold.hubserver.signing import Signer
-from enfold.hubserver.store.blobs import BlobStore
+from enfold.hubserver.store.blobs import BlobStore, sweep
+from enfold.hubserver.store.contents import Contents
+from enfold.hubserver.xet.store import XetStore
 
 __all__ = ["Hub"]
 
@@ -29,10 +31,13 @@ class Hub:
         settings.folder.mkdir(parents=True, exist_ok=True)
         self.database = Database(settings.database_url, durable=settings.durable)
         self.blobs = BlobStore(settings.folder / "blobs", durable=settings.durable)
-        self.blobs.sweep(time.time() - _DAY)
+        self.xet = XetStore(settings.folder / "xorbs", self.database, durable=settings.durable)
+        self.contents = Contents(self.blobs, self.xet)
+        for folder in (self.blobs.temporary, self.xet.temporary):
+            sweep(folder, time.time() - _DAY)
         self.accounts = Accounts(self.database)
         self.repositories = Repositories(self.database, self.accounts)
-        self.commits = Commits(self.database, self.blobs, self.repositories, settings.limits)
+        self.commits = Commits(self.database, self.contents, self.repositories, settings.limits)
         self.signer = Signer(self.database.secret)
 
     def close(self) -> None:

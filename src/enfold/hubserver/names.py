@@ -13,7 +13,7 @@ KINDS = {"models": "model", "datasets": "dataset", "spaces": "space"}
 
 #: second address segments that are actions, so no repository may be called by them
 RESERVED = frozenset(
-    "api auth-check blob branch commit commits datasets discussions info lfs-files models paths-info preupload raw "
+    "api auth-check blob branch cas commit commits datasets discussions info lfs-files models paths-info preupload raw "
     "refs resolve revision settings spaces static tag tree xet-read-token xet-write-token".split()
 )
 

@@ -108,7 +108,7 @@ class CommitBody:
         self._pending = bytes(self._line[found.end() :])
         del self._line[found.end() :]
         writer = self._stack.enter_context(
-            self._blobs.writer(limit=self._limits.degraded_file, what="a file in the commit's body")
+            self._blobs.writer(limit=self._limits.commit_file, what="a file in the commit's body")
         )
         self._sink = _Base64Sink(writer)
 
@@ -175,7 +175,7 @@ class CommitBody:
             data = content.encode()
         if len(data) <= self._limits.inline_file:
             return inline_file(path, data)
-        with self._blobs.writer(limit=self._limits.degraded_file, what="a file in the commit's body") as writer:
+        with self._blobs.writer(limit=self._limits.commit_file, what="a file in the commit's body") as writer:
             writer.write(data)
             return AddFile(path, writer.finish(), data[:_SAMPLE])
 

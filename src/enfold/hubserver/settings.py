@@ -19,7 +19,7 @@ class Limits:
         inline_file: contents up to this are kept in the database itself (32 kB).
         regular_file: files above this are stored as LFS objects (10 MB).
         binary_regular_file: files that look binary and are above this are stored as LFS objects (1 MB).
-        degraded_file: the largest file accepted inside a commit body, from clients that cannot upload by LFS (100 MB).
+        commit_file: the largest file accepted inside a commit's body (100 MB).
         commit_body: the largest commit body (2 GB).
         commit_operations: how many operations one commit may hold (25,000).
         lfs_file: the largest LFS object (50 GB).
@@ -32,7 +32,7 @@ class Limits:
     inline_file: int = 32_000
     regular_file: int = 10 * _MB
     binary_regular_file: int = _MB
-    degraded_file: int = 100 * _MB
+    commit_file: int = 100 * _MB
     commit_body: int = 2_000 * _MB
     commit_operations: int = 25_000
     lfs_file: int = 50_000 * _MB

@@ -35,6 +35,20 @@ class Signer:
         signature = self._signature(method, path, expires, str(size))
         return urlencode({"expires": expires, "size": size, "signature": signature})
 
+    def token(self, words: str, *, seconds: int = _HOUR) -> tuple[str, int]:
+        """Return a token that carries ``words`` (no spaces around dots), and when it expires (seconds since 1970)."""
+        expires = int(time.time()) + seconds
+        return f"{words}.{expires}.{self._signature('token', words, str(expires), '')}", expires
+
+    def words(self, token: str) -> str:
+        """Return what a token carries, or raise a 401."""
+        words, _, rest = token.rpartition(".")
+        words, _, expires = words.rpartition(".")
+        expected = self._signature("token", words, expires, "")
+        if not hmac.compare_digest(expected.encode(), rest.encode()) or float(expires) < time.time():
+            raise HubServerError(401, "this token is not of this Hub, or has expired; ask for a new one")
+        return words
+
     def check(self, method: str, path: str, query: Mapping[str, str]) -> int:
         """Return the size that a signed address is for, or raise a 403."""
         expires, size = query.get("expires", ""), query.get("size", "")

@@ -51,8 +51,8 @@ def repo_view(row: Row[Any], tags: list[str], sha: str | None) -> dict[str, Any]
     return view
 
 
-def entry_view(path: str, entry: Entry, blob: Row[Any] | None) -> dict[str, Any]:
-    """Return a file or a folder as listings show it."""
+def entry_view(path: str, entry: Entry, blob: Row[Any] | None, xet: Mapping[str, str]) -> dict[str, Any]:
+    """Return a file or a folder as listings show it; ``xet`` has the Xet hashes of contents by their SHA-256."""
     if entry.folder:
         return {"type": "directory", "oid": entry.oid, "size": 0, "path": path}
     assert blob is not None
@@ -63,6 +63,8 @@ def entry_view(path: str, entry: Entry, blob: Row[Any] | None) -> dict[str, Any]
             "size": blob.size,
             "pointerSize": len(pointer(blob.sha256, blob.size)),
         }
+        if blob.sha256 in xet:
+            view["xetHash"] = xet[blob.sha256]
     return view
 
 

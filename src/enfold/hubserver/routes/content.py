@@ -75,7 +75,8 @@ def _views(
     expand: bool,
 ) -> list[dict[str, Any]]:
     blobs = call.hub.commits.blobs(connection, [entry.oid for _, entry in found if not entry.folder])
-    views = [entry_view(path, entry, blobs.get(entry.oid)) for path, entry in found]
+    xet = call.hub.xet.hashes(connection, [blob.sha256 for blob in blobs.values() if blob.lfs])
+    views = [entry_view(path, entry, blobs.get(entry.oid), xet) for path, entry in found]
     if expand:
         last = call.hub.commits.last_changes(connection, repo_id, commit, [path for path, _ in found])
         for view in views:
@@ -122,6 +123,7 @@ def send_file(call: Call, *, attachment: bool) -> Response:
         if entry is None or entry.folder:
             raise entry_not_found(path, commit.oid)
         blob = call.hub.commits.blob(connection, entry.oid)
+        xet = call.hub.xet.hashes(connection, [blob.sha256]).get(blob.sha256) if blob.lfs else None
     etag = f'"{blob.sha256 if blob.lfs else blob.oid}"'
     headers = {
         "ETag": etag,
@@ -133,6 +135,9 @@ def send_file(call: Call, *, attachment: bool) -> Response:
     }
     if blob.lfs:
         headers |= {"X-Linked-ETag": etag, "X-Linked-Size": str(blob.size)}
+    if xet is not None:
+        rights = f"{call.base}/api/{call.kind}/{row.name}/xet-read-token/{commit.oid}"
+        headers |= {"X-Xet-Hash": xet, "X-Xet-Refresh-Route": rights, "Link": f'<{rights}>; rel="xet-auth"'}
     if etag in (call.request.headers.get("if-none-match") or "").replace("W/", "").split(", "):
         return Response(status_code=304, headers={**headers, "Content-Length": "0"})
     unchanged = call.request.headers.get("if-range") in {None, etag}
@@ -140,7 +145,7 @@ def send_file(call: Call, *, attachment: bool) -> Response:
     if call.request.method == "GET" and (span is None or span[0] == 0):
         call.hub.repositories.count_download(row.id)
     return FileContent(
-        bytes(blob.data) if blob.data is not None else call.hub.blobs.path(blob.sha256),
+        bytes(blob.data) if blob.data is not None else call.hub.contents.source(blob.sha256),
         blob.size,
         span=span,
         headers=headers,

@@ -20,35 +20,19 @@ from enfold.hubserver.names import check_path
 from enfold.hubserver.ndjson import CommitBody
 from enfold.hubserver.routes.call import Call, Routes
 
-__all__ = ["LFS_HEADER", "fixed", "lfs", "repository"]
+__all__ = ["fixed", "lfs", "repository"]
 
 repository, lfs, fixed = Routes(), Routes(), Routes()
 
-#: A client that sends this header (any value) uploads "lfs" files by the LFS protocol.
-LFS_HEADER = "x-enfold-lfs"
 _LFS_JSON = "application/vnd.git-lfs+json"
-_OFFICIAL = re.compile(r"\bhf_hub/(\d+)\.(\d+)")
-
-
-def uploads_by_lfs(call: Call) -> bool:
-    """Say whether a file answered with "lfs" will really come by LFS.
-
-    The official client, from its version 1.20 on, sends "lfs" files to a Xet store whenever its hf_xet package is
-    there, and asks no server whether it has one. Until this Hub has, "lfs" would make those uploads fail. So "lfs" is
-    answered to clients known to keep to LFS: ours, which sends :data:`LFS_HEADER`, and official ones before 1.20.
-    For the others, every file up to ``Limits.degraded_file`` is "regular", that is, inside the commit's body; the
-    commit still stores large ones as LFS objects, so that repositories do not differ. (Official clients run with
-    ``HF_HUB_DISABLE_XET=1`` cannot be told apart; they get the same answer, and larger files work for them by LFS.)
-    """
-    if LFS_HEADER in call.request.headers:
-        return True
-    official = _OFFICIAL.search(call.request.headers.get("user-agent", ""))
-    return official is not None and (int(official.group(1)), int(official.group(2))) < (1, 20)
 
 
 @repository.add("POST", "preupload")
 def preupload(call: Call) -> Response:
-    """Say for each file whether it comes inside the commit ("regular") or as an LFS object ("lfs")."""
+    """Say for each file whether it comes inside the commit ("regular") or before it ("lfs").
+
+    Clients that have hf_xet bring the latter as chunks, others as LFS objects; no client asks which.
+    """
     if call.flag("create_pr"):
         raise HubServerError(400, "this Hub has no pull requests yet: commit to a branch")
     body = call.json()
@@ -56,7 +40,6 @@ def preupload(call: Call) -> Response:
     limits = call.hub.settings.limits
     if not isinstance(files, list) or len(files) > limits.preupload_files:
         raise HubServerError(400, f'"files" must be a list of at most {limits.preupload_files} files')
-    by_lfs = uploads_by_lfs(call)
     answer = []
     with call.hub.database.read() as connection:
         row = call.repo(connection, write=True)
@@ -71,7 +54,7 @@ def preupload(call: Call) -> Response:
             large = wants_lfs(rules, limits, path, size, sample)
             item: dict[str, Any] = {
                 "path": path,
-                "uploadMode": "lfs" if large and (by_lfs or size > limits.degraded_file) else "regular",
+                "uploadMode": "lfs" if large else "regular",
                 "shouldIgnore": False,
             }
             entry = trees.find(connection, commit.tree, path)
@@ -89,17 +72,6 @@ def _described(file: Any) -> tuple[str, int, bytes]:
         return check_path(file["path"]), int(file["size"]), sample[:1024]
     except (AttributeError, KeyError, TypeError, ValueError, binascii.Error):
         raise HubServerError(400, 'each of "files" has a "path", a "size" and a base64 "sample"') from None
-
-
-@repository.add("GET", "xet-write-token")
-def xet_write_token(call: Call) -> Response:
-    """Say what to do instead: this Hub has no Xet store."""
-    limit = call.hub.settings.limits.degraded_file // 1_000_000
-    message = (
-        f"this Hub has no Xet store, and files above {limit} MB need LFS: set HF_HUB_DISABLE_XET=1 for this upload, "
-        "or upload with enfold"
-    )
-    raise HubServerError(404, message, headers={"X-Error-Message": message})
 
 
 @repository.add("POST", "commit")
@@ -216,5 +188,5 @@ def get_object(call: Call) -> Response:
     size = call.hub.signer.check("GET", call.request.url.path, call.request.query_params)
     span = byte_range(call.request.headers.get("range"), size)
     headers = {"ETag": f'"{oid}"', "Accept-Ranges": "bytes"}
-    path = call.hub.blobs.path(oid)
-    return FileContent(path, size, span=span, headers=headers, media_type="application/octet-stream")
+    source = call.hub.contents.source(oid)
+    return FileContent(source, size, span=span, headers=headers, media_type="application/octet-stream")

@@ -12,7 +12,7 @@ from typing import BinaryIO, NamedTuple
 
 from enfold.hubserver.errors import HubServerError
 
-__all__ = ["BlobStore", "BlobWriter", "StoredBlob"]
+__all__ = ["BlobStore", "BlobWriter", "StoredBlob", "sweep", "sync_folder"]
 
 CHUNK = 1 << 20
 
@@ -42,8 +42,8 @@ class BlobStore:
 
     def __init__(self, folder: Path, *, durable: bool = True) -> None:
         self.folder, self.durable = folder, durable
-        self._temporary = folder / "tmp"
-        self._temporary.mkdir(parents=True, exist_ok=True)
+        self.temporary = folder / "tmp"
+        self.temporary.mkdir(parents=True, exist_ok=True)
 
     def path(self, sha256: str) -> Path:
         """Return where a content is or would be."""
@@ -73,19 +73,7 @@ class BlobStore:
 
     def writer(self, *, limit: int | None = None, what: str = "the file") -> BlobWriter:
         """Return a context manager that takes a content piece by piece; ``limit`` bytes at most."""
-        return BlobWriter(self, self._temporary / secrets.token_hex(16), limit, what)
-
-    def sweep(self, older_than: float) -> int:
-        """Delete unfinished writes last touched before ``older_than`` (seconds since 1970); return how many."""
-        count = 0
-        for file in self._temporary.iterdir():
-            try:
-                if file.stat().st_mtime < older_than:
-                    file.unlink()
-                    count += 1
-            except FileNotFoundError:
-                pass
-        return count
+        return BlobWriter(self, self.temporary / secrets.token_hex(16), limit, what)
 
 
 class BlobWriter:
@@ -126,7 +114,7 @@ class BlobWriter:
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(self._path, target)
             if self._store.durable:
-                _sync_folder(target.parent)
+                sync_folder(target.parent)
         return StoredBlob(digest, self.size)
 
     def __exit__(
@@ -137,7 +125,21 @@ class BlobWriter:
         self._path.unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
+def sweep(folder: Path, older_than: float) -> int:
+    """Delete unfinished writes last touched before ``older_than`` (seconds since 1970); return how many."""
+    count = 0
+    for file in folder.iterdir():
+        try:
+            if file.stat().st_mtime < older_than:
+                file.unlink()
+                count += 1
+        except FileNotFoundError:
+            pass
+    return count
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder have reached the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

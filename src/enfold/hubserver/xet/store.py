@@ -1,0 +1,276 @@
+"""The Xet store: xorbs as files named by their hash, and what files are made of in the database."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import struct
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import accumulate
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, NamedTuple
+
+from sqlalchemy import Connection, insert, select
+
+from enfold.hubserver import database as db
+from enfold.hubserver.errors import HubServerError
+from enfold.hubserver.store.blobs import sync_folder
+from enfold.hubserver.xet.hashes import Node, file_hash, from_hex, range_hash, to_hex
+from enfold.hubserver.xet.shards import File
+from enfold.hubserver.xet.xorbs import Chunks, XorbReader, unpack
+
+__all__ = ["StoredFile", "StoredTerm", "XetStore", "XorbUpload"]
+
+_TERM = struct.Struct("<32sIII")
+
+
+class StoredTerm(NamedTuple):
+    """A part of a file: chunks ``start`` to ``stop`` (half-open) of a xorb, ``size`` bytes of content."""
+
+    xorb: str
+    start: int
+    stop: int
+    size: int
+
+
+class StoredFile(NamedTuple):
+    """A content made of chunks: its Xet hash, SHA-256, size and parts."""
+
+    hash: str
+    sha256: str
+    size: int
+    terms: tuple[StoredTerm, ...]
+
+
+class XetStore:
+    """Takes xorbs and files in, and reads files back.
+
+    Args:
+        folder: where xorbs are, under ``aa/bb/<hash>``; unfinished ones are in ``tmp/``.
+        database: where chunks and files are listed.
+        durable: whether a xorb has reached the disk before it is acknowledged.
+    """
+
+    def __init__(self, folder: Path, database: db.Database, *, durable: bool = True) -> None:
+        self.folder, self.database, self.durable = folder, database, durable
+        self.temporary = folder / "tmp"
+        self.temporary.mkdir(parents=True, exist_ok=True)
+        self._chunks = lru_cache(maxsize=256)(self._read_chunks)
+
+    def path(self, xorb: str) -> Path:
+        """Return where a xorb is or would be."""
+        from_hex(xorb)
+        return self.folder / xorb[:2] / xorb[2:4] / xorb
+
+    # ------------------------------------------------------------------ xorbs
+
+    def has(self, xorb: str) -> bool:
+        """Say whether a xorb was taken in."""
+        with self.database.read() as connection:
+            return connection.scalar(select(db.xorb.c.hash).where(db.xorb.c.hash == xorb)) is not None
+
+    def upload(self, xorb: str) -> XorbUpload:
+        """Return a context manager that takes the xorb of this name in, piece by piece."""
+        return XorbUpload(self, xorb)
+
+    def chunks(self, xorb: str) -> Chunks:
+        """Return what a xorb holds; a 400 when there is none."""
+        return self._chunks(xorb)
+
+    def _read_chunks(self, xorb: str) -> Chunks:
+        with self.database.read() as connection:
+            packed = connection.scalar(select(db.xorb.c.chunks).where(db.xorb.c.hash == xorb))
+        if packed is None:
+            raise HubServerError(400, f"there is no xorb {xorb}: upload it first")
+        return Chunks(packed)
+
+    # ------------------------------------------------------------------ files
+
+    def check(self, file: File) -> StoredFile:
+        """Recompute everything that a client says of a file, its SHA-256 included.
+
+        Raises:
+            HubServerError: 400, a xorb is missing, a range is outside of it, a proof, a size or a hash is wrong.
+        """
+        terms, nodes = [], list[Node]()
+        for term in file.terms:
+            name = to_hex(term.xorb)
+            chunks = self.chunks(name)
+            if not 0 <= term.start < term.stop <= len(chunks):
+                raise HubServerError(400, f"the xorb {name} has {len(chunks)} chunks, not {term.start} to {term.stop}")
+            part = chunks.nodes(term.start, term.stop)
+            if range_hash(digest for digest, _ in part) != term.proof:
+                raise HubServerError(400, f"the verification hash of chunks of the xorb {name} is wrong")
+            if sum(size for _, size in part) != term.size:
+                raise HubServerError(400, f"chunks {term.start} to {term.stop} of {name} have not {term.size} bytes")
+            terms.append(StoredTerm(name, term.start, term.stop, term.size))
+            nodes += part
+        name = to_hex(file.hash)
+        if file_hash(nodes) != file.hash:
+            raise HubServerError(400, f"the file {name} is not made of the chunks that the shard names")
+        known = self.find(hash=name)
+        if known is None:
+            known = StoredFile(name, "", sum(term.size for term in terms), tuple(terms))
+            known = known._replace(sha256=self._sha256(known))
+        if file.sha256 is not None and file.sha256.hex() != known.sha256:
+            raise HubServerError(400, f"the file {name} has the SHA-256 {known.sha256}, not {file.sha256.hex()}")
+        return known
+
+    def add(self, connection: Connection, file: StoredFile) -> None:
+        """List a checked file, unless it is."""
+        if connection.scalar(select(db.xet_file.c.hash).where(db.xet_file.c.hash == file.hash)) is None:
+            packed = b"".join(_TERM.pack(from_hex(xorb), *numbers) for xorb, *numbers in file.terms)
+            values = {"hash": file.hash, "sha256": file.sha256, "size": file.size, "terms": packed}
+            connection.execute(insert(db.xet_file).values(values))
+
+    def find(self, *, hash: str | None = None, sha256: str | None = None) -> StoredFile | None:
+        """Return the file with a Xet hash, or one with a SHA-256."""
+        table = db.xet_file
+        wanted = table.c.hash == hash if hash is not None else table.c.sha256 == sha256
+        with self.database.read() as connection:
+            row = connection.execute(select(table).where(wanted).limit(1)).one_or_none()
+        if row is None:
+            return None
+        terms = (StoredTerm(to_hex(xorb), *numbers) for xorb, *numbers in _TERM.iter_unpack(row.terms))
+        return StoredFile(row.hash, row.sha256, row.size, tuple(terms))
+
+    def hashes(self, connection: Connection, sha256s: Sequence[str]) -> dict[str, str]:
+        """Return the Xet hashes of those contents that are in this store, by their SHA-256."""
+        found: dict[str, str] = {}
+        for start in range(0, len(sha256s), 500):
+            query = select(db.xet_file.c.sha256, db.xet_file.c.hash).where(
+                db.xet_file.c.sha256.in_(sha256s[start : start + 500])
+            )
+            found.update((row.sha256, row.hash) for row in connection.execute(query))
+        return found
+
+    def _sha256(self, file: StoredFile) -> str:
+        digest = hashlib.sha256()
+        with self.open(file) as reader:
+            while piece := reader.read(1 << 20):
+                digest.update(piece)
+        return digest.hexdigest()
+
+    def open(self, file: StoredFile) -> FileReader:
+        """Open a file for reading at any place."""
+        return FileReader(self, file)
+
+
+class XorbUpload:
+    """A xorb on its way into the store; leaving the block without :meth:`finish` discards it."""
+
+    def __init__(self, store: XetStore, xorb: str) -> None:
+        self._store, self._name, self._hash = store, xorb, from_hex(xorb)
+        self._path = store.temporary / secrets.token_hex(16)
+        self._reader = XorbReader()
+        self._file: BinaryIO | None = None
+
+    def __enter__(self) -> XorbUpload:
+        self._file = self._path.open("wb")
+        return self
+
+    def feed(self, data: bytes) -> None:
+        """Add a piece; a 400 or 413 for what cannot be part of a xorb."""
+        assert self._file is not None
+        for record in self._reader.feed(data):
+            self._file.write(record)
+
+    def finish(self) -> bool:
+        """Put the xorb into the store and return whether it is new; a 400 when it has another hash than its name."""
+        assert self._file is not None
+        found = self._reader.finish()
+        if found != self._hash:
+            raise HubServerError(400, f"the xorb has the hash {to_hex(found)}, not {self._name}")
+        size = self._file.tell()
+        self._file.flush()
+        if self._store.durable:
+            os.fsync(self._file.fileno())
+        target = self._store.path(self._name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(self._path, target)
+        if self._store.durable:
+            sync_folder(target.parent)
+        with self._store.database.write() as connection:
+            if connection.scalar(select(db.xorb.c.hash).where(db.xorb.c.hash == self._name)) is not None:
+                return False
+            values = {"hash": self._name, "size": size, "content": self._reader.size}
+            connection.execute(insert(db.xorb).values(**values, chunks=bytes(self._reader.chunks.packed)))
+        return True
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+        self._path.unlink(missing_ok=True)
+
+
+class FileReader:
+    """Reads a content that is made of chunks, from any place: only the chunks that are needed are unpacked."""
+
+    def __init__(self, store: XetStore, file: StoredFile) -> None:
+        self._store, self._file = store, file
+        self._ends = list(accumulate(term.size for term in file.terms))
+        self._at = 0
+        self._term: tuple[int, Chunks, list[int]] | None = None  # the term read last, and where its chunks end
+        self._open: tuple[str, BinaryIO] | None = None
+
+    def seek(self, position: int) -> None:
+        """Go to a place, counted in bytes from the beginning."""
+        self._at = position
+
+    def read(self, size: int) -> bytes:
+        """Return up to ``size`` bytes from here on; nothing at the end."""
+        pieces, left = [], min(size, self._file.size - self._at)
+        while left > 0:
+            for piece in self._from_term(bisect_right(self._ends, self._at), left):
+                pieces.append(piece)
+                self._at += len(piece)
+                left -= len(piece)
+        return b"".join(pieces)
+
+    def _from_term(self, index: int, wanted: int) -> Iterator[bytes]:
+        """Yield pieces from here to the end of a term, ``wanted`` bytes at most."""
+        term = self._file.terms[index]
+        if self._term is None or self._term[0] != index:
+            found = self._store.chunks(term.xorb)
+            self._term = index, found, found.ends(term.start, term.stop)
+        _, chunks, ends = self._term
+        place = self._at - (self._ends[index] - term.size)
+        first = bisect_right(ends, place)
+        last = min(bisect_right(ends, place + wanted - 1), len(ends) - 1)
+        start, stop = chunks.span(term.start + first, term.start + last + 1)
+        xorb = self._xorb(term.xorb)
+        xorb.seek(start)
+        records = memoryview(xorb.read(stop - start))
+        skip = place - (ends[first - 1] if first else 0)
+        for chunk in range(term.start + first, term.start + last + 1):
+            begin, end = chunks.span(chunk, chunk + 1)
+            content = unpack(records[begin - start : end - start])[skip : skip + wanted]
+            wanted -= len(content)
+            skip = 0
+            yield content
+
+    def _xorb(self, name: str) -> BinaryIO:
+        if self._open is None or self._open[0] != name:
+            self.close()
+            self._open = (name, self._store.path(name).open("rb"))
+        return self._open[1]
+
+    def close(self) -> None:
+        """Close what is open."""
+        if self._open is not None:
+            self._open[1].close()
+            self._open = None
+
+    def __enter__(self) -> FileReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
