@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from enfold.accelerate import Accelerator, PartialState, init_empty_weights, set
 from enfold.accelerate.data import BatchSamplerShard, IterableDatasetShard, SeedableRandomSampler, prepare_data_loader
 from enfold.accelerate.state import AcceleratorState, GradientState, PrecisionConflict
 from enfold.accelerate.utils import find_batch_size, recursively_apply, send_to_device
+from processes import together
 
 
 @pytest.fixture(autouse=True)
@@ -233,13 +233,8 @@ def test_two_processes_share_data_gradients_and_results_and_train_as_one(tmp_pat
     here = Path(__file__).parents[1] / "transformers" / "trainer"
     options: dict[str, Any] = {"dropout": 0.0, "optim": "sgd", "max_grad_norm": 0, "num_train_epochs": 1}
     (tmp_path / "script.py").write_text(SCRIPT)
-    arguments = [str(tmp_path / "script.py"), str(tmp_path), str(here), json.dumps(options)]
-    # About one launch in eighty aborted on rank 0 while its interpreter was ending, with no Python frame and after all
-    # checks; the cause is not found. The launcher restarts once, which would also hide another rare failure.
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=1"]
-    command = [sys.executable, *launch, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180)
-    assert done.returncode == 0, done.stderr[-3000:]
+    arguments = [str(tmp_path), str(here), json.dumps(options)]
+    done = together(tmp_path / "script.py", *arguments)
     assert done.stdout.strip().splitlines()[-1] == "done"
     two = torch.load(tmp_path / "it", weights_only=True)
     assert (tmp_path / "checkpoint-5" / "model.safetensors").exists()

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from enfold.accelerate.groups import join_group, leave_group
 from enfold.errors import EnfoldError
 
 __all__ = ["AcceleratorState", "DistributedType", "GradientState", "PartialState"]
@@ -63,7 +64,7 @@ class PartialState:
         if self.num_processes > 1:
             self.backend = backend or ("nccl" if cuda else "gloo")
             if not torch.distributed.is_initialized():
-                torch.distributed.init_process_group(self.backend)
+                join_group(self.backend, timeout=kwargs.get("timeout"), init_method=kwargs.get("init_method"))
             self.distributed_type = DistributedType.MULTI_GPU if cuda else DistributedType.MULTI_CPU
             if cuda:
                 torch.cuda.set_device(self.device)
@@ -146,8 +147,8 @@ class PartialState:
 
     def destroy_process_group(self) -> None:
         """Leave the process group that was joined here."""
-        if self.use_distributed and torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
+        if self.use_distributed:
+            leave_group()
 
 
 def _share(inputs: Any, count: int, index: int, pad: bool) -> Any:
