@@ -52,6 +52,10 @@ _RULES: list[tuple[re.Pattern[str], str]] = [
         (r"transformers\.utils\.(?:hub|peft_utils)", "enfold.transformers.utils"),
         (r"transformers\.modelcard", "enfold.transformers.utils.generic"),
         (r"transformers\.integrations\.integration_utils", "enfold.transformers.integrations"),
+        (
+            r"transformers\.integrations\.(?:sdpa_attention|flex_attention|flash_attention)",
+            "enfold.transformers.attentions",
+        ),
         (r"transformers\.pipelines\.\w+", "enfold.transformers.pipelines"),
         (r"peft\.(?:peft_model|mapping|config|tuners|utils)(?:\.\w+)*", "enfold.peft"),
         (

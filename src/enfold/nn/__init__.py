@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = face(
     {
         ".activations": ["ACT2FN", "activation"],
         ".alibi": ["alibi", "alibi_slopes"],
-        ".attention": ["attend", "merge_heads", "split_heads"],
+        ".attention": ["Manner", "attend", "merge_heads", "split_heads"],
         ".cache": [
             "Cache",
             "CacheLayer",
@@ -20,6 +20,7 @@ __getattr__, __dir__, __all__ = face(
         ".conv": ["Conv1D"],
         ".embedding": ["resize_embedding", "resize_linear"],
         ".int8": ["Int8Linear", "to_int8"],
+        ".flex": ["flex_attend"],
         ".losses": ["causal_lm_loss", "classification_loss", "span_loss", "token_loss"],
         ".mask": ["causal_mask", "encoder_mask", "layer_kinds", "masks_by_kind", "unpadded"],
         ".mlp": ["GatedMLP"],

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["attend", "merge_heads", "split_heads"]
+__all__ = ["Manner", "attend", "merge_heads", "split_heads"]
+
+# How to attend: with the weights (True), without them (False), or by another function that takes and returns what
+# ``attend`` does.
+Manner = bool | Callable[..., Any]
 
 
 def split_heads(x: Tensor, head_dim: int) -> Tensor:
@@ -29,7 +36,7 @@ def attend(
     scale: float | None = None,
     dropout: float = 0.0,
     softcap: float | None = None,
-    weights: bool = False,
+    weights: Manner = False,
 ) -> tuple[Tensor, Tensor | None]:
     """Attend to ``key`` and ``value`` with ``query``.
 
@@ -42,7 +49,8 @@ def attend(
         scale: factor of the scores; 1 / √D by default.
         dropout: probability with which an attention weight is dropped.
         softcap: scores s become c · tanh(s / c), which keeps them within ±c; computed by the explicit softmax.
-        weights: return the attention weights too, by the explicit softmax, which needs (B, H, T, S) of memory.
+        weights: return the attention weights too, by the explicit softmax, which needs (B, H, T, S) of memory; or a
+            function that attends in the place of this one.
 
     Returns:
         The attended values (B, H, T, D) and, when asked for, the weights (B, H, T, S), else None.
@@ -55,6 +63,8 @@ def attend(
         >>> attend(q, q, q, causal=True)[0].shape
         torch.Size([1, 4, 3, 8])
     """
+    if callable(weights):
+        return weights(query, key, value, mask, causal=causal, scale=scale, dropout=dropout, softcap=softcap)
     batch, heads, length, dim = query.shape
     shared = heads // key.shape[1]
     explicit = weights or softcap is not None

@@ -6,6 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
+from enfold.nn.attention import Manner
+
 __all__ = ["Record"]
 
 
@@ -15,7 +17,8 @@ class Record:
     Args:
         attentions: keep the attention weights.
         states: keep the states.
-        explicit: layers compute attention weights, asked for or not (the attention named ``"eager"``).
+        explicit: how layers attend when no weights are asked for: True computes them all the same (the attention named
+            ``"eager"``), a function is called in the place of torch's.
         routers: keep the routers' logits, in models with experts.
 
     Example:
@@ -27,9 +30,9 @@ class Record:
         (2, None)
     """
 
-    def __init__(self, *, attentions: bool, states: bool, explicit: bool = False, routers: bool = False) -> None:
+    def __init__(self, *, attentions: bool, states: bool, explicit: Manner = False, routers: bool = False) -> None:
         self.wants_attentions, self.wants_states, self.wants_routers = attentions, states, routers
-        self.explicit = attentions or explicit
+        self.explicit: Manner = explicit or attentions
         self._states: list[Tensor] = []
         self._attentions: list[Tensor | None] = []
         self._crossed: list[Tensor | None] = []

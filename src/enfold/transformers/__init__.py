@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = face(
     {
         **names(),
         **image_names(),
+        ".attentions": ["ALL_ATTENTION_FUNCTIONS", "AttentionInterface"],
         ".auto": [
             "AutoBackbone",
             "AutoModel",

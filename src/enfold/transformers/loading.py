@@ -88,8 +88,6 @@ def from_pretrained(cls: type[PreTrainedModel], source: Any, *model_args: Any, *
         )
     if source is not None:
         config.name_or_path = str(source)
-    if implementation:
-        config._attn_implementation = implementation
 
     files: Any = state_dict
     if gguf_file is not None and state_dict is None:
@@ -111,6 +109,8 @@ def from_pretrained(cls: type[PreTrainedModel], source: Any, *model_args: Any, *
     device = _device(device_map)
     with torch.device("meta"):
         model = cls(config, *model_args, **model_kwargs)
+    if implementation:
+        model.set_attn_implementation(implementation)
     report = load_into(
         model,
         files,

@@ -21,11 +21,18 @@ from enfold.nn.embedding import resize_embedding, resize_linear
 from enfold.nn.int8 import Int8Linear
 from enfold.nn.norm import RMSNorm
 from enfold.nn.record import Record
+from enfold.transformers.attentions import (
+    ALL_ATTENTION_FUNCTIONS,
+    AttentionInterface,
+    attend_by,
+    check_name,
+    manner_named,
+)
 from enfold.transformers.config import PretrainedConfig
 from enfold.transformers.loading import from_pretrained
 from enfold.transformers.sharing import PushToHubMixin
 
-__all__ = ["PreTrainedModel"]
+__all__ = ["ALL_ATTENTION_FUNCTIONS", "AttentionInterface", "PreTrainedModel"]
 
 logger = get_logger(__name__)
 
@@ -62,6 +69,8 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         if not isinstance(config, PretrainedConfig):
             raise TypeError(f"{type(self).__name__} is built from a configuration, not from {type(config).__name__}")
         self.config = config
+        if config._attn_implementation:
+            check_name(config._attn_implementation)
         self.name_or_path = config.name_or_path
         self.warnings_issued: dict[str, bool] = {}
         self.gradient_checkpointing = False
@@ -81,10 +90,9 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         dtype = kwargs.pop("dtype", kwargs.pop("torch_dtype", None))
         kwargs.pop("trust_remote_code", None)
         implementation = kwargs.pop("attn_implementation", None)
-        config = copy.deepcopy(config)
+        model = cls(copy.deepcopy(config), **kwargs)
         if implementation:
-            config._attn_implementation = implementation
-        model = cls(config, **kwargs)
+            model.set_attn_implementation(implementation)
         return (
             model if dtype in (None, "auto") else model.to(getattr(torch, dtype) if isinstance(dtype, str) else dtype)
         )
@@ -314,10 +322,11 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
     ) -> Record:
         """Return an empty record of what is asked for; None asks for what the configuration says."""
         config = self.config
+        attentions = config.output_attentions if output_attentions is None else output_attentions
         return Record(
-            attentions=config.output_attentions if output_attentions is None else output_attentions,
+            attentions=attentions,
             states=config.output_hidden_states if output_hidden_states is None else output_hidden_states,
-            explicit=config._attn_implementation == "eager",
+            explicit=manner_named(config._attn_implementation, attentions),
             # asked of the dictionary: a missing attribute is an error, and errors are slow and do not compile
             routers=vars(config).get("output_router_logits", False)
             if output_router_logits is None
@@ -378,10 +387,18 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         """Undo ``enable_input_require_grads``."""
         self._require_grads_hook.remove()
 
-    def set_attn_implementation(self, attn_implementation: str) -> None:
-        """Choose ``"sdpa"``, torch's fused attention, or ``"eager"``, the explicit softmax."""
-        for part in self._models():
-            part.config._attn_implementation = attn_implementation
+    def set_attn_implementation(self, attn_implementation: str | Mapping[str, str]) -> None:
+        """Choose how the model attends.
+
+        Args:
+            attn_implementation: ``"sdpa"``, torch's fused attention; ``"eager"``, the explicit softmax;
+                ``"flex_attention"``; ``"flash_attention_2"``; a name of yours (``AttentionInterface.register``);
+                or, for models of several parts, part → name, as in ``{"vision_config": "eager"}``.
+
+        Raises:
+            AttentionError: a ValueError that names the closest; nothing is changed.
+        """
+        attend_by(self, attn_implementation)
 
     # --- files
 

@@ -36,11 +36,12 @@ class CompositeConfig(PretrainedConfig):
 
     @_attn_implementation.setter
     def _attn_implementation(self, name: str | Mapping[str, str] | None) -> None:
-        self.__dict__["_attention"] = name
+        named = name if isinstance(name, Mapping) else dict.fromkeys(("", *self.sub_configs), name)
+        self.__dict__["_attention"] = named.get("", self.__dict__.get("_attention"))
         for field in self.sub_configs:
             part = self.__dict__.get(field)
-            if name is not None and isinstance(part, PretrainedConfig):
-                part._attn_implementation = name.get(field, None) if isinstance(name, Mapping) else name
+            if named.get(field) is not None and isinstance(part, PretrainedConfig):
+                part._attn_implementation = named[field]
 
     def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> PretrainedConfig:
         """Return the configuration of the text part."""

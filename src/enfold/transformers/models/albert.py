@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from enfold.nn.activations import activation
-from enfold.nn.attention import attend, merge_heads, split_heads
+from enfold.nn.attention import Manner, attend, merge_heads, split_heads
 from enfold.nn.losses import token_loss
 from enfold.nn.mask import encoder_mask
 from enfold.transformers.configs.albert import AlbertConfig
@@ -68,7 +68,7 @@ class AlbertAttention(nn.Module):
         self.output_dropout = nn.Dropout(config.hidden_dropout_prob)
         self.head_dim = width // config.num_attention_heads
 
-    def forward(self, x: Tensor, mask: Tensor | None, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, mask: Tensor | None, weights: Manner) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, (B, H, T, T)."""
         q, k, v = (split_heads(layer(x), self.head_dim) for layer in (self.query, self.key, self.value))  # (B, H, T, d)
         dropout = self.attention_dropout.p if self.training else 0.0
@@ -87,7 +87,7 @@ class AlbertLayer(nn.Module):
         self.ffn_output = nn.Linear(config.intermediate_size, config.hidden_size)
         self.act = activation(config.hidden_act)
 
-    def forward(self, x: Tensor, mask: Tensor | None, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, mask: Tensor | None, weights: Manner) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, the attention weights."""
         x, shares = self.attention(x, mask, weights)
         return self.full_layer_layer_norm(self.ffn_output(self.act(self.ffn(x))) + x), shares

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from enfold.errors import EnfoldError
 from enfold.nn.activations import activation
-from enfold.nn.attention import attend, merge_heads, split_heads
+from enfold.nn.attention import Manner, attend, merge_heads, split_heads
 from enfold.nn.cache import CacheLayer, EncoderDecoderLayer
 from enfold.nn.mask import causal_mask, encoder_mask
 from enfold.transformers.configs.bart import BartConfig, BartLikeConfig
@@ -92,7 +92,7 @@ class BartAttention(nn.Module):
         mask: Tensor | None = None,
         causal: bool = False,
         cache: CacheLayer | EncoderDecoderLayer | None = None,
-        weights: bool = False,
+        weights: Manner = False,
         memory: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, (B, H, T, K); ``memory`` (B, S, D) is looked at instead of ``x``."""
@@ -145,7 +145,7 @@ class BartEncoderLayer(_Layer):
             config.d_model, config.encoder_attention_heads, config.attention_dropout, key_bias
         )
 
-    def forward(self, x: Tensor, mask: Tensor | None, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, mask: Tensor | None, weights: Manner) -> tuple[Tensor, Tensor | None]:
         """Return (B, S, D) and, with ``weights``, the attention weights."""
         x, shares = self.part(self.self_attn, self.self_attn_layer_norm, x, mask, False, None, weights)
         x, _ = self.part(self.feed_forward, self.final_layer_norm, x)
@@ -171,7 +171,7 @@ class BartDecoderLayer(_Layer):
         memory: Tensor | None,
         memory_mask: Tensor | None,
         cache: Any,
-        weights: bool,
+        weights: Manner,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, the attention weights to the text and to the encoder."""
         x, shares = self.part(self.self_attn, self.self_attn_layer_norm, x, mask, causal, cache, weights)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from enfold.errors import EnfoldError
 from enfold.nn.activations import activation
-from enfold.nn.attention import attend, merge_heads, split_heads
+from enfold.nn.attention import Manner, attend, merge_heads, split_heads
 from enfold.nn.cache import CacheLayer, EncoderDecoderLayer
 from enfold.transformers.configs.bert import BertConfig
 
@@ -70,7 +70,7 @@ class BertSelfAttention(nn.Module):
         self.dropout = nn.Dropout(config.attention_probs_dropout_prob)
 
     def forward(
-        self, x: Tensor, mask: Tensor | None, causal: bool, cache: CacheLayer | None, weights: bool
+        self, x: Tensor, mask: Tensor | None, causal: bool, cache: CacheLayer | None, weights: Manner
     ) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, (B, H, T, S)."""
         q, k, v = (split_heads(layer(x), self.head_dim) for layer in (self.query, self.key, self.value))  # (B, H, T, d)
@@ -79,7 +79,7 @@ class BertSelfAttention(nn.Module):
         return self._attend(q, k, v, mask, causal, weights)
 
     def cross(
-        self, x: Tensor, memory: Tensor, mask: Tensor | None, kept: EncoderDecoderLayer | None, weights: bool
+        self, x: Tensor, memory: Tensor, mask: Tensor | None, kept: EncoderDecoderLayer | None, weights: Manner
     ) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, (B, H, T, S), for what ``x`` finds in ``memory`` (B, S, D)."""
 
@@ -91,7 +91,7 @@ class BertSelfAttention(nn.Module):
         return self._attend(split_heads(self.query(x), self.head_dim), k, v, mask, False, weights)
 
     def _attend(
-        self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool, weights: bool
+        self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool, weights: Manner
     ) -> tuple[Tensor, Tensor | None]:
         dropout = self.dropout.p if self.training else 0.0
         out, shares = attend(q, k, v, mask, causal=causal, dropout=dropout, weights=weights)
@@ -158,7 +158,7 @@ class BertLayer(nn.Module):
         memory: Tensor | None,
         memory_mask: Tensor | None,
         cache: CacheLayer | EncoderDecoderLayer | None,
-        weights: bool,
+        weights: Manner,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, what was looked at in the text and in ``memory`` (B, S, D)."""
         kept = cache if isinstance(cache, EncoderDecoderLayer) else None

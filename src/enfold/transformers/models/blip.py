@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from enfold.nn.attention import attend, merge_heads
+from enfold.nn.attention import Manner, attend, merge_heads
 from enfold.nn.outputs import ModelOutput
 from enfold.nn.patches import resize_positions
 from enfold.transformers.configs.blip import BlipConfig, BlipTextConfig, BlipVisionConfig
@@ -106,7 +106,7 @@ class BlipAttention(nn.Module):
         self.projection = nn.Linear(width, width)
         self.heads, self.drop = config.num_attention_heads, config.attention_dropout
 
-    def forward(self, x: Tensor, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, weights: Manner) -> tuple[Tensor, Tensor | None]:
         """Return (B, S, D) and, with ``weights``, (B, H, S, S)."""
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (B, H, S, d) each
         out, shares = attend(q, k, v, dropout=self.drop if self.training else 0.0, weights=weights)
@@ -123,7 +123,7 @@ class BlipEncoderLayer(nn.Module):
         self.mlp = TowerMLP(config)
         self.layer_norm2 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
-    def forward(self, x: Tensor, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, weights: Manner) -> tuple[Tensor, Tensor | None]:
         """Return (B, S, D) and, with ``weights``, the attention weights."""
         attended, shares = self.self_attn(self.layer_norm1(x), weights)
         x = x + attended

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from enfold.errors import EnfoldError
 from enfold.nn.activations import activation
-from enfold.nn.attention import attend, merge_heads, split_heads
+from enfold.nn.attention import Manner, attend, merge_heads, split_heads
 from enfold.nn.patches import DropPath
 from enfold.nn.record import Record
 
@@ -110,7 +110,7 @@ class ClapAudioSelfAttention(nn.Module):
         down, along = (one[:, None] - one[None] + side - 1 for one in (rows, columns))
         return down * (2 * side - 1) + along
 
-    def forward(self, x: Tensor, apart: Tensor | None, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, apart: Tensor | None, weights: Manner) -> tuple[Tensor, Tensor | None]:
         """Return (B·N, W, D) and, with ``weights``, (B·N, H, W, W).
 
         Args:
@@ -195,7 +195,7 @@ class ClapAudioLayer(nn.Module):
         named = self.windows((region[0][:, None] * 3 + region[1][None])[None, :, :, None])[..., 0]  # (N, W)
         return (named[:, None] != named[:, :, None]).to(like.dtype) * -100.0
 
-    def forward(self, x: Tensor, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, weights: Manner) -> tuple[Tensor, Tensor | None]:
         """Return (B, h·w, D) and, with ``weights``, (B·N, H, W, W)."""
         height, width = self.grid
         image = self.layernorm_before(x).unflatten(1, self.grid)
@@ -242,7 +242,7 @@ class ClapAudioStage(nn.Module):
         )
         self.downsample = None if last else ClapAudioMerging(width)
 
-    def forward(self, x: Tensor, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, weights: Manner) -> tuple[Tensor, Tensor | None]:
         """Return the merged patches and, with ``weights``, those of the last layer."""
         shares = None
         for block in self.blocks:

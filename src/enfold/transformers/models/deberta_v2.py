@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from enfold.nn.activations import activation
-from enfold.nn.attention import attend, merge_heads, split_heads
+from enfold.nn.attention import Manner, attend, merge_heads, split_heads
 from enfold.nn.losses import token_loss
 from enfold.nn.mask import unpadded
 from enfold.nn.relative import scores_of
@@ -74,7 +74,7 @@ class DebertaV2SelfAttention(nn.Module):
         self.pos_dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(
-        self, x: Tensor, table: Tensor | None, index: Tensor, mask: Tensor | None, weights: bool
+        self, x: Tensor, table: Tensor | None, index: Tensor, mask: Tensor | None, weights: Manner
     ) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, (B, H, T, T).
 
@@ -126,7 +126,7 @@ class DebertaV2Layer(nn.Module):
         self.output = BertResidual(config.intermediate_size, config)
 
     def forward(
-        self, x: Tensor, table: Tensor | None, index: Tensor, mask: Tensor | None, real: Tensor | None, weights: bool
+        self, x: Tensor, table: Tensor | None, index: Tensor, mask: Tensor | None, real: Tensor | None, weights: Manner
     ) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, the attention weights."""
         attended, shares = self.attention.self(x, table, index, mask, weights)

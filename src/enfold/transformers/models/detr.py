@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from enfold.errors import EnfoldError
 from enfold.nn.activations import activation
-from enfold.nn.attention import attend, merge_heads, split_heads
+from enfold.nn.attention import Manner, attend, merge_heads, split_heads
 from enfold.nn.mask import encoder_mask
 from enfold.nn.matching import set_loss
 from enfold.nn.outputs import ModelOutput
@@ -93,7 +93,7 @@ class Attention(nn.Module):
         self.head_dim, self.dropout = width // heads, nn.Dropout(config.attention_dropout)
 
     def forward(
-        self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, weights: bool
+        self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, weights: Manner
     ) -> tuple[Tensor, Tensor | None]:
         """Return (B, N, D) for queries (B, N, D), keys and values (B, S, D) and, with ``weights``, (B, H, N, S)."""
         q, k, v = (
@@ -117,7 +117,7 @@ class Layer(nn.Module):
         self.act, self.dropout = activation(config.activation_function), nn.Dropout(config.dropout)
         self.activation_dropout = nn.Dropout(config.activation_dropout)
 
-    def looked(self, x: Tensor, places: Tensor, mask: Tensor | None, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def looked(self, x: Tensor, places: Tensor, mask: Tensor | None, weights: Manner) -> tuple[Tensor, Tensor | None]:
         """Return ``x`` after attention to itself, and the weights."""
         at = x + places
         out, shares = self.self_attn(at, at, x, mask, weights)
@@ -135,7 +135,7 @@ class DetrEncoderLayer(Layer):
     def __init__(self, config: DetrConfig) -> None:
         super().__init__(config, config.encoder_attention_heads, config.encoder_ffn_dim)
 
-    def forward(self, x: Tensor, places: Tensor, mask: Tensor | None, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, places: Tensor, mask: Tensor | None, weights: Manner) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, (B, H, T, T)."""
         x, shares = self.looked(x, places, mask, weights)
         return self.fed(x), shares
@@ -157,7 +157,7 @@ class DetrDecoderLayer(Layer):
         pixels: Tensor,
         places: Tensor,
         pixel_mask: Tensor | None,
-        weights: bool,
+        weights: Manner,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Return (B, Q, D) and, with ``weights``, (B, H, Q, Q) and (B, H, Q, T)."""
         x, shares = self.looked(x, queries, mask, weights)

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from enfold.nn.activations import activation
+from enfold.nn.attention import Manner
 from enfold.nn.patches import DropPath
 from enfold.transformers.configs.dinov2 import Dinov2Config
 from enfold.transformers.heads import ImageClassificationHead, as_asked
@@ -96,7 +97,7 @@ class Dinov2Layer(nn.Module):
         self.mlp = GatedMLP(config) if config.use_swiglu_ffn else MLP(config)
         self.layer_scale2 = LayerScale(config)
 
-    def forward(self, x: Tensor, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, weights: Manner) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, the attention weights."""
         attended, shares = self.attention(self.norm1(x), weights)
         x = x + self.drop_path(self.layer_scale1(attended))

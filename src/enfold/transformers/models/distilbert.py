@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from enfold.nn.activations import activation
-from enfold.nn.attention import attend, merge_heads, split_heads
+from enfold.nn.attention import Manner, attend, merge_heads, split_heads
 from enfold.nn.mask import encoder_mask
 from enfold.transformers.configs.distilbert import DistilBertConfig
 from enfold.transformers.heads import (
@@ -73,7 +73,7 @@ class Attention(nn.Module):
         self.head_dim = config.dim // config.n_heads
         self.dropout = nn.Dropout(config.attention_dropout)
 
-    def forward(self, x: Tensor, mask: Tensor | None, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, mask: Tensor | None, weights: Manner) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, (B, H, T, T)."""
         q, k, v = (split_heads(layer(x), self.head_dim) for layer in (self.q_lin, self.k_lin, self.v_lin))
         out, shares = attend(q, k, v, mask, dropout=self.dropout.p if self.training else 0.0, weights=weights)
@@ -106,7 +106,7 @@ class TransformerBlock(nn.Module):
         self.ffn = FeedForward(config)
         self.output_layer_norm = nn.LayerNorm(config.dim, eps=NORM_EPS)
 
-    def forward(self, x: Tensor, mask: Tensor | None, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, mask: Tensor | None, weights: Manner) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, the attention weights."""
         attended, shares = self.attention(x, mask, weights)
         x = self.sa_layer_norm(attended + x)

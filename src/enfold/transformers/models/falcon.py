@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from enfold.errors import EnfoldError
 from enfold.nn.activations import activation
 from enfold.nn.alibi import alibi
-from enfold.nn.attention import attend, merge_heads
+from enfold.nn.attention import Manner, attend, merge_heads
 from enfold.nn.cache import Cache, CacheLayer
 from enfold.nn.mask import causal_mask
 from enfold.nn.rotary import Rotary, rotate
@@ -61,7 +61,7 @@ class FalconAttention(nn.Module):
         self.attention_dropout = nn.Dropout(config.attention_dropout)
 
     def forward(
-        self, x: Tensor, angles: Angles, mask: Tensor | None, causal: bool, cache: CacheLayer | None, weights: bool
+        self, x: Tensor, angles: Angles, mask: Tensor | None, causal: bool, cache: CacheLayer | None, weights: Manner
     ) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, (B, H, T, S)."""
         batch, length, _ = x.shape
@@ -116,7 +116,7 @@ class FalconDecoderLayer(nn.Module):
         self.hidden_dropout = nn.Dropout(config.hidden_dropout)
 
     def forward(
-        self, x: Tensor, angles: Angles, mask: Tensor | None, causal: bool, cache: CacheLayer | None, weights: bool
+        self, x: Tensor, angles: Angles, mask: Tensor | None, causal: bool, cache: CacheLayer | None, weights: Manner
     ) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, the attention weights."""
         before = self.ln_attn(x) if self.two_norms else self.input_layernorm(x)

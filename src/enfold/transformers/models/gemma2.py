@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from enfold.nn.attention import Manner
 from enfold.nn.cache import CacheLayer
 from enfold.nn.norm import CenteredRMSNorm
 from enfold.transformers.configs.gemma2 import Gemma2Config
@@ -51,7 +52,7 @@ class Gemma2DecoderLayer(LlamaDecoderLayer):
         self.post_feedforward_layernorm = self.norm_class(config.hidden_size, config.rms_norm_eps)
 
     def forward(
-        self, x: Tensor, angles: Angles, mask: Tensor | None, causal: bool, cache: CacheLayer | None, weights: bool
+        self, x: Tensor, angles: Angles, mask: Tensor | None, causal: bool, cache: CacheLayer | None, weights: Manner
     ) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, the attention weights."""
         attended, shares = self.self_attn(self.input_layernorm(x), angles, mask, causal, cache, weights)

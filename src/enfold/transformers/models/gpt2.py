@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from enfold.errors import EnfoldError
 from enfold.nn.activations import activation
-from enfold.nn.attention import attend, merge_heads, split_heads
+from enfold.nn.attention import Manner, attend, merge_heads, split_heads
 from enfold.nn.cache import Cache, CacheLayer, EncoderDecoderLayer
 from enfold.nn.conv import Conv1D
 from enfold.nn.mask import causal_mask, encoder_mask
@@ -56,7 +56,7 @@ class GPT2Attention(nn.Module):
             self.scale /= index + 1
 
     def forward(
-        self, x: Tensor, mask: Tensor | None, causal: bool, cache: CacheLayer | None, weights: bool
+        self, x: Tensor, mask: Tensor | None, causal: bool, cache: CacheLayer | None, weights: Manner
     ) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, (B, H, T, S)."""
         batch, length, _ = x.shape
@@ -83,7 +83,7 @@ class GPT2CrossAttention(nn.Module):
         self.attn_dropout = nn.Dropout(config.attn_pdrop)
 
     def forward(
-        self, x: Tensor, memory: Tensor, mask: Tensor | None, kept: EncoderDecoderLayer | None, weights: bool
+        self, x: Tensor, memory: Tensor, mask: Tensor | None, kept: EncoderDecoderLayer | None, weights: Manner
     ) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, (B, H, T, S) for the encoder's states (B, S, D)."""
 
@@ -136,7 +136,7 @@ class GPT2Block(nn.Module):
         memory: Tensor | None,
         memory_mask: Tensor | None,
         kept: Any,
-        weights: bool,
+        weights: Manner,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, the attention weights to the text and to ``memory`` (B, S, D)."""
         own, crossed = (kept.own if isinstance(kept, EncoderDecoderLayer) else kept), None

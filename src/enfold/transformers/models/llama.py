@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from enfold.nn.attention import attend, merge_heads, split_heads
+from enfold.nn.attention import Manner, attend, merge_heads, split_heads
 from enfold.nn.cache import Cache, CacheLayer
 from enfold.nn.mask import layer_kinds, masks_by_kind
 from enfold.nn.mlp import GatedMLP
@@ -81,7 +81,7 @@ class LlamaAttention(nn.Module):
         return rotate(q, *angles), rotate(k, *angles)
 
     def forward(
-        self, x: Tensor, angles: Angles, mask: Tensor | None, causal: bool, cache: CacheLayer | None, weights: bool
+        self, x: Tensor, angles: Angles, mask: Tensor | None, causal: bool, cache: CacheLayer | None, weights: Manner
     ) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, (B, H, T, S)."""
         q, k, v = self.project(x)
@@ -114,7 +114,7 @@ class LlamaDecoderLayer(nn.Module):
         return GatedMLP(config.hidden_size, config.intermediate_size, config.hidden_act, bias=bias)
 
     def forward(
-        self, x: Tensor, angles: Angles, mask: Tensor | None, causal: bool, cache: CacheLayer | None, weights: bool
+        self, x: Tensor, angles: Angles, mask: Tensor | None, causal: bool, cache: CacheLayer | None, weights: Manner
     ) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, the attention weights."""
         attended, shares = self.self_attn(self.input_layernorm(x), angles, mask, causal, cache, weights)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from enfold.nn.activations import activation
+from enfold.nn.attention import Manner
 from enfold.nn.cache import Cache, CacheLayer
 from enfold.nn.moe import balance_loss, choose, mix
 from enfold.nn.norm import RMSNorm
@@ -83,7 +84,7 @@ class MixtralDecoderLayer(nn.Module):
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 
     def forward(
-        self, x: Tensor, angles: Angles, mask: Tensor | None, causal: bool, cache: CacheLayer | None, weights: bool
+        self, x: Tensor, angles: Angles, mask: Tensor | None, causal: bool, cache: CacheLayer | None, weights: Manner
     ) -> tuple[Tensor, Tensor | None, None, Tensor]:
         """Return (B, T, D), with ``weights`` the attention weights, None, and the router's logits."""
         attended, shares = self.self_attn(self.input_layernorm(x), angles, mask, causal, cache, weights)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from enfold.errors import EnfoldError, nearest
 from enfold.nn.activations import activation
-from enfold.nn.attention import attend, merge_heads, split_heads
+from enfold.nn.attention import Manner, attend, merge_heads, split_heads
 from enfold.nn.losses import token_loss
 from enfold.nn.mask import encoder_mask
 from enfold.nn.rotary import Rotary, rotate
@@ -91,7 +91,7 @@ class ModernBertAttention(nn.Module):
         self.head_dim = width // heads
 
     def forward(
-        self, x: Tensor, angles: tuple[Tensor, Tensor], mask: Tensor | None, weights: bool
+        self, x: Tensor, angles: tuple[Tensor, Tensor], mask: Tensor | None, weights: Manner
     ) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, (B, H, T, T)."""
         q, k, v = (split_heads(part, self.head_dim) for part in self.Wqkv(x).chunk(3, dim=-1))  # (B, H, T, d)
@@ -112,7 +112,7 @@ class ModernBertEncoderLayer(nn.Module):
         self.mlp = ModernBertMLP(config)
         self.kind = config.layer_types[index]
 
-    def forward(self, x: Tensor, views: dict[str, tuple[Any, Any]], weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, views: dict[str, tuple[Any, Any]], weights: Manner) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, the attention weights; ``views`` has angles and mask of each kind."""
         attended, shares = self.attn(self.attn_norm(x), *views[self.kind], weights)
         x = x + attended

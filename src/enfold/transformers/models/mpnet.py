@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from enfold.nn.attention import attend, merge_heads, split_heads
+from enfold.nn.attention import Manner, attend, merge_heads, split_heads
 from enfold.nn.mask import encoder_mask
 from enfold.nn.relative import bucketed_distances, scores_of
 from enfold.transformers.configs.mpnet import MPNetConfig
@@ -73,7 +73,7 @@ class MPNetSelfAttention(nn.Module):
         self.dropout = nn.Dropout(config.attention_probs_dropout_prob)
         self.head_dim = width // config.num_attention_heads
 
-    def forward(self, x: Tensor, bias: Tensor, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, bias: Tensor, weights: Manner) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, (B, H, T, T); ``bias`` (B | 1, H, T, T) is added to the scores."""
         q, k, v = (split_heads(layer(x), self.head_dim) for layer in (self.q, self.k, self.v))  # (B, H, T, d)
         out, shares = attend(q, k, v, bias, dropout=self.dropout.p if self.training else 0.0, weights=weights)
@@ -89,7 +89,7 @@ class MPNetAttention(nn.Module):
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
-    def forward(self, x: Tensor, bias: Tensor, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, bias: Tensor, weights: Manner) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, the attention weights."""
         attended, shares = self.attn(x, bias, weights)
         return self.LayerNorm(self.dropout(attended) + x), shares
@@ -104,7 +104,7 @@ class MPNetLayer(nn.Module):
         self.intermediate = BertIntermediate(config)
         self.output = BertResidual(config.intermediate_size, config)
 
-    def forward(self, x: Tensor, bias: Tensor, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, bias: Tensor, weights: Manner) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, the attention weights."""
         x, shares = self.attention(x, bias, weights)
         return self.output(self.intermediate(x), x), shares

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from enfold.errors import EnfoldError
 from enfold.nn.activations import activation
+from enfold.nn.attention import Manner
 from enfold.nn.losses import token_loss
 from enfold.nn.mask import causal_mask, encoder_mask
 from enfold.transformers.configs.musicgen import MusicgenDecoderConfig
@@ -61,7 +62,7 @@ class MusicgenDecoderLayer(nn.Module):
         memory: Tensor | None,
         memory_mask: Tensor | None,
         cache: Any,
-        weights: bool,
+        weights: Manner,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, the attention weights to the codes and to the text."""
         attended, shares = self.self_attn(self.self_attn_layer_norm(x), mask, causal, cache, weights)

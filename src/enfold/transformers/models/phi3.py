@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from enfold.nn.activations import activation
-from enfold.nn.attention import split_heads
+from enfold.nn.attention import Manner, split_heads
 from enfold.nn.cache import CacheLayer
 from enfold.transformers.configs.phi3 import Phi3Config
 from enfold.transformers.models.llama import (
@@ -80,7 +80,7 @@ class Phi3DecoderLayer(LlamaDecoderLayer):
         return Phi3MLP(config)
 
     def forward(
-        self, x: Tensor, angles: Angles, mask: Tensor | None, causal: bool, cache: CacheLayer | None, weights: bool
+        self, x: Tensor, angles: Angles, mask: Tensor | None, causal: bool, cache: CacheLayer | None, weights: Manner
     ) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, the attention weights."""
         attended, shares = self.self_attn(self.input_layernorm(x), angles, mask, causal, cache, weights)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from enfold.nn.activations import activation
-from enfold.nn.attention import attend, merge_heads, split_heads
+from enfold.nn.attention import Manner, attend, merge_heads, split_heads
 from enfold.transformers.configs.sam import SamVisionConfig
 
 __all__ = ["MLP", "MapNorm", "VisionLayer", "VisionNeck"]
@@ -64,7 +64,7 @@ class VisionAttention(nn.Module):
             self.rel_pos_h = nn.Parameter(torch.zeros(2 * side - 1, self.head_dim))
             self.rel_pos_w = nn.Parameter(torch.zeros(2 * side - 1, self.head_dim))
 
-    def forward(self, x: Tensor, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, weights: Manner) -> tuple[Tensor, Tensor | None]:
         """Return (B, h, w, D) and, with ``weights``, (B · H, T, T)."""
         height, width = x.shape[1:3]
         q, k, v = (split_heads(part, self.head_dim) for part in self.qkv(x).flatten(1, 2).chunk(3, dim=-1))
@@ -90,7 +90,7 @@ class VisionLayer(nn.Module):
         self.mlp = MLP(config)
         self.window = window
 
-    def forward(self, x: Tensor, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, weights: Manner) -> tuple[Tensor, Tensor | None]:
         """Return (B, h, w, D) and, with ``weights``, the attention weights."""
         height, width, side = x.shape[1], x.shape[2], self.window
         inner = self.layer_norm1(x)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from enfold.nn.activations import activation
-from enfold.nn.attention import attend, merge_heads, split_heads
+from enfold.nn.attention import Manner, attend, merge_heads, split_heads
 from enfold.nn.losses import pixel_loss
 from enfold.nn.patches import DropPath
 from enfold.transformers.configs.segformer import SegformerConfig
@@ -72,7 +72,7 @@ class EfficientSelfAttention(nn.Module):
             self.sr = nn.Conv2d(width, width, kernel_size=ratio, stride=ratio)
             self.layer_norm = nn.LayerNorm(width)
 
-    def forward(self, x: Tensor, size: tuple[int, int], weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, size: tuple[int, int], weights: Manner) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, (B, H, T, T / ratio²)."""
         source = self.layer_norm(to_rows(self.sr(to_map(x, size)))) if self.sr_ratio > 1 else x
         q = split_heads(self.query(x), self.head_dim)
@@ -90,7 +90,7 @@ class Attention(nn.Module):
         self.self = EfficientSelfAttention(config, stage)
         self.output = Projection(width, width, config.hidden_dropout_prob)
 
-    def forward(self, x: Tensor, size: tuple[int, int], weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, size: tuple[int, int], weights: Manner) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, the attention weights."""
         out, shares = self.self(x, size, weights)
         return self.output(out), shares
@@ -138,7 +138,7 @@ class SegformerLayer(nn.Module):
         self.layer_norm_2 = nn.LayerNorm(width)
         self.mlp = MixFFN(config, stage)
 
-    def forward(self, x: Tensor, size: tuple[int, int], weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, size: tuple[int, int], weights: Manner) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, the attention weights."""
         attended, shares = self.attention(self.layer_norm_1(x), size, weights)
         x = x + self.drop_path(attended)

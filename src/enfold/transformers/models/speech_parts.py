@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from enfold.nn.activations import activation
-from enfold.nn.attention import attend, merge_heads, split_heads
+from enfold.nn.attention import Manner, attend, merge_heads, split_heads
 from enfold.transformers.configs.wav2vec2 import SpeechConfig
 
 __all__ = ["FeatureEncoder", "FeatureProjection", "PositionalConv", "SpeechEncoder"]
@@ -102,7 +102,7 @@ class SpeechAttention(nn.Module):
         self.out_proj = nn.Linear(width, width)
         self.head_dim, self.drop = width // config.num_attention_heads, config.attention_dropout
 
-    def forward(self, x: Tensor, mask: Tensor | None, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, mask: Tensor | None, weights: Manner) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, (B, H, T, T)."""
         q, k, v = (split_heads(layer(x), self.head_dim) for layer in (self.q_proj, self.k_proj, self.v_proj))
         out, shares = attend(q, k, v, mask, dropout=self.drop if self.training else 0.0, weights=weights)
@@ -151,7 +151,7 @@ class SpeechLayer(nn.Module):
         self.feed_forward = SpeechFeedForward(config)
         self.final_layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
-    def forward(self, x: Tensor, mask: Tensor | None, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, mask: Tensor | None, weights: Manner) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, the attention weights."""
         attended, shares = self.attention(x, mask, weights)
         x = self.layer_norm(x + self.dropout(attended))
@@ -166,7 +166,7 @@ class StableSpeechLayer(SpeechLayer):
         inner = getattr(config, "adapter_attn_dim", None)
         self.adapter_layer = None if inner is None else AttentionAdapter(config, inner)
 
-    def forward(self, x: Tensor, mask: Tensor | None, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, mask: Tensor | None, weights: Manner) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, the attention weights."""
         attended, shares = self.attention(self.layer_norm(x), mask, weights)
         x = x + self.dropout(attended)

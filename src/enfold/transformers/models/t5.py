@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from enfold.nn.activations import activation
-from enfold.nn.attention import attend, merge_heads, split_heads
+from enfold.nn.attention import Manner, attend, merge_heads, split_heads
 from enfold.nn.cache import CacheLayer, EncoderDecoderLayer
 from enfold.nn.mask import causal_mask, encoder_mask
 from enfold.nn.norm import RMSNorm
@@ -69,7 +69,7 @@ class T5Attention(nn.Module):
         return split_heads(self.k(x), self.head_dim), split_heads(self.v(x), self.head_dim)
 
     def forward(
-        self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, weights: bool
+        self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, weights: Manner
     ) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, (B, H, T, K)."""
         dropout = self.drop if self.training else 0.0
@@ -88,7 +88,7 @@ class T5LayerSelfAttention(nn.Module):
         self.dropout = nn.Dropout(config.dropout_rate)
 
     def forward(
-        self, x: Tensor, mask: Tensor | None, cache: CacheLayer | None, weights: bool
+        self, x: Tensor, mask: Tensor | None, cache: CacheLayer | None, weights: Manner
     ) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, the attention weights."""
         normed = self.layer_norm(x)
@@ -109,7 +109,7 @@ class T5LayerCrossAttention(nn.Module):
         self.dropout = nn.Dropout(config.dropout_rate)
 
     def forward(
-        self, x: Tensor, memory: Tensor, mask: Tensor | None, cache: EncoderDecoderLayer | None, weights: bool
+        self, x: Tensor, memory: Tensor, mask: Tensor | None, cache: EncoderDecoderLayer | None, weights: Manner
     ) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, the attention weights."""
         attention = self.EncDecAttention
@@ -172,7 +172,7 @@ class T5Block(nn.Module):
         memory: Tensor | None,
         memory_mask: Tensor | None,
         cache: Any,
-        weights: bool,
+        weights: Manner,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, the attention weights to the text and to the encoder."""
         own = cache.own if isinstance(cache, EncoderDecoderLayer) else cache

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from enfold.errors import EnfoldError
 from enfold.nn.activations import activation
-from enfold.nn.attention import attend, merge_heads, split_heads
+from enfold.nn.attention import Manner, attend, merge_heads, split_heads
 from enfold.nn.losses import classification_loss
 from enfold.nn.mask import causal_mask, encoder_mask
 from enfold.nn.outputs import ModelOutput
@@ -106,7 +106,7 @@ class TowerAttention(nn.Module):
         self.out_proj = nn.Linear(width, width)
         self.head_dim, self.drop = width // heads, config.attention_dropout
 
-    def forward(self, x: Tensor, mask: Tensor | None, causal: bool, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, mask: Tensor | None, causal: bool, weights: Manner) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, (B, H, T, T)."""
         q, k, v = (split_heads(layer(x), self.head_dim) for layer in (self.q_proj, self.k_proj, self.v_proj))
         dropout = self.drop if self.training else 0.0
@@ -138,7 +138,7 @@ class TowerLayer(nn.Module):
         self.mlp = TowerMLP(config)
         self.layer_norm2 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
-    def forward(self, x: Tensor, mask: Tensor | None, causal: bool, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, mask: Tensor | None, causal: bool, weights: Manner) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, the attention weights."""
         attended, shares = self.self_attn(self.layer_norm1(x), mask, causal, weights)
         x = x + attended

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from enfold.nn.attention import Manner
 from enfold.nn.losses import token_loss
 from enfold.nn.mask import encoder_mask
 from enfold.nn.outputs import ModelOutput
@@ -111,7 +112,7 @@ class ViltLayer(nn.Module):
         self.layernorm_before = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.layernorm_after = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
-    def forward(self, x: Tensor, mask: Tensor | None, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, mask: Tensor | None, weights: Manner) -> tuple[Tensor, Tensor | None]:
         """Return (B, T + S, D) and, with ``weights``, the attention weights."""
         attended, shares = self.attention(self.layernorm_before(x), weights, mask)
         x = x + attended

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from enfold.errors import EnfoldError
 from enfold.nn.activations import activation
-from enfold.nn.attention import attend, merge_heads, split_heads
+from enfold.nn.attention import Manner, attend, merge_heads, split_heads
 from enfold.nn.patches import Patches, pair, resize_positions
 from enfold.transformers.configs.vit import ViTConfig
 from enfold.transformers.heads import ImageClassificationHead, as_asked
@@ -81,7 +81,7 @@ class SelfAttention(nn.Module):
         self.head_dim = width // config.num_attention_heads
         self.dropout = nn.Dropout(config.attention_probs_dropout_prob)
 
-    def forward(self, x: Tensor, weights: bool, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, weights: Manner, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, (B, H, T, T)."""
         q, k, v = (split_heads(layer(x), self.head_dim) for layer in (self.query, self.key, self.value))
         out, shares = attend(q, k, v, mask, dropout=self.dropout.p if self.training else 0.0, weights=weights)
@@ -109,7 +109,7 @@ class Attention(nn.Module):
         self.attention = SelfAttention(config)
         self.output = Projection(config.hidden_size, config.hidden_size, config.hidden_dropout_prob)
 
-    def forward(self, x: Tensor, weights: bool, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, weights: Manner, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, (B, H, T, T)."""
         out, shares = self.attention(x, weights, mask)
         return self.output(out), shares
@@ -139,7 +139,7 @@ class ViTLayer(nn.Module):
         self.layernorm_before = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.layernorm_after = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
-    def forward(self, x: Tensor, weights: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, weights: Manner) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, the attention weights."""
         attended, shares = self.attention(self.layernorm_before(x), weights)
         x = x + attended
