@@ -107,6 +107,24 @@ api.move_repo("peer/moving", "peer/moved")
 api.update_repo_settings("peer/moved", private=False)
 said["moved"] = api.model_info("peer/moving").id
 api.delete_repo("peer/moved")
+talk = api.create_discussion("peer/model", title="Why?", description="Tell me")
+answer = api.comment_discussion("peer/model", talk.num, "So")
+answer = api.edit_discussion_comment("peer/model", talk.num, answer.id, "So it is")
+renamed = api.rename_discussion("peer/model", talk.num, "Why not?")
+closed = api.change_discussion_status("peer/model", talk.num, "closed", comment="done")
+proposed = api.upload_folder(repo_id="peer/model", folder_path=folder / "sub", path_in_repo="more", create_pr=True)
+request = api.get_discussion_details("peer/model", int(proposed.pr_num))
+at_request = api.list_repo_files("peer/model", revision=request.git_reference)
+api.merge_pull_request("peer/model", request.num, comment="thanks")
+merged = api.get_discussion_details("peer/model", request.num)
+said["talk"] = [talk.num, talk.events[0].content, answer.content, answer.edited, renamed.new_title, closed.new_status,
+                api.get_discussion_details("peer/model", talk.num).status,
+                api.create_pull_request("peer/model", title="Empty").status]
+said["request"] = [request.status, request.target_branch, request.conflicting_files,
+                   "model.safetensors" in request.diff, type(request.events[-1]).__name__, merged.status,
+                   "more/model.safetensors" in at_request, merged.merge_commit_oid == api.model_info("peer/model").sha,
+                   "more/model.safetensors" in api.list_repo_files("peer/model")]
+said["talks"] = [[x.num, x.is_pull_request, x.status] for x in api.get_repo_discussions("peer/model")]
 said["ours"] = {name: try_to_load_from_cache(ours, name) if name != "none.txt" else
                 type(try_to_load_from_cache(ours, name)).__name__ for name in ("weights.bin", "text.txt", "none.txt")}
 before = {p: p.stat().st_mtime_ns for p in Path(constants.HF_HUB_CACHE).rglob("*") if len(p.name) == 64}
@@ -198,6 +216,15 @@ def test_the_official_client_branches_and_lists(shared: Any) -> None:
     assert said["space"] == [".gitattributes", "README.md", "x.txt"]
     assert said["alias"] == ["peer/model", said["config"]]
     assert said["moved"] == "peer/moved"
+
+
+def test_the_official_client_discusses_and_merges(shared: Any) -> None:
+    said = shared[0]
+    assert said["talk"] == [1, "Tell me", "So it is", True, "Why not?", "closed", "closed", "draft"]
+    assert said["request"] == [
+        "draft", "refs/heads/main", [], True, "DiscussionCommit", "merged", True, True, True,
+    ]  # fmt: skip
+    assert said["talks"] == [[3, True, "draft"], [2, True, "merged"], [1, False, "closed"]]
 
 
 def test_the_official_client_raises_its_own_errors(shared: Any) -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from enfold.hub.api_commits import CommitCalls
+from enfold.hub.api_discussions import DiscussionCalls
 from enfold.hub.api_lists import ListCalls
 
 __all__ = [
     "HfApi",
     "api",
     "auth_check",
+    "change_discussion_status",
+    "comment_discussion",
     "create_branch",
     "create_commit",
+    "create_discussion",
+    "create_pull_request",
     "create_repo",
     "create_tag",
     "dataset_info",
@@ -20,10 +25,14 @@ __all__ = [
     "delete_folder",
     "delete_repo",
     "delete_tag",
+    "edit_discussion_comment",
     "file_exists",
+    "get_discussion_details",
     "get_full_repo_name",
     "get_paths_info",
+    "get_repo_discussions",
     "get_token_permission",
+    "hide_discussion_comment",
     "list_datasets",
     "list_models",
     "list_repo_commits",
@@ -31,9 +40,11 @@ __all__ = [
     "list_repo_refs",
     "list_repo_tree",
     "list_spaces",
+    "merge_pull_request",
     "model_info",
     "move_repo",
     "preupload_lfs_files",
+    "rename_discussion",
     "repo_exists",
     "repo_info",
     "revision_exists",
@@ -47,7 +58,7 @@ __all__ = [
 ]
 
 
-class HfApi(CommitCalls, ListCalls):
+class HfApi(CommitCalls, ListCalls, DiscussionCalls):
     """A Hub and the token to use with it.
 
     Args:
@@ -102,3 +113,13 @@ create_branch = api.create_branch
 create_tag = api.create_tag
 delete_branch = api.delete_branch
 delete_tag = api.delete_tag
+change_discussion_status = api.change_discussion_status
+comment_discussion = api.comment_discussion
+create_discussion = api.create_discussion
+create_pull_request = api.create_pull_request
+edit_discussion_comment = api.edit_discussion_comment
+get_discussion_details = api.get_discussion_details
+get_repo_discussions = api.get_repo_discussions
+hide_discussion_comment = api.hide_discussion_comment
+merge_pull_request = api.merge_pull_request
+rename_discussion = api.rename_discussion

@@ -90,7 +90,7 @@ class CommitCalls(RepositoryCalls, FileCalls):
         ignores = [item for item in additions if item.path_in_repo == ".gitignore"]
         fresh = [item for item in additions if item._upload_mode is None]
         git_ignore = b"".join(ignores[0].chunks()).decode("utf-8", "replace") if ignores else None
-        preupload(api_url, branch, fresh, token=secret, git_ignore=git_ignore)
+        preupload(api_url, branch, fresh, token=secret, git_ignore=git_ignore, create_pr=bool(create_pr))
         upload_large(
             f"{self._page(repo_id, check_repo_type(repo_type))}.git",
             [

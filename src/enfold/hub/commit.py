@@ -188,6 +188,7 @@ def preupload(
     *,
     token: bool | str | None,
     git_ignore: str | None = None,
+    create_pr: bool = False,
 ) -> None:
     """Ask the Hub how each file should come, and note its answer on the operations.
 
@@ -197,6 +198,7 @@ def preupload(
         additions: the files.
         token: as everywhere.
         git_ignore: the content of a ``.gitignore`` that the Hub is to respect.
+        create_pr: whether the commit will open a pull request, for which reading is right enough.
     """
     for start in range(0, len(additions), _BATCH):
         part = additions[start : start + _BATCH]
@@ -208,7 +210,8 @@ def preupload(
         if git_ignore is not None:
             body["gitIgnore"] = git_ignore
         address = f"{api_url}/preupload/{quote(revision, safe='')}"
-        answer = http.request("POST", address, token=token, json=body).json()
+        query = {"create_pr": "1"} if create_pr else None
+        answer = http.request("POST", address, token=token, json=body, params=query).json()
         told = {file["path"]: file for file in answer["files"]}
         for item in part:
             file = told[item.path_in_repo]

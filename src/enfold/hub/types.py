@@ -336,7 +336,9 @@ class CommitInfo(str):
         repo_url: RepoUrl | None = None,
     ) -> None:
         self.commit_url, self.commit_message, self.commit_description = commit_url, commit_message, commit_description
-        self.oid, self.pr_url, self.pr_revision, self.pr_num = oid, pr_url, None, None
+        self.oid, self.pr_url = oid, pr_url
+        self.pr_num = int(pr_url.rpartition("/discussions/")[2]) if pr_url else None
+        self.pr_revision = f"refs/pr/{self.pr_num}" if pr_url else None
         self.repo_url = repo_url
 
     def __repr__(self) -> str:

@@ -19,7 +19,7 @@ from enfold.hubserver.errors import HubServerError
 from enfold.hubserver.hub import Hub
 from enfold.hubserver.names import KINDS, RESERVED
 from enfold.hubserver.repositories import Redirected
-from enfold.hubserver.routes import accounts, content, refs, repos, uploads, xet
+from enfold.hubserver.routes import accounts, content, discussions, refs, repos, uploads, xet
 from enfold.hubserver.routes.call import Call, Handler, Routes
 from enfold.hubserver.settings import Settings
 from enfold.hubserver.web import pages
@@ -38,7 +38,9 @@ def _join(*tables: Routes) -> Routes:
 
 
 _FIXED = _join(accounts.fixed, repos.fixed, uploads.fixed)
-_API = _join(repos.repository, refs.repository, content.repository, uploads.repository, xet.repository)
+_API = _join(
+    repos.repository, refs.repository, content.repository, uploads.repository, xet.repository, discussions.repository
+)
 _PAGES = _join(content.pages, pages.repository)
 
 

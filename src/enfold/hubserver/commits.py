@@ -23,7 +23,7 @@ from enfold.hubserver.settings import Limits
 from enfold.hubserver.store.blobs import StoredBlob
 from enfold.hubserver.store.contents import Contents
 
-__all__ = ["AddFile", "AddLfs", "Commits", "Copy", "Delete", "Header", "attributes", "wants_lfs"]
+__all__ = ["AddFile", "AddLfs", "Commits", "Copy", "Delete", "Header", "Operation", "attributes", "wants_lfs"]
 
 _DESCRIPTION = (db.blob.c.oid, db.blob.c.sha256, db.blob.c.size, db.blob.c.lfs)
 STALE = "The branch was updated since you opened this page. Please refresh and try again."
@@ -144,7 +144,7 @@ class Commits:
         with self._database.write() as connection:
             row = self._repositories.insert(connection, kind, name, viewer, private=private, sdk=sdk)
             assert viewer is not None
-            self._apply(connection, row, viewer, "main", None, Header("initial commit"), operations)
+            self.apply(connection, row, viewer, "main", None, Header("initial commit"), operations)
         return row
 
     def commit(
@@ -166,9 +166,11 @@ class Commits:
             row = self._repositories.follow(connection, kind, name, viewer, write=True)
             assert viewer is not None
             head = self._repositories.revision(connection, row.id, revision)
-            return row.name, self._apply(connection, row, viewer, revision, head, header, operations)
+            if revision.startswith("refs/") and not revision.startswith("refs/heads/"):
+                raise HubServerError(400, f"{revision!r} is not a branch; a commit goes to a branch")
+            return row.name, self.apply(connection, row, viewer, revision, head, header, operations)
 
-    def _apply(
+    def apply(
         self,
         connection: Connection,
         repo: Row[Any],
@@ -178,7 +180,8 @@ class Commits:
         header: Header,
         operations: Sequence[Operation],
     ) -> str:
-        ref = revision if revision.startswith("refs/heads/") else f"refs/heads/{check_branch(revision)}"
+        """Apply operations to ``head`` (None: nothing yet) and move its branch or pull request; return the new head."""
+        ref = revision if revision.startswith("refs/") else f"refs/heads/{check_branch(revision)}"
         if head is not None and not self._is_branch(connection, repo.id, ref):
             raise HubServerError(400, f"{revision!r} is not a branch; a commit goes to a branch")
         parent = head.oid if head else None
@@ -200,6 +203,20 @@ class Commits:
         if stale:
             raise HubServerError(412, STALE)
         self._check_card(connection, root, operations)
+        return self.record(connection, repo, viewer, ref, head, root, header)
+
+    def record(
+        self,
+        connection: Connection,
+        repo: Row[Any],
+        viewer: Viewer,
+        ref: str,
+        head: Row[Any] | None,
+        root: str,
+        header: Header,
+    ) -> str:
+        """Make the commit that has the tree ``root`` after ``head``, let ``ref`` name it, and return its id."""
+        parent = head.oid if head else None
         now = int(time.time())
         title = header.summary.strip() or "Update"
         message = f"{title}\n\n{header.description}" if header.description else title

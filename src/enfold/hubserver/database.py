@@ -15,6 +15,7 @@ from sqlalchemy import (
     Connection,
     Float,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -39,6 +40,8 @@ __all__ = [
     "alias",
     "blob",
     "commit",
+    "discussion",
+    "discussion_event",
     "membership",
     "ref",
     "repo",
@@ -199,6 +202,38 @@ xet_file = Table(
     Column("size", Integer, nullable=False),
     Column("terms", LargeBinary, nullable=False),  # hash of the xorb, first chunk, one behind the last, bytes
     Column("created", Float, nullable=False, default=time.time),
+)
+
+
+#: Discussions and pull requests of a repository, numbered together.
+discussion = Table(
+    "discussion",
+    _metadata,
+    Column("repo_id", ForeignKey("repo.id", ondelete="CASCADE"), primary_key=True),
+    Column("num", Integer, primary_key=True),
+    Column("title", String, nullable=False),
+    Column("status", String, nullable=False),  # "draft", "open", "closed", "merged"
+    Column("author", String, nullable=False),
+    Column("created", Float, nullable=False, default=time.time),
+    Column("base", String),  # of a pull request: the branch it is for
+    Column("start", String),  # the commit it began at
+    Column("merged", String),  # the commit that took it in
+)
+
+#: What happened in a discussion, in order.
+discussion_event = Table(
+    "discussion_event",
+    _metadata,
+    Column("id", String, primary_key=True),
+    Column("repo_id", Integer, nullable=False),
+    Column("num", Integer, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("kind", String, nullable=False),  # "comment", "status-change", "commit", "title-change"
+    Column("author", String, nullable=False),
+    Column("created", Float, nullable=False, default=time.time),
+    Column("data", Text, nullable=False),  # JSON
+    ForeignKeyConstraint(["repo_id", "num"], ["discussion.repo_id", "discussion.num"], ondelete="CASCADE"),
+    UniqueConstraint("repo_id", "num", "position"),
 )
 
 

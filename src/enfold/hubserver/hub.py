@@ -7,6 +7,7 @@ import time
 from enfold.hubserver.accounts import Accounts
 from enfold.hubserver.commits import Commits
 from enfold.hubserver.database import Database
+from enfold.hubserver.discussions import Discussions
 from enfold.hubserver.repositories import Repositories
 from enfold.hubserver.settings import Settings
 from enfold.hubserver.signing import Signer
@@ -38,6 +39,7 @@ class Hub:
         self.accounts = Accounts(self.database)
         self.repositories = Repositories(self.database, self.accounts)
         self.commits = Commits(self.database, self.contents, self.repositories, settings.limits)
+        self.discussions = Discussions(self.database, self.repositories, self.commits)
         self.signer = Signer(self.database.secret)
 
     def close(self) -> None:

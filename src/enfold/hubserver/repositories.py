@@ -73,6 +73,15 @@ class Repositories:
         except Redirected as other:
             return self.find(connection, kind, other.target, viewer, write=write)
 
+    def propose(self, connection: Connection, kind: str, name: str, viewer: Viewer | None) -> tuple[Row[Any], Viewer]:
+        """Return the repository for somebody who may comment on it and propose changes: every reader with a token that
+        writes."""
+        row = self.follow(connection, kind, name, viewer)
+        if viewer is None:
+            raise HubServerError(401, "Invalid username or password.")
+        self._require_writing_token(viewer)
+        return row, viewer
+
     def _by_name(self, connection: Connection, kind: str, name: str) -> Row[Any] | None:
         return connection.execute(
             select(db.repo).where(db.repo.c.kind == kind, db.repo.c.key == name.lower())
@@ -96,6 +105,9 @@ class Repositories:
             raise HubServerError(401, "Invalid username or password.")
         if not viewer.may_write(namespace):
             raise HubServerError(403, f"You don't have the rights to write in the namespace {namespace!r}")
+        self._require_writing_token(viewer)
+
+    def _require_writing_token(self, viewer: Viewer) -> None:
         if viewer.role != "write":
             raise HubServerError(
                 403, f"The token {viewer.token_name!r} may only read; this needs a token with the role 'write'"

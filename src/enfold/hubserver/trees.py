@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from typing import NamedTuple
 
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import NoResultFound
@@ -12,7 +13,7 @@ from enfold.hubserver import database
 from enfold.hubserver.errors import HubServerError
 from enfold.hubserver.gitobjects import EMPTY_TREE, Entry, decode_tree, encode_tree, object_oid
 
-__all__ = ["change", "find", "read", "walk"]
+__all__ = ["Change", "change", "diff", "find", "read", "walk"]
 
 _decode = lru_cache(maxsize=256)(decode_tree)
 
@@ -47,6 +48,30 @@ def walk(connection: Connection, oid: str, prefix: str = "", *, recursive: bool 
         yield path, entry
         if recursive and entry.folder:
             yield from walk(connection, entry.oid, path)
+
+
+class Change(NamedTuple):
+    """A file that differs between two trees: its blob in each, None where it is absent."""
+
+    path: str
+    before: str | None
+    after: str | None
+
+
+def diff(connection: Connection, before: str, after: str, prefix: str = "") -> Iterator[Change]:
+    """Yield the files that differ between two trees, by path; folders that are equal are not looked into."""
+    old, new = read(connection, before), read(connection, after)
+    for name in sorted(old.keys() | new.keys()):
+        one, other = old.get(name), new.get(name)
+        if one == other:
+            continue
+        path = prefix + name
+        folders = [entry.oid if entry and entry.folder else EMPTY_TREE for entry in (one, other)]
+        files = [entry.oid if entry and not entry.folder else None for entry in (one, other)]
+        if files != [None, None]:
+            yield Change(path, files[0], files[1])
+        if folders[0] != folders[1]:
+            yield from diff(connection, folders[0], folders[1], path + "/")
 
 
 def change(connection: Connection, root: str, changes: Mapping[str, str | None]) -> str:

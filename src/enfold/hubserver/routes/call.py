@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 from urllib.parse import parse_qs
@@ -16,7 +17,9 @@ from enfold.hubserver.accounts import Viewer
 from enfold.hubserver.errors import HubServerError
 from enfold.hubserver.hub import Hub
 
-__all__ = ["Call", "Handler", "Routes"]
+__all__ = ["PULL_REQUEST", "Call", "Handler", "Routes"]
+
+PULL_REQUEST = re.compile(r"refs/pr/(\d{1,9})")
 
 Handler = Callable[["Call"], "Response | Awaitable[Response]"]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -50,6 +53,12 @@ class Call:
             self.hub.repositories.follow if self.request.method not in {"GET", "HEAD"} else self.hub.repositories.find
         )
         return find(connection, self.kind, self.name, self.viewer, write=write)
+
+    def contributed(self, connection: Connection) -> Row[Any]:
+        """Return the repository for somebody who may change it, or propose a change where that is what they do."""
+        if self.flag("create_pr") or PULL_REQUEST.fullmatch("/".join(self.rest)):
+            return self.hub.repositories.propose(connection, self.kind, self.name, self.viewer)[0]
+        return self.repo(connection, write=True)
 
     @property
     def base(self) -> str:

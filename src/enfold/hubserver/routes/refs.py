@@ -15,21 +15,26 @@ __all__ = ["repository"]
 repository = Routes()
 
 _PAGE = 50
+_GROUPS = {
+    "refs/heads/": "branches",
+    "refs/tags/": "tags",
+    "refs/convert/": "converts",
+    "refs/pr/": "pullRequests",
+}
 
 
 @repository.add("GET", "refs")
 def refs(call: Call) -> Response:
     """List branches and tags."""
-    answer: dict[str, list[dict[str, str]]] = {"branches": [], "converts": [], "tags": []}
+    answer: dict[str, list[dict[str, str]]] = {"branches": [], "converts": [], "tags": [], "pullRequests": []}
     with call.hub.database.read() as connection:
         row = call.repo(connection)
         for ref in call.hub.repositories.refs(connection, row.id):
-            group = {"refs/heads/": "branches", "refs/tags/": "tags", "refs/convert/": "converts"}
-            prefix = next(prefix for prefix in group if ref.name.startswith(prefix))
+            prefix = next(prefix for prefix in _GROUPS if ref.name.startswith(prefix))
             item = {"name": ref.name.removeprefix(prefix), "ref": ref.name, "targetCommit": ref.commit}
-            answer[group[prefix]].append(item)
-    if call.flag("include_prs"):
-        answer["pullRequests"] = []
+            answer[_GROUPS[prefix]].append(item)
+    if not call.flag("include_prs"):
+        del answer["pullRequests"]
     return JSONResponse(answer)
 
 
@@ -85,11 +90,3 @@ def commits(call: Call) -> Response:
         path = call.request.url.path
         headers["Link"] = f'<{call.base}{path}?{urlencode([*query, ("cursor", rows[_PAGE].oid)])}>; rel="next"'
     return JSONResponse([commit_view(item, formatted=formatted) for item in rows[:_PAGE]], headers=headers)
-
-
-@repository.add("GET", "discussions")
-def discussions(call: Call) -> Response:
-    """List discussions: this Hub has none."""
-    with call.hub.database.read() as connection:
-        call.repo(connection)
-    return JSONResponse({"discussions": [], "count": 0, "start": 0, "numClosedDiscussions": 0})

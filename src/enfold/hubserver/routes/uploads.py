@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -13,12 +14,12 @@ from starlette.responses import JSONResponse, Response
 
 from enfold.hubserver import database as db
 from enfold.hubserver import trees
-from enfold.hubserver.commits import wants_lfs
+from enfold.hubserver.commits import Header, Operation, attributes, wants_lfs
 from enfold.hubserver.errors import HubServerError
 from enfold.hubserver.files import FileContent, byte_range
 from enfold.hubserver.names import check_path
 from enfold.hubserver.ndjson import CommitBody
-from enfold.hubserver.routes.call import Call, Routes
+from enfold.hubserver.routes.call import PULL_REQUEST, Call, Routes
 
 __all__ = ["fixed", "lfs", "repository"]
 
@@ -33,8 +34,6 @@ def preupload(call: Call) -> Response:
 
     Clients that have hf_xet bring the latter as chunks, others as LFS objects; no client asks which.
     """
-    if call.flag("create_pr"):
-        raise HubServerError(400, "this Hub has no pull requests yet: commit to a branch")
     body = call.json()
     files = body.get("files")
     limits = call.hub.settings.limits
@@ -42,12 +41,10 @@ def preupload(call: Call) -> Response:
         raise HubServerError(400, f'"files" must be a list of at most {limits.preupload_files} files')
     answer = []
     with call.hub.database.read() as connection:
-        row = call.repo(connection, write=True)
+        row = call.contributed(connection)
         commit = call.hub.repositories.revision(connection, row.id, "/".join(call.rest) or "main")
         rules = call.hub.commits.rules(connection, commit.tree)
         if isinstance(body.get("gitAttributes"), str):
-            from enfold.hubserver.commits import attributes
-
             rules = attributes(body["gitAttributes"])
         for file in files:
             path, size, sample = _described(file)
@@ -77,9 +74,7 @@ def _described(file: Any) -> tuple[str, int, bytes]:
 @repository.add("POST", "commit")
 async def commit(call: Call) -> Response:
     """Make a commit from the lines of the body."""
-    if call.flag("create_pr"):
-        raise HubServerError(400, "this Hub has no pull requests yet: commit to a branch")
-    await run_in_threadpool(_check_write, call)  # before the body, which may be long
+    await run_in_threadpool(_check_contribution, call)  # before the body, which may be long
     body = CommitBody(call.hub.blobs, call.hub.settings.limits)
     buffer = bytearray()
     try:
@@ -92,18 +87,29 @@ async def commit(call: Call) -> Response:
         header, operations = await run_in_threadpool(body.finish)
     finally:
         body.close()
-    revision = "/".join(call.rest) or "main"
-    name, oid = await run_in_threadpool(
-        call.hub.commits.commit, call.kind, call.name, call.viewer, revision, header, operations
-    )
-    return JSONResponse(
-        {"success": True, "commitOid": oid, "commitUrl": f"{call.repo_url(name)}/commit/{oid}", "hookOutput": ""}
-    )
+    name, oid, num = await run_in_threadpool(_commit, call, header, operations)
+    answer = {"success": True, "commitOid": oid, "commitUrl": f"{call.repo_url(name)}/commit/{oid}", "hookOutput": ""}
+    if num is not None:
+        answer["pullRequestUrl"] = f"{call.repo_url(name)}/discussions/{num}"
+    return JSONResponse(answer)
 
 
-def _check_write(call: Call) -> int:
+def _commit(call: Call, header: Header, operations: Sequence[Operation]) -> tuple[str, str, int | None]:
+    """Commit to a branch, to a pull request, or as a new pull request; return the repository, the commit, and the
+    number of the last."""
+    revision, what = "/".join(call.rest) or "main", (call.kind, call.name, call.viewer)
+    number = PULL_REQUEST.fullmatch(revision)
+    if call.flag("create_pr"):
+        name, num, oid = call.hub.discussions.propose(*what, revision, header, operations)
+        return name, oid, num
+    if number is not None:
+        return *call.hub.discussions.commit(*what, int(number[1]), header, operations), None
+    return *call.hub.commits.commit(*what, revision, header, operations), None
+
+
+def _check_contribution(call: Call) -> None:
     with call.hub.database.read() as connection:
-        return int(call.repo(connection, write=True).id)
+        call.contributed(connection)
 
 
 # ---------------------------------------------------------------------- LFS
@@ -118,7 +124,10 @@ def batch(call: Call) -> Response:
         raise HubServerError(422, '"operation" is "upload" or "download", "objects" a list of at most 1000')
     answer = []
     with call.hub.database.read() as connection:
-        row = call.hub.repositories.follow(connection, call.kind, call.name, call.viewer, write=operation == "upload")
+        find = call.hub.repositories
+        what = (connection, call.kind, call.name, call.viewer)
+        # Git LFS does not say whether the upload is for a branch or for a proposal: the commit decides.
+        row = find.propose(*what)[0] if operation == "upload" else find.follow(*what)
         for item in objects:
             oid, size = _object(item)
             owned = connection.scalar(
