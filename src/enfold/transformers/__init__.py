@@ -92,6 +92,13 @@ __getattr__, __dir__, __all__ = face(
         ".config": ["CONFIG_MAPPING", "AutoConfig", "PreTrainedConfig", "PretrainedConfig"],
         ".generation.caching": ["CompileConfig"],
         ".generation.config": ["GenerationConfig"],
+        ".generation.constraints": [
+            "Constraint",
+            "ConstraintListState",
+            "DisjunctiveConstraint",
+            "PhrasalConstraint",
+        ],
+        ".generation.diversity": ["HammingDiversityLogitsProcessor"],
         ".generation.guidance": [
             "ClassifierFreeGuidanceLogitsProcessor",
             "UnbatchedClassifierFreeGuidanceLogitsProcessor",
@@ -161,6 +168,7 @@ __getattr__, __dir__, __all__ = face(
         ],
         "enfold.nn.conv": ["Conv1D"],
         # --- training
+        ".trainer.algorithms": ["Adafactor", "AdafactorSchedule", "get_adafactor_schedule"],
         ".trainer.arguments": ["TrainingArguments"],
         ".trainer.callbacks": [
             "DefaultFlowCallback",
@@ -172,12 +180,21 @@ __getattr__, __dir__, __all__ = face(
             "TrainerState",
         ],
         ".trainer.collators": [
-            "DataCollatorForLanguageModeling",
+            "DataCollator",
+            "DataCollatorForMultipleChoice",
             "DataCollatorForSeq2Seq",
             "DataCollatorForTokenClassification",
+            "DataCollatorWithFlattening",
             "DataCollatorWithPadding",
             "DefaultDataCollator",
             "default_data_collator",
+        ],
+        ".trainer.greedy": ["GreedyLR", "get_greedy_schedule"],
+        ".trainer.language_collators": [
+            "DataCollatorForLanguageModeling",
+            "DataCollatorForPermutationLanguageModeling",
+            "DataCollatorForSOP",
+            "DataCollatorForWholeWordMask",
         ],
         ".trainer.optimizers": ["AdamW"],
         ".trainer.outcomes": ["EvalPrediction", "IntervalStrategy"],
@@ -196,6 +213,7 @@ __getattr__, __dir__, __all__ = face(
             "get_scheduler",
             "get_wsd_schedule",
         ],
+        ".trainer.seq2seq": ["Seq2SeqTrainer", "Seq2SeqTrainingArguments"],
         ".trainer.trainer": ["Trainer"],
         "enfold.accelerate.seeds": ["enable_full_determinism", "set_seed"],
         ".pipelines": [

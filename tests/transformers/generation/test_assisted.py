@@ -125,7 +125,7 @@ def test_a_text_is_looked_up_by_its_longest_end() -> None:
     ("options", "message"),
     [
         ({"input_ids": torch.ones(2, 3, dtype=torch.long)}, "one row"),
-        ({"num_beams": 2}, "without beams"),
+        ({"num_beams": 2}, "not with beam search"),
         ({"use_cache": False}, "use_cache=True"),
         ({"cache_implementation": "static"}, "a cache that grows"),
         ({"prompt_lookup_num_tokens": 0}, "greater than 0"),

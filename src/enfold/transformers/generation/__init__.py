@@ -7,6 +7,9 @@ __getattr__, __dir__, __all__ = face(
     {
         ".caching": ["CompileConfig"],
         ".config": ["GenerationConfig"],
+        ".constraints": ["Constraint", "ConstraintListState", "DisjunctiveConstraint", "PhrasalConstraint"],
+        ".diversity": ["HammingDiversityLogitsProcessor"],
+        ".modes": ["GenerationMode"],
         ".mixin": ["GenerationMixin"],
         ".guidance": ["ClassifierFreeGuidanceLogitsProcessor", "UnbatchedClassifierFreeGuidanceLogitsProcessor"],
         ".outputs": [

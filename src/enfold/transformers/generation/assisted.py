@@ -3,22 +3,24 @@
 Greedy search gives the tokens that it gives alone, and sampling draws from the model's own distribution.
 
 Source: Leviathan et al., 2022, "Fast Inference from Transformers via Speculative Decoding"; prompt lookup: Saxena,
-2023.
+2023; the model's own first layers: Elhoushi et al., 2024, "LayerSkip".
 """
 
 from __future__ import annotations
 
 import copy
+import inspect
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from enfold.nn.cache import DynamicCache
+from enfold.nn.cache import DynamicCache, EncoderDecoderCache
 from enfold.transformers.generation.config import GenerationConfig, GenerationError
 from enfold.transformers.generation.loops import Run
+from enfold.transformers.generation.translated import Translator
 
-__all__ = ["Assistant", "PromptLookup", "assisted", "guesser"]
+__all__ = ["Assistant", "PromptLookup", "assisted", "first_layers", "guesser"]
 
 Guess = tuple[Tensor, Tensor | None]  # tokens (n,), and how likely each word was in their places (n, V) or None
 
@@ -77,11 +79,12 @@ class Assistant:
     Args:
         run: its own call of ``generate``, set up beside the larger model's.
         threshold: it stops where it is less sure of a token than this.
+        settings: its own configuration, which learns how many guesses are worth while, where the schedule says so.
     """
 
-    def __init__(self, run: Run, threshold: float | None) -> None:
+    def __init__(self, run: Run, threshold: float | None, settings: GenerationConfig) -> None:
         config = run.config
-        self.run, self.threshold = run, threshold
+        self.run, self.threshold, self.settings = run, threshold, settings
         self.count, self.schedule = config.num_assistant_tokens, config.num_assistant_tokens_schedule
 
     def guess(self, ids: Tensor, most: int) -> Guess:
@@ -109,34 +112,49 @@ class Assistant:
         """Guess more after a step in which all was right, and fewer after another, where the schedule says so."""
         if self.schedule in ("heuristic", "heuristic_transient"):
             self.count = self.count + 2 if right == guessed else max(1, self.count - 1)
+        if self.schedule == "heuristic":
+            self.settings.num_assistant_tokens = self.count  # the next call begins with it
 
 
-def guesser(run: Run, assistant: Any) -> Guesser:
-    """Return what guesses for a run: the assistant, or the text itself.
+def guesser(run: Run, assistant: Any, tokenizer: Any = None, assistant_tokenizer: Any = None) -> Guesser:
+    """Return what guesses for a run: an assistant, the model's own first layers, or the text itself.
+
+    Args:
+        run: the larger model's call of ``generate``.
+        assistant: the smaller model, or None.
+        tokenizer, assistant_tokenizer: of both models, where their words differ.
 
     Raises:
         GenerationError: for what cannot be combined with it.
     """
     config = run.config
-    if run.rows > 1 or config.num_beams > 1:
-        raise GenerationError("assisted decoding and prompt lookup write one row, without beams")
-    if run.read is not None or run.embeds is not None:
-        raise GenerationError("assisted decoding and prompt lookup go on from ids, with a decoder alone")
+    if run.rows > 1:
+        raise GenerationError("assisted decoding and prompt lookup write one row")
+    if run.embeds is not None:
+        raise GenerationError("assisted decoding and prompt lookup go on from ids, not from embeddings")
     if run.cache is None or run.fixed:
         raise GenerationError("assisted decoding and prompt lookup need use_cache=True and a cache that grows")
-    if assistant is None:
+    if assistant is None and config.prompt_lookup_num_tokens is not None:
         return PromptLookup(config.prompt_lookup_num_tokens, config.max_matching_ngram_size or 2, run.ends)
     if config.guidance_scale not in (None, 1):
         raise GenerationError("guidance_scale and an assistant do not go together: each token is guided once")
-    words, own = (model.config.get_text_config(decoder=True).vocab_size for model in (run.model, assistant))
-    if words != own:
-        raise GenerationError(f"the assistant has {own} words and the model {words}: their tokens are not the same")
-    theirs: GenerationConfig = getattr(assistant, "generation_config", None) or GenerationConfig()
+    if assistant is None:
+        assistant = first_layers(run.model, config.assistant_early_exit)
     settings = copy.copy(config)
+    theirs: GenerationConfig = getattr(assistant, "generation_config", None) or GenerationConfig()
     for name in ("num_assistant_tokens", "num_assistant_tokens_schedule", "assistant_confidence_threshold"):
         if getattr(theirs, name) is not None:
             setattr(settings, name, getattr(theirs, name))
+    if tokenizer is not None and assistant_tokenizer is not None:
+        return Translator(assistant, settings, tokenizer, assistant_tokenizer)
+    words, own = (model.config.get_text_config(decoder=True).vocab_size for model in (run.model, assistant))
+    if words != own:
+        raise GenerationError(
+            f"the assistant has {own} words and the model {words}: pass tokenizer and assistant_tokenizer too, "
+            "so that guesses are translated"
+        )
     settings.output_attentions = settings.output_hidden_states = False
+    extra, read = _heard(run, assistant)
     beside = Run(
         model=assistant,
         config=settings,
@@ -144,14 +162,72 @@ def guesser(run: Run, assistant: Any) -> Guesser:
         embeds=None,
         mask=run.mask,
         positions=run.positions,
-        cache=DynamicCache(),
-        extra={},
+        cache=DynamicCache() if read is None else EncoderDecoderCache(DynamicCache()),
+        extra=extra,
         processors=run.processors,
         criteria=None,
         ends=run.ends,
         pad=run.pad,
+        read=read,
     )
-    return Assistant(beside, settings.assistant_confidence_threshold)
+    return Assistant(beside, settings.assistant_confidence_threshold, theirs)
+
+
+def _heard(run: Run, assistant: Any) -> tuple[dict[str, Any], Any]:
+    """Return the arguments with which an assistant hears what the model read, and what its encoder said, or None."""
+    if run.read is None:
+        if assistant.config.is_encoder_decoder:
+            raise GenerationError("the assistant reads and writes, and the model only writes: it needs one alike")
+        return {}, None
+    if not assistant.config.is_encoder_decoder:
+        # A decoder beside the same encoder, such as Whisper's, looks at the states that the model looks at.
+        if "encoder_hidden_states" not in inspect.signature(assistant.forward).parameters:
+            raise GenerationError(
+                f"{type(assistant).__name__} looks at no encoder, and the model reads before it writes"
+            )
+        return {"encoder_hidden_states": run.read[0]}, run.read
+    if run.given is None:
+        raise GenerationError("an assistant with an encoder of its own needs the inputs, not encoder_outputs")
+    said = assistant.get_encoder()(**run.given, return_dict=True)
+    mask = run.extra.get("attention_mask")
+    return {"encoder_outputs": said, **({} if mask is None else {"attention_mask": mask})}, said
+
+
+def first_layers(model: Any, count: int) -> Any:
+    """Return a model of the first layers of another, which shares their weights.
+
+    Args:
+        model: a decoder.
+        count: of layers, at least one and fewer than it has.
+
+    Raises:
+        GenerationError: for other numbers, and for models whose layers are no plain list.
+    """
+    total = model.config.get_text_config(decoder=True).num_hidden_layers
+    if not isinstance(count, int) or not 0 < count < total:
+        raise GenerationError(
+            f"assistant_early_exit={count} must lie between 1 and {total - 1}, the layers before the last"
+        )
+    stacks = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.ModuleList) and len(module) == total
+    ]
+    if len(stacks) != 1 or model.config.is_encoder_decoder:
+        raise GenerationError(f"{type(model).__name__} has no one list of layers to leave early")
+    *parents, last = stacks[0].split(".")
+    shallow = twin = _twin(model)
+    for name in parents:
+        twin._modules[name] = twin = _twin(twin._modules[name])
+    twin._modules[last] = torch.nn.ModuleList(list(twin._modules[last])[:count])
+    return shallow
+
+
+def _twin(module: Any) -> Any:
+    """Return a module with the same parameters whose parts can be exchanged without touching the other's."""
+    twin = copy.copy(module)
+    twin.__dict__["_modules"] = dict(module._modules)
+    return twin
 
 
 def assisted(run: Run, helper: Guesser) -> Any:

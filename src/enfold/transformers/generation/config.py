@@ -200,7 +200,8 @@ class GenerationConfig(PushToHubMixin):
         found = {}
         if not self.do_sample:
             for name, neutral in self._SAMPLING.items():
-                if getattr(self, name) not in (None, neutral):
+                used = name == "top_k" and self.penalty_alpha  # contrastive search chooses among so many
+                if getattr(self, name) not in (None, neutral) and not used:
                     found[name] = f"{name}={getattr(self, name)} does nothing without do_sample=True"
         if (self.num_beams or 1) == 1:
             for name, neutral in self._BEAMS.items():

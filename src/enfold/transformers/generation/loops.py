@@ -34,7 +34,9 @@ class Run:
         ends: end tokens, or None.
         pad: what finished rows are filled with.
         read: what the encoder said, or None for a decoder alone.
+        given: the arguments that the encoder was given; None where it had read before.
         compiled: what runs single steps instead of the model, or None.
+        latest: the model's newest output.
     """
 
     model: Any
@@ -51,7 +53,9 @@ class Run:
     pad: int
     streamer: Any = None
     read: Any = None
+    given: dict[str, Any] | None = None
     compiled: Any = None
+    latest: Any = None
     scores: list[Tensor] = field(default_factory=list)
     logits: list[Tensor] = field(default_factory=list)
     attentions: list[Any] = field(default_factory=list)
@@ -65,12 +69,14 @@ class Run:
         # All ids and the mask are allocated once; a step writes one column.
         self.buffer = torch.full((self.rows, config.max_length), self.pad, dtype=torch.long, device=ids.device)
         self.buffer[:, : self.prompt] = ids
-        self.ahead = self.embedded if self.prompt == 0 else 0  # positions before the first id
+        # Positions before the first id: embeddings without ids, and keys of a learnt prefix.
+        self.virtual = getattr(self.cache, "virtual", 0)
+        self.ahead = max(self.embedded - self.prompt, 0) + self.virtual
         self.fixed = self.cache is not None and self.cache.is_compileable
         self.wide_mask: Tensor | None = None
         if self.mask is not None:
             room = self.cache.get_max_cache_shape() if self.fixed and self.cache is not None else 0
-            self.wide_mask = self.mask.new_ones(self.rows, room or config.max_length + self.embedded)
+            self.wide_mask = self.mask.new_ones(self.rows, room or config.max_length + self.embedded + self.virtual)
             self.wide_mask[:, : self.mask.shape[1]] = self.mask
             if self.positions is None and not getattr(self.model, "counts_positions", False):
                 self.positions = (self.mask.cumsum(1) - 1).clamp(min=0)
@@ -100,6 +106,7 @@ class Run:
 
     def record(self, output: Any) -> None:
         """Keep what was asked for of a model's output."""
+        self.latest = output
         if self.keep:
             side = "" if self.read is None else "decoder_"
             self.attentions.append(output.get(f"{side}attentions"))

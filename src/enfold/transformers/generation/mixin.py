@@ -12,16 +12,19 @@ from torch import Tensor
 from enfold.errors import nearest
 from enfold.log import get_logger
 from enfold.nn.cache import Cache, DynamicCache, EncoderDecoderCache
-from enfold.transformers.generation import processors as shape
-from enfold.transformers.generation import source_processors as by_source
-from enfold.transformers.generation import stopping
 from enfold.transformers.generation.assisted import assisted, guesser
 from enfold.transformers.generation.caching import compiled_step, new_cache
 from enfold.transformers.generation.config import GenerationConfig, GenerationError
+from enfold.transformers.generation.constraints import constraints_of
+from enfold.transformers.generation.contrastive import contrastive
+from enfold.transformers.generation.custom import decoded_by, named_loop, own_arguments
+from enfold.transformers.generation.dola import LayerContrast, layers_of
+from enfold.transformers.generation.grouped import grouped
 from enfold.transformers.generation.guidance import UnbatchedClassifierFreeGuidanceLogitsProcessor
 from enfold.transformers.generation.loops import Run, beams, one_by_one
+from enfold.transformers.generation.modes import GenerationMode, mode_of
 from enfold.transformers.generation.reading import read, repeated
-from enfold.transformers.generation.watermarking import WatermarkingConfig
+from enfold.transformers.generation.shaping import criteria_for, processors_for
 
 if TYPE_CHECKING:
     from enfold.transformers.modeling import PreTrainedModel
@@ -33,14 +36,6 @@ else:
 __all__ = ["GenerationMixin"]
 
 logger = get_logger(__name__)
-
-# Ways of decoding that are not here: said plainly rather than ignored.
-ABSENT = {
-    "penalty_alpha": "contrastive search",
-    "constraints": "constrained beam search",
-    "force_words_ids": "constrained beam search",
-    "dola_layers": "DoLa",
-}
 
 
 class GenerationMixin(Base):
@@ -92,6 +87,9 @@ class GenerationMixin(Base):
         synced_gpus: bool | None = None,
         assistant_model: Any = None,
         streamer: Any = None,
+        negative_prompt_ids: Tensor | None = None,
+        negative_prompt_attention_mask: Tensor | None = None,
+        custom_generate: Any = None,
         **kwargs: Any,
     ) -> Any:
         """Write on.
@@ -106,8 +104,13 @@ class GenerationMixin(Base):
             stopping_criteria: further criteria.
             prefix_allowed_tokens_fn: (row, tokens (T,)) → the tokens that may follow.
             synced_gpus: accepted; rows never wait for another process here.
-            assistant_model: a smaller model with the same words, which guesses tokens that this one checks together.
+            assistant_model: a smaller model, which guesses tokens that this one checks together. With other words than
+                this model's it needs ``tokenizer`` and ``assistant_tokenizer``.
             streamer: receives the prompt and then each token.
+            negative_prompt_ids: (B, T), what ``guidance_scale`` leads away from.
+            negative_prompt_attention_mask: (B, T), 0 for padding in them.
+            custom_generate: a loop of one's own, called as ``loop(model, input_ids, logits_processor=…,
+                stopping_criteria=…, generation_config=…, …)``.
             kwargs: fields of ``GenerationConfig``; ``attention_mask`` (B, T), zeros on the left for padding;
                 ``tokenizer`` for ``stop_strings``; further arguments of the forward pass.
 
@@ -120,13 +123,16 @@ class GenerationMixin(Base):
         """
         if isinstance(inputs, Mapping):
             kwargs, inputs = {**inputs, **kwargs}, None
-        tokenizer = kwargs.pop("tokenizer", None)
-        for name in ("use_model_defaults", "custom_generate", "trust_remote_code"):
+        tokenizers = [kwargs.pop(name, None) for name in ("tokenizer", "assistant_tokenizer")]
+        for name in ("use_model_defaults", "trust_remote_code"):
             kwargs.pop(name, None)
-        negative = [kwargs.pop(name, None) for name in ("negative_prompt_ids", "negative_prompt_attention_mask")]
+        negative = [negative_prompt_ids, negative_prompt_attention_mask]
+        loop = named_loop(custom_generate)
+        own = {} if loop is None else own_arguments(loop, self, kwargs)
         default_length = self._length_is_open(generation_config, kwargs)
         config, rest = (generation_config or GenerationConfig()).filled(self.generation_config, **kwargs)
-        self._refuse_absent(config, rest)
+        self._refuse_unknown(rest)
+        mode = mode_of(config, assistant_model is not None)
         ends = None if config.eos_token_id is None else torch.as_tensor(config.eos_token_id, device=self.device)
         ends = None if ends is None else ends.view(-1)
         pad = config.pad_token_id
@@ -143,7 +149,7 @@ class GenerationMixin(Base):
         prompt = ids.shape[1]
         self._set_lengths(config, prompt, 0 if embeds is None else embeds.shape[1], default_length)
         count = config.num_beams if config.num_beams > 1 else config.num_return_sequences
-        if config.num_beams == 1 and config.num_return_sequences > 1 and not config.do_sample:
+        if config.num_beams == 1 and config.num_return_sequences > 1 and not config.do_sample and loop is None:
             raise GenerationError(
                 "num_return_sequences > 1 needs do_sample=True or num_beams > 1: greedy has one answer"
             )
@@ -164,24 +170,32 @@ class GenerationMixin(Base):
         if count > 1:
             ids = ids.repeat_interleave(count, 0)
             embeds, mask = (None if x is None else x.repeat_interleave(count, 0) for x in (embeds, mask))
+            if past is not None and past.virtual:
+                past.batch_repeat_interleave(count)
             rest = {name: repeated(value, count) for name, value in rest.items()}
             negative = [repeated(value, count) for value in negative]
             if position_ids is not None and position_ids.shape[0] > 1:
                 position_ids = position_ids.repeat_interleave(count, 0)
         if past is not None and config.cache_implementation is not None:
             raise GenerationError("both past_key_values and cache_implementation were given; they are the same thing")
-        guesses = assistant_model is not None or config.prompt_lookup_num_tokens is not None
-        if guesses and past is None and config.cache_implementation is None:
-            config.cache_implementation = "dynamic_full"  # wrong guesses are taken back, which windows do not allow
+        guesses = mode is GenerationMode.ASSISTED_GENERATION
+        goes_back = guesses or (mode is GenerationMode.CONTRASTIVE_SEARCH and config.low_memory)
+        if goes_back and past is None and config.cache_implementation is None:
+            config.cache_implementation = "dynamic_full"  # what was tried is taken back, which windows do not allow
         if past is None and config.use_cache:
             ahead = 0 if embeds is None else embeds.shape[1]
             past = new_cache(self, config, prompt + ahead, config.max_length + ahead)
             past = past if reading is None else EncoderDecoderCache(past)
-        processors = self._processors(config, prompt, ends, mask, source, prefix_allowed_tokens_fn, logits_processor)
+        allowed, further = prefix_allowed_tokens_fn, logits_processor
+        processors = processors_for(self, config, prompt, ends, mask, source, allowed, further)
         if config.guidance_scale not in (None, 1):
             guide = UnbatchedClassifierFreeGuidanceLogitsProcessor(config.guidance_scale, self, *negative)
             guide.use_cache = bool(config.use_cache)
             processors.insert(0, guide)
+        contrast = None
+        if mode is GenerationMode.DOLA_GENERATION:
+            contrast = LayerContrast(self, self._contrasted_layers(config))
+            processors.insert(0, contrast)
         run = Run(
             model=self,
             config=config,
@@ -192,15 +206,27 @@ class GenerationMixin(Base):
             cache=past if config.use_cache else None,
             extra=rest,
             processors=processors,
-            criteria=self._criteria(config, ends, stopping_criteria, tokenizer),
+            criteria=criteria_for(config, ends, stopping_criteria, tokenizers[0]),
             ends=ends,
             pad=0 if pad is None else pad,
             streamer=streamer,
             read=None if reading is None else reading.output,
+            given=None if reading is None else reading.given,
             compiled=compiled_step(self, config, past),
         )
+        if loop is not None:
+            told = {"streamer": streamer, "assistant_model": assistant_model, "synced_gpus": synced_gpus}
+            return decoded_by(loop, run, **told, tokenizer=tokenizers[0], assistant_tokenizer=tokenizers[1], **own)
         if guesses:
-            return assisted(run, guesser(run, assistant_model))
+            return assisted(run, guesser(run, assistant_model, *tokenizers))
+        if contrast is not None:
+            contrast.run, run.keep["output_hidden_states"] = run, True
+        if mode is GenerationMode.CONTRASTIVE_SEARCH:
+            return contrastive(run)
+        if mode is GenerationMode.CONSTRAINED_BEAM_SEARCH:
+            return grouped(run, constraints_of(config.constraints, config.force_words_ids))
+        if mode is GenerationMode.GROUP_BEAM_SEARCH:
+            return grouped(run)
         return beams(run) if config.num_beams > 1 else one_by_one(run)
 
     # --- what is asked for, made definite
@@ -209,14 +235,13 @@ class GenerationMixin(Base):
         sources = (kwargs.get("max_length"), given and given.max_length, self.generation_config.max_length)
         return all(value is None for value in sources)
 
-    def _refuse_absent(self, config: GenerationConfig, rest: dict[str, Any]) -> None:
-        asked = {name: getattr(config, name, None) for name in ABSENT if hasattr(config, name)}
-        asked |= {name: rest.pop(name) for name in set(rest) & set(ABSENT)}
-        for name, value in asked.items():
-            if value is not None:
-                raise GenerationError(f"{name}: {ABSENT[name]} is not available; beams, sampling and greedy search are")
-        if (config.num_beam_groups or 1) > 1:
-            raise GenerationError("num_beam_groups: group beam search is not available; num_beams alone is")
+    def _contrasted_layers(self, config: GenerationConfig) -> list[int]:
+        if self.config.is_encoder_decoder:
+            raise GenerationError("dola_layers compares the layers of a decoder alone")
+        text = self.config.get_text_config(decoder=True)
+        return layers_of(config.dola_layers, text.num_hidden_layers, bool(text.tie_word_embeddings))
+
+    def _refuse_unknown(self, rest: dict[str, Any]) -> None:
         known = set(inspect.signature(self.forward).parameters)
         known |= set(inspect.signature(self.prepare_inputs_for_generation).parameters)
         if self.config.is_encoder_decoder:
@@ -282,97 +307,6 @@ class GenerationMixin(Base):
                 f"the prompt has {prompt} tokens and max_length is {config.max_length}: nothing can follow; "
                 "set max_new_tokens instead"
             )
-
-    def _processors(
-        self,
-        config: GenerationConfig,
-        prompt: int,
-        ends: Tensor | None,
-        mask: Tensor | None,
-        source: Tensor | None,
-        allowed: Callable[[int, Tensor], list[int]] | None,
-        own: Iterable[Any] | None,
-    ) -> shape.LogitsProcessorList:
-        """Return the processors in the ecosystem's order, which decides what is drawn under a seed."""
-        steps = shape.LogitsProcessorList()
-        if config.sequence_bias is not None:
-            steps.append(shape.SequenceBiasLogitsProcessor(config.sequence_bias))
-        if config.encoder_repetition_penalty not in (None, 1.0) and source is not None:
-            steps.append(by_source.EncoderRepetitionPenaltyLogitsProcessor(config.encoder_repetition_penalty, source))
-        if config.repetition_penalty not in (None, 1.0):
-            padding = None if mask is None else (mask != 0).int().argmax(1)
-            steps.append(shape.RepetitionPenaltyLogitsProcessor(config.repetition_penalty, padding))
-        if config.no_repeat_ngram_size:
-            steps.append(shape.NoRepeatNGramLogitsProcessor(config.no_repeat_ngram_size))
-        if config.encoder_no_repeat_ngram_size and source is not None:
-            steps.append(by_source.EncoderNoRepeatNGramLogitsProcessor(config.encoder_no_repeat_ngram_size, source))
-        if config.bad_words_ids is not None:
-            steps.append(shape.NoBadWordsLogitsProcessor(config.bad_words_ids, ends))
-        if config.min_length and ends is not None:
-            steps.append(shape.MinLengthLogitsProcessor(config.min_length, ends))
-        if config.min_new_tokens and ends is not None:
-            steps.append(shape.MinNewTokensLengthLogitsProcessor(prompt, config.min_new_tokens, ends))
-        if allowed is not None:
-            steps.append(shape.PrefixConstrainedLogitsProcessor(allowed, config.num_beams))
-        if config.forced_bos_token_id is not None:
-            steps.append(shape.ForcedBOSTokenLogitsProcessor(config.forced_bos_token_id))
-        if config.forced_eos_token_id is not None:
-            steps.append(shape.ForcedEOSTokenLogitsProcessor(config.max_length, config.forced_eos_token_id))
-        if config.remove_invalid_values:
-            steps.append(shape.InfNanRemoveLogitsProcessor())
-        if config.exponential_decay_length_penalty is not None and ends is not None:
-            decay = config.exponential_decay_length_penalty
-            steps.append(shape.ExponentialDecayLengthPenalty(decay, ends, prompt))
-        if config.suppress_tokens is not None:
-            steps.append(shape.SuppressTokensLogitsProcessor(config.suppress_tokens))
-        if config.begin_suppress_tokens is not None:
-            begin = prompt if prompt > 1 or config.forced_bos_token_id is None else prompt + 1
-            steps.append(shape.SuppressTokensAtBeginLogitsProcessor(config.begin_suppress_tokens, begin))
-        steps.extend(own or ())
-        if config.do_sample:
-            # Beams need one token beside the end tokens, to go on with.
-            keep = 1 if config.num_beams == 1 else 2 if ends is None else len(ends) + 1
-            if config.temperature not in (None, 1.0):
-                steps.append(shape.TemperatureLogitsWarper(config.temperature))
-            if config.top_h is not None:
-                steps.append(shape.TopHLogitsWarper(config.top_h))
-            if config.top_k:
-                steps.append(shape.TopKLogitsWarper(config.top_k, min_tokens_to_keep=keep))
-            if config.top_p is not None and config.top_p < 1.0:
-                steps.append(shape.TopPLogitsWarper(config.top_p, min_tokens_to_keep=keep))
-            if config.min_p is not None:
-                steps.append(shape.MinPLogitsWarper(config.min_p, min_tokens_to_keep=keep))
-            if config.typical_p is not None and config.typical_p < 1.0:
-                steps.append(shape.TypicalLogitsWarper(config.typical_p, min_tokens_to_keep=keep))
-            if config.epsilon_cutoff:
-                steps.append(shape.EpsilonLogitsWarper(config.epsilon_cutoff, min_tokens_to_keep=keep))
-            if config.eta_cutoff:
-                steps.append(shape.EtaLogitsWarper(config.eta_cutoff, min_tokens_to_keep=keep))
-        if config.watermarking_config is not None:
-            marks = config.watermarking_config
-            marks = WatermarkingConfig(**marks) if isinstance(marks, Mapping) else marks
-            words = self.config.get_text_config(decoder=True).vocab_size
-            steps.append(marks.construct_processor(words, self.device))
-        if config.renormalize_logits:
-            steps.append(shape.LogitNormalization())
-        return steps
-
-    def _criteria(
-        self, config: GenerationConfig, ends: Tensor | None, own: Any, tokenizer: Any
-    ) -> stopping.StoppingCriteriaList:
-        """Return what ends a row besides the length, which the loop itself counts."""
-        criteria = stopping.StoppingCriteriaList()
-        if config.max_time is not None:
-            criteria.append(stopping.MaxTimeCriteria(config.max_time))
-        if config.stop_strings is not None:
-            if tokenizer is None:
-                raise GenerationError("stop_strings needs the tokenizer too: generate(…, tokenizer=tokenizer)")
-            criteria.append(stopping.StopStringCriteria(tokenizer, config.stop_strings))
-        if ends is not None:
-            criteria.append(stopping.EosTokenCriteria(ends))
-        if own is not None:
-            criteria.extend(own if isinstance(own, Iterable) else [own])
-        return criteria
 
     def compute_transition_scores(
         self,

@@ -23,12 +23,14 @@ class Reading(NamedTuple):
         mask: (B, T), 0 for padding among them, or None.
         source: the ids that were read, (B, S), or None where they were no ids.
         output: what the encoder said.
+        given: the arguments that the encoder was given, mask included; None where it had read before.
     """
 
     ids: Tensor
     mask: Tensor | None
     source: Tensor | None
     output: Any
+    given: dict[str, Any] | None
 
 
 def read(model: Any, inputs: Tensor | None, config: GenerationConfig, rest: dict[str, Any], mask_of: Any) -> Reading:
@@ -60,14 +62,14 @@ def read(model: Any, inputs: Tensor | None, config: GenerationConfig, rest: dict
     options = {
         name: rest.pop(name) for name in sorted(set(rest) & taken) if not name.startswith(("past", "use_", "input_"))
     }
+    given: dict[str, Any] | None = None
     if output is None:
         if inputs is None and embeds is None:
             raise GenerationError(f"nothing to read: pass {main}, inputs_embeds or encoder_outputs")
         given = {main: inputs} if embeds is None else {"inputs_embeds": embeds}
+        given |= {**options, **({"attention_mask": mask} if "attention_mask" in taken else {})}
         output = encoder(
             **given,
-            **options,
-            **({"attention_mask": mask} if "attention_mask" in taken else {}),
             output_attentions=config.output_attentions,
             output_hidden_states=config.output_hidden_states,
             return_dict=True,
@@ -77,7 +79,7 @@ def read(model: Any, inputs: Tensor | None, config: GenerationConfig, rest: dict
     rest["encoder_outputs"] = output
     rows = output[0].shape[0]
     ids, written = _begin(model, config, rest, rows, output[0].device)
-    return Reading(ids, written, source, output)
+    return Reading(ids, written, source, output, given)
 
 
 def _begin(
