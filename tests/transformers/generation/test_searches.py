@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -93,7 +94,7 @@ def test_a_constraint_of_one_s_own_leads_the_beams(model: Any) -> None:
 
     found = model.generate(IDS, max_new_tokens=8, num_beams=4, constraints=[TwoOf([20, 21])], eos_token_id=None)
     for row in found[:, 3:].tolist():
-        assert any(first in (20, 21) and second in (20, 21) for first, second in zip(row, row[1:], strict=False))
+        assert any(first in (20, 21) and second in (20, 21) for first, second in pairwise(row))
 
 
 def test_contrastive_search_without_a_penalty_is_greedy(model: Any) -> None:

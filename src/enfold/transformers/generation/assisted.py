@@ -162,7 +162,7 @@ def guesser(run: Run, assistant: Any, tokenizer: Any = None, assistant_tokenizer
         embeds=None,
         mask=run.mask,
         positions=run.positions,
-        cache=DynamicCache() if read is None else EncoderDecoderCache(DynamicCache()),
+        cache=DynamicCache() if run.read is None else EncoderDecoderCache(DynamicCache()),
         extra=extra,
         processors=run.processors,
         criteria=None,
@@ -181,11 +181,13 @@ def _heard(run: Run, assistant: Any) -> tuple[dict[str, Any], Any]:
         return {}, None
     if not assistant.config.is_encoder_decoder:
         # A decoder beside the same encoder, such as Whisper's, looks at the states that the model looks at.
-        if "encoder_hidden_states" not in inspect.signature(assistant.forward).parameters:
-            raise GenerationError(
-                f"{type(assistant).__name__} looks at no encoder, and the model reads before it writes"
-            )
-        return {"encoder_hidden_states": run.read[0]}, run.read
+        takes = inspect.signature(assistant.forward).parameters
+        if "encoder_outputs" in takes:
+            return {"encoder_outputs": run.read}, None
+        if "encoder_hidden_states" not in takes:
+            raise GenerationError(f"{type(assistant).__name__} looks at no encoder, as the model does")
+        mask = run.extra.get("attention_mask")
+        return {"encoder_hidden_states": run.read[0], "encoder_attention_mask": mask}, None
     if run.given is None:
         raise GenerationError("an assistant with an encoder of its own needs the inputs, not encoder_outputs")
     said = assistant.get_encoder()(**run.given, return_dict=True)
@@ -205,9 +207,7 @@ def first_layers(model: Any, count: int) -> Any:
     """
     total = model.config.get_text_config(decoder=True).num_hidden_layers
     if not isinstance(count, int) or not 0 < count < total:
-        raise GenerationError(
-            f"assistant_early_exit={count} must lie between 1 and {total - 1}, the layers before the last"
-        )
+        raise GenerationError(f"assistant_early_exit={count} must lie between 1 and {total - 1}, before the last layer")
     stacks = [
         name
         for name, module in model.named_modules()

@@ -32,7 +32,7 @@ def grouped(run: Run, constraints: list[Constraint] | None = None) -> Any:
     a token costs ``diversity_penalty`` for each beam of an earlier group that chose it at this step.
 
     Args:
-        run: with n · batch rows, n being ``num_beams``; the beams of a row lie side by side, and so do those of a group.
+        run: with n · batch rows, n being ``num_beams``; the beams of a row lie side by side, as do those of a group.
         constraints: what each text must contain; then there is one group.
 
     Source: Vijayakumar et al., 2016, "Diverse Beam Search"; Post and Vilar, 2018, "Fast Lexically Constrained Decoding

@@ -126,7 +126,6 @@ class GenerationMixin(Base):
         tokenizers = [kwargs.pop(name, None) for name in ("tokenizer", "assistant_tokenizer")]
         for name in ("use_model_defaults", "trust_remote_code"):
             kwargs.pop(name, None)
-        negative = [negative_prompt_ids, negative_prompt_attention_mask]
         loop = named_loop(custom_generate)
         own = {} if loop is None else own_arguments(loop, self, kwargs)
         default_length = self._length_is_open(generation_config, kwargs)
@@ -173,7 +172,8 @@ class GenerationMixin(Base):
             if past is not None and past.virtual:
                 past.batch_repeat_interleave(count)
             rest = {name: repeated(value, count) for name, value in rest.items()}
-            negative = [repeated(value, count) for value in negative]
+            negative_prompt_ids = repeated(negative_prompt_ids, count)
+            negative_prompt_attention_mask = repeated(negative_prompt_attention_mask, count)
             if position_ids is not None and position_ids.shape[0] > 1:
                 position_ids = position_ids.repeat_interleave(count, 0)
         if past is not None and config.cache_implementation is not None:
@@ -189,8 +189,9 @@ class GenerationMixin(Base):
         allowed, further = prefix_allowed_tokens_fn, logits_processor
         processors = processors_for(self, config, prompt, ends, mask, source, allowed, further)
         if config.guidance_scale not in (None, 1):
-            guide = UnbatchedClassifierFreeGuidanceLogitsProcessor(config.guidance_scale, self, *negative)
-            guide.use_cache = bool(config.use_cache)
+            guide = UnbatchedClassifierFreeGuidanceLogitsProcessor(
+                config.guidance_scale, self, negative_prompt_ids, negative_prompt_attention_mask, config.use_cache
+            )
             processors.insert(0, guide)
         contrast = None
         if mode is GenerationMode.DOLA_GENERATION:
