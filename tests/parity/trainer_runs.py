@@ -39,9 +39,18 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "steps": ("bert", {"max_steps": 9, "warmup_steps": 3, "seed": 7, "data_seed": 11, "max_grad_norm": 0.5}),
     "smooth": ("bert", {"max_steps": 5, "label_smoothing_factor": 0.1, "optim": "adamw_torch"}),
     "sgd": ("bert", {"max_steps": 5, "optim": "sgd", "learning_rate": 0.1}),
+    "adafactor": ("bert", {"max_steps": 5, "optim": "adafactor", "weight_decay": 0.1}),
+    "noisy": ("bert", {"max_steps": 5, "neftune_noise_alpha": 5.0}),
     "cosine": ("bert", {"num_train_epochs": 1, "lr_scheduler_type": "cosine", "adam_beta2": 0.98}),
     "causal": ("llama", {"num_train_epochs": 2, "gradient_accumulation_steps": 3, "warmup_steps": 0.25}),
 }
+
+
+ADAFACTORS: list[dict[str, Any]] = [
+    {},
+    {"warmup_init": True},
+    {"lr": 1e-2, "relative_step": False, "scale_parameter": False, "weight_decay": 0.1, "beta1": 0.9},
+]
 
 
 def rows(kind: str) -> list[dict[str, Any]]:

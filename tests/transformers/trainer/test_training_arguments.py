@@ -10,7 +10,9 @@ import pytest
 from trainer_small import trainer
 
 from enfold.transformers.trainer import IntervalStrategy, TrainingArguments
-from enfold.transformers.trainer.arguments import IGNORED, UnsupportedArgument
+from enfold.transformers.trainer.arguments import UnsupportedArgument
+from enfold.transformers.trainer.optimizer_names import OptimizerNotOffered
+from enfold.transformers.trainer.spellings import ALIASES, IGNORED
 
 
 @pytest.mark.parametrize(
@@ -38,6 +40,49 @@ def test_renamed_fields_can_be_read_and_set_under_both_names() -> None:
     assert args.use_cpu
 
 
+def test_every_other_name_reads_as_its_field(tmp_path: Path) -> None:
+    args = TrainingArguments("out")
+    for old, spelling in ALIASES.items():
+        assert getattr(args, old) == spelling.back(getattr(args, spelling.field)), old
+    args.group_by_length = True  # type: ignore[attr-defined]
+    assert args.train_sampling_strategy == "group_by_length" and args.group_by_length  # type: ignore[attr-defined]
+    assert TrainingArguments("out", adafactor=True).adafactor  # type: ignore[attr-defined,call-arg]
+
+
+def test_arguments_without_effect_can_be_read(tmp_path: Path) -> None:
+    assert TrainingArguments("out").overwrite_output_dir is False  # type: ignore[attr-defined]
+    assert TrainingArguments("out", overwrite_output_dir=True).overwrite_output_dir  # type: ignore[attr-defined,call-arg]
+
+
+def test_arguments_are_set_in_groups_and_checked() -> None:
+    args = TrainingArguments("out")
+    args.set_training(learning_rate=1e-4, batch_size=32, num_epochs=2, activation_checkpointing=True)
+    args.set_evaluate(strategy="steps", steps=7, batch_size=5).set_testing(batch_size=6).set_save(
+        steps=9, total_limit=2
+    )
+    args.set_logging(steps=3, report_to="none", level="info").set_optimizer(name="sgd", args="momentum=0.9")
+    args.set_lr_scheduler(name="cosine", warmup_steps=0.1).set_dataloader(num_workers=2, sampler_seed=4)
+    args.set_push_to_hub("me/model", strategy="end", token="hf_x")
+    assert args.do_train and args.do_eval and args.do_predict and args.push_to_hub
+    assert (args.learning_rate, args.eval_steps, args.save_steps, args.logging_steps) == (5e-5, 7, 9, 3)
+    assert (args.optim, args.lr_scheduler_type, args.data_seed, args.hub_strategy) == ("sgd", "cosine", 4, "end")
+    assert args.get_process_log_level() == 20
+    with pytest.raises(ValueError, match="save_steps must be positive"):
+        args.set_save(strategy="steps", steps=0)
+
+
+def test_logs_go_to_tensorboard_where_a_folder_is_named_and_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from enfold.transformers.trainer import reporting
+
+    there = ["tensorboard", "wandb"]
+    monkeypatch.setattr(reporting, "get_available_reporting_integrations", lambda: there)
+    assert TrainingArguments("out").report_to == []
+    assert TrainingArguments("out", logging_dir="logs").report_to == ["tensorboard"]
+    assert TrainingArguments("out", logging_dir="logs", report_to="none").report_to == []
+    assert TrainingArguments("out", report_to="all").report_to == there
+    assert TrainingArguments("out", report_to=None).report_to == there
+
+
 def test_arguments_of_absent_back_ends_are_accepted() -> None:
     TrainingArguments("out", **dict.fromkeys(sorted(IGNORED)))  # type: ignore[arg-type]
 
@@ -63,7 +108,8 @@ def test_warm_up_is_a_number_of_steps_or_a_share(steps: float, ratio: float | No
         {"load_best_model_at_end": True, "eval_strategy": "steps", "eval_steps": 3, "save_steps": 4},
         {"bf16": True, "fp16": True},
         {"eval_strategy": "sometimes"},
-        {"optim": "adamw_bnb_8bit"},
+        {"optim": "adamw_torchh"},
+        {"log_level": "loud"},
         {"logging_steps": 0},
         {"gradient_accumulation_steps": 0},
     ],
@@ -73,12 +119,17 @@ def test_arguments_that_contradict_each_other_are_refused(options: dict[str, Any
         TrainingArguments("out", **options)
 
 
-@pytest.mark.parametrize(
-    "options", [{"deepspeed": "x.json"}, {"neftune_noise_alpha": 5.0}, {"fp16": True, "use_cpu": True}]
-)
+@pytest.mark.parametrize("options", [{"deepspeed": "x.json"}, {"fsdp": "full_shard"}, {"fp16": True, "use_cpu": True}])
 def test_features_that_are_absent_are_named_when_a_trainer_is_made(tmp_path: Path, options: dict[str, Any]) -> None:
     with pytest.raises(UnsupportedArgument):
         trainer(tmp_path, **options)
+
+
+def test_an_optimizer_in_8_bits_names_the_same_in_32(tmp_path: Path) -> None:
+    with pytest.raises(OptimizerNotOffered, match="'adamw_torch_fused' is the same algorithm"):
+        trainer(tmp_path, optim="paged_adamw_8bit")
+    with pytest.raises(OptimizerNotOffered, match="there are adamw_torch, "):
+        trainer(tmp_path, optim="galore_adamw")
 
 
 def test_the_best_models_direction_follows_its_metric() -> None:

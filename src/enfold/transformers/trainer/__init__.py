@@ -3,7 +3,8 @@
 from enfold.lazy import face
 
 EXPORTS = {
-    "arguments": ["OptimizerNames", "TrainingArguments"],
+    "algorithms": ["AdEMAMix", "Adafactor", "AdafactorSchedule", "Lion", "get_adafactor_schedule"],
+    "arguments": ["TrainingArguments"],
     "batches": ["LengthGroupedSampler", "get_length_grouped_indices=length_grouped_indices"],
     "callbacks": [
         "CallbackHandler",
@@ -17,20 +18,47 @@ EXPORTS = {
         "TrainerState",
     ],
     "collators": [
-        "DataCollatorForLanguageModeling",
+        "DataCollator",
+        "DataCollatorMixin",
+        "DataCollatorForMultipleChoice",
         "DataCollatorForSeq2Seq",
         "DataCollatorForTokenClassification",
+        "DataCollatorWithFlattening",
         "DataCollatorWithPadding",
         "DefaultDataCollator",
         "default_data_collator",
     ],
+    "greedy": ["GreedyLR", "StreamingAverage", "get_greedy_schedule"],
+    "helpers": [
+        "RemoveColumnsCollator",
+        "denumpify_detensorize",
+        "get_model_param_count",
+        "has_length",
+        "is_main_process",
+        "nested_concat",
+        "nested_detach",
+        "nested_numpify",
+        "nested_truncate",
+        "seed_worker",
+        "total_processes_number",
+    ],
+    "language_collators": [
+        "DataCollatorForLanguageModeling",
+        "DataCollatorForPermutationLanguageModeling",
+        "DataCollatorForSOP",
+        "DataCollatorForWholeWordMask",
+    ],
     "losses": ["LabelSmoother"],
-    "optimizers": ["AdamW"],
+    "memory": ["BatchTooLarge"],
+    "optimizer_names": ["OptimizerNames"],
+    "optimizers": ["AdamW", "get_parameter_names"],
     "outcomes": [
         "EvalLoopOutput",
         "EvalPrediction",
+        "EvaluationStrategy=IntervalStrategy",
         "HubStrategy",
         "IntervalStrategy",
+        "PREFIX_CHECKPOINT_DIR=CHECKPOINT_PREFIX",
         "PredictionOutput",
         "SaveStrategy",
         "TrainOutput",
@@ -52,7 +80,14 @@ EXPORTS = {
         "get_scheduler",
         "get_wsd_schedule",
     ],
-    "searching": ["HPSearchBackend", "default_compute_objective", "number_of_arguments"],
+    "searching": [
+        "BestRun",
+        "HPSearchBackend",
+        "default_compute_objective",
+        "default_hp_space_optuna",
+        "number_of_arguments",
+    ],
+    "seq2seq": ["Seq2SeqTrainer", "Seq2SeqTrainingArguments"],
     "trainer": ["Trainer"],
 }
 
@@ -60,6 +95,8 @@ __getattr__, __dir__, __all__ = face(
     __name__,
     {
         **{f".{module}": names for module, names in EXPORTS.items()},
+        "enfold.accelerate.data": ["IterableDatasetShard"],
+        "enfold.accelerate.operations": ["find_batch_size"],
         "enfold.accelerate.seeds": ["enable_full_determinism", "set_seed"],
     },
 )

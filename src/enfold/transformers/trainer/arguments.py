@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import datetime
 import enum
-import functools
 import json
+import logging
 import math
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from enfold.errors import EnfoldError, nearest
-from enfold.log import get_logger
+from enfold.log import get_logger, get_verbosity
+from enfold.transformers.trainer.argument_groups import Groups
+from enfold.transformers.trainer.optimizer_names import OptimizerNames, algorithm_of
 from enfold.transformers.trainer.outcomes import HubStrategy, IntervalStrategy, SaveStrategy
+from enfold.transformers.trainer.spellings import spelled
 
 if TYPE_CHECKING:
     import torch
@@ -28,114 +32,23 @@ class UnsupportedArgument(ValueError, EnfoldError):
     """An argument asks for something that this version does not do."""
 
 
-class OptimizerNames(str, enum.Enum):
-    """The names that ``optim`` takes."""
+# Fields whose feature is absent: any other value than the default is refused when a Trainer is made.
+ABSENT = ("optim_target_modules", "parallelism_config", "fsdp", "fsdp_config", "deepspeed", "debug")
 
-    ADAMW_TORCH = "adamw_torch"
-    ADAMW_TORCH_FUSED = "adamw_torch_fused"
-    ADAFACTOR = "adafactor"
-    SGD = "sgd"
-    ADAGRAD = "adagrad"
-    RMSPROP = "rmsprop"
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-# Older and newer spellings: old → (field, how the value is turned; None leaves the field alone).
-ALIASES: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "evaluation_strategy": ("eval_strategy", _same),
-    "no_cuda": ("use_cpu", _same),
-    "per_gpu_train_batch_size": ("per_device_train_batch_size", _same),
-    "per_gpu_eval_batch_size": ("per_device_eval_batch_size", _same),
-    "group_by_length": ("train_sampling_strategy", lambda on: "group_by_length" if on else None),
-    "adafactor": ("optim", lambda on: "adafactor" if on else None),
-    "push_to_hub_token": ("hub_token", _same),
-    "push_to_hub_model_id": ("hub_model_id", _same),
-    "include_inputs_for_metrics": ("include_for_metrics", lambda on: ["inputs"] if on else None),
-    "include_tokens_per_second": ("include_num_input_tokens_seen", lambda on: "all" if on else None),
-    "activation_checkpointing": ("gradient_checkpointing", _same),
-    "activation_checkpointing_kwargs": ("gradient_checkpointing_kwargs", _same),
-    "torchdynamo": ("torch_compile_backend", _same),
-    "lr_scheduler": ("lr_scheduler_type", _same),
+_LOG_LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "critical": logging.CRITICAL,
+    "passive": -1,
+    "detail": logging.INFO,
 }
 
-# Accepted without effect: they choose among back ends that do not exist here, or tune what needs no tuning.
-IGNORED = frozenset(
-    {
-        "overwrite_output_dir",
-        "half_precision_backend",
-        "fp16_backend",
-        "fp16_opt_level",
-        "use_mps_device",
-        "past_index",
-        "tpu_num_cores",
-        "tpu_metrics_debug",
-        "mp_parameters",
-        "ray_scope",
-        "jit_mode_eval",
-        "use_ipex",
-        "xpu_backend",
-        "sharded_ddp",
-        "dispatch_batches",
-        "split_batches",
-        "push_to_hub_organization",
-        "fsdp_min_num_params",
-        "fsdp_transformer_layer_cls_to_wrap",
-    }
-)
 
-# Fields whose feature is absent: any other value than the default is refused when a Trainer is made.
-ABSENT = (
-    "optim_target_modules",
-    "use_liger_kernel",
-    "liger_kernel_config",
-    "neftune_noise_alpha",
-    "auto_find_batch_size",
-    "parallelism_config",
-    "fsdp",
-    "fsdp_config",
-    "deepspeed",
-    "debug",
-    "batch_eval_metrics",
-    "enable_jit_checkpoint",
-)
-
-
-def _spelled(cls: type[Any]) -> type[Any]:
-    """Let the arguments be given, read and set under their other spellings."""
-    plain = cls.__init__
-
-    @functools.wraps(plain)
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        known = {item.name for item in dataclasses.fields(self)}
-        for old in [name for name in kwargs if name not in known]:
-            value = kwargs.pop(old)
-            if old in ALIASES:
-                name, turn = ALIASES[old]
-                turned = None if value is None else turn(value)
-                if turned is not None:
-                    kwargs.setdefault(name, turned)
-            elif old not in IGNORED:
-                names = [*known, *ALIASES, *IGNORED]
-                raise TypeError(f"{cls.__name__} has no argument {old!r}{nearest(old, names)}")
-        plain(self, *args, **kwargs)
-
-    cls.__init__ = __init__
-    for old, (name, turn) in ALIASES.items():
-        if turn is _same:
-            setattr(cls, old, _renamed(name))
-    return cls
-
-
-def _renamed(name: str) -> property:
-    return property(lambda self: getattr(self, name), lambda self, value: setattr(self, name, value))
-
-
-@_spelled
+@spelled
 @dataclass
-class TrainingArguments:
+class TrainingArguments(Groups):
     """How a :class:`Trainer` trains, evaluates, logs and saves.
 
     All arguments of the ecosystem's versions 4 and 5 are accepted: ``evaluation_strategy``, ``logging_dir``,
@@ -157,8 +70,15 @@ class TrainingArguments:
         save_total_limit, load_best_model_at_end, metric_for_best_model, greater_is_better: which checkpoints stay.
         seed, data_seed: of weights, dropout and the order of rows.
         train_sampling_strategy: ``random``, ``sequential`` or ``group_by_length``.
-        report_to: ``none``, or ``jsonl`` for one JSON object per log in ``logging_dir``/log.jsonl.
-        logging_dir: folder of that log; giving it turns the log on.
+        report_to: names of programs that logs are sent to: ``tensorboard``, ``wandb``, ``trackio``, …; ``all`` or None
+            for those that are installed. ``log.jsonl`` and ``loss.svg`` are written in any case.
+        logging_dir: folder of those two, and of TensorBoard's files; the output folder by default.
+        neftune_noise_alpha: noise on the embedded words in training (https://arxiv.org/abs/2310.05914).
+        auto_find_batch_size: halve a batch that does not fit memory until it does, and compute its parts one after
+            another: the update stays that of the whole batch.
+        batch_eval_metrics: call ``compute_metrics`` for every batch, the last time with ``compute_result=True``.
+        eval_accumulation_steps, use_liger_kernel: accepted; every batch's outputs leave the device at once, and a
+            kernel changes no result.
 
     Example:
         >>> TrainingArguments("out", evaluation_strategy="epoch").eval_strategy.value
@@ -280,6 +200,7 @@ class TrainingArguments:
     do_predict: bool = False
     resume_from_checkpoint: str | None = None
     local_rank: int = -1
+    _given: ClassVar[frozenset[str]] = frozenset()  # what the program named itself
 
     def __post_init__(self) -> None:
         self.output_dir = os.path.expanduser(os.fspath(self.output_dir or "trainer_output"))
@@ -312,11 +233,26 @@ class TrainingArguments:
             raise ValueError("warmup_steps may not be negative, and warmup_ratio lies between 0 and 1")
         if self.disable_tqdm is None:
             self.disable_tqdm = False
-        reports = [] if self.report_to is None else self.report_to
-        self.report_to = [reports] if isinstance(reports, str) else list(reports)
-        self.report_to = [name for name in self.report_to if name not in ("none", "all")]
+        if self.log_level not in _LOG_LEVELS or self.log_level_replica not in _LOG_LEVELS:
+            raise ValueError(f"log_level and log_level_replica are each one of {', '.join(_LOG_LEVELS)}")
+        self.report_to = self._reports()
         if isinstance(self.include_num_input_tokens_seen, bool):
             self.include_num_input_tokens_seen = "all" if self.include_num_input_tokens_seen else "no"
+
+    def _reports(self) -> list[str]:
+        """Return the programs that logs go to, by name."""
+        if self.logging_dir is not None and "report_to" not in self._given and self.report_to == "none":
+            # Version 4's programs give a folder and expect TensorBoard's files in it, where that is installed.
+            from enfold.transformers.trainer.reporting import get_available_reporting_integrations
+
+            return [name for name in get_available_reporting_integrations() if name == "tensorboard"]
+        names = ["all"] if self.report_to is None else self.report_to
+        names = [names] if isinstance(names, str) else list(names)
+        if "all" in names:
+            from enfold.transformers.trainer.reporting import get_available_reporting_integrations
+
+            return get_available_reporting_integrations()
+        return [name for name in names if name != "none"]
 
     def _check_best(self) -> None:
         wants_best = self.load_best_model_at_end or self.save_strategy == SaveStrategy.BEST
@@ -351,8 +287,14 @@ class TrainingArguments:
                 raise UnsupportedArgument(f"TrainingArguments.{name} is not supported; leave it at {defaults[name]!r}")
         if self.train_sampling_strategy == "batch_rebalance":
             raise UnsupportedArgument("train_sampling_strategy='batch_rebalance' is not supported; use group_by_length")
+        algorithm_of(self.optim)
         if self.fp16 and self.device.type != "cuda":
             raise UnsupportedArgument("fp16 needs a CUDA device; use bf16=True on a processor")
+
+    def get_process_log_level(self) -> int:
+        """Return the level of this process's logger; ``"passive"`` leaves it as it is."""
+        level = _LOG_LEVELS[self.log_level if self.should_log else self.log_level_replica]
+        return get_verbosity() if level < 0 else level
 
     # --- where ----------------------------------------------------------------------------------------------------
 
@@ -386,6 +328,28 @@ class TrainingArguments:
     def n_gpu(self) -> int:
         """GPUs that this process uses: 0 or 1."""
         return int(self.device.type == "cuda")
+
+    @property
+    def parallel_mode(self) -> str:
+        """``"distributed"`` or ``"not_parallel"``."""
+        return "distributed" if self.world_size > 1 else "not_parallel"
+
+    @property
+    def place_model_on_device(self) -> bool:
+        """Whether a trainer moves its model to the device."""
+        return True
+
+    @property
+    def ddp_timeout_delta(self) -> datetime.timedelta:
+        """How long processes wait for each other."""
+        return datetime.timedelta(seconds=self.ddp_timeout)
+
+    @contextlib.contextmanager
+    def main_process_first(self, local: bool = True, desc: str = "work") -> Any:
+        """Let the first process (of this machine, or of all) run the block before the others do."""
+        first = self._state.local_main_process_first if local else self._state.main_process_first
+        with first():
+            yield
 
     @property
     def should_log(self) -> bool:

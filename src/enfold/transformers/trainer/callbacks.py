@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from enfold.log import get_logger
 from enfold.progress import Progress
 from enfold.transformers.trainer.outcomes import IntervalStrategy, SaveStrategy
+from enfold.transformers.trainer.plotting import loss_plot
 
 if TYPE_CHECKING:
     from enfold.transformers.trainer.arguments import TrainingArguments
@@ -23,6 +24,7 @@ __all__ = [
     "EarlyStoppingCallback",
     "ExportableState",
     "JsonLinesCallback",
+    "LossPlotCallback",
     "PrinterCallback",
     "ProgressCallback",
     "TrainerCallback",
@@ -332,17 +334,48 @@ class PrinterCallback(TrainerCallback):
 
 
 class JsonLinesCallback(TrainerCallback):
-    """Appends every log as one JSON object to ``log.jsonl`` in the logging folder."""
+    """Writes every log as one JSON object to ``log.jsonl`` in the logging folder.
+
+    A training that goes on from a checkpoint goes on behind that checkpoint's last line.
+    """
+
+    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> Control:
+        if state.is_world_process_zero:
+            path = _logging_path(args, "log.jsonl")
+            with open(path + ".tmp", "w", encoding="utf-8") as file:
+                file.writelines(json.dumps(log, default=float) + "\n" for log in state.log_history)
+            os.replace(path + ".tmp", path)
+        return None
 
     def on_log(
         self, args: Any, state: TrainerState, control: TrainerControl, logs: dict[str, Any] | None = None, **kwargs: Any
     ) -> Control:
         if logs and state.is_world_process_zero:
-            folder = args.logging_dir or args.output_dir
-            os.makedirs(folder, exist_ok=True)
-            with open(os.path.join(folder, "log.jsonl"), "a", encoding="utf-8") as file:
+            with open(_logging_path(args, "log.jsonl"), "a", encoding="utf-8") as file:
                 file.write(json.dumps({"step": state.global_step, **logs}, default=float) + "\n")
         return None
+
+
+class LossPlotCallback(TrainerCallback):
+    """Draws the losses into ``loss.svg`` in the logging folder, at every checkpoint and in the end."""
+
+    def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> Control:
+        if state.is_world_process_zero:
+            picture = loss_plot(state.log_history, os.path.basename(os.path.normpath(args.output_dir)))
+            if picture is not None:
+                path = _logging_path(args, "loss.svg")
+                with open(path + ".tmp", "w", encoding="utf-8") as file:
+                    file.write(picture)
+                os.replace(path + ".tmp", path)
+        return None
+
+    on_train_end = on_save
+
+
+def _logging_path(args: Any, name: str) -> str:
+    folder = args.logging_dir or args.output_dir
+    os.makedirs(folder, exist_ok=True)
+    return os.path.join(folder, name)
 
 
 class EarlyStoppingCallback(TrainerCallback, ExportableState):

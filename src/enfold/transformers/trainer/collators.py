@@ -6,7 +6,7 @@ trainer hands over columns straight from Arrow buffers, so that no row ever beco
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +19,12 @@ from enfold.transformers.trainer.columns import Ragged, RaggedRows, column_of, c
 
 __all__ = [
     "CollateError",
-    "DataCollatorForLanguageModeling",
+    "DataCollator",
+    "DataCollatorForMultipleChoice",
     "DataCollatorForSeq2Seq",
     "DataCollatorForTokenClassification",
+    "DataCollatorMixin",
+    "DataCollatorWithFlattening",
     "DataCollatorWithPadding",
     "DefaultDataCollator",
     "default_data_collator",
@@ -31,8 +34,24 @@ Columns = dict[str, Any]
 IGNORED_LABEL = -100  # the index that cross-entropy leaves out
 
 
+DataCollator = Callable[[Sequence[Any]], dict[str, Any]]  # what a collator is: rows → batch
+
+
 class CollateError(ValueError, EnfoldError):
     """Rows cannot be made into a batch."""
+
+
+class DataCollatorMixin:
+    """Base of collators that make tensors in ``torch_call`` and arrays in ``numpy_call``."""
+
+    return_tensors: str = "pt"
+
+    def __call__(self, features: Sequence[Any], return_tensors: str | None = None) -> Any:
+        wanted = return_tensors or self.return_tensors
+        call = getattr(self, {"pt": "torch_call", "np": "numpy_call"}.get(wanted, ""), None)
+        if call is None:
+            raise CollateError(f"{type(self).__name__} makes no {wanted!r} batches; expected 'pt' or 'np'")
+        return call(features)
 
 
 def _label_last(columns: Columns) -> Columns:
@@ -282,90 +301,109 @@ class DataCollatorForSeq2Seq:
 
 
 @dataclass
-class DataCollatorForLanguageModeling:
-    """Pads tokenized rows and makes the labels of language modelling.
-
-    With ``mlm``, a share of the tokens is to be predicted; of these, 80 % are shown as the mask token, 10 % as a random
-    token and 10 % as they are (https://arxiv.org/abs/1810.04805). Without it the labels are the tokens themselves,
-    gaps left out.
+class DataCollatorForMultipleChoice:
+    """Pads rows that hold several tokenized choices each, to shape (rows, choices, width).
 
     Args:
         tokenizer: the tokenizer.
-        mlm: masked rather than causal.
-        mlm_probability: share of tokens to predict.
-        mask_replace_prob, random_replace_prob: how those are shown.
-        pad_to_multiple_of: round the width up.
+        padding, max_length, pad_to_multiple_of: as in :class:`DataCollatorWithPadding`.
         return_tensors: ``"pt"`` or ``"np"``.
-        seed: of a generator of the collator's own; by default torch's is used.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> tokenizer = SimpleNamespace(pad_token_id=0, padding_side="right", model_input_names=["input_ids"])
+        >>> rows = [{"input_ids": [[1, 2], [3]], "label": 0}, {"input_ids": [[4], [5, 6, 7]], "label": 1}]
+        >>> DataCollatorForMultipleChoice(tokenizer)(rows)["input_ids"].shape
+        torch.Size([2, 2, 3])
     """
 
     tokenizer: Any
-    mlm: bool = True
-    mlm_probability: float | None = 0.15
-    mask_replace_prob: float = 0.8
-    random_replace_prob: float = 0.1
+    padding: bool | str = True
+    max_length: int | None = None
     pad_to_multiple_of: int | None = None
     return_tensors: str = "pt"
-    seed: int | None = None
 
-    def __post_init__(self) -> None:
-        if self.mlm:
-            if getattr(self.tokenizer, "mask_token", None) is None:
-                raise ValueError("the tokenizer has no mask token; use mlm=False for causal language modelling")
-            if self.mlm_probability is None or not 0 <= self.mlm_probability <= 1:
-                raise ValueError(f"mlm_probability lies between 0 and 1, got {self.mlm_probability}")
-        if not 0 <= self.mask_replace_prob + self.random_replace_prob <= 1:
-            raise ValueError("mask_replace_prob and random_replace_prob may not add up to more than 1")
-        self._generator = None if self.seed is None else torch.Generator().manual_seed(self.seed)
-
-    def __call__(self, features: Sequence[Any], return_tensors: str | None = None) -> Any:
-        if features and not isinstance(features[0], Mapping) and not hasattr(features[0], "keys"):
-            features = [{"input_ids": feature} for feature in features]
-        return self.collate_columns(columns_of(features), return_tensors)
-
-    def collate_columns(self, columns: Columns, return_tensors: str | None = None) -> Any:
-        """Make a batch of columns."""
-        batch = _finish(_pad(self.tokenizer, columns, multiple=self.pad_to_multiple_of), "pt")
-        special = batch.pop("special_tokens_mask", None)
-        if self.mlm:
-            batch["input_ids"], batch["labels"] = self.mask_tokens(batch["input_ids"], special)
-        else:
-            labels = batch.get("labels", batch["input_ids"]).clone()
-            pad = getattr(self.tokenizer, "pad_token_id", None)
-            if pad is not None:
-                labels[labels == pad] = IGNORED_LABEL
-            batch["labels"] = labels
-        if (return_tensors or self.return_tensors) == "np":
-            batch = {name: value.numpy() for name, value in batch.items()}
+    def __call__(self, features: Sequence[Mapping[str, Any]]) -> Any:
+        name = "label" if "label" in features[0] else "labels"
+        choices = len(features[0]["input_ids"])
+        if any(len(row["input_ids"]) != choices for row in features):
+            raise CollateError(f"every row must have as many choices as the first, which has {choices}")
+        flat = [{key: row[key][place] for key in row if key != name} for row in features for place in range(choices)]
+        padded = _pad(self.tokenizer, columns_of(flat), self.padding, self.max_length, self.pad_to_multiple_of)
+        batch = _finish(padded, self.return_tensors)
+        batch = {key: value.reshape(len(features), choices, -1) for key, value in batch.items()}
+        if name in features[0]:
+            labels = np.asarray([int(row[name]) for row in features], np.int64)
+            batch["labels"] = torch.from_numpy(labels) if self.return_tensors == "pt" else labels
         return _batch(batch)
 
-    def mask_tokens(self, inputs: Tensor, special_tokens_mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Hide some tokens.
 
-        Args:
-            inputs: token ids, shape (rows, width).
-            special_tokens_mask: same shape, 1 where a token is never hidden; by default the tokenizer's special ones.
+@dataclass
+class DataCollatorWithFlattening:
+    """Puts all rows of a batch one after another into a single row, so that nothing is padded.
 
-        Returns:
-            What the model sees, and the labels: the hidden tokens, -100 elsewhere.
-        """
-        labels, shown = inputs.clone(), inputs.clone()
-        if special_tokens_mask is None:
-            special = torch.isin(labels, torch.tensor(list(self.tokenizer.all_special_ids), dtype=labels.dtype))
-        else:
-            special = special_tokens_mask.bool()
-        share = torch.full(labels.shape, float(self.mlm_probability or 0.0)).masked_fill_(special, 0.0)
-        hidden = self._draw(share)
-        labels[~hidden] = IGNORED_LABEL
-        masked = self._draw(torch.full(labels.shape, self.mask_replace_prob)) & hidden
-        shown[masked] = self.tokenizer.convert_tokens_to_ids(self.tokenizer.mask_token)
-        if self.mask_replace_prob == 1 or self.random_replace_prob == 0:
-            return shown, labels
-        rest = self.random_replace_prob / (1 - self.mask_replace_prob)
-        changed = self._draw(torch.full(labels.shape, rest)) & hidden & ~masked
-        words = torch.randint(len(self.tokenizer), labels.shape, dtype=torch.long, generator=self._generator)
-        shown[changed] = words[changed]
-        return shown, labels
+    ``position_ids`` begin anew with every row: a model takes from them where rows begin.
 
-    def _draw(self, share: Tensor) -> Tensor:
-        return torch.bernoulli(share, generator=self._generator).bool()
+    Args:
+        return_tensors: ``"pt"`` or ``"np"``.
+        return_position_ids: give them.
+        separator_id: label of every row's first token, which nothing may predict.
+        return_flash_attn_kwargs: give where rows begin as ``cu_seq_lens_q``, ``cu_seq_lens_k``, ``max_length_q`` and
+            ``max_length_k``.
+        return_seq_idx: give the number of each token's row.
+        position_ids_start: position of a row's first token.
+
+    Example:
+        >>> DataCollatorWithFlattening()([{"input_ids": [5, 6]}, {"input_ids": [7]}])["position_ids"]
+        tensor([[0, 1, 0]])
+    """
+
+    return_tensors: str = "pt"
+    return_position_ids: bool = True
+    separator_id: int = IGNORED_LABEL
+    return_flash_attn_kwargs: bool = False
+    return_seq_idx: bool = False
+    position_ids_start: int = 0
+
+    def __call__(
+        self, features: Sequence[Any], return_tensors: str | None = None, separator_id: int | None = None
+    ) -> dict[str, Any]:
+        columns = columns_of([{key: row[key] for key in ("input_ids", "labels") if key in row} for row in features])
+        return self.collate_columns(columns, return_tensors, separator_id)
+
+    def collate_columns(
+        self, columns: Columns, return_tensors: str | None = None, separator_id: int | None = None
+    ) -> dict[str, Any]:
+        """Make a batch of columns."""
+        rows = _ragged(columns["input_ids"])
+        lengths = rows.lengths
+        stops = np.cumsum(lengths)
+        starts = stops - lengths
+        targets = _ragged(columns.get("labels", rows))
+        if not (targets.lengths == lengths).all():
+            raise CollateError("every row needs as many labels as input_ids to be put one after another")
+        labels = _flat(targets)
+        labels[starts] = self.separator_id if separator_id is None else separator_id
+        batch: dict[str, Any] = {"input_ids": _flat(rows)[None], "labels": labels[None]}
+        if self.return_position_ids:
+            batch["position_ids"] = (np.arange(len(labels)) - np.repeat(starts, lengths) + self.position_ids_start)[
+                None
+            ]
+        if self.return_seq_idx:
+            batch["seq_idx"] = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)[None]
+        if self.return_flash_attn_kwargs:
+            batch["cu_seq_lens_q"] = batch["cu_seq_lens_k"] = np.concatenate([[0], stops]).astype(np.int32)
+            batch["max_length_q"] = batch["max_length_k"] = int(lengths.max())
+        if (return_tensors or self.return_tensors) == "np":
+            return batch
+        return {
+            key: torch.from_numpy(value) if isinstance(value, np.ndarray) else value for key, value in batch.items()
+        }
+
+
+def _ragged(column: Any) -> Ragged:
+    return column if isinstance(column, Ragged) else Ragged.from_rows(list(column))
+
+
+def _flat(rows: Ragged) -> Any:
+    return np.concatenate([rows[index] for index in range(len(rows))]).astype(np.int64)

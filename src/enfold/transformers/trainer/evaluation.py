@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from enfold.accelerate.operations import gather, pad_across_processes
 from enfold.transformers.trainer.batches import LengthSortedSampler
+from enfold.transformers.trainer.helpers import has_length, joined_arrays, nested_numpify, nested_truncate
+from enfold.transformers.trainer.memory import MemoryMeter, batch_rows
 from enfold.transformers.trainer.outcomes import EvalLoopOutput, EvalPrediction, PredictionOutput, speed_metrics
 
 if TYPE_CHECKING:
@@ -33,12 +35,20 @@ class Collected:
         self.parts: list[Any] = []
 
     def add(self, value: Any) -> None:
-        """Add one batch's array, or tuple, list or mapping of them."""
-        self.parts.append(value)
+        """Add one batch's array, or tuple, list or mapping of them; None adds nothing."""
+        if value is not None:
+            self.parts.append(value)
 
-    def joined(self, order: Array | None = None) -> Any:
-        """Return everything as one structure; ``order`` says which row each of the rows is."""
-        return _join(self.parts, order) if self.parts else None
+    def joined(self, order: Array | None = None, join: bool = True) -> Any:
+        """Return everything as one structure, or a list of the batches' if they are not to be joined.
+
+        Args:
+            order: which row each of the rows is.
+            join: make one structure of the batches.
+        """
+        if not self.parts:
+            return None
+        return _join(self.parts, order) if join else self.parts
 
 
 def _join(parts: list[Any], order: Array | None) -> Any:
@@ -47,35 +57,12 @@ def _join(parts: list[Any], order: Array | None) -> Any:
         return tuple(_join([part[index] for part in parts], order) for index in range(len(first)))
     if isinstance(first, dict):
         return {name: _join([part[name] for part in parts], order) for name in first}
-    arrays = [np.atleast_1d(part) for part in parts]
-    if arrays[0].ndim > 1:
-        width = max(array.shape[1] for array in arrays)
-        arrays = [_widened(array, width) for array in arrays]
-    whole = np.concatenate(arrays)
+    whole = joined_arrays(parts)
     if order is not None and len(order) == len(whole):
         back = np.empty_like(whole)
         back[order] = whole
         return back
     return whole
-
-
-def _widened(array: Array, width: int) -> Array:
-    if array.shape[1] == width:
-        return array
-    filled = np.full((array.shape[0], width, *array.shape[2:]), -100, dtype=array.dtype)
-    filled[:, : array.shape[1]] = array
-    return filled
-
-
-def _to_numpy(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        value = value.detach()
-        return (value.float() if value.dtype in (torch.bfloat16, torch.float16) else value).cpu().numpy()
-    if isinstance(value, (tuple, list)):
-        return tuple(_to_numpy(item) for item in value)
-    if isinstance(value, dict):
-        return {name: _to_numpy(item) for name, item in value.items()}
-    return value
 
 
 def prediction_step(
@@ -146,15 +133,18 @@ def evaluation_loop(
     full = torch.bfloat16 if args.bf16_full_eval else torch.float16 if args.fp16_full_eval else None
     wants = set(args.include_for_metrics)
     predictions, labels, inputs_seen = Collected(), Collected(), Collected()
+    by_batch = trainer.compute_metrics if args.batch_eval_metrics else None
+    keeps = by_batch is None or description == "Prediction"
+    metrics: dict[str, Any] = {}
     losses: list[float] = []
     weights: list[int] = []
     rows = 0
     try:
         with _half_weights(model, None if trainer.is_in_train else full):
-            for inputs in dataloader:
-                count = _batch_rows(inputs)
+            for inputs, last in _marked(dataloader):
+                count = batch_rows(inputs)
                 loss, logits, label = trainer.prediction_step(model, inputs, loss_only, ignore_keys=ignore_keys)
-                if trainer.args.world_size > 1:
+                if args.world_size > 1:
                     loss, logits, label, count = _gathered(loss, logits, label, count, trainer)
                 rows += count
                 if loss is not None:
@@ -162,25 +152,35 @@ def evaluation_loop(
                     weights.append(count)
                 if logits is not None and trainer.preprocess_logits_for_metrics is not None:
                     logits = trainer.preprocess_logits_for_metrics(logits, label)
-                if logits is not None:
-                    predictions.add(_to_numpy(logits))
-                if label is not None:
-                    labels.add(_to_numpy(label))
+                logits, label = nested_numpify(logits), nested_numpify(label)
+                seen = None
                 if "inputs" in wants and not loss_only:
-                    name = getattr(model, "main_input_name", "input_ids")
-                    inputs_seen.add(_to_numpy(inputs[name]))
+                    seen = nested_numpify(inputs[getattr(model, "main_input_name", "input_ids")])
+                if keeps:
+                    predictions.add(logits)
+                    labels.add(label)
+                    inputs_seen.add(seen)
+                if by_batch is not None and logits is not None and label is not None:
+                    each = np.repeat(losses[-1:], count) if "loss" in wants else None
+                    given = EvalPrediction(logits, label, seen, each)
+                    metrics = dict(by_batch(given, compute_result=last) or {})  # type: ignore[call-arg]
                 trainer._event("on_prediction_step")
     finally:
         model.train(training)
     order = _order_of(dataloader)
-    all_predictions, all_labels = predictions.joined(order), labels.joined(order)
+    join = args.eval_do_concat_batches
+    all_predictions, all_labels = predictions.joined(order, join), labels.joined(order, join)
     total = rows
     if trainer.args.world_size > 1 and hasattr(dataloader.dataset, "__len__"):
         total = min(rows, len(dataloader.dataset))  # the last round repeats rows so that every process has as many
-        all_predictions, all_labels = _first(all_predictions, total), _first(all_labels, total)
-    metrics: dict[str, Any] = {}
-    if trainer.compute_metrics is not None and all_predictions is not None and all_labels is not None:
-        extra = {"inputs": inputs_seen.joined(order)} if "inputs" in wants else {}
+        all_predictions, all_labels = nested_truncate(all_predictions, total), nested_truncate(all_labels, total)
+    if (
+        trainer.compute_metrics is not None
+        and by_batch is None
+        and all_predictions is not None
+        and all_labels is not None
+    ):
+        extra = {"inputs": inputs_seen.joined(order, join)} if "inputs" in wants else {}
         if "loss" in wants:
             extra["losses"] = np.repeat(losses, weights)
         metrics = dict(trainer.compute_metrics(EvalPrediction(all_predictions, all_labels, **extra)))
@@ -194,14 +194,18 @@ def evaluation_loop(
     return EvalLoopOutput(all_predictions, all_labels, metrics, total)
 
 
+def _marked(batches: Any) -> Iterator[tuple[Any, bool]]:
+    """Give every batch, and whether it is the last."""
+    source = iter(batches)
+    waiting = next(source, None)
+    while waiting is not None:
+        following = next(source, None)
+        yield waiting, following is None
+        waiting = following
+
+
 def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, (np.generic, Tensor)) and value.ndim == 0 else value
-
-
-def _first(value: Any, count: int) -> Any:
-    if isinstance(value, tuple):
-        return tuple(_first(item, count) for item in value)
-    return value if value is None else value[:count]
 
 
 def _order_of(dataloader: Any) -> Array | None:
@@ -212,13 +216,6 @@ def _order_of(dataloader: Any) -> Array | None:
         if isinstance(sampler, LengthSortedSampler):
             return sampler.order
     return None
-
-
-def _batch_rows(inputs: Any) -> int:
-    for value in inputs.values() if hasattr(inputs, "values") else inputs:
-        if isinstance(value, Tensor) and value.ndim:
-            return value.shape[0]
-    return 0
 
 
 def _gathered(loss: Any, logits: Any, label: Any, count: int, trainer: Trainer) -> tuple[Any, Any, Any, int]:
@@ -244,7 +241,7 @@ def evaluate(
         for name, part in dataset.items():
             metrics.update(trainer.evaluate(part, ignore_keys, f"{metric_key_prefix}_{name}"))
         return metrics
-    start = time.time()
+    start, meter = time.time(), MemoryMeter(trainer.args.skip_memory_metrics)
     loader = trainer.get_eval_dataloader(dataset)
     output = trainer.evaluation_loop(
         loader,
@@ -254,27 +251,26 @@ def evaluate(
         metric_key_prefix=metric_key_prefix,
     )
     found = dict(output.metrics or {})
-    found.update(speed_metrics(metric_key_prefix, start, output.num_samples, len(loader) if _sized(loader) else None))
+    found.update(
+        speed_metrics(metric_key_prefix, start, output.num_samples, len(loader) if has_length(loader) else None)
+    )
+    meter.add_to(metric_key_prefix, found)
     trainer.log(found)
     trainer._event("on_evaluate", metrics=found)
     return found
-
-
-def _sized(loader: Any) -> bool:
-    try:
-        return len(loader) >= 0
-    except TypeError:
-        return False
 
 
 def predict(
     trainer: Trainer, test_dataset: Any, ignore_keys: list[str] | None = None, metric_key_prefix: str = "test"
 ) -> PredictionOutput:
     """Return the model's outputs for every row, in the order of the data set, and metrics where there are labels."""
-    start = time.time()
+    start, meter = time.time(), MemoryMeter(trainer.args.skip_memory_metrics)
     loader = trainer.get_test_dataloader(test_dataset)
     output = trainer.evaluation_loop(loader, "Prediction", ignore_keys=ignore_keys, metric_key_prefix=metric_key_prefix)
     metrics = dict(output.metrics or {})
-    metrics.update(speed_metrics(metric_key_prefix, start, output.num_samples, len(loader) if _sized(loader) else None))
+    metrics.update(
+        speed_metrics(metric_key_prefix, start, output.num_samples, len(loader) if has_length(loader) else None)
+    )
+    meter.add_to(metric_key_prefix, metrics)
     trainer._event("on_predict", metrics=metrics)
     return PredictionOutput(output.predictions, output.label_ids, metrics)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -19,6 +18,7 @@ from enfold.transformers.trainer.batches import (
     lengths_of,
     random_sampler,
 )
+from enfold.transformers.trainer.helpers import RemoveColumnsCollator
 from enfold.transformers.trainer.losses import bare_model
 from enfold.transformers.trainer.parts import Parts, TrainerError
 
@@ -58,7 +58,7 @@ class Feeding(Parts):
         collator = self.data_collator
         if names is None:
             if args.remove_unused_columns and not isinstance(dataset, IterableDataset):
-                collator = _OnlyColumns(collator, self._signature_columns())
+                collator = RemoveColumnsCollator(collator, self._signature_columns())
         elif len(names) < len(dataset.column_names) and hasattr(dataset, "select_columns"):
             dataset = dataset.select_columns(names)
         workers: dict[str, Any] = {
@@ -146,15 +146,3 @@ class Feeding(Parts):
             return len(dataloader.dataset)  # type: ignore[arg-type]
         except TypeError:
             return len(dataloader) * self.args.train_batch_size
-
-
-class _OnlyColumns:
-    """A collator that first drops from each row what the model does not take."""
-
-    def __init__(self, collator: Callable[..., Any], names: list[str]) -> None:
-        self.collator, self.names = collator, set(names)
-
-    def __call__(self, features: list[Any]) -> Any:
-        if features and hasattr(features[0], "keys"):
-            features = [{name: row[name] for name in row if name in self.names} for row in features]
-        return self.collator(features)

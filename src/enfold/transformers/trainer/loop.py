@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 import math
 import os
@@ -18,13 +19,16 @@ from torch.utils.data import DataLoader
 from enfold.accelerate.operations import gather
 from enfold.errors import nearest
 from enfold.log import get_logger
-from enfold.transformers.trainer import persistence, publishing
+from enfold.transformers.trainer import persistence, publishing, searching
 from enfold.transformers.trainer.batches import set_epoch
+from enfold.transformers.trainer.bookkeeping import flops_per_token
 from enfold.transformers.trainer.callbacks import TrainerControl, TrainerState
 from enfold.transformers.trainer.feeding import Feeding
 from enfold.transformers.trainer.losses import label_items, predicts_next_token
+from enfold.transformers.trainer.memory import BatchTooLarge, MemoryMeter, batch_rows, halved, is_out_of_memory
 from enfold.transformers.trainer.outcomes import SaveStrategy, TrainOutput, speed_metrics
-from enfold.transformers.trainer.parts import STAGES, TrainerError
+from enfold.transformers.trainer.parts import STAGES, NonFiniteLoss, TrainerError
+from enfold.transformers.trainer.schedules import follows_a_metric
 
 __all__ = ["Loop"]
 
@@ -38,23 +42,20 @@ class Loop(Feeding):
         """Say how much each batch of a window counts, so that their sum is the mean over all labels of the window.
 
         The mean of each batch times its share of the labels is the same loss that one large batch would have, however
-        the labels are spread over batches and processes.
+        the labels are spread over batches and processes. Where nothing is labelled, rows count instead.
         """
-        shifted = self._shifts
-        counts = [label_items(batch.get("labels") if hasattr(batch, "get") else None, shifted) for batch in batches]
+        counts = [label_items(_labels(batch), self._shifts) for batch in batches]
         total: float = sum(counts)
         world = self.args.world_size
         if world > 1 and self.args.average_tokens_across_devices:
             total = int(gather(torch.tensor([total], device=self.args.device)).sum())
-        given = None
         if total > 0 and (self.compute_loss_func is not None or self.loss_is_scaled_for_ga):
-            given = torch.tensor(total, device=self.args.device)
-        if given is not None:
-            return [float(world)] * len(batches), given
+            return [float(world)] * len(batches), torch.tensor(total, device=self.args.device)
         if len(batches) == 1 and (world == 1 or not self.args.average_tokens_across_devices):
             return [1.0], None
-        if total <= 0 or not all(counts):
-            return [1.0 / len(batches)] * len(batches), None
+        if total <= 0:
+            counts = [batch_rows(batch) or 1 for batch in batches]
+            total, world = sum(counts), 1
         if world > 1 and not self.args.average_tokens_across_devices:
             world = 1
         return [count * world / total for count in counts], None
@@ -90,6 +91,7 @@ class Loop(Feeding):
         self.state = TrainerState(train_batch_size=args.train_batch_size)
         restored = persistence.restore(self, folder) if folder is not None else None
         if restored is not None:
+            self.compare_trainer_and_checkpoint_args(args, restored)
             self.state = restored
             if args.restore_callback_states_from_checkpoint:
                 self._restore_callbacks()
@@ -108,10 +110,13 @@ class Loop(Feeding):
         self.control = TrainerControl()
         self.timings = dict.fromkeys(STAGES, 0.0)
         self._shifts = predicts_next_token(self._bare_model())
-        self._flops = _flops_per_token(self._bare_model())
+        self._flops = flops_per_token(self._bare_model())
         self._main_input = getattr(self._bare_model(), "main_input_name", "input_ids")
         self._loss_sum, self._loss_total, self._last_log = torch.zeros((), device=args.device), 0.0, first_step
         self._grad_norm: Any = None
+        self._fitting_rows = 0
+        persistence.sweep(self)
+        self._meter = MemoryMeter(args.skip_memory_metrics)
         start = time.time()
         self._event("on_train_begin")
         if args.eval_on_start:
@@ -139,8 +144,14 @@ class Loop(Feeding):
             )
         if self.args.world_size > 1:
             devices = [self.args.device] if self.args.device.type == "cuda" else None
-            unused = bool(self.args.ddp_find_unused_parameters)
-            model = nn.parallel.DistributedDataParallel(model, device_ids=devices, find_unused_parameters=unused)
+            given = {
+                "find_unused_parameters": self.args.ddp_find_unused_parameters,
+                "bucket_cap_mb": self.args.ddp_bucket_cap_mb,
+                "broadcast_buffers": self.args.ddp_broadcast_buffers,
+                "static_graph": self.args.ddp_static_graph,
+            }
+            chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+            model = nn.parallel.DistributedDataParallel(model, device_ids=devices, **chosen)
         return model
 
     def _enable_checkpointing(self) -> None:
@@ -183,27 +194,17 @@ class Loop(Feeding):
             persistence.restore_rng(folder, args.world_size, args.process_index)
         step = skipped
         in_epoch = batches if batches is not None else state.max_steps * args.gradient_accumulation_steps
-        window = args.gradient_accumulation_steps
         clock = time.perf_counter
         while True:
             begun = clock()
-            group = list(itertools.islice(source, window))
+            group, _ = self.get_batch_samples(source, args.gradient_accumulation_steps, args.device)
             self.timings["data"] += clock() - begun
             if not group:
                 break
-            weights, items = self._window_weights(group)
             self.control._new_step()
             self._event("on_step_begin")
-            for index, inputs in enumerate(group):
-                self._batch_weight = weights[index]
-                last = index == len(group) - 1
-                with contextlib.nullcontext() if last else self.accelerator.no_sync(model):
-                    loss = self.training_step(model, inputs, items)
-                self._add_loss(loss)
-                step += 1
-                self._count_tokens(inputs)
-                if not last:
-                    self._event("on_substep_end")
+            self._window(model, group)
+            step += len(group)
             self._update(model)
             state.global_step += 1
             state.epoch = epoch + step / in_epoch
@@ -216,6 +217,68 @@ class Loop(Feeding):
             self.control.should_training_stop = True
         self._event("on_epoch_end")
         self._act(ignore_keys)
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device | None = None
+    ) -> tuple[list[Any], Any]:
+        """Return the batches of the next window, and how many labels count in it (None without labels)."""
+        group = list(itertools.islice(epoch_iterator, num_batches))
+        items = sum(label_items(_labels(batch), self._shifts) for batch in group)
+        return group, items or None
+
+    def _window(self, model: nn.Module, group: list[Any]) -> None:
+        """Compute the gradients of one update; batches that do not fit memory are cut in two, and again."""
+        args, fits = self.args, self._fitting_rows
+        while True:
+            parts = [part for batch in group for part in halved(batch, fits)] if fits else group
+            try:
+                losses = self._accumulate(model, parts)
+                break
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                rows = max(batch_rows(part) for part in parts)
+                if not args.auto_find_batch_size or rows <= 1:
+                    raise BatchTooLarge.of(parts, args) from error
+                fits = self._fitting_rows = rows // 2
+                self.optimizer.zero_grad()  # type: ignore[union-attr]
+                gc.collect()
+                if args.device.type == "cuda":
+                    torch.cuda.empty_cache()
+                logger.warning("%d rows do not fit memory: each batch is computed %d rows at a time", rows, fits)
+        for loss in losses:
+            self._add_loss(loss)
+        for batch in group:
+            self._count_tokens(batch)
+
+    def _accumulate(self, model: nn.Module, group: list[Any]) -> list[Tensor]:
+        """Add up the gradients of a window's batches; return what each adds to the window's loss."""
+        weights, items = self._window_weights(group)
+        losses = []
+        for index, inputs in enumerate(group):
+            last = index == len(group) - 1
+            if weights[index] == 0.0 and self.args.world_size == 1:
+                continue  # no label counts: the mean over none is not a number
+            self._batch_weight = weights[index]
+            with contextlib.nullcontext() if last else self.accelerator.no_sync(model):
+                loss = self.training_step(model, inputs, items)
+            self._check_finite(loss, inputs)
+            losses.append(loss)
+            if not last:
+                self._event("on_substep_end")
+        return losses
+
+    def _check_finite(self, loss: Tensor, inputs: Any) -> None:
+        """Stop before a loss that is no number reaches the weights; float16's loss scale copes by itself."""
+        if not self.args.logging_nan_inf_filter or self.accelerator.scaler is not None or torch.isfinite(loss).all():
+            return
+        raise NonFiniteLoss.at(self.state.global_step + 1, float(loss), self._learns_from(inputs), self.args.output_dir)
+
+    def _learns_from(self, inputs: Any) -> str:
+        shapes = [f"{name} {tuple(value.shape)}" for name, value in inputs.items() if isinstance(value, Tensor)]
+        counted = label_items(_labels(inputs), self._shifts)
+        none = "; no label of it counts" if _labels(inputs) is not None and not counted else ""
+        return f"{', '.join(shapes)}{none}"
 
     def _add_loss(self, loss: Tensor) -> None:
         if self.args.logging_nan_inf_filter and not torch.isfinite(loss):
@@ -245,9 +308,12 @@ class Loop(Feeding):
             self.optimizer.step()
         self._event("on_optimizer_step")
         self._rate = self.get_learning_rates()[0]
-        if not skipped and not isinstance(self.lr_scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+        if not skipped and not follows_a_metric(self.lr_scheduler):
             self.lr_scheduler.step()
         self.optimizer.zero_grad()
+        every = args.torch_empty_cache_steps
+        if every and args.device.type == "cuda" and self.state.global_step % every == 0:
+            torch.cuda.empty_cache()
         self.timings["optimizer"] += time.perf_counter() - begun
 
     def _count_tokens(self, inputs: Any) -> None:
@@ -285,6 +351,7 @@ class Loop(Feeding):
                 control.should_save = better
         if control.should_save:
             begun = time.perf_counter()
+            self._check_weights()
             folder = persistence.save_checkpoint(self)
             self.timings["saving"] += time.perf_counter() - begun
             if self.args.push_to_hub:
@@ -292,13 +359,24 @@ class Loop(Feeding):
             self._event("on_save")
         control._new_step()
 
+    def _check_weights(self) -> None:
+        """Refuse to write weights that are no numbers, which would push a good checkpoint out of its place."""
+        if not self.args.logging_nan_inf_filter:
+            return
+        for name, parameter in self.model.named_parameters():
+            if parameter.requires_grad and not torch.isfinite(parameter).all():
+                raise NonFiniteLoss.at(
+                    self.state.global_step, math.nan, f"parameter {name} is not finite", self.args.output_dir
+                )
+
     def _evaluate(self, ignore_keys: list[str] | None) -> bool:
         """Evaluate in the middle of training; return whether it was the best so far."""
         begun = time.perf_counter()
         metrics = self.evaluate(ignore_keys=ignore_keys)
         self.timings["evaluation"] += time.perf_counter() - begun
         name = self.args.metric_for_best_model
-        if isinstance(self.lr_scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+        searching.report(self, metrics)  # type: ignore[arg-type]
+        if follows_a_metric(self.lr_scheduler):
             watched = f"eval_{(name or 'loss').removeprefix('eval_')}"
             self.lr_scheduler.step(metrics[watched])
         if name is None:
@@ -323,8 +401,12 @@ class Loop(Feeding):
         rows = len(self.train_dataset) if batches is not None else 0
         planned = state.max_steps * size if args.max_steps > 0 or not rows else rows * args.num_train_epochs
         metrics = speed_metrics("train", start, planned * steps / max(state.max_steps, 1), steps)
+        if args.include_num_input_tokens_seen != "no":
+            rate = state.num_input_tokens_seen / max(time.time() - start, 1e-9)
+            metrics["train_tokens_per_second"] = round(rate, 3)
         metrics["total_flos"] = state.total_flos
         metrics["train_loss"] = loss
+        self._meter.add_to("train", metrics)
         metrics.update({f"train_{what}_seconds": round(seconds, 4) for what, seconds in self.timings.items()})
         self.log(metrics)
         if args.load_best_model_at_end and state.best_model_checkpoint is not None:
@@ -338,7 +420,8 @@ class Loop(Feeding):
         return TrainOutput(state.global_step, loss, metrics)
 
 
-def _flops_per_token(model: nn.Module) -> float:
-    """Six operations a token and weight, embeddings aside (https://arxiv.org/abs/2001.08361)."""
-    tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
-    return 6.0 * sum(parameter.numel() for parameter in model.parameters() if id(parameter) not in tables)
+def _labels(batch: Any) -> Any:
+    """What the labels of a batch are counted in."""
+    if not hasattr(batch, "get"):
+        return None
+    return batch.get("labels")

@@ -3,48 +3,71 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 
+from enfold.transformers.trainer.algorithms import Adafactor, AdEMAMix, Lion
 from enfold.transformers.trainer.arguments import TrainingArguments
+from enfold.transformers.trainer.optimizer_names import algorithm_of
 
-__all__ = ["AdamW", "decay_parameter_names", "make_optimizer", "optimizer_class"]
+__all__ = ["AdamW", "decay_parameter_names", "get_parameter_names", "make_optimizer", "optimizer_class"]
 
 AdamW = torch.optim.AdamW  # under the name that older programs import
 
 # Biases and the scales of norms are not shrunk: they are few and their size carries no complexity.
-_UNDECAYED = [
-    re.compile(pattern) for pattern in (r"bias", r"layernorm", r"rmsnorm", r"(^|\.)norm($|\.)", r"_norm($|\.)")
-]
+_UNDECAYED = [r"bias", r"layernorm", r"rmsnorm", r"(^|\.)norm($|\.)", r"_norm($|\.)"]
 
 
 def decay_parameter_names(model: nn.Module) -> list[str]:
     """Return the names of the parameters that weight decay applies to."""
-    norms = {id(p) for module in model.modules() if isinstance(module, nn.LayerNorm) for p in module.parameters()}
+    return get_parameter_names(model, [nn.LayerNorm], _UNDECAYED)
+
+
+def get_parameter_names(
+    model: nn.Module, forbidden_layer_types: list[type[nn.Module]], forbidden_layer_names: list[str] | None = None
+) -> list[str]:
+    """Return the names of the parameters that are in no module of some types, and match no pattern.
+
+    Args:
+        model: whose parameters.
+        forbidden_layer_types: types of modules to leave out, with all that is inside.
+        forbidden_layer_names: regular expressions of names to leave out.
+
+    Example:
+        >>> get_parameter_names(nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2)), [nn.LayerNorm], ["bias"])
+        ['0.weight']
+    """
+    patterns = [re.compile(pattern) for pattern in forbidden_layer_names or ()]
+    kinds = tuple(forbidden_layer_types)
+    inside = {id(p) for module in model.modules() if isinstance(module, kinds) for p in module.parameters()}
     return [
         name
         for name, parameter in model.named_parameters()
-        if id(parameter) not in norms and not any(pattern.search(name.lower()) for pattern in _UNDECAYED)
+        if id(parameter) not in inside and not any(pattern.search(name.lower()) for pattern in patterns)
     ]
 
 
 def optimizer_class(args: TrainingArguments) -> tuple[type[torch.optim.Optimizer], dict[str, Any]]:
-    """Return the optimizer's class and arguments that ``args`` asks for."""
-    extra = _parse(args.optim_args)
+    """Return the optimizer's class and arguments that ``args`` asks for.
+
+    Raises:
+        OptimizerNotOffered: the algorithm is not here.
+    """
     adam = {"betas": (args.adam_beta1, args.adam_beta2), "eps": args.adam_epsilon}
-    table: dict[str, Callable[[], tuple[type[torch.optim.Optimizer], dict[str, Any]]]] = {
-        "adamw_torch": lambda: (torch.optim.AdamW, adam),
-        "adamw_torch_fused": lambda: (torch.optim.AdamW, {**adam, "fused": True}),
-        "adafactor": lambda: (torch.optim.Adafactor, {}),
-        "sgd": lambda: (torch.optim.SGD, {}),
-        "adagrad": lambda: (torch.optim.Adagrad, {}),
-        "rmsprop": lambda: (torch.optim.RMSprop, {}),
+    table: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
+        "adamw_torch": (torch.optim.AdamW, adam),
+        "adamw_torch_fused": (torch.optim.AdamW, {**adam, "fused": True}),
+        "adafactor": (Adafactor, {"scale_parameter": False, "relative_step": False}),
+        "ademamix": (AdEMAMix, {"betas": (args.adam_beta1, args.adam_beta2, 0.9999), "eps": args.adam_epsilon}),
+        "lion_32bit": (Lion, {"betas": (args.adam_beta1, args.adam_beta2)}),
+        "sgd": (torch.optim.SGD, {}),
+        "adagrad": (torch.optim.Adagrad, {}),
+        "rmsprop": (torch.optim.RMSprop, {}),
     }
-    kind, given = table[args.optim]()
-    return kind, {"lr": args.learning_rate, **given, **extra}
+    kind, given = table[algorithm_of(args.optim)]
+    return kind, {"lr": args.learning_rate, **given, **_parse(args.optim_args)}
 
 
 def _parse(text: str | None) -> dict[str, Any]:

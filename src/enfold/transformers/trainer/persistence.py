@@ -31,6 +31,8 @@ __all__ = [
     "restore_rng",
     "save_checkpoint",
     "save_model",
+    "sweep",
+    "write_text",
 ]
 
 logger = get_logger(__name__)
@@ -41,6 +43,7 @@ OPTIMIZER_NAME = "optimizer.pt"
 SCHEDULER_NAME = "scheduler.pt"
 SCALER_NAME = "scaler.pt"
 _TEMPORARY = ".writing-"
+_REPLACED = ".old"
 
 
 class CheckpointNotFound(FileNotFoundError, EnfoldError):
@@ -75,10 +78,10 @@ def save_model(trainer: Parts, folder: str, state_dict: dict[str, Any] | None = 
         save(state_dict or model.state_dict(), folder, safe_serialization=trainer.args.save_safetensors)
     if trainer.processing_class is not None and hasattr(trainer.processing_class, "save_pretrained"):
         trainer.processing_class.save_pretrained(folder)
-    _write_text(os.path.join(folder, ARGS_NAME), trainer.args.to_json_string() + "\n")
+    write_text(os.path.join(folder, ARGS_NAME), trainer.args.to_json_string() + "\n")
 
 
-def _write_text(path: str, text: str) -> None:
+def write_text(path: str, text: str) -> None:
     with open(path + ".tmp", "w", encoding="utf-8") as file:
         file.write(text)
     os.replace(path + ".tmp", path)
@@ -123,10 +126,27 @@ def save_checkpoint(trainer: Parts) -> str:
     return final
 
 
+def sweep(trainer: Parts) -> None:
+    """Tidy up after a run that was killed while it wrote: half checkpoints go, replaced ones come back."""
+    folder = trainer.args.output_dir or ""
+    if not trainer.args.should_save or not os.path.isdir(folder):
+        return
+    for name in os.listdir(folder):
+        path = os.path.join(folder, name)
+        if name.startswith(_TEMPORARY):
+            shutil.rmtree(path, ignore_errors=True)
+        elif name.endswith(_REPLACED) and checkpoint_step(name.removesuffix(_REPLACED)) is not None:
+            whole = path.removesuffix(_REPLACED)
+            if os.path.isdir(whole):
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                os.rename(path, whole)
+
+
 def _replace(folder: str, final: str) -> None:
     """Give a folder its final name, replacing one of that name."""
     if os.path.isdir(final):
-        old = final + ".old"
+        old = final + _REPLACED
         shutil.rmtree(old, ignore_errors=True)
         os.rename(final, old)
         os.rename(folder, final)

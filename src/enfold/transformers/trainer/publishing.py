@@ -67,10 +67,10 @@ def create_model_card(
     ).split()
     lines += ["## Training", "", "| argument | value |", "|---|---|"]
     lines += [f"| {key} | {getattr(args, key)} |" for key in shown]
-    from enfold.transformers.trainer.persistence import _write_text
+    from enfold.transformers.trainer.persistence import write_text
 
     os.makedirs(args.output_dir, exist_ok=True)
-    _write_text(os.path.join(args.output_dir, "README.md"), "\n".join(lines) + "\n")
+    write_text(os.path.join(args.output_dir, "README.md"), "\n".join(lines) + "\n")
 
 
 def _is_result(key: str) -> bool:

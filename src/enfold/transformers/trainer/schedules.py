@@ -11,12 +11,14 @@ from collections.abc import Callable
 from typing import Any
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from enfold.errors import nearest
+from enfold.transformers.trainer.greedy import GreedyLR, get_greedy_schedule
 
 __all__ = [
     "SchedulerType",
+    "follows_a_metric",
     "get_constant_schedule",
     "get_constant_schedule_with_warmup",
     "get_cosine_schedule_with_warmup",
@@ -49,6 +51,7 @@ class SchedulerType(str, enum.Enum):
     COSINE_WITH_MIN_LR = "cosine_with_min_lr"
     COSINE_WARMUP_WITH_MIN_LR = "cosine_warmup_with_min_lr"
     WARMUP_STABLE_DECAY = "warmup_stable_decay"
+    GREEDY = "greedy"
 
 
 def _warmed(warmup: float, after: Factor) -> Factor:
@@ -301,7 +304,13 @@ _SCHEDULES: dict[str, tuple[Callable[..., Any], bool, bool]] = {
     "cosine_with_min_lr": (get_cosine_with_min_lr_schedule_with_warmup, True, True),
     "cosine_warmup_with_min_lr": (get_cosine_with_min_lr_schedule_with_warmup_lr_rate, True, True),
     "warmup_stable_decay": (get_wsd_schedule, True, True),
+    "greedy": (get_greedy_schedule, False, False),
 }
+
+
+def follows_a_metric(schedule: Any) -> bool:
+    """Return whether a schedule's step takes the metric of an evaluation."""
+    return isinstance(schedule, (ReduceLROnPlateau, GreedyLR))
 
 
 def get_scheduler(
@@ -310,7 +319,7 @@ def get_scheduler(
     num_warmup_steps: int | None = None,
     num_training_steps: int | None = None,
     scheduler_specific_kwargs: dict[str, Any] | None = None,
-) -> LRScheduler:
+) -> Any:
     """Make a schedule by name.
 
     Args:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,13 +16,15 @@ from enfold.accelerate.accelerator import Accelerator
 from enfold.accelerate.operations import send_to_device
 from enfold.accelerate.seeds import enable_full_determinism, set_seed
 from enfold.accelerate.state import AcceleratorState, GradientState
-from enfold.log import get_logger
+from enfold.log import get_logger, set_verbosity
 from enfold.transformers.trainer import evaluation, persistence, publishing
 from enfold.transformers.trainer.arguments import TrainingArguments
+from enfold.transformers.trainer.bookkeeping import Bookkeeping
 from enfold.transformers.trainer.callbacks import (
     CallbackHandler,
     DefaultFlowCallback,
     JsonLinesCallback,
+    LossPlotCallback,
     PrinterCallback,
     ProgressCallback,
     TrainerCallback,
@@ -33,22 +34,25 @@ from enfold.transformers.trainer.callbacks import (
 from enfold.transformers.trainer.collators import DataCollatorWithPadding, DefaultDataCollator
 from enfold.transformers.trainer.loop import Loop
 from enfold.transformers.trainer.losses import LabelSmoother, bare_model, predicts_next_token
-from enfold.transformers.trainer.optimizers import decay_parameter_names, make_optimizer, optimizer_class
+from enfold.transformers.trainer.neftune import noisy_embeddings
+from enfold.transformers.trainer.optimizing import Optimizing
 from enfold.transformers.trainer.outcomes import (
     EvalLoopOutput,
+    IntervalStrategy,
     PredictionOutput,
     TrainOutput,
 )
 from enfold.transformers.trainer.parts import STAGES, TrainerError
+from enfold.transformers.trainer.preemption import JitCheckpointCallback
 from enfold.transformers.trainer.reporting import REPORTERS, get_available_reporting_integrations
-from enfold.transformers.trainer.schedules import get_scheduler
+from enfold.transformers.trainer.searching import BestRun, default_compute_objective, search
 
 __all__ = ["Trainer", "TrainerError"]
 
 logger = get_logger(__name__)
 
 
-class Trainer(Loop):
+class Trainer(Loop, Optimizing, Bookkeeping):
     """Trains, evaluates and predicts.
 
     Args:
@@ -105,6 +109,10 @@ class Trainer(Loop):
     ) -> None:
         self.args = args if args is not None else TrainingArguments()
         self.args.check_supported()
+        if self.args.log_level != "passive":
+            set_verbosity(self.args.get_process_log_level())
+        if self.args.tf32 is not None:
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.args.tf32
         if self.args.full_determinism:
             enable_full_determinism(self.args.seed)
         else:
@@ -132,10 +140,23 @@ class Trainer(Loop):
             raise TrainerError("optimizers belong to one model; with model_init give optimizer_cls_and_kwargs")
         self._own_scheduler, self._own_optimizer = self.lr_scheduler is None, self.optimizer is None
         self.optimizer_cls_and_kwargs = optimizer_cls_and_kwargs
+        if self.args.eval_strategy != IntervalStrategy.NO and eval_dataset is None:
+            raise TrainerError(
+                f"eval_strategy is {self.args.eval_strategy.value!r}, but there is no eval_dataset: give one, or set "  # type: ignore[attr-defined]
+                "eval_strategy='no'"
+            )
+        by_batch = compute_metrics if self.args.batch_eval_metrics else None
+        if by_batch is not None and "compute_result" not in inspect.signature(by_batch).parameters:
+            raise TrainerError(
+                "with batch_eval_metrics, compute_metrics is called for every batch and needs an argument "
+                "compute_result, which is True for the last one"
+            )
         smoothing = self.args.label_smoothing_factor
         self.label_smoother = LabelSmoother(smoothing) if smoothing else None
         self.label_names: list[str] = self.args.label_names or default_label_names(self.model)
         self.loss_is_scaled_for_ga: bool | None = None
+        self._trial: Any = None
+        self._judge, self._objective = default_compute_objective, None
         self.is_in_train = False
         self.timings = dict.fromkeys(STAGES, 0.0)
         self.state = TrainerState(
@@ -166,16 +187,19 @@ class Trainer(Loop):
         missing = [name for name in names if name not in (*there, "jsonl", "json")]
         if missing:
             logger.warning(
-                "reports to %s need packages that are not installed: logs go to log.jsonl instead", ", ".join(missing)
+                "reports to %s need packages that are not installed: logs go to log.jsonl only", ", ".join(missing)
             )
-        lines = [JsonLinesCallback] if names or self.args.logging_dir else []
-        return [*lines, *(REPORTERS[name] for name in names if name in there)]
+        logged: list[type[TrainerCallback]] = [JsonLinesCallback, LossPlotCallback]
+        kept = logged if self.args.logging_strategy != IntervalStrategy.NO else []
+        late: list[type[TrainerCallback]] = [JitCheckpointCallback] if self.args.enable_jit_checkpoint else []
+        return [*kept, *(REPORTERS[name] for name in names if name in there), *late]
 
-    def _made_model(self) -> nn.Module:
-        assert self.model_init is not None
+    def _made_model(self, trial: Any = None) -> nn.Module:
+        if self.model_init is None:
+            raise TrainerError("there is no model_init to make a model with")
         parameters = inspect.signature(self.model_init).parameters.values()
-        trial = any(item.default is item.empty and item.kind == item.POSITIONAL_OR_KEYWORD for item in parameters)
-        made = self.model_init(None) if trial else self.model_init()
+        takes = any(item.default is item.empty and item.kind == item.POSITIONAL_OR_KEYWORD for item in parameters)
+        made = self.model_init(trial) if takes else self.model_init()
         if made is None:
             raise TrainerError("model_init returned None; it must return a model")
         return made
@@ -219,55 +243,6 @@ class Trainer(Loop):
         """Whether this is the first of all processes."""
         return self.args.process_index == 0
 
-    # --- optimizer ------------------------------------------------------------------------------------------------
-
-    def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
-        """Return the names of the parameters that weight decay applies to."""
-        return decay_parameter_names(model)
-
-    @staticmethod
-    def get_optimizer_cls_and_kwargs(
-        args: TrainingArguments, model: nn.Module | None = None
-    ) -> tuple[type[torch.optim.Optimizer], dict[str, Any]]:
-        """Return the optimizer's class and arguments that ``args`` asks for."""
-        return optimizer_class(args)
-
-    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """Make the optimizer unless there is one, and return it."""
-        if self.optimizer is None:
-            target = model if model is not None else self.model
-            names = self.get_decay_parameter_names(target)
-            given = self.optimizer_cls_and_kwargs or self.get_optimizer_cls_and_kwargs(self.args, target)
-            self.optimizer = make_optimizer(target, self.args, given, names)
-        return self.optimizer
-
-    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
-        """Make the schedule of the learning rate unless there is one, and return it."""
-        if self.lr_scheduler is None:
-            target = optimizer if optimizer is not None else self.optimizer
-            assert target is not None
-            self.lr_scheduler = get_scheduler(
-                self.args.lr_scheduler_type,
-                target,
-                self.args.get_warmup_steps(num_training_steps),
-                num_training_steps,
-                self.args.lr_scheduler_kwargs,  # type: ignore[arg-type]
-            )
-        return self.lr_scheduler
-
-    def create_optimizer_and_scheduler(self, num_training_steps: int) -> None:
-        """Make optimizer and schedule."""
-        self.create_optimizer()
-        self.create_scheduler(num_training_steps, self.optimizer)
-
-    def get_learning_rates(self) -> list[float]:
-        """Return the learning rate of each group of parameters."""
-        return [group["lr"] for group in self.optimizer.param_groups] if self.optimizer is not None else []
-
-    def get_num_trainable_parameters(self) -> int:
-        """Return how many parameters train."""
-        return sum(parameter.numel() for parameter in self.model.parameters() if parameter.requires_grad)
-
     # --- one step -------------------------------------------------------------------------------------------------
 
     def _prepare_inputs(self, inputs: Any) -> Any:
@@ -279,6 +254,8 @@ class Trainer(Loop):
     def compute_loss_context_manager(self) -> contextlib.AbstractContextManager[Any]:
         """Return what the loss is computed under: the chosen precision."""
         return self.accelerator.autocast()
+
+    autocast_smart_context_manager = compute_loss_context_manager  # version 4's name
 
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -337,7 +314,7 @@ class Trainer(Loop):
 
         Args:
             resume_from_checkpoint: folder of a checkpoint to go on from, or True for the newest in the output folder.
-            trial: accepted.
+            trial: of a search; given to ``model_init``.
             ignore_keys_for_eval: outputs of the model to leave out of evaluations.
 
         Returns:
@@ -350,7 +327,7 @@ class Trainer(Loop):
         folder = persistence.find_checkpoint(resume_from_checkpoint, self.args.output_dir or "")
         if self.model_init is not None:
             set_seed(self.args.seed)
-            self.model = self._made_model()
+            self.model = self.call_model_init(trial)
             self._place_model()
             self.callback_handler.given["model"] = self.model
             if self._own_optimizer:
@@ -359,7 +336,8 @@ class Trainer(Loop):
             persistence.load_model(self.accelerator.unwrap_model(self.model), folder)
         self.is_in_train = True
         try:
-            return self._train(folder, ignore_keys_for_eval)
+            with noisy_embeddings(self._bare_model(), self.args.neftune_noise_alpha):
+                return self._train(folder, ignore_keys_for_eval)
         except KeyboardInterrupt:
             logger.warning(
                 "interrupted at step %d; checkpoints in %s are whole", self.state.global_step, self.args.output_dir
@@ -368,7 +346,7 @@ class Trainer(Loop):
         finally:
             self.is_in_train = False
             for callback in self.callback_handler.callbacks:
-                if isinstance(callback, ProgressCallback):
+                if isinstance(callback, (ProgressCallback, JitCheckpointCallback)):
                     callback.on_train_end(self.args, self.state, self.control)
 
     # --- logs, evaluation, files ----------------------------------------------------------------------------------
@@ -413,6 +391,12 @@ class Trainer(Loop):
             self, dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix
         )
 
+    def prediction_loop(
+        self, dataloader: DataLoader[Any], description: str, *args: Any, **kwargs: Any
+    ) -> EvalLoopOutput:
+        """Another name of :meth:`evaluation_loop`."""
+        return self.evaluation_loop(dataloader, description, *args, **kwargs)
+
     def prediction_step(
         self,
         model: nn.Module,
@@ -430,55 +414,26 @@ class Trainer(Loop):
         if self.args.push_to_hub and not _internal_call:
             self.push_to_hub(commit_message="Model save")
 
-    def save_state(self) -> None:
-        """Write ``trainer_state.json`` into the output folder."""
-        if self.is_world_process_zero():
-            os.makedirs(self.args.output_dir or "", exist_ok=True)
-            self.state.save_to_json(os.path.join(self.args.output_dir or "", persistence.STATE_NAME))
+    def end(self) -> None:
+        """Finish the trackers and leave the group of processes; the last line of a program."""
+        finish = getattr(self.accelerator, "end_training", None)
+        if finish is not None:
+            finish()
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
 
-    def log_metrics(self, split: str, metrics: dict[str, float]) -> None:
-        """Print metrics as an aligned list."""
-        if not self.is_world_process_zero():
-            return
-        print(f"***** {split} metrics *****")
-        width = max((len(name) for name in metrics), default=0)
-        for name in sorted(metrics):
-            value = metrics[name]
-            print(f"  {name:<{width}} = {value:.4f}" if isinstance(value, float) else f"  {name:<{width}} = {value}")
-
-    def save_metrics(self, split: str, metrics: dict[str, float], combined: bool = True) -> None:
-        """Write metrics to ``<split>_results.json``, and add them to ``all_results.json``."""
-        import json
-
-        if not self.is_world_process_zero():
-            return
-        folder = self.args.output_dir or ""
-        os.makedirs(folder, exist_ok=True)
-        persistence._write_text(
-            os.path.join(folder, f"{split}_results.json"), json.dumps(metrics, indent=4, sort_keys=True)
-        )
-        if combined:
-            path = os.path.join(folder, "all_results.json")
-            merged = {}
-            if os.path.exists(path):
-                with open(path, encoding="utf-8") as file:
-                    merged = json.load(file)
-            persistence._write_text(path, json.dumps({**merged, **metrics}, indent=4, sort_keys=True))
-
-    def create_model_card(self, **kwargs: Any) -> None:
-        """Write ``README.md`` into the output folder; arguments as of :func:`publishing.create_model_card`."""
-        publishing.create_model_card(self, **kwargs)
-
-    def push_to_hub(
+    def hyperparameter_search(
         self,
-        commit_message: str | None = "End of training",
-        blocking: bool = True,
-        token: str | None = None,
-        revision: str | None = None,
+        hp_space: Callable[[Any], dict[str, Any]] | None = None,
+        compute_objective: Callable[[dict[str, float]], Any] | None = None,
+        n_trials: int = 20,
+        direction: str | list[str] = "minimize",
+        backend: str | None = None,
+        hp_name: Callable[[Any], str] | None = None,
         **kwargs: Any,
-    ) -> Any:
-        """Save the model, write its card, and upload both to the repository that the arguments name."""
-        return publishing.push_to_hub(self, commit_message, blocking, token, revision, **kwargs)
+    ) -> BestRun | list[BestRun]:
+        """Train with other arguments again and again and return the best; see :func:`searching.search`."""
+        return search(self, hp_space, compute_objective, n_trials, direction, backend, hp_name, **kwargs)
 
 
 def default_label_names(model: nn.Module) -> list[str]:
