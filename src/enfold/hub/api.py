@@ -5,11 +5,14 @@ from __future__ import annotations
 from enfold.hub.api_commits import CommitCalls
 from enfold.hub.api_discussions import DiscussionCalls
 from enfold.hub.api_lists import ListCalls
+from enfold.hub.api_people import PeopleCalls
 
 __all__ = [
     "HfApi",
+    "accept_access_request",
     "api",
     "auth_check",
+    "cancel_access_request",
     "change_discussion_status",
     "comment_discussion",
     "create_branch",
@@ -29,26 +32,41 @@ __all__ = [
     "file_exists",
     "get_discussion_details",
     "get_full_repo_name",
+    "get_organization_overview",
     "get_paths_info",
     "get_repo_discussions",
     "get_token_permission",
+    "get_user_overview",
+    "grant_access",
     "hide_discussion_comment",
+    "like",
+    "list_accepted_access_requests",
     "list_datasets",
+    "list_liked_repos",
     "list_models",
+    "list_organization_followers",
+    "list_organization_members",
+    "list_pending_access_requests",
+    "list_rejected_access_requests",
     "list_repo_commits",
     "list_repo_files",
+    "list_repo_likers",
     "list_repo_refs",
     "list_repo_tree",
     "list_spaces",
+    "list_user_followers",
+    "list_user_following",
     "merge_pull_request",
     "model_info",
     "move_repo",
     "preupload_lfs_files",
+    "reject_access_request",
     "rename_discussion",
     "repo_exists",
     "repo_info",
     "revision_exists",
     "space_info",
+    "unlike",
     "update_repo_settings",
     "update_repo_visibility",
     "upload_file",
@@ -58,7 +76,7 @@ __all__ = [
 ]
 
 
-class HfApi(CommitCalls, ListCalls, DiscussionCalls):
+class HfApi(CommitCalls, ListCalls, DiscussionCalls, PeopleCalls):
     """A Hub and the token to use with it.
 
     Args:
@@ -123,3 +141,20 @@ get_repo_discussions = api.get_repo_discussions
 hide_discussion_comment = api.hide_discussion_comment
 merge_pull_request = api.merge_pull_request
 rename_discussion = api.rename_discussion
+get_user_overview = api.get_user_overview
+get_organization_overview = api.get_organization_overview
+list_organization_members = api.list_organization_members
+list_organization_followers = api.list_organization_followers
+list_user_followers = api.list_user_followers
+list_user_following = api.list_user_following
+like = api.like
+unlike = api.unlike
+list_liked_repos = api.list_liked_repos
+list_repo_likers = api.list_repo_likers
+list_pending_access_requests = api.list_pending_access_requests
+list_accepted_access_requests = api.list_accepted_access_requests
+list_rejected_access_requests = api.list_rejected_access_requests
+accept_access_request = api.accept_access_request
+reject_access_request = api.reject_access_request
+cancel_access_request = api.cancel_access_request
+grant_access = api.grant_access

@@ -19,7 +19,7 @@ from enfold.hubserver.errors import HubServerError
 from enfold.hubserver.hub import Hub
 from enfold.hubserver.names import KINDS, RESERVED
 from enfold.hubserver.repositories import Redirected
-from enfold.hubserver.routes import accounts, content, discussions, refs, repos, uploads, xet
+from enfold.hubserver.routes import access, accounts, content, discussions, people, refs, repos, uploads, xet
 from enfold.hubserver.routes.call import Call, Handler, Routes
 from enfold.hubserver.settings import Settings
 from enfold.hubserver.web import pages
@@ -37,11 +37,18 @@ def _join(*tables: Routes) -> Routes:
     return joined
 
 
-_FIXED = _join(accounts.fixed, repos.fixed, uploads.fixed)
+_FIXED = _join(accounts.fixed, people.fixed, repos.fixed, uploads.fixed)
 _API = _join(
-    repos.repository, refs.repository, content.repository, uploads.repository, xet.repository, discussions.repository
+    repos.repository,
+    refs.repository,
+    content.repository,
+    uploads.repository,
+    xet.repository,
+    discussions.repository,
+    access.repository,
+    people.repository,
 )
-_PAGES = _join(content.pages, pages.repository)
+_PAGES = _join(content.pages, access.pages, pages.repository)
 
 
 def create_app(hub: Hub | Settings | str | os.PathLike[str]) -> ASGIApp:
@@ -200,6 +207,8 @@ def _find_api(call: Call, method: str, segments: list[str]) -> Handler:
         action = "/".join(segments[:2])
         if segments[:1] == ["telemetry"]:
             action = "telemetry"
+        elif segments[:1] in (["users"], ["organizations"]) and len(segments) == 3:
+            action, call.rest = f"{segments[0]}/{segments[2]}", (segments[1],)
         return _FIXED.get(method, action)
     call.kind = segments[0]
     if len(segments) == 1:

@@ -36,12 +36,14 @@ from enfold.errors import EnfoldError
 
 __all__ = [
     "Database",
+    "access_request",
     "account",
     "alias",
     "blob",
     "commit",
     "discussion",
     "discussion_event",
+    "liked",
     "membership",
     "ref",
     "repo",
@@ -204,6 +206,29 @@ xet_file = Table(
     Column("created", Float, nullable=False, default=time.time),
 )
 
+
+#: Who asked for the files of a gated repository, and what came of it.
+access_request = Table(
+    "access_request",
+    _metadata,
+    Column("id", String, primary_key=True),
+    Column("repo_id", ForeignKey("repo.id", ondelete="CASCADE"), nullable=False),
+    Column("account_id", ForeignKey("account.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("status", String, nullable=False),  # "pending", "accepted", "rejected"
+    Column("reason", Text, nullable=False, default=""),  # of a rejection
+    Column("fields", Text, nullable=False, default="{}"),  # what the form asked for, JSON
+    Column("created", Float, nullable=False, default=time.time),
+    UniqueConstraint("repo_id", "account_id"),
+)
+
+liked = Table(
+    "liked",
+    _metadata,
+    Column("repo_id", ForeignKey("repo.id", ondelete="CASCADE"), primary_key=True),
+    Column("account_id", ForeignKey("account.id", ondelete="CASCADE"), primary_key=True),
+    Column("created", Float, nullable=False, default=time.time),
+    Index("liked_by_account", "account_id", "created"),
+)
 
 #: Discussions and pull requests of a repository, numbered together.
 discussion = Table(

@@ -7,7 +7,7 @@ from typing import Any
 
 from enfold.errors import EnfoldError
 
-__all__ = ["HubServerError", "entry_not_found", "repo_not_found", "revision_not_found"]
+__all__ = ["HubServerError", "entry_not_found", "gated", "repo_not_found", "revision_not_found"]
 
 
 class HubServerError(EnfoldError):
@@ -43,6 +43,20 @@ def repo_not_found(anonymous: bool) -> HubServerError:
     """
     message = "Repository not found" if not anonymous else "Invalid username or password."
     return HubServerError(401 if anonymous else 404, message, code="RepoNotFound")
+
+
+def gated(name: str, anonymous: bool, status: str | None) -> HubServerError:
+    """Return the error for files of a gated repository; ``status`` is that of the caller's request for access."""
+    if anonymous:
+        message = f"Access to {name} is restricted. You must have access to it and be authenticated to access it."
+    else:
+        said = {
+            "pending": "Your request to access it is awaiting a review from its authors.",
+            "rejected": "Your request to access it has been rejected by its authors.",
+        }
+        message = f"Access to {name} is restricted and you are not in the authorized list. "
+        message += said.get(status or "", "Visit its page to ask for access.")
+    return HubServerError(401 if anonymous else 403, message, code="GatedRepo")
 
 
 def revision_not_found(revision: str) -> HubServerError:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 
+from enfold.hubserver.access import Access
 from enfold.hubserver.accounts import Accounts
 from enfold.hubserver.commits import Commits
 from enfold.hubserver.database import Database
 from enfold.hubserver.discussions import Discussions
+from enfold.hubserver.likes import Likes
 from enfold.hubserver.repositories import Repositories
 from enfold.hubserver.settings import Settings
 from enfold.hubserver.signing import Signer
@@ -40,6 +42,8 @@ class Hub:
         self.repositories = Repositories(self.database, self.accounts)
         self.commits = Commits(self.database, self.contents, self.repositories, settings.limits)
         self.discussions = Discussions(self.database, self.repositories, self.commits)
+        self.access = Access(self.database, self.repositories)
+        self.likes = Likes(self.database, self.repositories)
         self.signer = Signer(self.database.secret)
 
     def close(self) -> None:

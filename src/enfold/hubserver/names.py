@@ -13,8 +13,9 @@ KINDS = {"models": "model", "datasets": "dataset", "spaces": "space"}
 
 #: second address segments that are actions, so no repository may be called by them
 RESERVED = frozenset(
-    "api auth-check blob branch cas commit commits datasets discussions info lfs-files models paths-info preupload raw "
-    "refs resolve revision settings spaces static tag tree xet-read-token xet-write-token".split()
+    "api ask-access auth-check blob branch cas commit commits datasets discussions info lfs-files models paths-info "
+    "preupload raw refs resolve revision settings spaces static tag tree user-access-request xet-read-token "
+    "xet-write-token".split()
 )
 
 _NAME = re.compile(r"[A-Za-z0-9_][\w.-]{0,95}", re.ASCII)

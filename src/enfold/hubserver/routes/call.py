@@ -7,17 +7,19 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 
 from sqlalchemy import Connection, Row
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from enfold.hubserver.accounts import Viewer
 from enfold.hubserver.errors import HubServerError
 from enfold.hubserver.hub import Hub
 
-__all__ = ["PULL_REQUEST", "Call", "Handler", "Routes"]
+__all__ = ["PAGE", "PULL_REQUEST", "Call", "Handler", "Routes"]
+
+PAGE = 100  # items in a page of those lists that have no other size
 
 PULL_REQUEST = re.compile(r"refs/pr/(\d{1,9})")
 
@@ -54,6 +56,12 @@ class Call:
         )
         return find(connection, self.kind, self.name, self.viewer, write=write)
 
+    def readable(self, connection: Connection) -> Row[Any]:
+        """Return the repository for somebody who may read its files: a gated one opens to those who were let in."""
+        row = self.repo(connection)
+        self.hub.access.require(connection, row, self.viewer)
+        return row
+
     def contributed(self, connection: Connection) -> Row[Any]:
         """Return the repository for somebody who may change it, or propose a change where that is what they do."""
         if self.flag("create_pr") or PULL_REQUEST.fullmatch("/".join(self.rest)):
@@ -88,6 +96,20 @@ class Call:
         if not isinstance(value, dict):
             raise HubServerError(400, "the body must be a JSON object")
         return value
+
+    def page(self, shown: list[Any], cursors: list[str]) -> Response:
+        """Return a page of a list, of whose :data:`PAGE` + 1 items the last says only that there is a next page.
+
+        Args:
+            shown: the items.
+            cursors: for each, what ``?cursor=`` must say for the page behind it.
+        """
+        headers = {}
+        if len(shown) > PAGE:
+            kept = [(name, value) for name, value in self.request.query_params.multi_items() if name != "cursor"]
+            query = urlencode([*kept, ("cursor", cursors[PAGE - 1])])
+            headers["Link"] = f'<{self.base}{self.request.url.path}?{query}>; rel="next"'
+        return JSONResponse(shown[:PAGE], headers=headers)
 
     def form(self) -> dict[str, list[str]]:
         """Return the body as name → values, whether it is a form or JSON."""

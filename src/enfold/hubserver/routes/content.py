@@ -117,7 +117,7 @@ def raw(call: Call) -> Response:
 def send_file(call: Call, *, attachment: bool) -> Response:
     """Return the response for a file: 200, 206, 304 or an error."""
     with call.hub.database.read() as connection:
-        row = call.repo(connection)
+        row = call.readable(connection)
         commit, path = split_revision(call, connection, row.id)
         entry = trees.find(connection, commit.tree, path)
         if entry is None or entry.folder:

@@ -81,7 +81,7 @@ def _event(row: Row[Any]) -> dict[str, Any]:
 def _show(call: Call) -> Response:
     discussions = call.hub.discussions
     with call.hub.database.read() as connection:
-        repo = call.repo(connection)
+        repo = call.readable(connection) if call.flag("diff") else call.repo(connection)
         row = discussions.find(connection, repo.id, _number(call))
         answer = _described(call, repo, row)
         answer["events"] = [_event(event) for event in discussions.events(connection, repo.id, row.num)]

@@ -116,7 +116,10 @@ def settings(call: Call) -> Response:
 def auth_check(call: Call) -> Response:
     """Say whether the caller may read (or, below ``/write``, change) the repository."""
     with call.hub.database.read() as connection:
-        call.repo(connection, write=call.rest == ("write",))
+        if call.rest == ("write",):
+            call.repo(connection, write=True)
+        else:
+            call.readable(connection)
     return JSONResponse({})
 
 

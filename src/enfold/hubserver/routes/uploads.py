@@ -128,6 +128,8 @@ def batch(call: Call) -> Response:
         what = (connection, call.kind, call.name, call.viewer)
         # Git LFS does not say whether the upload is for a branch or for a proposal: the commit decides.
         row = find.propose(*what)[0] if operation == "upload" else find.follow(*what)
+        if operation == "download":
+            call.hub.access.require(connection, row, call.viewer)
         for item in objects:
             oid, size = _object(item)
             owned = connection.scalar(

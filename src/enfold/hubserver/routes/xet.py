@@ -46,7 +46,7 @@ def read_token(call: Call) -> Response:
 
 def _token(call: Call, right: str) -> Response:
     with call.hub.database.read() as connection:
-        row = call.contributed(connection) if right == "write" else call.repo(connection)
+        row = call.contributed(connection) if right == "write" else call.readable(connection)
     token, expires = call.hub.signer.token(f"{right}.{row.id}")
     address = f"{call.base}/cas"
     headers = {"X-Xet-Cas-Url": address, "X-Xet-Access-Token": token, "X-Xet-Token-Expiration": str(expires)}

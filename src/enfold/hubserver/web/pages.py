@@ -199,7 +199,7 @@ def tree(call: Call) -> Response:
 def blob(call: Call) -> Response:
     """Show a file: its text when it is short, else how to get it."""
     with call.hub.database.read() as connection:
-        row = call.repo(connection)
+        row = call.readable(connection)
         commit, path = split_revision(call, connection, row.id)
         entry = trees.find(connection, commit.tree, path)
         if entry is None or entry.folder:
