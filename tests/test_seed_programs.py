@@ -241,6 +241,14 @@ def test_04_csv_json(run: Any, offline: dict[str, str]) -> None:
     run("04_csv_json.py", offline, {"datasets"})
 
 
+def test_05_hub(run: Any, environment: dict[str, str]) -> None:
+    result = run("05_hub.py", environment, {"huggingface_hub", "transformers"}, found="found", user="user")
+    assert any(name.endswith("bert-base-uncased") for name in result.values["found"])
+    assert (result.folder / "my-model" / "model.safetensors").exists()
+    assert (result.folder / "model_cache" / "models--sentence-transformers--all-MiniLM-L6-v2").is_dir()
+    assert f"models--{result.values['user']}--my-model-name" in result.output, "the path of config.json in the cache"
+
+
 def test_06_pipelines_text(run: Any, environment: dict[str, str], answered: dict[str, Any]) -> None:
     result = run(
         "06_pipelines_text.py",
@@ -267,6 +275,12 @@ def test_08_trainer(run: Any, environment: dict[str, str]) -> None:
     assert 0 <= result.values["results"]["eval_accuracy"] <= 1 and result.values["results"]["epoch"] == 3
     assert (result.folder / "my_fine_tuned_model" / "model.safetensors").exists()
     assert len(list((result.folder / "results").glob("checkpoint-*"))) == 3
+
+
+def test_09_training_loop(run: Any, environment: dict[str, str]) -> None:
+    result = run("09_training_loop.py", environment, {"transformers", "datasets"}, rate="lr_scheduler.get_last_lr()")
+    assert [line for line in result.output.splitlines() if line.startswith("Epoch 3 Average Loss: ")]
+    assert result.values["rate"] == [0.0, *[0.0] * (len(result.values["rate"]) - 1)]
 
 
 def test_10_tokenizers(run: Any, offline: dict[str, str]) -> None:
@@ -320,6 +334,10 @@ def test_22_task_heads(run: Any, environment: dict[str, str], answered: dict[str
     )
     same(result.values["span"], answered["span"], tolerance=1e-5)
     assert result.values["talk"] == answered["talk"]
+
+
+def test_26_cards_and_files(run: Any, environment: dict[str, str]) -> None:
+    run("26_cards_and_files.py", environment, {"huggingface_hub", "transformers"})
 
 
 def test_27_music_rag_languages(run: Any, environment: dict[str, str]) -> None:
