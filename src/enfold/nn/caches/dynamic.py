@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from enfold.errors import EnfoldError
 from enfold.nn.caches.layers import CacheLayer, SlidingLayer
 from enfold.nn.mask import layer_kinds
 
@@ -24,9 +25,12 @@ class Cache:
     """
 
     def __init__(
-        self, pairs: Iterable[tuple[Tensor, ...]] | None = None, config: Any = None, *, reserve: int = 0, **_: Any
+        self, pairs: Iterable[tuple[Tensor, ...]] | None = None, config: Any = None, *, reserve: int = 0, **other: Any
     ) -> None:
+        if other.get("offloading"):
+            raise EnfoldError("offloading is a kind of cache: OffloadedCache, or OffloadedStaticCache")
         self.layers: list[CacheLayer] = []
+        self.virtual = 0  # of the positions to begin with, how many stand for no token: a learnt prefix
         self.reserve = reserve
         self.window: int | None = None
         self.kinds: list[str] = []

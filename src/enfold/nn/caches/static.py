@@ -34,6 +34,8 @@ class StaticCache(Cache):
         (torch.Size([1, 2, 8, 4]), 3, 8, True)
     """
 
+    layer_class = StaticLayer
+
     def __init__(
         self,
         config: Any,
@@ -46,7 +48,7 @@ class StaticCache(Cache):
     ) -> None:
         super().__init__()
         config = config.get_text_config(decoder=True)
-        self.layers = [StaticLayer(max_cache_len) for _ in range(config.num_hidden_layers)]
+        self.layers = [self.layer_class(max_cache_len) for _ in range(config.num_hidden_layers)]
         if max_batch_size is not None and device is not None:
             dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
             heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads

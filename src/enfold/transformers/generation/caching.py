@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 
-from enfold.nn.cache import Cache, DynamicCache, StaticCache
-from enfold.transformers.generation.config import GenerationConfig
+from enfold.errors import nearest
+from enfold.nn.cache import Cache, DynamicCache, OffloadedCache, OffloadedStaticCache, QuantizedCache, StaticCache
+from enfold.transformers.generation.config import GenerationConfig, GenerationError
 
 __all__ = ["CompileConfig", "compiled_step", "new_cache"]
 
@@ -45,16 +48,35 @@ def new_cache(model: Any, config: GenerationConfig, prompt: int, length: int) ->
 
     Args:
         model: whose keys and values it will keep.
-        config: with ``cache_implementation`` and, for caches of one size, ``max_cache_len``.
+        config: with ``cache_implementation``; for caches of one size ``max_cache_len``, for those that round
+            ``cache_config``.
         prompt: how many positions come first.
         length: how many there may be in the end.
+
+    Raises:
+        GenerationError: for settings that the cache does not have.
 
     Growing caches keep no more than the window in layers that have one, unless they are named ``"dynamic_full"``.
     """
     name = config.cache_implementation or "dynamic"
+    offloaded = name.startswith("offloaded")
     if name in config.FIXED_CACHES:
-        return StaticCache(model.config, max(length, config.max_cache_len or 0))
-    return DynamicCache(config=None if name == "dynamic_full" else model.config, reserve=min(length, prompt + 256))
+        fixed = OffloadedStaticCache if offloaded else StaticCache
+        return fixed(model.config, max(length, config.max_cache_len or 0))
+    options = config.cache_config or {}
+    options = dict(options if isinstance(options, Mapping) else options.to_dict())
+    if name == "quantized":
+        taken = list(inspect.signature(QuantizedCache).parameters)
+        for option in options:
+            if option not in taken:
+                raise GenerationError(f"cache_config has no {option!r}{nearest(option, taken)}")
+        return QuantizedCache(config=model.config, **{n: v for n, v in options.items() if n != "config"})
+    if options:
+        raise GenerationError(f"cache_config is for cache_implementation='quantized', not {name!r}")
+    reserve = min(length, prompt + 256)
+    if offloaded:
+        return OffloadedCache(reserve=reserve)
+    return DynamicCache(config=None if name == "dynamic_full" else model.config, reserve=reserve)
 
 
 def compiled_step(model: Any, config: GenerationConfig, cache: Cache | None) -> Any:

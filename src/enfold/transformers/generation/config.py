@@ -110,12 +110,15 @@ class GenerationConfig(PushToHubMixin):
         "watermarking_config",
     )
     # Names of caches: those that grow, and those of one size from the start (v4 had one for each mixture of layers).
-    GROWING_CACHES: ClassVar[tuple[str, ...]] = ("dynamic", "dynamic_full")
+    GROWING_CACHES: ClassVar[tuple[str, ...]] = ("dynamic", "dynamic_full", "offloaded", "quantized")
     FIXED_CACHES: ClassVar[tuple[str, ...]] = (
         "static",
         "sliding_window",
         "hybrid",
         "hybrid_chunked",
+        "offloaded_static",
+        "offloaded_hybrid",
+        "offloaded_hybrid_chunked",
     )
     # field → the value at which it does nothing, for fields that only sampling and only beams look at
     _SAMPLING: ClassVar[dict[str, Any]] = {

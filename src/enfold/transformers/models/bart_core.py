@@ -227,7 +227,7 @@ class BartPreTrainedModel(PreTrainedModel):
 
     def places(self, input_ids: Tensor | None, x: Tensor, past: int) -> Tensor:
         """Return where the tokens are, (B | 1, T): counted on from the past, whether padding or not."""
-        return torch.arange(past, past + x.shape[1], device=x.device)[None]
+        return (torch.arange(x.shape[1], device=x.device) + past)[None]
 
 
 class _Side(BartPreTrainedModel):
@@ -324,7 +324,8 @@ class BartDecoder(_Side):
         crossed = encoder_hidden_states is not None or self.config.is_encoder_decoder
         cache = self.cache_for(past_key_values, use_cache, crossed=crossed)
         past = 0 if cache is None else cache.get_seq_length()
-        mask, causal = causal_mask(attention_mask, x.shape[1], past, device=x.device)
+        keys = x.shape[1] if cache is None else cache.get_mask_sizes(x.shape[1])[0]
+        mask, causal = causal_mask(attention_mask, x.shape[1], past, keys=keys, device=x.device)
         memory_mask = None if encoder_hidden_states is None else encoder_mask(encoder_attention_mask)
         record = self.recording(output_attentions, output_hidden_states)
         x = self.placed(x, self.places(input_ids, x, past) if position_ids is None else position_ids)

@@ -55,12 +55,15 @@ class T5Attention(nn.Module):
             self.farthest = config.relative_attention_max_distance
             self.relative_attention_bias = nn.Embedding(config.relative_attention_num_buckets, config.num_heads)
 
-    def distances(self, length: int, past: int) -> Tensor:
+    def distances(self, length: int, past: int | Tensor, keys: int) -> Tensor:
         """Return what is added to the scores of ``length`` queries, (1, H, T, K)."""
         table = self.relative_attention_bias
-        places = torch.arange(past + length, device=table.weight.device)
+        places = torch.arange(keys, device=table.weight.device)
         buckets = bucketed_distances(
-            places[None] - places[past:, None], table.num_embeddings, self.farthest, both_ways=not self.decodes
+            places[None] - (places[:length] + past)[:, None],
+            table.num_embeddings,
+            self.farthest,
+            both_ways=not self.decodes,
         )
         return table(buckets).permute(2, 0, 1)[None]
 
@@ -273,15 +276,17 @@ class T5Stack(T5PreTrainedModel):
         """
         x = self.dropout(self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds)
         length, cache, past = x.shape[1], None, 0
+        keys = length
         if self.is_decoder:
             cache = self.cache_for(past_key_values, use_cache, crossed=True)
-            past = 0 if cache is None else cache.get_seq_length()
-            mask, causal = causal_mask(attention_mask, length, past, device=x.device)
+            if cache is not None:
+                past, keys = cache.get_seq_length(), cache.get_mask_sizes(length)[0]
+            mask, causal = causal_mask(attention_mask, length, past, keys=keys, device=x.device)
         else:
             mask, causal = encoder_mask(attention_mask), False
         # Distances and mask make one table, added to the scores of every layer.
         first: Any = self.block[0]
-        bias = scores_of(mask, causal, first.layer[0].SelfAttention.distances(length, past))
+        bias = scores_of(mask, causal, first.layer[0].SelfAttention.distances(length, past, keys))
         memory_mask = None if encoder_hidden_states is None else encoder_mask(encoder_attention_mask)
         record = self.recording(output_attentions, output_hidden_states)
 
