@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -30,6 +30,7 @@ __all__ = [
     "MODEL_FOR_MASKED_IMAGE_MODELING_MAPPING",
     "MODEL_FOR_MASKED_LM_MAPPING",
     "MODEL_FOR_MASK_GENERATION_MAPPING",
+    "MODEL_FOR_MULTIMODAL_LM_MAPPING",
     "MODEL_FOR_MULTIPLE_CHOICE_MAPPING",
     "MODEL_FOR_NEXT_SENTENCE_PREDICTION_MAPPING",
     "MODEL_FOR_OBJECT_DETECTION_MAPPING",
@@ -67,6 +68,7 @@ __all__ = [
     "AutoModelForMaskGeneration",
     "AutoModelForMaskedImageModeling",
     "AutoModelForMaskedLM",
+    "AutoModelForMultimodalLM",
     "AutoModelForMultipleChoice",
     "AutoModelForNextSentencePrediction",
     "AutoModelForObjectDetection",
@@ -111,10 +113,14 @@ class ModelMapping(Mapping[type[PretrainedConfig], Any]):
         return {model_type: name for model_type, name in rows.items() if name is not None}
 
     def __getitem__(self, config: type[PretrainedConfig]) -> Any:
+        return self.of(config)
+
+    def of(self, config: type[PretrainedConfig], architectures: Sequence[str] = ()) -> Any:
+        """Return the class for a configuration; ``architectures`` choose where several do the task."""
         if config in self.extra:
             return self.extra[config]
         model_type = config.model_type
-        name = class_name(model_type, self.task) if model_type in MODELS else None
+        name = class_name(model_type, self.task, architectures) if model_type in MODELS else None
         if name is None or CONFIG_MAPPING[model_type] is not config:
             raise KeyError(config)
         return getattr(import_module(f"enfold.transformers.models.{MODELS[model_type].module}"), name)
@@ -229,7 +235,7 @@ class _AutoModel:
         if kind not in mapping:
             names = ", ".join(sorted({*mapping.names(), *(known.model_type for known in mapping.extra)}))
             raise AutoModelError(f"{cls.__name__} has no class for {kind.__name__}; it has one for: {names}")
-        return mapping[kind]
+        return mapping.of(kind, config.architectures or ())
 
 
 def _is_adapter(source: Any) -> bool:
@@ -288,6 +294,7 @@ AutoModelForZeroShotImageClassification = _auto(
 AutoModelForZeroShotObjectDetection = _auto("ZeroShotObjectDetection", "The model that finds objects named in words.")
 AutoModelForVision2Seq = _auto("Vision2Seq", "The model that describes an image (v4 spelling).")
 AutoModelForImageTextToText = _auto("ImageTextToText", "The model that answers texts with images in them.")
+AutoModelForMultimodalLM = _auto("MultimodalLM", "The model that answers texts with other things in them.")
 AutoModelForVisualQuestionAnswering = _auto(
     "VisualQuestionAnswering", "The model that answers questions about an image."
 )
@@ -330,6 +337,7 @@ MODEL_FOR_ZERO_SHOT_IMAGE_CLASSIFICATION_MAPPING = AutoModelForZeroShotImageClas
 MODEL_FOR_ZERO_SHOT_OBJECT_DETECTION_MAPPING = AutoModelForZeroShotObjectDetection._model_mapping
 MODEL_FOR_VISION_2_SEQ_MAPPING = AutoModelForVision2Seq._model_mapping
 MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING = AutoModelForImageTextToText._model_mapping
+MODEL_FOR_MULTIMODAL_LM_MAPPING = AutoModelForMultimodalLM._model_mapping
 MODEL_FOR_VISUAL_QUESTION_ANSWERING_MAPPING = AutoModelForVisualQuestionAnswering._model_mapping
 MODEL_FOR_DOCUMENT_QUESTION_ANSWERING_MAPPING = AutoModelForDocumentQuestionAnswering._model_mapping
 MODEL_FOR_TABLE_QUESTION_ANSWERING_MAPPING = AutoModelForTableQuestionAnswering._model_mapping

@@ -140,7 +140,7 @@ class LastTokenClassificationHead(Head):
         return as_asked(output, return_dict, self.config.return_dict)
 
     def _last(self, input_ids: Tensor | None, rows: int) -> Tensor | int:
-        pad = self.config.pad_token_id
+        pad = self.config.get_text_config().pad_token_id
         if pad is None:
             if rows != 1:
                 raise EnfoldError(

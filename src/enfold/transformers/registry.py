@@ -5,7 +5,7 @@ A new family adds one row here and its classes to the package's table.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 __all__ = ["FEATURE_EXTRACTORS", "IMAGE_PROCESSORS", "MODELS", "PROCESSORS", "TASKS", "TOKENIZERS", "Row"]
@@ -15,14 +15,15 @@ class Row(NamedTuple):
     """A model type: its module under ``models`` and ``configs``, the prefix of its classes, what follows the prefix.
 
     ``heads`` lists the endings of its public classes. A task belongs to the class with the task's usual ending; where
-    it belongs to another, or to none, ``other`` says so (task → ending, or None). An ending that begins with ``=`` is
-    a whole name: the class of another prefix.
+    it belongs to another, or to none, ``other`` says so (task → ending, or None; or several endings, of which the first
+    counts where ``config.architectures`` names none). An ending that begins with ``=`` is
+    a whole name: the class of another prefix (``=new=old`` is a class under a second name).
     """
 
     module: str
     prefix: str
     heads: tuple[str, ...]
-    other: Mapping[str, str | None] = {}
+    other: Mapping[str, str | tuple[str, ...] | None] = {}
 
     def name(self, ending: str) -> str:
         """Return the name of the class with an ending."""
@@ -37,8 +38,10 @@ _DECODER = ("PreTrainedModel", "Model", "ForCausalLM", *_ENCODER[1:])
 _VISION = ("PreTrainedModel", "Model", "ForImageClassification")
 _SEQ2SEQ = ("PreTrainedModel", "Model", "ForConditionalGeneration")
 _WRITES = {"Seq2SeqLM": "ForConditionalGeneration", "PreTraining": "ForConditionalGeneration"}
+_DESCRIBES = ("Vision2Seq", "ImageTextToText", "MultimodalLM")
 _T5 = ("EncoderModel", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering")
 _BART = ("ForCausalLM", "ForSequenceClassification", "ForQuestionAnswering")
+_BART_OLD = ("=BartPretrainedModel=BartPreTrainedModel", "=PretrainedBartModel=BartPreTrainedModel")
 
 MODELS: dict[str, Row] = {
     "bert": Row(
@@ -52,6 +55,7 @@ MODELS: dict[str, Row] = {
             "ForNextSentencePrediction",
             *_ENCODER,
             "ForMultipleChoice",
+            "Layer",
         ),
         {**_ENCODES, "CausalLM": "LMHeadModel"},
     ),
@@ -70,7 +74,12 @@ MODELS: dict[str, Row] = {
         _ENCODES,
     ),
     "modernbert": Row("modernbert", "ModernBert", (*_ENCODER_MODEL, *_ENCODER, "ForMultipleChoice")),
-    "mpnet": Row("mpnet", "MPNet", (*_ENCODER_MODEL, *_ENCODER, "ForMultipleChoice"), {"PreTraining": "ForMaskedLM"}),
+    "mpnet": Row(
+        "mpnet",
+        "MPNet",
+        (*_ENCODER_MODEL, *_ENCODER, "ForMultipleChoice", "Layer"),
+        {"PreTraining": "ForMaskedLM"},
+    ),
     "roberta": Row("roberta", "Roberta", (*_ENCODER_MODEL, *_ENCODER, "ForMultipleChoice", "ForCausalLM"), _FILLS),
     "xlm-roberta": Row(
         "xlm_roberta", "XLMRoberta", (*_ENCODER_MODEL, *_ENCODER, "ForMultipleChoice", "ForCausalLM"), _FILLS
@@ -78,7 +87,7 @@ MODELS: dict[str, Row] = {
     "gpt2": Row(
         "gpt2",
         "GPT2",
-        ("PreTrainedModel", "Model", "LMHeadModel", *_ENCODER[1:]),
+        ("PreTrainedModel", "Model", "LMHeadModel", "DoubleHeadsModel", *_ENCODER[1:]),
         {"CausalLM": "LMHeadModel", "PreTraining": "LMHeadModel"},
     ),
     "llama": Row("llama", "Llama", _DECODER, {"PreTraining": "ForCausalLM"}),
@@ -88,8 +97,8 @@ MODELS: dict[str, Row] = {
     "gemma3": Row(
         "gemma3_vision",
         "Gemma3",
-        ("Model", "ForConditionalGeneration"),
-        dict.fromkeys(("CausalLM", "PreTraining", "ImageTextToText", "Vision2Seq"), "ForConditionalGeneration"),
+        ("Model", "ForConditionalGeneration", "ForSequenceClassification"),
+        dict.fromkeys(("CausalLM", "PreTraining", *_DESCRIBES), "ForConditionalGeneration"),
     ),
     "gemma3_text": Row(
         "gemma3",
@@ -100,12 +109,12 @@ MODELS: dict[str, Row] = {
     "mistral": Row("mistral", "Mistral", _DECODER),
     "mixtral": Row("mixtral", "Mixtral", _DECODER),
     "phi3": Row("phi3", "Phi3", _DECODER[:-1]),
-    "qwen2": Row("qwen2", "Qwen2", _DECODER),
+    "qwen2": Row("qwen2", "Qwen2", (*_DECODER, "RMSNorm")),
     "qwen3": Row("qwen3", "Qwen3", _DECODER),
     "smollm3": Row("smollm3", "SmolLM3", _DECODER),
     "t5": Row("t5", "T5", (*_SEQ2SEQ, *_T5), {**_WRITES, "TextEncoding": "EncoderModel"}),
     "mt5": Row("mt5", "MT5", (*_SEQ2SEQ, *_T5), {**_WRITES, "TextEncoding": "EncoderModel"}),
-    "bart": Row("bart", "Bart", (*_SEQ2SEQ, *_BART), {**_WRITES, "MaskedLM": "ForConditionalGeneration"}),
+    "bart": Row("bart", "Bart", (*_SEQ2SEQ, *_BART, *_BART_OLD), {**_WRITES, "MaskedLM": "ForConditionalGeneration"}),
     "mbart": Row("mbart", "MBart", (*_SEQ2SEQ, *_BART), {**_WRITES, "MaskedLM": "ForConditionalGeneration"}),
     "m2m_100": Row("m2m_100", "M2M100", _SEQ2SEQ, {**_WRITES, "PreTraining": None}),
     "marian": Row("marian", "Marian", ("PreTrainedModel", "Model", "MTModel", "ForCausalLM"), {"Seq2SeqLM": "MTModel"}),
@@ -114,7 +123,7 @@ MODELS: dict[str, Row] = {
         "vision_encoder_decoder",
         "VisionEncoderDecoder",
         ("Model",),
-        {"Model": None, "Vision2Seq": "Model", "ImageTextToText": "Model"},
+        {"Model": None, **dict.fromkeys(_DESCRIBES, "Model")},
     ),
     "whisper": Row(
         "whisper",
@@ -128,9 +137,14 @@ MODELS: dict[str, Row] = {
         "deit",
         "DeiT",
         (*_VISION, "ForMaskedImageModeling", "ForImageClassificationWithTeacher"),
-        {"ImageClassification": "ForImageClassification"},
+        {"ImageClassification": ("ForImageClassification", "ForImageClassificationWithTeacher")},
     ),
-    "detr": Row("detr", "Detr", ("PreTrainedModel", "Model", "ForObjectDetection", "ForSegmentation")),
+    "detr": Row(
+        "detr",
+        "Detr",
+        ("PreTrainedModel", "Model", "ForObjectDetection", "ForSegmentation"),
+        {"UniversalSegmentation": "ForSegmentation"},
+    ),
     "dinov2": Row("dinov2", "Dinov2", (*_VISION, "Backbone")),
     "dpt": Row("dpt", "DPT", ("PreTrainedModel", "Model", "ForDepthEstimation", "ForSemanticSegmentation")),
     "sam": Row("sam", "Sam", ("PreTrainedModel", "Model"), {"MaskGeneration": "Model"}),
@@ -147,8 +161,7 @@ MODELS: dict[str, Row] = {
         ("PreTrainedModel", "Model", "ForConditionalGeneration", "ForQuestionAnswering", "ForImageTextRetrieval"),
         {
             "QuestionAnswering": None,
-            "Vision2Seq": "ForConditionalGeneration",
-            "ImageTextToText": "ForConditionalGeneration",
+            **dict.fromkeys(_DESCRIBES, "ForConditionalGeneration"),
             "VisualQuestionAnswering": "ForQuestionAnswering",
             "ZeroShotImageClassification": "Model",
         },
@@ -161,7 +174,7 @@ MODELS: dict[str, Row] = {
         ("PreTrainedModel", "Model", "ForImageClassification"),
         {"ZeroShotImageClassification": "Model"},
     ),
-    "clip_text_model": Row("clip", "CLIPText", ("Model", "ModelWithProjection")),
+    "clip_text_model": Row("clip", "CLIPText", ("Model", "ModelWithProjection"), _ENCODES),
     "clip_vision_model": Row("clip", "CLIPVision", ("Model", "ModelWithProjection")),
     "clap": Row("clap", "Clap", ("PreTrainedModel", "Model"), {"ZeroShotAudioClassification": "Model"}),
     "clap_audio_model": Row("clap", "ClapAudio", ("Model", "ModelWithProjection")),
@@ -193,6 +206,7 @@ MODELS: dict[str, Row] = {
             "ForMaskedLM",
             "ForQuestionAnswering",
             "ForTokenClassification",
+            "Layer",
         ),
         {"MaskedLM": None, "QuestionAnswering": None, "VisualQuestionAnswering": "ForQuestionAnswering"},
     ),
@@ -217,6 +231,7 @@ MODELS: dict[str, Row] = {
             "Model",
             "ForPreTraining",
             "ForCTC",
+            "ForMaskedLM",
             "ForSequenceClassification",
             "ForAudioFrameClassification",
             "ForXVector",
@@ -262,6 +277,7 @@ TASKS: dict[str, str | None] = {
     "ZeroShotObjectDetection": None,
     "Vision2Seq": None,
     "ImageTextToText": None,
+    "MultimodalLM": None,
     "VisualQuestionAnswering": None,
     "DocumentQuestionAnswering": None,
     "TableQuestionAnswering": None,
@@ -400,15 +416,22 @@ PROCESSORS: dict[str, str] = _by_type(
 )
 
 
-def class_name(model_type: str, task: str) -> str | None:
+def class_name(model_type: str, task: str, architectures: Sequence[str] = ()) -> str | None:
     """Return the name of the class that does ``task`` for a model type, or None.
+
+    Args:
+        model_type: a key of ``MODELS``.
+        task: a key of ``TASKS``.
+        architectures: of a configuration, which choose where several classes do the task.
 
     Example:
         >>> class_name("gpt2", "CausalLM"), class_name("gpt2", "MaskedLM")
         ('GPT2LMHeadModel', None)
     """
     row = MODELS[model_type]
-    ending = row.other.get(task, TASKS[task])
+    endings = row.other.get(task, TASKS[task])
+    several = endings if isinstance(endings, tuple) else (endings,)
+    ending = next((ending for ending in several if ending and row.name(ending) in architectures), several[0])
     return row.name(ending) if ending and (ending in row.heads or ending.startswith("=")) else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from parity.architectures.harness import Case, texts
@@ -50,6 +51,22 @@ LLAMA3 = {
 
 ALL = ("", "right", "left")
 
+
+def choices(marked: bool = True) -> Callable[[str], dict[str, Any]]:
+    """Return inputs of one row of three texts, with words to learn, and the token that speaks for each text."""
+
+    def inputs(padding: str) -> dict[str, Any]:
+        import torch
+
+        given = texts("choice")(padding)
+        fits = given.pop("labels")
+        words = torch.where(given["attention_mask"] == 1, given["input_ids"], -100)
+        chosen = {"mc_token_ids": given["attention_mask"].sum(-1) - 1} if marked else {}
+        return {**given, **chosen, "labels": words, "mc_labels": fits}
+
+    return inputs
+
+
 CASES: dict[str, Case] = {
     "bert": Case("BertModel", BERT, texts()),
     "bert-sequence": Case("BertForSequenceClassification", {**BERT, "num_labels": 3}, texts("class")),
@@ -74,6 +91,15 @@ CASES: dict[str, Case] = {
         "GPT2LMHeadModel", {**GPT2, "scale_attn_by_inverse_layer_idx": True, "n_inner": 50}, texts("words"), ALL
     ),
     "gpt2-sequence": Case("GPT2ForSequenceClassification", {**GPT2, "num_labels": 3}, texts("class"), ALL),
+    "gpt2-double": Case("GPT2DoubleHeadsModel", GPT2, choices()),
+    "gpt2-double-unmarked": Case("GPT2DoubleHeadsModel", GPT2, choices(False)),
+    # their other summaries take one text for another where there are several a row
+    "gpt2-double-last": Case(
+        "GPT2DoubleHeadsModel", {**GPT2, "summary_type": "last", "summary_activation": "tanh"}, texts("words")
+    ),
+    "gpt2-double-mean": Case(
+        "GPT2DoubleHeadsModel", {**GPT2, "summary_type": "mean", "summary_use_proj": False}, texts("words")
+    ),
     "gpt2-token": Case("GPT2ForTokenClassification", {**GPT2, "num_labels": 3}, texts("tokens"), ALL),
     "gpt2-question": Case("GPT2ForQuestionAnswering", GPT2, texts("span"), ALL),
     "llama": Case("LlamaModel", LLAMA, texts(), ALL),

@@ -58,11 +58,19 @@ def seeing(image: int = IMAGE, *, marks: bool = True, labels: bool = False) -> C
     return inputs
 
 
+def judged(padding: str) -> dict[str, Any]:
+    """Return the same rows with a class each."""
+    import torch
+
+    return {**seeing()(padding), "labels": torch.tensor([1, 0])}
+
+
 ROUNDING = 5e-5  # what the first tower rounds, the second one multiplies
 
 CASES: dict[str, Case] = {
     "gemma3-seeing": Case("Gemma3Model", config(), seeing(), ALL),
     "gemma3-describing": Case("Gemma3ForConditionalGeneration", config(), seeing(labels=True), ALL, atol=ROUNDING),
+    "gemma3-judging": Case("Gemma3ForSequenceClassification", config(), judged, ALL, atol=ROUNDING),
     "gemma3-unmarked": Case(
         "Gemma3ForConditionalGeneration", config(), seeing(marks=False, labels=True), ALL, atol=ROUNDING
     ),

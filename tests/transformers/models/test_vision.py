@@ -125,3 +125,12 @@ def test_skipped_branches_keep_their_mean() -> None:
     dropped = branch(x)
     assert dropped.unique().tolist() == pytest.approx([0, 4 / 3]) and abs(float(dropped.mean()) - 1) < 0.05
     assert torch.equal(branch.eval()(x), x)
+
+
+def test_the_architecture_in_a_configuration_chooses_among_classes_of_one_task(tmp_path: Path) -> None:
+    numbers = dict.fromkeys(("hidden_size", "intermediate_size"), 8) | {"image_size": 8, "patch_size": 4}
+    config = tf.DeiTConfig(**numbers, num_hidden_layers=1, num_attention_heads=2)
+    assert type(tf.AutoModelForImageClassification.from_config(config)) is tf.DeiTForImageClassification
+    tf.DeiTForImageClassificationWithTeacher(config).save_pretrained(tmp_path)
+    model = tf.AutoModelForImageClassification.from_pretrained(tmp_path)
+    assert type(model) is tf.DeiTForImageClassificationWithTeacher

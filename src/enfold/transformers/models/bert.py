@@ -27,7 +27,7 @@ from enfold.transformers.encoders import (
 from enfold.transformers.generation.mixin import GenerationMixin
 from enfold.transformers.heads import Head, MaskedLMHead, as_asked
 from enfold.transformers.modeling import PreTrainedModel
-from enfold.transformers.models.bert_encoder import BertEmbeddings, BertEncoder, BertPooler
+from enfold.transformers.models.bert_encoder import BertEmbeddings, BertEncoder, BertLayer, BertPooler
 from enfold.transformers.outputs import (
     BaseModelOutputWithPoolingAndCrossAttentions,
     BertForPreTrainingOutput,
@@ -44,6 +44,7 @@ __all__ = [
     "BertForSequenceClassification",
     "BertForTokenClassification",
     "BertLMHeadModel",
+    "BertLayer",
     "BertModel",
     "BertPreTrainedModel",
 ]

@@ -18,12 +18,17 @@ from enfold.nn.norm import CenteredRMSNorm
 from enfold.nn.outputs import ModelOutput
 from enfold.transformers.configs.gemma3_vision import Gemma3Config
 from enfold.transformers.generation.mixin import GenerationMixin
-from enfold.transformers.heads import as_asked
+from enfold.transformers.heads import LastTokenClassificationHead, as_asked
 from enfold.transformers.modeling import PreTrainedModel
 from enfold.transformers.models.gemma3 import Gemma3ForCausalLM, Gemma3TextModel
 from enfold.transformers.models.siglip import SiglipVisionModel
 
-__all__ = ["Gemma3Config", "Gemma3ForConditionalGeneration", "Gemma3Model"]
+__all__ = [
+    "Gemma3Config",
+    "Gemma3ForConditionalGeneration",
+    "Gemma3ForSequenceClassification",
+    "Gemma3Model",
+]
 
 Layers = tuple[Tensor, ...]
 
@@ -282,3 +287,29 @@ class Gemma3ForConditionalGeneration(Gemma3VisionPreTrainedModel, GenerationMixi
         said = self.language_model.continued(states, labels, logits_to_keep, num_items_in_batch, True)
         output = Gemma3CausalLMOutputWithPast(**said, image_hidden_states=features)
         return as_asked(output, return_dict, self.config.return_dict)
+
+
+class Gemma3ForSequenceClassification(LastTokenClassificationHead, Gemma3VisionPreTrainedModel):
+    """Gemma 3 that sees, with one prediction a row, at its last token."""
+
+    def __init__(self, config: Gemma3Config) -> None:
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.language_model = nn.ModuleDict({"model": Gemma3TextModel(config.text_config)})  # as in files of whole ones
+        self.score = nn.Linear(config.text_config.hidden_size, config.num_labels, bias=False)
+        self.post_init()
+
+    @property
+    def decoder(self) -> Gemma3TextModel:
+        """The decoder."""
+        return self.language_model["model"]
+
+    def states(self, input_ids: Tensor | None, **inputs: Any) -> Any:
+        """Return the decoder's output for a text with images in it; ``pixel_values`` as in ``Gemma3Model``."""
+        read = ("pixel_values", "attention_mask", "token_type_ids", "inputs_embeds", "past_key_values")
+        states, _ = self.seen(input_ids, *(inputs.pop(name, None) for name in read), return_dict=True, **inputs)
+        return states
+
+    def read(self, output: Any) -> Tensor:
+        """Return logits (B, T, C)."""
+        return self.score(output.last_hidden_state)

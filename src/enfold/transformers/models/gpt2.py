@@ -5,6 +5,7 @@ Shapes: B rows, T tokens, S tokens with the past, H heads, D width, V words.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,7 +16,9 @@ from enfold.nn.activations import activation
 from enfold.nn.attention import Manner, attend, merge_heads, split_heads
 from enfold.nn.cache import Cache, CacheLayer, EncoderDecoderLayer
 from enfold.nn.conv import Conv1D
+from enfold.nn.losses import causal_lm_loss, token_loss
 from enfold.nn.mask import causal_mask, encoder_mask
+from enfold.nn.outputs import ModelOutput
 from enfold.transformers.configs.gpt2 import GPT2Config
 from enfold.transformers.decoders import CausalLMHead
 from enfold.transformers.heads import (
@@ -29,6 +32,7 @@ from enfold.transformers.outputs import BaseModelOutputWithPastAndCrossAttention
 
 __all__ = [
     "GPT2Config",
+    "GPT2DoubleHeadsModel",
     "GPT2ForQuestionAnswering",
     "GPT2ForSequenceClassification",
     "GPT2ForTokenClassification",
@@ -292,6 +296,122 @@ class GPT2LMHeadModel(CausalLMHead, GPT2PreTrainedModel):
         )
         crossed = states.get("cross_attentions")
         return self.continued(states, labels, logits_to_keep, num_items_in_batch, return_dict, cross_attentions=crossed)
+
+
+@dataclass
+class GPT2DoubleHeadsModelOutput(ModelOutput):
+    """Next-token logits (…, T, V), and for each text how well it fits: mc_logits (…)."""
+
+    loss: Tensor | None = None
+    mc_loss: Tensor | None = None
+    logits: Tensor | None = None
+    mc_logits: Tensor | None = None
+    past_key_values: Cache | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    attentions: tuple[Tensor, ...] | None = None
+
+
+class GPT2SequenceSummary(nn.Module):
+    """One number, or one vector, for a text.
+
+    Args:
+        config: ``summary_type`` is ``"cls_index"`` (the state of a given token), ``"last"``, ``"first"`` or ``"mean"``.
+    """
+
+    def __init__(self, config: GPT2Config) -> None:
+        super().__init__()
+        if config.summary_type not in ("cls_index", "last", "first", "mean"):
+            raise EnfoldError(f"summary_type is cls_index, last, first or mean, not {config.summary_type!r}")
+        self.kind = config.summary_type
+        width = config.num_labels if config.summary_proj_to_labels and config.num_labels else config.n_embd
+        self.summary = nn.Linear(config.n_embd, width) if config.summary_use_proj else nn.Identity()
+        self.activation = activation(config.summary_activation) if config.summary_activation else nn.Identity()
+        self.first_dropout = nn.Dropout(config.summary_first_dropout)
+
+    def forward(self, x: Tensor, place: Tensor) -> Tensor:
+        """Return (N, C) for states (N, T, D); ``place`` (N,) is the token that counts, for ``"cls_index"``."""
+        if self.kind == "mean":
+            one = x.mean(1)
+        elif self.kind == "cls_index":
+            one = x[torch.arange(x.shape[0], device=x.device), place]
+        else:
+            one = x[:, 0 if self.kind == "first" else -1]
+        return self.activation(self.summary(self.first_dropout(one)))
+
+
+class GPT2DoubleHeadsModel(GPT2LMHeadModel):
+    """GPT-2 that continues texts and says which of several fits."""
+
+    def __init__(self, config: GPT2Config) -> None:
+        config.num_labels = 1
+        super().__init__(config)
+        self.multiple_choice_head = GPT2SequenceSummary(config)
+        self.post_init()
+
+    def forward(  # type: ignore[override]
+        self,
+        input_ids: Tensor | None = None,
+        past_key_values: Any = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        mc_token_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+        mc_labels: Tensor | None = None,
+        return_dict: bool | None = None,
+        **extra: Any,
+    ) -> Any:
+        """Return next-token logits (B, choices, T, V) and how well each choice fits (B, choices).
+
+        Args:
+            input_ids: (B, choices, T), or (B, T): one text a row; masks, types and labels are shaped alike.
+            past_key_values: keys and values of the tokens before.
+            attention_mask: 1 for a token, 0 for padding; the past included.
+            token_type_ids: embedded like words.
+            position_ids: counted on from the past by default.
+            inputs_embeds: (B, choices, T, D), instead of ``input_ids``.
+            mc_token_ids: (B, choices), the token that speaks for its text; the last one by default.
+            labels: the input ids, or -100.
+            mc_labels: (B,), the choices that fit.
+            return_dict: False returns a tuple.
+            extra: further arguments of ``GPT2Model``.
+        """
+        embedded = inputs_embeds is not None
+        given = inputs_embeds if inputs_embeds is not None else input_ids
+        if given is None:
+            raise EnfoldError("one of input_ids and inputs_embeds is needed")
+        texts = given.shape[: -2 if embedded else -1]  # (B, choices)
+
+        def rows(x: Tensor | None, axes: int = 1) -> Tensor | None:
+            return None if x is None else x.reshape(-1, *x.shape[-axes:])
+
+        states = self.transformer(
+            rows(input_ids),
+            past_key_values=past_key_values,
+            attention_mask=rows(attention_mask),
+            token_type_ids=rows(token_type_ids),
+            position_ids=rows(position_ids),
+            inputs_embeds=rows(inputs_embeds, 2),
+            return_dict=True,
+            **extra,
+        )
+        x = states.last_hidden_state  # (N, T, D), a row for each text
+        logits = self.lm_head(x)
+        last = torch.full(texts, x.shape[1] - 1, device=x.device) if mc_token_ids is None else mc_token_ids
+        fits = self.multiple_choice_head(x, last.reshape(-1)).view(*texts, -1).squeeze(-1)
+        between = states.hidden_states  # (N, T, D) each, but the last one as the texts are
+        between = None if between is None else (*between[:-1], x.view(*texts, *x.shape[1:]))
+        output = GPT2DoubleHeadsModelOutput(
+            loss=None if labels is None else causal_lm_loss(logits, labels.reshape(logits.shape[:2])),
+            mc_loss=None if mc_labels is None else token_loss(fits, mc_labels),
+            logits=logits.view(*texts, *logits.shape[1:]),
+            mc_logits=fits,
+            past_key_values=states.past_key_values,
+            hidden_states=between,
+            attentions=states.attentions,
+        )
+        return as_asked(output, return_dict, self.config.return_dict)
 
 
 class GPT2ForSequenceClassification(LastTokenClassificationHead, GPT2PreTrainedModel):

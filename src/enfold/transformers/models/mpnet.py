@@ -36,6 +36,7 @@ __all__ = [
     "MPNetForQuestionAnswering",
     "MPNetForSequenceClassification",
     "MPNetForTokenClassification",
+    "MPNetLayer",
     "MPNetModel",
     "MPNetPreTrainedModel",
 ]

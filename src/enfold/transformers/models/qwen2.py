@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enfold.nn.norm import RMSNorm
 from enfold.transformers.configs.qwen2 import Qwen2Config
 from enfold.transformers.models.llama import (
     LlamaAttention,
@@ -22,7 +23,10 @@ __all__ = [
     "Qwen2ForTokenClassification",
     "Qwen2Model",
     "Qwen2PreTrainedModel",
+    "Qwen2RMSNorm",
 ]
+
+Qwen2RMSNorm = RMSNorm
 
 
 class Qwen2Attention(LlamaAttention):

@@ -38,6 +38,7 @@ __all__ = [
     "ViltForMaskedLM",
     "ViltForQuestionAnswering",
     "ViltForTokenClassification",
+    "ViltLayer",
     "ViltModel",
     "ViltPreTrainedModel",
 ]

@@ -31,6 +31,7 @@ __all__ = [
     "Wav2Vec2Config",
     "Wav2Vec2ForAudioFrameClassification",
     "Wav2Vec2ForCTC",
+    "Wav2Vec2ForMaskedLM",
     "Wav2Vec2ForPreTraining",
     "Wav2Vec2ForSequenceClassification",
     "Wav2Vec2ForXVector",
@@ -177,6 +178,10 @@ class Wav2Vec2ForCTC(SpeechForCTC, Wav2Vec2PreTrainedModel):
     """wav2vec 2.0 that spells a recording."""
 
     base_class = Wav2Vec2Model
+
+
+class Wav2Vec2ForMaskedLM(Wav2Vec2ForCTC):
+    """``Wav2Vec2ForCTC`` by its first name."""
 
 
 class Wav2Vec2ForSequenceClassification(SpeechForSequenceClassification, Wav2Vec2PreTrainedModel):
