@@ -21,6 +21,8 @@ __all__ = ["ShardedWriter", "TableWriter", "session_folder", "widen"]
 
 # A record batch of this many bytes is written at a time: many small ones make a table slow to gather from.
 FLUSH_BYTES = 32 << 20
+# … but chunks of this many are not copied into a larger one.
+_LARGE_CHUNK = 4 << 20
 _session: str | None = None
 
 
@@ -115,10 +117,13 @@ class TableWriter:
         elif not table.schema.equals(self.schema):
             self._widen(table)
             table = cast_table(table, self.schema)
+        large = _large(table)
+        if large:
+            self._flush()
         self._pending.append(table)
         self._pending_bytes += table.nbytes
         self.num_rows += table.num_rows
-        if self._pending_bytes >= FLUSH_BYTES:
+        if large or self._pending_bytes >= FLUSH_BYTES:
             self._flush()
 
     def _widen(self, table: pa.Table) -> None:
@@ -172,7 +177,8 @@ class TableWriter:
             os.close(number)
             self._file = pa.OSFile(self._temporary, "wb")  # a Python file would take a copy of every buffer
             self._stream = pa.ipc.new_stream(self._file, self._final_schema())
-        for batch in cast_table(table, self._final_schema()).combine_chunks().to_batches():
+        table = cast_table(table, self._final_schema())
+        for batch in (table if _large(table) else table.combine_chunks()).to_batches():
             self._stream.write_batch(batch)
 
     def _final_schema(self) -> pa.Schema:
@@ -192,7 +198,7 @@ class TableWriter:
         self._pending, self._pending_bytes = [], 0
         self.num_bytes += table.nbytes
         if self.path is None:
-            self._done.append(table.combine_chunks())
+            self._done.append(table if _large(table) else table.combine_chunks())
         else:
             self._put(table)
 
@@ -229,6 +235,11 @@ class TableWriter:
         if self._temporary is not None and os.path.exists(self._temporary):
             os.unlink(self._temporary)
         self._temporary = None
+
+
+def _large(table: pa.Table) -> bool:
+    """Return whether the chunks of a table are large enough to stay as they are."""
+    return table.nbytes >= _LARGE_CHUNK * max((column.num_chunks for column in table.columns), default=1)
 
 
 class ShardedWriter:

@@ -95,3 +95,69 @@ def test_columns_that_are_not_there_and_the_older_name_for_bad_lines(tmp_path: P
     for options in ({"index_col": "abd"}, {"converters": {"abd": str}}, {"usecols": ["abd"]}):
         with pytest.raises(KeyError, match="did you mean 'abc'"):
             load_dataset("csv", data_files=str(path), **options)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_large_files_are_read_in_parts_and_give_what_the_whole_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    from enfold.datasets.builders import csv_files
+
+    before = pa.cpu_count()
+    pa.set_cpu_count(threads)
+    draw = random.Random(0)
+    odd: dict[int, list[Any]] = {  # row → what the first part does not lead one to expect
+        0: [],
+        400: [400, "a", 1.5, "2020-01-01", "a \n line"],
+        450: ["x", "a", 1.5, "2020-01-01", "text"],
+        470: [470, "", "", "", ""],
+        480: [480, "a", "many", "never", "text"],
+        490: [490, "a", 1.5, "2020-01-01", 'cut "here"\n'],
+        499: [499, "a", 1.5, "2020-01-01", "the end\n"],
+    }
+    parts = []
+    real = csv_files.Builder._in_parts
+    monkeypatch.setattr(
+        csv_files.Builder, "_in_parts", lambda *given: (parts.append(1) or table for table in real(*given))
+    )
+    try:
+        for number, row in odd.items():
+            rows = [[i, draw.choice(["", "b"]), i / 8, f"2020-01-{i % 28 + 1:02d}", "x" * (i % 40)] for i in range(500)]
+            rows[number] = row or rows[number]
+            if number == 480:
+                rows[:300] = [[i, None, None, None, "x"] for i in range(300)]
+            path = tmp_path / f"{number}.csv"
+            with path.open("w", newline="") as file:
+                csv.writer(file).writerows([("n", "empty", "x", "day", "text"), *rows])
+            monkeypatch.setattr(csv_files, "_PART", 1 << 30)
+            monkeypatch.setattr(csv_files, "_WIDE_PART", 1 << 30)
+            whole = load_dataset("csv", data_files=str(path), split="train", keep_in_memory=True)
+            assert not parts
+            for size in (1000, 2345, 4096):
+                monkeypatch.setattr(csv_files, "_PART", size)
+                monkeypatch.setattr(csv_files, "_WIDE_PART", size)
+                cache = str(tmp_path / f"{number}-{size}")
+                made = load_dataset("csv", data_files=str(path), split="train", cache_dir=cache)
+                assert parts and made.features == whole.features and made[:] == whole[:]
+                parts.clear()
+    finally:
+        pa.set_cpu_count(before)
+
+
+def test_a_quote_that_is_never_closed_is_an_error_that_names_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    for text in ('a,b\n1,x\n2,"y\n3,z\n', 'a,b\n1,"x\n2"\n3,"y', 'a\n1\n"'):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=r"a\.csv, line [34]: a value begins with '\"' and has no end"):
+            load_dataset("csv", data_files=str(path), split="train")
+    path.write_text('a,b\n1,"x,"\n2,","\n')
+    assert load_dataset("csv", data_files=str(path), split="train")["b"][:] == ["x,", ","]
+    path.write_text('a,b\n1,"x\n')
+    rows = load_dataset("csv", data_files=str(path), split="train", quoting=csv.QUOTE_NONE)
+    assert rows["b"][:] == ['"x']
+
+
+def test_values_may_be_longer_than_what_the_csv_module_takes_by_itself(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"a,b\n1,{'x' * 300_000}\n2\n")
+    assert [len(text or "") for text in load_dataset("csv", data_files=str(path), split="train")["b"]] == [300_000, 0]

@@ -34,7 +34,7 @@ from ..writer import TableWriter
 from . import kinds
 from .archives import extract, is_archive
 
-__all__ = ["BUILDERS", "DatasetBuilder", "builder_for", "builder_of", "fit", "readable_by"]
+__all__ = ["BUILDERS", "DatasetBuilder", "StartAgain", "builder_for", "builder_of", "fit", "readable_by"]
 
 logger = get_logger(__name__)
 
@@ -154,6 +154,10 @@ def fit(table: pa.Table, features: Features, file: str) -> pa.Table:
         ) from error
 
 
+class StartAgain(Exception):
+    """What a builder gave of a large file, part by part, was wrong: it must be read as a whole."""
+
+
 class DatasetBuilder:
     """Makes a dataset of files of one kind.
 
@@ -182,6 +186,8 @@ class DatasetBuilder:
     in_place: ClassVar[bool] = False
     #: whether rows come from files; else ``split_tables`` knows where they are
     needs_files: ClassVar[bool] = True
+    #: whether what ``tables`` gave is forgotten where it raises StartAgain, so that it need not be sure of it
+    may_start_again: bool = False
 
     @dataclasses.dataclass
     class Options:
@@ -347,6 +353,16 @@ class DatasetBuilder:
         self._load()
 
     def _build(self, split: str, path: str | None) -> Source:
+        self.may_start_again = True
+        try:
+            return self._written(split, path)
+        except StartAgain:
+            self.may_start_again = False
+            return self._written(split, path)
+        finally:
+            self.may_start_again = False
+
+    def _written(self, split: str, path: str | None) -> Source:
         wanted = self.info.features
         schema = wanted.arrow_schema if wanted is not None else None
         if schema is not None and path is None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -16,12 +15,16 @@ from enfold.log import get_logger
 from ..column import unknown_column
 from ..errors import DatasetGenerationError
 from ..features.types import Value
-from .base import DatasetBuilder
+from .base import DatasetBuilder, StartAgain
+from .csv_options import CsvOptions
 from .opened import read_bytes
 
 __all__ = ["Builder"]
 
 logger = get_logger(__name__)
+
+# Python's reader refuses values of more than 128 KB unless it is told otherwise, for the whole process.
+csv.field_size_limit(max(csv.field_size_limit(), 1 << 30))
 
 # What pandas reads as missing unless told otherwise.
 _MISSING = [
@@ -29,6 +32,8 @@ _MISSING = [
     *("NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
 ]
 _BLOCK = 1 << 20
+# Bytes of a large file that are parsed and written at a time: of a block where there is one thread, and of many.
+_PART, _WIDE_PART = 8 << 20, 64 << 20
 
 
 class Builder(DatasetBuilder):
@@ -36,92 +41,7 @@ class Builder(DatasetBuilder):
 
     name = "csv"
 
-    @dataclasses.dataclass
-    class Options:
-        """What can be said about CSV files; names and meanings are those of ``pandas.read_csv``.
-
-        Args:
-            sep, delimiter: what stands between values.
-            header: the line with the names (counted after ``skiprows``), or several of them; None where there is none.
-            index_col: columns that ``pandas`` would make the index, by name or number: they are left out.
-            prefix: what the columns' numbers begin with where there are no names.
-            names, column_names: the columns' names.
-            usecols: the columns to take, by name or number.
-            skiprows: lines to leave out at the beginning, or the numbers of lines, or a function from number to truth.
-            nrows: rows to read.
-            quotechar, escapechar, doublequote, quoting: how values are quoted.
-            encoding, encoding_errors: how the text is coded.
-            na_values: more spellings of a missing value.
-            keep_default_na: take the usual spellings (``""``, ``NA``, ``null``, …) as missing.
-            dtype: a dtype for every column, or by column.
-            converters: column, by name or number → a function from a value's text to the value.
-            thousands: what stands between groups of digits.
-            lineterminator: the character that ends a row, where it is no line end.
-            dialect: the name of a dialect of Python's ``csv`` module, or one, in place of six options.
-            true_values, false_values: more spellings of truth values.
-            skipinitialspace: leave out spaces behind a separator.
-            skip_blank_lines: leave out empty lines.
-            comment: the character with which the rest of a line is no data.
-            on_bad_lines: ``"error"``, ``"warn"`` or ``"skip"``, for rows with too many values.
-            error_bad_lines, warn_bad_lines: the older spelling of ``on_bad_lines``.
-            decimal: the character before a number's fraction.
-            skipfooter: rows to leave out at the end.
-            engine, memory_map, float_precision, verbose, mangle_dupe_cols, chunksize, low_memory, date_format: accepted
-                for compatibility; dates stay text.
-        """
-
-        sep: str = ","
-        delimiter: str | None = None
-        header: int | list[int] | str | None = "infer"
-        names: list[str] | None = None
-        column_names: list[str] | None = None
-        index_col: Any = None
-        usecols: list[Any] | None = None
-        prefix: str | None = None
-        converters: dict[int | str, Callable[[str], Any]] | None = None
-        skiprows: Any = None
-        nrows: int | None = None
-        quotechar: str | None = '"'
-        quoting: int = csv.QUOTE_MINIMAL
-        escapechar: str | None = None
-        doublequote: bool = True
-        encoding: str | None = None
-        encoding_errors: str | None = "strict"
-        na_values: Any = None
-        keep_default_na: bool = True
-        na_filter: bool = True
-        dtype: Any = None
-        true_values: list[str] | None = None
-        false_values: list[str] | None = None
-        skipinitialspace: bool = False
-        skip_blank_lines: bool = True
-        comment: str | None = None
-        on_bad_lines: str = "error"
-        low_memory: bool = True
-        error_bad_lines: bool = True
-        warn_bad_lines: bool = True
-        thousands: str | None = None
-        decimal: str = "."
-        lineterminator: str | None = None
-        dialect: Any = None
-        date_format: Any = None
-        skipfooter: int = 0
-        engine: str | None = None
-        memory_map: bool = False
-        float_precision: str | None = None
-        verbose: bool = False
-        mangle_dupe_cols: bool = True
-        chunksize: int = 10_000
-
-        def __post_init__(self) -> None:
-            if not self.error_bad_lines:
-                self.on_bad_lines = "warn" if self.warn_bad_lines else "skip"
-            if self.dialect is not None:
-                dialect = csv.get_dialect(self.dialect) if isinstance(self.dialect, str) else self.dialect
-                self.sep = self.delimiter = dialect.delimiter
-                for name in ("quotechar", "quoting", "escapechar", "doublequote", "skipinitialspace"):
-                    setattr(self, name, getattr(dialect, name))
-                self.dialect = None
+    Options = CsvOptions
 
     # ---- reading
 
@@ -138,6 +58,12 @@ class Builder(DatasetBuilder):
         names, skip = self._names(data, name)
         if names is None:
             return
+        if self._ends_after_a_quote(data):
+            self._check_quotes(data, name)
+        size = _PART if pa.cpu_count() == 1 else _WIDE_PART
+        if self.may_start_again and len(memoryview(data)) >= 2 * size and self._is_plain():
+            yield from self._in_parts(data, names, skip, size)
+            return
         table = self._read(data, names, skip, name)
         yield self._finish(table, names, self._converted(data, names, skip))
 
@@ -145,7 +71,7 @@ class Builder(DatasetBuilder):
     def _separator(self) -> str:
         return self.options.delimiter or self.options.sep
 
-    def _reader(self, lines: Any) -> Any:
+    def _reader(self, lines: Any, strict: bool = False) -> Any:
         quoting = csv.QUOTE_NONE if not self.options.quotechar else self.options.quoting
         return csv.reader(
             lines,
@@ -155,6 +81,7 @@ class Builder(DatasetBuilder):
             escapechar=self.options.escapechar,
             doublequote=self.options.doublequote,
             skipinitialspace=self.options.skipinitialspace,
+            strict=strict,
         )
 
     def _names(self, data: pa.Buffer, name: str) -> tuple[list[str] | None, int]:
@@ -189,6 +116,81 @@ class Builder(DatasetBuilder):
             return list(given), skip
         return None, 0
 
+    def _ends_after_a_quote(self, data: pa.Buffer) -> bool:
+        """Return whether the last quote of a file stands where one opens a value."""
+        quote, separator = (self.options.quotechar or "").encode(), self._separator.encode()
+        if not quote or self.options.quoting == csv.QUOTE_NONE or self.options.escapechar:
+            return False
+        view = memoryview(data)
+        for stop in range(len(view), 0, -_BLOCK):
+            at = view[max(stop - _BLOCK, 0) : stop].tobytes().rfind(quote)
+            if at >= 0:
+                at += max(stop - _BLOCK, 0)
+                return view[at - 1 : at].tobytes() in (separator, b"\n", b"\r") if at else True
+        return False
+
+    def _check_quotes(self, data: pa.Buffer, name: str) -> None:
+        """Look for a quoted value that never ends: Arrow's parser takes the rest of the file for it.
+
+        Raises:
+            DatasetGenerationError: there is one.
+        """
+        lines = io.TextIOWrapper(io.BytesIO(memoryview(data)), "utf-8", "replace", newline="")
+        reader, line = self._reader(lines, strict=True), 1
+        try:
+            for _ in reader:
+                line = reader.line_num + 1
+        except csv.Error as error:
+            if "end of data" not in str(error):
+                return  # another liberty, which Arrow's parser takes as pandas does
+            raise DatasetGenerationError(
+                f"{name}, line {line}: a value begins with {self.options.quotechar!r} and has no end; "
+                "pass quoting=csv.QUOTE_NONE where quotes are part of the values"
+            ) from error
+
+    # ---- large files, a part at a time
+
+    def _is_plain(self) -> bool:
+        """Return whether a row says all about itself, whatever rows there are before and behind it."""
+        options = self.options
+        counted = options.nrows is not None or options.skipfooter
+        return not (counted or options.converters or options.thousands or options.escapechar)
+
+    def _in_parts(self, data: pa.Buffer, names: list[str], skip: int, size: int) -> Iterator[pa.Table]:
+        """Yield the rows of parts of a file that are cut at line ends, with the types of the first part.
+
+        Raises:
+            StartAgain: a row goes on over a line end where the file was cut, or a part has other types, or is wrong:
+                the file must be read as a whole.
+        """
+        view, start, near, schema, wide = memoryview(data), 0, -1, None, pa.cpu_count() > 1
+        types = self._types(names)
+        while start < len(view):
+            stop = min(start + size, len(view))
+            if stop < len(view):
+                near = max(start, stop - _BLOCK // 16)
+                stop = near + view[near:stop].tobytes().rfind(b"\n") + 1
+            part = data.slice(start, stop - start)
+            try:
+                if stop in (start, near):
+                    raise pa.ArrowInvalid("no line ends near the cut")
+                table = self._parse(
+                    part, names, skip, types, wide and self._holds_quotes(part), _BLOCK if wide else size
+                )
+                if schema is None:
+                    dates = [f.name for f in table.schema if pa.types.is_temporal(f.type) and f.name not in types]
+                    if dates:
+                        types = {**types, **dict.fromkeys(dates, pa.string())}
+                        continue
+                    schema = table.schema
+                    types = {**types, **{f.name: f.type for f in schema if not pa.types.is_null(f.type)}}
+                if table.schema != schema or any(pa.types.is_binary(kind) for kind in schema.types) or _cut_off(table):
+                    raise pa.ArrowInvalid("the part differs from those before")
+            except pa.ArrowInvalid as error:
+                raise StartAgain from error
+            yield self._finish(table, names, {})
+            start, skip = stop, 0
+
     def _read(self, data: pa.Buffer, names: list[str], skip: int, name: str) -> pa.Table:
         types = self._types(names)
         threads = pa.cpu_count() > 1
@@ -222,7 +224,13 @@ class Builder(DatasetBuilder):
         return any(quote in view[start : start + _BLOCK].tobytes() for start in range(0, len(view), _BLOCK))
 
     def _parse(
-        self, data: pa.Buffer, names: list[str], skip: int, types: dict[str, pa.DataType], lines_in_values: bool
+        self,
+        data: pa.Buffer,
+        names: list[str],
+        skip: int,
+        types: dict[str, pa.DataType],
+        lines_in_values: bool,
+        block: int = _BLOCK,
     ) -> pa.Table:
         import pyarrow.csv as pacsv
 
@@ -230,7 +238,7 @@ class Builder(DatasetBuilder):
         return pacsv.read_csv(
             pa.BufferReader(data),
             read_options=pacsv.ReadOptions(
-                column_names=names, skip_rows=skip, block_size=_BLOCK, use_threads=pa.cpu_count() > 1
+                column_names=names, skip_rows=skip, block_size=block, use_threads=pa.cpu_count() > 1
             ),
             parse_options=self._dialect(names, lines_in_values),
             convert_options=pacsv.ConvertOptions(
@@ -447,6 +455,13 @@ class Builder(DatasetBuilder):
             line = raw.count(b"\n", 0, error.start) + 1
             return f"{name}, line {line}: not UTF-8 text ({error}); pass encoding="
         return f"{name}: not UTF-8 text; pass encoding="
+
+
+def _cut_off(table: pa.Table) -> bool:
+    """Return whether a table's last value may go on behind the cut: an open quote has taken the line end in."""
+    last = table.column(-1) if table.num_rows else None
+    text = last is not None and last.type in (pa.string(), pa.large_string(), pa.string_view())
+    return text and str(last[-1].as_py()).endswith(("\n", "\r"))
 
 
 def _texts(values: Any) -> list[str]:
