@@ -122,6 +122,13 @@ __getattr__, __dir__, __all__ = face(
         ],
         ".download": ["HfFileMetadata", "get_hf_file_metadata", "hf_hub_download", "hf_hub_url"],
         ".fetch": ["find_file"],
+        ".filesystem": [
+            "HfFileSystem",
+            "HfFileSystemFile",
+            "HfFileSystemResolvedPath",
+            "HfFileSystemStreamFile",
+            "hffs",
+        ],
         ".http": ["get_session"],
         ".mixin": ["ModelHubMixin"],
         "enfold.checkpoints.mixin": ["PyTorchModelHubMixin"],  # torch, and so a higher floor

@@ -149,13 +149,15 @@ class LastCommitInfo(_Described):
 
 
 class RepoFile(_Described):
-    """A file: ``path``, ``size``, ``blob_id``, ``lfs``, ``last_commit``, ``security``."""
+    """A file: ``path``, ``size``, ``blob_id``, ``lfs``, ``xet_hash``, ``last_commit``, ``security``."""
 
     path: str
     size: int
     blob_id: str
     lfs: BlobLfsInfo | None
+    xet_hash: str | None
     last_commit: LastCommitInfo | None
+    security: Any
 
     @property
     def rfilename(self) -> str:
