@@ -25,6 +25,7 @@ sys.path.insert(0, str(TESTS))
 for _name in [name for name in os.environ if name.startswith(("HF_", "HUGGING", "TRANSFORMERS_", "ENFOLD_"))]:
     del os.environ[_name]
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="enfold-test-home-")
+os.environ["HF_HUB_DISABLE_XET"] = "1"  # large files go by LFS, except in tests of the other way
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 # A run in a shell's background ignores Ctrl-C, and so would the programs that tests start and interrupt.

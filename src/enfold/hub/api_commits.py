@@ -18,7 +18,7 @@ from enfold.hub.commit import (
     commit_lines,
     files_below,
     preupload,
-    upload_large,
+    upload_contents,
 )
 from enfold.hub.snapshot import filter_repo_objects
 from enfold.hub.types import (
@@ -91,8 +91,10 @@ class CommitCalls(RepositoryCalls, FileCalls):
         fresh = [item for item in additions if item._upload_mode is None]
         git_ignore = b"".join(ignores[0].chunks()).decode("utf-8", "replace") if ignores else None
         preupload(api_url, branch, fresh, token=secret, git_ignore=git_ignore, create_pr=bool(create_pr))
-        upload_large(
-            f"{self._page(repo_id, check_repo_type(repo_type))}.git",
+        upload_contents(
+            api_url,
+            self._page(repo_id, check_repo_type(repo_type)),
+            branch,
             [
                 item
                 for item in additions
@@ -100,6 +102,7 @@ class CommitCalls(RepositoryCalls, FileCalls):
             ],
             token=secret,
             threads=num_threads,
+            create_pr=bool(create_pr),
         )
         kept = [
             item
@@ -172,8 +175,10 @@ class CommitCalls(RepositoryCalls, FileCalls):
         chosen = [item for item in additions if not item._is_uploaded]
         secret = self._token(token)
         preupload(self._api(repo_id, repo_type), revision or "main", chosen, token=secret, git_ignore=gitignore_content)
-        upload_large(
-            f"{self._page(repo_id, check_repo_type(repo_type))}.git",
+        upload_contents(
+            self._api(repo_id, repo_type),
+            self._page(repo_id, check_repo_type(repo_type)),
+            revision or "main",
             [item for item in chosen if item._upload_mode == "lfs" and not item._should_ignore],
             token=secret,
             threads=num_threads,

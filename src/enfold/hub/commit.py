@@ -18,6 +18,7 @@ from enfold.hub import http
 from enfold.hub.errors import HfHubHTTPError
 from enfold.hub.parallel import run_all
 from enfold.hub.validation import check_filename
+from enfold.hub.xet import upload_chunks
 from enfold.log import get_logger
 from enfold.progress import Progress
 
@@ -27,7 +28,7 @@ __all__ = [
     "CommitOperationDelete",
     "commit_lines",
     "preupload",
-    "upload_large",
+    "upload_contents",
 ]
 
 _log = get_logger(__name__)
@@ -219,6 +220,31 @@ def preupload(
             item._upload_mode = "regular" if item.size == 0 else file["uploadMode"]
             item._should_ignore = bool(file.get("shouldIgnore"))
             item._remote_oid = file.get("oid")
+
+
+def upload_contents(
+    api_url: str,
+    page: str,
+    revision: str,
+    additions: Sequence[CommitOperationAdd],
+    *,
+    token: bool | str | None,
+    threads: int = 4,
+    create_pr: bool = False,
+) -> None:
+    """Upload the contents of "lfs" operations: as chunks where ``hf_xet`` is installed, else by Git LFS.
+
+    Args:
+        api_url: the repository's address in the API.
+        page: the repository's address.
+        revision: the branch to commit to.
+        additions: operations whose upload mode is "lfs".
+        token: as everywhere.
+        threads: how many LFS uploads run at once.
+        create_pr: whether the commit will open a pull request.
+    """
+    if not upload_chunks(api_url, revision, additions, token=token, create_pr=create_pr):
+        upload_large(f"{page}.git", additions, token=token, threads=threads)
 
 
 def upload_large(

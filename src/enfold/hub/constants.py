@@ -35,7 +35,8 @@ DOWNLOAD_CHUNK_SIZE = 1 << 20
 _YES = {"1", "ON", "YES", "TRUE"}
 
 
-def _flag(name: str) -> bool:
+def flag(name: str) -> bool:
+    """Say whether an environment variable says yes."""
     return os.environ.get(name, "").upper() in _YES
 
 
@@ -68,7 +69,7 @@ def stored_tokens_path() -> str:
 
 def is_offline() -> bool:
     """Say whether the network must not be used: ``HF_HUB_OFFLINE`` or ``TRANSFORMERS_OFFLINE``."""
-    return _flag("HF_HUB_OFFLINE") or _flag("TRANSFORMERS_OFFLINE")
+    return flag("HF_HUB_OFFLINE") or flag("TRANSFORMERS_OFFLINE")
 
 
 def is_offline_mode() -> bool:
@@ -93,9 +94,9 @@ _LIVE = {
     "HF_TOKEN_PATH": token_path,
     "HF_STORED_TOKENS_PATH": stored_tokens_path,
     "HF_HUB_OFFLINE": is_offline,
-    "HF_HUB_DISABLE_SYMLINKS": lambda: _flag("HF_HUB_DISABLE_SYMLINKS"),
-    "HF_HUB_DISABLE_IMPLICIT_TOKEN": lambda: _flag("HF_HUB_DISABLE_IMPLICIT_TOKEN"),
-    "HF_HUB_DISABLE_PROGRESS_BARS": lambda: _flag("HF_HUB_DISABLE_PROGRESS_BARS"),
+    "HF_HUB_DISABLE_SYMLINKS": lambda: flag("HF_HUB_DISABLE_SYMLINKS"),
+    "HF_HUB_DISABLE_IMPLICIT_TOKEN": lambda: flag("HF_HUB_DISABLE_IMPLICIT_TOKEN"),
+    "HF_HUB_DISABLE_PROGRESS_BARS": lambda: flag("HF_HUB_DISABLE_PROGRESS_BARS"),
     "HF_HUB_DISABLE_TELEMETRY": lambda: True,
     "HF_HUB_ETAG_TIMEOUT": lambda: seconds("HF_HUB_ETAG_TIMEOUT", DEFAULT_ETAG_TIMEOUT),
     "HF_HUB_DOWNLOAD_TIMEOUT": lambda: seconds("HF_HUB_DOWNLOAD_TIMEOUT", DEFAULT_DOWNLOAD_TIMEOUT),
