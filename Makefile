@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 NATIVE := CMakeLists.txt $(shell find native -type f)
 
-.PHONY: help demo test test-slow lint types floors format setup peers chromium wheel bench clean
+.PHONY: help demo test test-slow lint types floors format setup peers chromium postgres wheel bench clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -11,10 +11,10 @@ help: ## show this list
 demo: setup ## train, fine-tune, evaluate, share and deploy on real data; ARGS="--serve" keeps the pages up
 	@$(BIN)/enfold demo $(ARGS)
 
-test: setup peers chromium lint types floors ## set up, lint, check types and run every test
+test: setup peers chromium postgres lint types floors ## set up, lint, check types and run every test
 	$(BIN)/pytest -m "not slow" $(ARGS)
 
-test-slow: setup peers chromium ## the tests that take minutes or need more peers
+test-slow: setup peers chromium postgres ## the tests that take minutes or need more peers
 	$(BIN)/python tools/peers.py
 	$(BIN)/pytest -m slow $(ARGS)
 
@@ -51,6 +51,12 @@ chromium: ## Debian's Chromium for the browser tests, where we may install it
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
 	  && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core fonts-liberation >/dev/null; } \
 	  || echo "no Chromium: the browser tests will be skipped"
+
+postgres: ## Debian's Postgres for the tests of a Hub on it, where we may install it
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null \
+	  || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq \
+	  && apt-get install -y -qq --no-install-recommends postgresql >/dev/null; } \
+	  || echo "no Postgres: the tests of a Hub on it will be skipped"
 
 wheel: setup ## build the wheel into dist/
 	$(BIN)/pip wheel -q --disable-pip-version-check --no-build-isolation --no-deps -w dist .

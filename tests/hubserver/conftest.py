@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from itertools import count
 
@@ -15,7 +16,8 @@ _numbers = count()
 
 @pytest.fixture(scope="session")
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedHub]:
-    with EmbeddedHub(tmp_path_factory.mktemp("hub"), durable=False) as hub:
+    database = os.environ.get("HUBSERVER_TEST_DATABASE")  # set by test_hubserver_postgres.py
+    with EmbeddedHub(tmp_path_factory.mktemp("hub"), durable=False, database=database) as hub:
         yield hub
 
 

@@ -30,6 +30,12 @@ def serve(
     port: Annotated[int, typer.Option(help="The port; 0 takes any free one.")] = 8420,
     owner: Annotated[str, typer.Option(help="The user who may write everywhere.")] = "owner",
     new_token: Annotated[bool, typer.Option("--new-token", help="Print a new token for the owner.")] = False,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            help="postgresql://user:password@host/name; SQLite in FOLDER by default.", envvar="ENFOLD_DATABASE"
+        ),
+    ] = None,
 ) -> None:
     """Serve a Hub from FOLDER until Ctrl-C.
 
@@ -38,7 +44,7 @@ def serve(
     """
     from enfold.hubserver import EmbeddedHub
 
-    with EmbeddedHub(folder, host=host, port=port, owner=owner) as hub:
+    with EmbeddedHub(folder, host=host, port=port, owner=owner, database=database) as hub:
         try:
             typer.echo(f"Hub at {hub.endpoint}, data in {folder.absolute()}")
             if new_token or not hub.has_lasting_token():

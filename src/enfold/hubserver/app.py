@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import cast
 from urllib.parse import quote, unquote
 
+from sqlalchemy.exc import OperationalError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -96,6 +97,13 @@ class _App:
             await response(scope, receive, send_with_headers)
         except ClientDisconnect:
             return
+        except OperationalError as error:
+            _log.warning("%s %s: the database cannot be used: %s", request.method, request.url.path, error.orig)
+            if started:
+                raise
+            message = "The Hub's database cannot be reached at the moment. Please try again."
+            busy = JSONResponse({"error": message}, 503, {"Retry-After": "1"})
+            await busy(scope, receive, send_with_headers)
         except Exception:
             _log.exception("%s %s failed (request id %s)", request.method, request.url.path, request_id)
             if started:

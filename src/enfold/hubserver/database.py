@@ -1,4 +1,4 @@
-"""The schema, and how transactions are opened: SQLite in one file by default, any SQLAlchemy database by URL."""
+"""The schema, and how transactions are opened: SQLite in one file by default, or Postgres."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Connection,
@@ -26,7 +27,9 @@ from sqlalchemy import (
     UniqueConstraint,
     create_engine,
     event,
+    func,
     insert,
+    make_url,
     select,
     text,
     update,
@@ -56,6 +59,7 @@ __all__ = [
 ]
 
 SCHEMA = "3"
+_WRITER = 0x656E666F6C64  # the lock of whoever writes, among all servers on one Postgres
 _metadata = MetaData()
 
 meta = Table("meta", _metadata, Column("key", String, primary_key=True), Column("value", Text, nullable=False))
@@ -107,8 +111,8 @@ repo = Table(
     Column("sdk", String),
     Column("created", Float, nullable=False, default=time.time),
     Column("modified", Float, nullable=False, default=time.time),
-    Column("downloads", Integer, nullable=False, default=0),
-    Column("likes", Integer, nullable=False, default=0),
+    Column("downloads", BigInteger, nullable=False, default=0),
+    Column("likes", BigInteger, nullable=False, default=0),
     Column("card", Text, nullable=False, default="{}"),  # the model card's metadata, JSON
     Column("facts", Text, nullable=False, default="{}"),  # what other files say (architecture, library), JSON
     UniqueConstraint("kind", "key"),
@@ -168,7 +172,7 @@ blob = Table(
     _metadata,
     Column("oid", String, primary_key=True),
     Column("sha256", String, nullable=False),
-    Column("size", Integer, nullable=False),
+    Column("size", BigInteger, nullable=False),
     Column("lfs", Boolean, nullable=False),
     Column("data", LargeBinary),  # small contents are here instead of in the store: no file, no flush of their own
 )
@@ -179,7 +183,7 @@ repo_lfs = Table(
     _metadata,
     Column("repo_id", ForeignKey("repo.id", ondelete="CASCADE"), primary_key=True),
     Column("sha256", String, primary_key=True),
-    Column("size", Integer, nullable=False),
+    Column("size", BigInteger, nullable=False),
     Column("created", Float, nullable=False, default=time.time),
 )
 
@@ -189,8 +193,8 @@ xorb = Table(
     "xorb",
     _metadata,
     Column("hash", String, primary_key=True),
-    Column("size", Integer, nullable=False),  # bytes in the store
-    Column("content", Integer, nullable=False),  # bytes that its chunks unpack to
+    Column("size", BigInteger, nullable=False),  # bytes in the store
+    Column("content", BigInteger, nullable=False),  # bytes that its chunks unpack to
     Column("chunks", LargeBinary, nullable=False),  # hash, end of the record and size of each
     Column("created", Float, nullable=False, default=time.time),
 )
@@ -201,7 +205,7 @@ xet_file = Table(
     _metadata,
     Column("hash", String, primary_key=True),
     Column("sha256", String, nullable=False, index=True),
-    Column("size", Integer, nullable=False),
+    Column("size", BigInteger, nullable=False),
     Column("terms", LargeBinary, nullable=False),  # hash of the xorb, first chunk, one behind the last, bytes
     Column("created", Float, nullable=False, default=time.time),
 )
@@ -265,20 +269,36 @@ discussion_event = Table(
 class Database:
     """The database of a server, and its two kinds of transaction.
 
+    One transaction writes at a time, whichever database it is and however many servers share it: what a transaction
+    reads stays true until it ends, and a commit needs milliseconds.
+
     Args:
-        url: a SQLAlchemy URL.
-        durable: whether a commit waits for the disk (SQLite's ``synchronous=FULL``).
+        url: ``sqlite:///file`` or ``postgresql://user:password@host/name``.
+        durable: whether a commit waits for the disk (SQLite's ``synchronous=FULL``; Postgres decides for itself).
+
+    Raises:
+        EnfoldError: the URL names another kind of database, or the data is of a newer version.
     """
 
     def __init__(self, url: str, *, durable: bool = True) -> None:
-        self.engine = create_engine(url, pool_size=16, max_overflow=64)
-        self._sqlite = self.engine.dialect.name == "sqlite"
+        address = make_url(url)
+        kind = address.get_backend_name()
+        if kind not in {"sqlite", "postgresql"}:
+            raise EnfoldError(
+                f"a Hub keeps its data in SQLite or Postgres, not in {kind!r}: sqlite:///… or postgresql://…"
+            )
+        self._sqlite = kind == "sqlite"
+        if self._sqlite:
+            self.engine = create_engine(address, pool_size=16, max_overflow=64)
+        else:
+            address = address.set(drivername="postgresql+psycopg")
+            self.engine = create_engine(address, pool_size=16, max_overflow=16, pool_pre_ping=True)
         # SQLite has one writer at a time: waiting here is fair and costs nothing, waiting in SQLite polls.
         self._turn = threading.Lock() if self._sqlite else contextlib.nullcontext()
         if self._sqlite:
             self._prepare_sqlite(durable)
-        _metadata.create_all(self.engine)
         with self.write() as connection:
+            _metadata.create_all(connection)
             found = connection.scalar(select(meta.c.value).where(meta.c.key == "schema"))
             if found is None:
                 connection.execute(insert(meta).values(key="schema", value=SCHEMA))
@@ -310,8 +330,11 @@ class Database:
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
         """Open a transaction that sees one state of the database throughout."""
-        with self.engine.connect() as connection, connection.begin():
-            yield connection
+        with self.engine.connect() as connection:
+            if not self._sqlite:
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield connection
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
@@ -321,6 +344,8 @@ class Database:
             self.engine.connect().execution_options(enfold_write=True) as connection,
             connection.begin(),
         ):
+            if not self._sqlite:
+                connection.execute(select(func.pg_advisory_xact_lock(_WRITER)))
             yield connection
 
     @property

@@ -26,6 +26,7 @@ class EmbeddedHub:
         port: the port, or 0 for any free one.
         owner: the name of the user that :attr:`token` belongs to, who may write in every namespace.
         durable: whether a commit waits for the disk; turn off for throw-away data only.
+        database: ``postgresql://user:password@host/name``; SQLite inside ``folder`` by default.
 
     Example:
         >>> with EmbeddedHub("hub-data") as hub:  # doctest: +SKIP
@@ -41,8 +42,9 @@ class EmbeddedHub:
         port: int = 0,
         owner: str = "owner",
         durable: bool = True,
+        database: str | None = None,
     ) -> None:
-        self.hub = Hub(Settings(Path(folder).absolute(), durable=durable))
+        self.hub = Hub(Settings(Path(folder).absolute(), database=database, durable=durable))
         self.owner = owner
         try:
             self.hub.accounts.create_user(owner, admin=True)

@@ -47,7 +47,7 @@ class Settings:
 
     Args:
         folder: the data folder; it is made when it does not exist.
-        database: a SQLAlchemy URL; SQLite inside ``folder`` by default.
+        database: ``postgresql://user:password@host/name``; SQLite inside ``folder`` by default.
         public_url: the address clients use, when a proxy hides it; by default what each request's Host header says.
         durable: flush every file to the disk before a commit is acknowledged. Turn off only for throw-away data.
         limits: sizes the server accepts.
