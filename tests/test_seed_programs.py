@@ -340,6 +340,13 @@ def test_26_cards_and_files(run: Any, environment: dict[str, str]) -> None:
     run("26_cards_and_files.py", environment, {"huggingface_hub", "transformers"})
 
 
+def test_23_qlora_prefix(run: Any, environment: dict[str, str]) -> None:
+    losses = "losses"  # of the prefix, the last of both
+    result = run("23_qlora_prefix.py", environment, {"transformers", "peft"}, losses=losses, bits="str(qlora)")
+    assert result.values["losses"][-1] < result.values["losses"][0]
+    assert "Linear4bit" in result.values["bits"] and "kind=nf4" in result.values["bits"]
+
+
 def test_27_music_rag_languages(run: Any, environment: dict[str, str]) -> None:
     result = run("27_music_rag_languages.py", environment, {"transformers"}, scores="scores.tolist()")
     np.testing.assert_allclose(result.values["scores"][0][0], 1.0, atol=1e-5)

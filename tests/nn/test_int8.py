@@ -79,7 +79,7 @@ def test_models_load_in_eight_bits(tmp_path: Path, name: str, asked: dict[str, A
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"load_in_4bit": True}, "four bits"),
+        ({"load_in_4bit": True, "load_in_8bit": True}, "exclude each other"),
         ({"quantization_config": {"quant_method": "torchao", "quant_type": "int4"}}, "int8"),
         ({"quantization_config": {"quant_method": "gptq"}}, "torchao, bitsandbytes"),
         ({"quantization_config": 8}, "TorchAoConfig"),

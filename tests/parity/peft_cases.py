@@ -16,7 +16,7 @@ BASES: dict[str, tuple[str, str, dict[str, Any]]] = {
             "num_hidden_layers": 2,
             "num_attention_heads": 2,
             "intermediate_size": 32,
-            "max_position_embeddings": 16,
+            "max_position_embeddings": 32,
             "num_labels": 3,
         },
     ),
@@ -28,7 +28,7 @@ BASES: dict[str, tuple[str, str, dict[str, Any]]] = {
             "n_embd": 16,
             "n_layer": 2,
             "n_head": 2,
-            "n_positions": 16,
+            "n_positions": 32,
             "bos_token_id": 1,
             "eos_token_id": 2,
         },
@@ -42,7 +42,21 @@ BASES: dict[str, tuple[str, str, dict[str, Any]]] = {
             "num_hidden_layers": 2,
             "num_attention_heads": 2,
             "intermediate_size": 32,
-            "max_position_embeddings": 16,
+            "max_position_embeddings": 32,
+        },
+    ),
+    "t5": (
+        "T5ForConditionalGeneration",
+        "T5Config",
+        {
+            "vocab_size": 50,
+            "d_model": 16,
+            "d_kv": 8,
+            "d_ff": 32,
+            "num_layers": 2,
+            "num_heads": 2,
+            "decoder_start_token_id": 0,
+            "pad_token_id": 0,
         },
     ),
 }
@@ -67,6 +81,95 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
 }
 
+_QV = {"task_type": "CAUSAL_LM", "target_modules": ["q_proj", "v_proj"]}
+_CLS = {"task_type": "SEQ_CLS", "target_modules": ["query", "value"]}
+_LM = {"task_type": "CAUSAL_LM"}
+# name → (base, configuration class, configuration): every kind of adapter, and what its forward depends on
+METHODS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "lora-dora": ("llama", "LoraConfig", {**_QV, "use_dora": True, "r": 4}),
+    "lora-dora-conv1d": ("gpt2", "LoraConfig", {**_LM, "use_dora": True, "r": 4, "target_modules": ["c_attn", "wte"]}),
+    "lora-bias": ("bert", "LoraConfig", {**_CLS, "lora_bias": True, "r": 4}),
+    "lora-tokens": ("llama", "LoraConfig", {**_QV, "trainable_token_indices": [3, 7, 12]}),
+    "lora-tokens-tied": ("gpt2", "LoraConfig", {**_LM, "trainable_token_indices": {"wte": [3, 7]}}),
+    "lora-pissa": ("llama", "LoraConfig", {**_QV, "init_lora_weights": "pissa", "r": 4}),
+    "lora-olora": ("llama", "LoraConfig", {**_QV, "init_lora_weights": "olora", "r": 4}),
+    "lora-mica": ("llama", "LoraConfig", {**_QV, "init_lora_weights": "mica", "r": 4}),
+    "lora-orthogonal": ("llama", "LoraConfig", {**_QV, "init_lora_weights": "orthogonal", "r": 4}),
+    "adalora": ("llama", "AdaLoraConfig", {**_QV, "total_step": 10, "init_r": 6, "target_r": 3}),
+    "adalora-conv1d": ("gpt2", "AdaLoraConfig", {**_LM, "total_step": 10}),
+    "ia3": ("llama", "IA3Config", _LM),
+    "ia3-classifier": ("bert", "IA3Config", {"task_type": "SEQ_CLS"}),
+    "ia3-conv1d": ("gpt2", "IA3Config", _LM),
+    "loha": ("llama", "LoHaConfig", {**_QV, "r": 4, "alpha_pattern": {"q_proj": 16}}),
+    "lokr": ("llama", "LoKrConfig", {**_QV, "r": 1}),
+    "lokr-both": ("bert", "LoKrConfig", {**_CLS, "r": 1, "decompose_both": True, "decompose_factor": 4}),
+    "lokr-lycoris": ("llama", "LoKrConfig", {**_QV, "r": 2, "init_weights": "lycoris"}),
+    "oft": ("llama", "OFTConfig", {**_QV, "oft_block_size": 4}),
+    "oft-exact": ("bert", "OFTConfig", {**_CLS, "oft_block_size": 8, "use_cayley_neumann": False}),
+    "oft-shared": ("llama", "OFTConfig", {**_QV, "oft_block_size": 4, "block_share": True, "coft": True, "eps": 0.1}),
+    "boft": ("llama", "BOFTConfig", {**_QV, "boft_block_size": 4}),
+    "boft-blocks": ("bert", "BOFTConfig", {**_CLS, "boft_block_size": 0, "boft_block_num": 2}),
+    "hra": ("llama", "HRAConfig", {**_QV, "r": 4}),
+    "hra-gs": ("bert", "HRAConfig", {**_CLS, "r": 3, "apply_GS": True}),
+    "vera": ("llama", "VeraConfig", {**_QV, "r": 8}),
+    "vera-unsaved": ("bert", "VeraConfig", {**_CLS, "r": 8, "save_projection": False}),
+    "fourierft": ("llama", "FourierFTConfig", {**_QV, "n_frequency": 20}),
+    "fourierft-conv1d": ("gpt2", "FourierFTConfig", {**_LM, "n_frequency": 30, "init_weights": True}),
+    "ln-tuning": ("llama", "LNTuningConfig", _LM),
+    "ln-tuning-gpt2": ("gpt2", "LNTuningConfig", _LM),
+    "vblora": ("llama", "VBLoRAConfig", {**_QV, "num_vectors": 12, "vector_length": 4}),
+    "c3a": ("llama", "C3AConfig", {**_QV, "block_size": 4}),
+    "miss": ("llama", "MissConfig", {**_QV, "r": 6}),
+    "miss-bat": ("llama", "MissConfig", {**_QV, "r": 4, "init_weights": "bat"}),
+    "miss-mini": ("bert", "MissConfig", {**_CLS, "r": 4, "mini_r": 8, "init_weights": "mini"}),
+    "tokens": ("gpt2", "TrainableTokensConfig", {**_LM, "token_indices": [4, 9]}),
+    "adaption-prompt": ("llama", "AdaptionPromptConfig", {**_LM, "adapter_len": 3, "adapter_layers": 1}),
+    "adaption-prompt-gpt2": ("gpt2", "AdaptionPromptConfig", {**_LM, "adapter_len": 3, "adapter_layers": 2}),
+    "prefix": ("llama", "PrefixTuningConfig", {**_LM, "num_virtual_tokens": 4}),
+    "prefix-projected": ("gpt2", "PrefixTuningConfig", {**_LM, "num_virtual_tokens": 4, "prefix_projection": True}),
+    "prompt": ("llama", "PromptTuningConfig", {**_LM, "num_virtual_tokens": 4}),
+    "prompt-vocabulary": (
+        "gpt2",
+        "PromptTuningConfig",
+        {**_LM, "num_virtual_tokens": 3, "prompt_tuning_init": "SAMPLE_VOCAB"},
+    ),
+    "prompt-classifier": ("bert", "PromptTuningConfig", {"task_type": "SEQ_CLS", "num_virtual_tokens": 4}),
+    "p-tuning": ("llama", "PromptEncoderConfig", {**_LM, "num_virtual_tokens": 4, "encoder_hidden_size": 8}),
+    "p-tuning-lstm": (
+        "gpt2",
+        "PromptEncoderConfig",
+        {**_LM, "num_virtual_tokens": 4, "encoder_reparameterization_type": "LSTM"},
+    ),
+    "prompt-seq2seq": ("t5", "PromptTuningConfig", {"task_type": "SEQ_2_SEQ_LM", "num_virtual_tokens": 4}),
+    "prefix-seq2seq": ("t5", "PrefixTuningConfig", {"task_type": "SEQ_2_SEQ_LM", "num_virtual_tokens": 4}),
+}
+WITHOUT_MERGE = ("adaption", "prefix", "prompt", "p-tuning")
+
+
+def gradients(model: Any) -> dict[str, torch.Tensor]:
+    """Return name → gradient of all that trains, after one step back from fixed ids."""
+    model.eval()
+    model.zero_grad()
+    _output(model).logits.square().mean().backward()
+    found = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            parts = (
+                name.replace("token_adapter.", "")
+                .replace("magnitude_vector.default.weight", "magnitude_vector")
+                .split(".")
+            )
+            parts = parts[-2:] if "vblora_vector_bank" in parts else parts  # one tensor, which has several names
+            tail = [part for part in parts if part not in ("default", "model", "base_model", "transformer")]
+            found[".".join(tail)] = parameter.grad
+    return found
+
+
+def _output(model: Any) -> Any:
+    ids = torch.randint(3, 50, (3, 9), generator=torch.Generator().manual_seed(1))
+    more = {"decoder_input_ids": ids[:, :5]} if model.config.is_encoder_decoder else {}
+    return model(input_ids=ids, attention_mask=torch.ones_like(ids), **more)
+
 
 def fill(model: Any, seed: int) -> None:
     """Give everything that trains values of its own, so that nothing is left at zero."""
@@ -79,10 +182,9 @@ def fill(model: Any, seed: int) -> None:
 
 def logits(model: Any) -> torch.Tensor:
     """Run a model on fixed ids."""
-    ids = torch.randint(3, 50, (3, 9), generator=torch.Generator().manual_seed(1))
     model.eval()
     with torch.no_grad():
-        return model(input_ids=ids).logits
+        return _output(model).logits
 
 
 def settings(folder: str) -> dict[str, Any]:
@@ -92,8 +194,9 @@ def settings(folder: str) -> dict[str, Any]:
 
     with open(os.path.join(folder, "adapter_config.json"), encoding="utf-8") as file:
         values = json.load(file)
-    if isinstance(values["target_modules"], list):
-        values["target_modules"] = sorted(values["target_modules"])
+    for name in ("target_modules", "feedforward_modules", "modules_to_save"):
+        if isinstance(values.get(name), list):
+            values[name] = sorted(set(values[name]))
     for name in ("auto_mapping", "base_model_name_or_path", "exclude_modules"):
-        values.pop(name)
+        values.pop(name, None)
     return values

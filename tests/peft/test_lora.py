@@ -251,7 +251,7 @@ def test_a_file_from_a_newer_version_is_read(tmp_path: Path, caplog: Any) -> Non
     assert isinstance(config, LoraConfig) and config.r == 3
 
 
-@pytest.mark.parametrize("option", ["use_dora", "use_qalora", "lora_bias"])
+@pytest.mark.parametrize("option", ["use_qalora", "ensure_weight_tying", "use_bdlora"])
 def test_a_feature_that_is_absent_is_refused_and_the_model_stays(option: str) -> None:
     model = net()
     with pytest.raises(UnsupportedPeftFeature, match=option):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from enfold.errors import EnfoldError
 
-__all__ = ["Int8Linear", "to_int8"]
+__all__ = ["Int8Linear", "replaceable", "to_int8"]
 
 
 class Int8Linear(nn.Module):
@@ -65,9 +65,36 @@ class Int8Linear(nn.Module):
         """Return (…, O) for (…, I)."""
         return torch.ops.quantized.linear_dynamic(x.float(), self.packed).to(x.dtype)
 
+    def dequantize(self) -> Tensor:
+        """Return the weight (O, I) that the eight bits stand for."""
+        return torch.ops.quantized.linear_unpack(self.packed)[0].dequantize()
+
     def extra_repr(self) -> str:
         """Return the numbers of inputs and outputs."""
         return f"in_features={self.in_features}, out_features={self.out_features}"
+
+
+def replaceable(model: nn.Module, skip: Iterable[str] = ()) -> list[tuple[str, nn.Linear]]:
+    """Return name and layer of the linear layers that may have weights of fewer bits.
+
+    Args:
+        model: the model.
+        skip: names, or parts of dotted names, of layers that stay as they are. A layer whose weight is shared with
+            another part stays as well.
+    """
+    skipped: set[str] = set(skip)
+    owners: dict[int, set[int]] = {}
+    for module in model.modules():
+        for parameter in module.parameters(recurse=False):
+            owners.setdefault(id(parameter), set()).add(id(module))
+    return [
+        (name, layer)
+        for name, layer in model.named_modules()
+        if type(layer) is nn.Linear
+        and name not in skipped
+        and not skipped & set(name.split("."))
+        and len(owners[id(layer.weight)]) == 1
+    ]
 
 
 def to_int8(model: nn.Module, skip: Iterable[str] = ()) -> int:
@@ -82,19 +109,7 @@ def to_int8(model: nn.Module, skip: Iterable[str] = ()) -> int:
         >>> to_int8(nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2)), skip=["2"])
         1
     """
-    skipped: set[str] = set(skip)
-    owners: dict[int, set[int]] = {}
-    for module in model.modules():
-        for parameter in module.parameters(recurse=False):
-            owners.setdefault(id(parameter), set()).add(id(module))
-    found = [
-        (name, layer)
-        for name, layer in model.named_modules()
-        if type(layer) is nn.Linear
-        and name not in skipped
-        and not skipped & set(name.split("."))
-        and len(owners[id(layer.weight)]) == 1
-    ]
+    found = replaceable(model, skip)
     for name, layer in found:
         parent, _, leaf = name.rpartition(".")
         setattr(model.get_submodule(parent), leaf, Int8Linear(layer))

@@ -1,4 +1,4 @@
-"""What an adapter is: the configuration classes and the file ``adapter_config.json``."""
+"""What an adapter is: what configuration classes share, and the file ``adapter_config.json``."""
 
 from __future__ import annotations
 
@@ -8,13 +8,23 @@ import json
 import operator
 import os
 from collections.abc import Callable
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import dataclass, fields
+from importlib import import_module
 from typing import Any, ClassVar, TypeVar
 
 from enfold.errors import EnfoldError, nearest
 from enfold.log import get_logger
 
-__all__ = ["CONFIG_NAME", "LoraConfig", "PeftConfig", "PeftType", "TaskType", "UnsupportedPeftFeature"]
+__all__ = [
+    "CONFIG_NAME",
+    "LayeredConfig",
+    "PeftConfig",
+    "PeftType",
+    "TargetedConfig",
+    "TaskType",
+    "UnsupportedPeftFeature",
+    "spelled",
+]
 
 CONFIG_NAME = "adapter_config.json"
 PEFT_VERSION = "0.21.2"  # whose surface and files we write
@@ -30,7 +40,68 @@ class UnsupportedPeftFeature(ValueError, EnfoldError):
 class PeftType(str, enum.Enum):
     """The kind of adapter, as written in ``adapter_config.json``."""
 
+    ADALORA = "ADALORA"
+    ADAPTION_PROMPT = "ADAPTION_PROMPT"
+    BOFT = "BOFT"
+    BOTTLENECK = "BOTTLENECK"
+    C3A = "C3A"
+    FOURIERFT = "FOURIERFT"
+    HRA = "HRA"
+    IA3 = "IA3"
+    LN_TUNING = "LN_TUNING"
+    LOHA = "LOHA"
+    LOKR = "LOKR"
     LORA = "LORA"
+    MISS = "MISS"
+    MULTITASK_PROMPT_TUNING = "MULTITASK_PROMPT_TUNING"
+    OFT = "OFT"
+    P_TUNING = "P_TUNING"
+    PREFIX_TUNING = "PREFIX_TUNING"
+    PROMPT_TUNING = "PROMPT_TUNING"
+    TRAINABLE_TOKENS = "TRAINABLE_TOKENS"
+    VBLORA = "VBLORA"
+    VERA = "VERA"
+
+
+# Where the configuration of each kind is; a kind's module is read when it is first needed.
+KINDS = {
+    "ADALORA": ("adalora", "AdaLoraConfig"),
+    "ADAPTION_PROMPT": ("adaption_prompt", "AdaptionPromptConfig"),
+    "BOFT": ("boft", "BOFTConfig"),
+    "BOTTLENECK": ("bottleneck", "BottleneckConfig"),
+    "C3A": ("c3a", "C3AConfig"),
+    "FOURIERFT": ("fourierft", "FourierFTConfig"),
+    "HRA": ("hra", "HRAConfig"),
+    "IA3": ("ia3", "IA3Config"),
+    "LN_TUNING": ("ln_tuning", "LNTuningConfig"),
+    "LOHA": ("loha", "LoHaConfig"),
+    "LOKR": ("lokr", "LoKrConfig"),
+    "LORA": ("lora_config", "LoraConfig"),
+    "MISS": ("miss", "MissConfig"),
+    "MULTITASK_PROMPT_TUNING": ("prompt_configs", "MultitaskPromptTuningConfig"),
+    "OFT": ("oft", "OFTConfig"),
+    "P_TUNING": ("prompt_configs", "PromptEncoderConfig"),
+    "PREFIX_TUNING": ("prompt_configs", "PrefixTuningConfig"),
+    "PROMPT_TUNING": ("prompt_configs", "PromptTuningConfig"),
+    "TRAINABLE_TOKENS": ("tokens", "TrainableTokensConfig"),
+    "VBLORA": ("vblora", "VBLoRAConfig"),
+    "VERA": ("vera", "VeraConfig"),
+}
+
+
+def config_class(kind: str) -> type[PeftConfig]:
+    """Return the configuration class of a kind of adapter.
+
+    Raises:
+        UnsupportedPeftFeature: there is no such kind.
+    """
+    if kind not in KINDS:
+        raise UnsupportedPeftFeature(
+            f"adapters of type {kind!r} are unknown{nearest(kind, KINDS)}; known: {', '.join(KINDS)}"
+        )
+    module, name = KINDS[kind]
+    found: type[PeftConfig] = getattr(import_module(f"enfold.peft.{module}"), name)
+    return found
 
 
 class TaskType(str, enum.Enum):
@@ -44,7 +115,7 @@ class TaskType(str, enum.Enum):
     FEATURE_EXTRACTION = "FEATURE_EXTRACTION"
 
 
-def _spelled(aliases: dict[str, str]) -> Callable[[C], C]:
+def spelled(aliases: dict[str, str]) -> Callable[[C], C]:
     """Let a dataclass take and show further spellings of its fields (alias → field)."""
 
     def decorate(cls: C) -> C:
@@ -97,9 +168,12 @@ class PeftConfig:
     task_type: TaskType | str | None = None
     inference_mode: bool = False
 
-    _kinds: ClassVar[dict[str, type[PeftConfig]]] = {}
+    kind: ClassVar[str | None] = None  # of the class
+    unwritten: ClassVar[frozenset[str]] = frozenset()  # fields that stay out of the file
 
     def __post_init__(self) -> None:
+        if self.kind is not None:
+            self.peft_type = PeftType(self.kind)
         if self.task_type is not None:
             known = [task.value for task in TaskType]
             if self.task_type not in known:
@@ -113,9 +187,15 @@ class PeftConfig:
         """Whether the adapter is a learnt prompt rather than a change of weights."""
         return False
 
+    @property
+    def is_adaption_prompt(self) -> bool:
+        """Whether the adapter is a prompt inside the attention of some layers."""
+        return False
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values, sets as sorted lists, the way they are written to the file."""
-        return {item.name: _plain(getattr(self, item.name)) for item in fields(self)}
+        names = (item.name for item in fields(self) if item.name not in self.unwritten)
+        return {name: _plain(getattr(self, name)) for name in names}
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:
         """Write ``adapter_config.json`` into ``save_directory``; keyword arguments override fields in the file."""
@@ -143,11 +223,7 @@ class PeftConfig:
         """
         merged = {**values, **overrides}
         kind = str(getattr(merged.get("peft_type"), "value", merged.get("peft_type") or "LORA"))
-        if kind not in cls._kinds:
-            raise UnsupportedPeftFeature(
-                f"adapters of type {kind!r} are unknown{nearest(kind, cls._kinds)}; known: {', '.join(cls._kinds)}"
-            )
-        target = cls._kinds[kind]
+        target = config_class(kind)
         known = {item.name for item in fields(target)}
         unknown = sorted(name for name in merged if name not in known)
         if unknown:
@@ -175,6 +251,61 @@ class PeftConfig:
             raise FileNotFoundError(CONFIG_NAME)
         with open(path, encoding="utf-8") as file:
             return cls.from_dict(json.load(file), **rest)
+
+
+@dataclass
+class TargetedConfig(PeftConfig):
+    """The part of a configuration that says which modules of a model are adapted.
+
+    Args:
+        target_modules: names, a regular expression, ``"all-linear"``, or None for the usual ones of the model type.
+        exclude_modules: names or a regular expression of modules to leave out.
+        modules_to_save: modules that train whole and are saved with the adapter.
+    """
+
+    target_modules: list[str] | set[str] | str | None = None
+    exclude_modules: list[str] | set[str] | str | None = None
+    modules_to_save: list[str] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("target_modules", "exclude_modules"):
+            value = getattr(self, name)
+            if isinstance(value, (list, tuple)):
+                setattr(self, name, set(value))
+
+    def check_supported(self) -> None:
+        """Raise :class:`UnsupportedPeftFeature` when a field asks for something that is not implemented."""
+
+
+@dataclass
+class LayeredConfig(TargetedConfig):
+    """A configuration that can also say which layers are adapted, by their index.
+
+    Args:
+        layers_to_transform: indices of the layers to adapt; None for all.
+        layers_pattern: name of the list the layers are in, when ``layers_to_transform`` is given.
+    """
+
+    layers_to_transform: list[int] | int | None = None
+    layers_pattern: list[str] | str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.target_modules, str):
+            for name in ("layers_to_transform", "layers_pattern"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"{name} cannot be used when target_modules is a regular expression")
+        if self.layers_pattern and self.layers_to_transform is None:
+            raise ValueError("layers_pattern needs layers_to_transform")
+        allowed = ("none", "all", f"{self.prefix}_only")
+        if getattr(self, "bias", "none") not in allowed:
+            raise ValueError(f"bias must be one of {', '.join(allowed)}, not {getattr(self, 'bias', None)!r}")
+
+    @property
+    def prefix(self) -> str:
+        """What names of this kind begin with, as in ``bias="lora_only"``."""
+        return (self.kind or "").lower()
 
 
 _SOURCE_ARGUMENTS = ("revision", "cache_dir", "token", "local_files_only", "force_download")
@@ -209,137 +340,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return value
-
-
-@_spelled({"alpha": "lora_alpha"})
-@dataclass
-class LoraConfig(PeftConfig):
-    """How low-rank adapters are put into a model.
-
-    A targeted layer computes ``W x + scale · B A x`` with A of shape (r, in) and B of shape (out, r); only A and B
-    train. Every field of the ecosystem's files is accepted and kept; a field whose feature is missing here is refused
-    when the adapter is made, not silently ignored.
-
-    Args:
-        r: rank.
-        target_modules: names, a regular expression, ``"all-linear"``, or None for the usual ones of the model type.
-        exclude_modules: names or a regular expression of modules to leave out.
-        lora_alpha: scale is ``lora_alpha / r`` (``alpha`` is accepted too).
-        lora_dropout: dropout on the adapter's input, 0 to 1.
-        fan_in_fan_out: weights are stored as (in, out), as GPT-2's are; set by itself where the layer says so.
-        bias: which biases train: ``"none"``, ``"all"`` or ``"lora_only"``.
-        use_rslora: scale by ``lora_alpha / sqrt(r)`` (https://arxiv.org/abs/2312.03732).
-        modules_to_save: modules that train whole and are saved with the adapter.
-        init_lora_weights: True for a zero start with uniform A, ``"gaussian"`` for normal A, False for random A and B.
-        layers_to_transform: indices of the layers to adapt; None for all.
-        layers_pattern: name of the list the layers are in, when ``layers_to_transform`` is given.
-        rank_pattern: module name or regular expression → rank.
-        alpha_pattern: module name or regular expression → alpha.
-
-    Example:
-        >>> LoraConfig(r=8, alpha=16, target_modules=["q_proj"]).lora_alpha
-        16
-
-    Source: Hu et al., https://arxiv.org/abs/2106.09685
-    """
-
-    r: int = 8
-    target_modules: list[str] | set[str] | str | None = None
-    exclude_modules: list[str] | set[str] | str | None = None
-    lora_alpha: int = 8
-    lora_dropout: float = 0.0
-    fan_in_fan_out: bool = False
-    bias: str = "none"
-    use_rslora: bool = False
-    modules_to_save: list[str] | None = None
-    init_lora_weights: bool | str = True
-    layers_to_transform: list[int] | int | None = None
-    layers_pattern: list[str] | str | None = None
-    rank_pattern: dict[str, int] = field(default_factory=dict)
-    alpha_pattern: dict[str, int] = field(default_factory=dict)
-    # Kept in the file and refused by `check_supported` when they are set: their features come with later work.
-    megatron_config: dict[str, Any] | None = None
-    megatron_core: str | None = "megatron.core"
-    trainable_token_indices: list[int] | dict[str, list[int]] | None = None
-    loftq_config: dict[str, Any] = field(default_factory=dict)
-    eva_config: dict[str, Any] | None = None
-    corda_config: dict[str, Any] | None = None
-    lora_ga_config: dict[str, Any] | None = None
-    use_dora: bool = False
-    velora_config: dict[str, Any] | None = None
-    alora_invocation_tokens: list[int] | None = None
-    use_qalora: bool = False
-    qalora_group_size: int = 16
-    monteclora_config: dict[str, Any] | None = None
-    layer_replication: list[tuple[int, int]] | None = None
-    lora_bias: bool = False
-    target_parameters: list[str] | None = None
-    use_bdlora: dict[str, Any] | bool | None = None
-    arrow_config: dict[str, Any] | None = None
-    kasa_config: dict[str, Any] | None = None
-    ensure_weight_tying: bool = False
-    runtime_config: dict[str, Any] | None = None  # of one run: never in the file
-
-    def __post_init__(self) -> None:
-        self.peft_type = PeftType.LORA
-        super().__post_init__()
-        if self.r < 1:
-            raise ValueError(f"r must be at least 1, got {self.r}")
-        if self.bias not in ("none", "all", "lora_only"):
-            raise ValueError(f"bias must be 'none', 'all' or 'lora_only', got {self.bias!r}")
-        for name in ("target_modules", "exclude_modules"):
-            value = getattr(self, name)
-            if isinstance(value, (list, tuple)):
-                setattr(self, name, set(value))
-        if isinstance(self.target_modules, str):
-            for name in ("layers_to_transform", "layers_pattern"):
-                if getattr(self, name) is not None:
-                    raise ValueError(f"{name} cannot be used when target_modules is a regular expression")
-        if self.layers_pattern and self.layers_to_transform is None:
-            raise ValueError("layers_pattern needs layers_to_transform")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields that are written to the file."""
-        return {name: value for name, value in super().to_dict().items() if name != "runtime_config"}
-
-    def check_supported(self) -> None:
-        """Raise :class:`UnsupportedPeftFeature` when a field asks for something that is not implemented."""
-        for item in fields(self):
-            if item.name in _ABSENT and getattr(self, item.name) != _default(item):
-                raise UnsupportedPeftFeature(f"LoraConfig.{item.name} is not supported; leave it at {_default(item)!r}")
-        if not isinstance(self.init_lora_weights, bool) and str(self.init_lora_weights).lower() != "gaussian":
-            raise UnsupportedPeftFeature(
-                f"init_lora_weights={self.init_lora_weights!r} is not supported; use True, False or 'gaussian'"
-            )
-
-
-_ABSENT = frozenset(
-    {
-        "megatron_config",
-        "trainable_token_indices",
-        "loftq_config",
-        "eva_config",
-        "corda_config",
-        "lora_ga_config",
-        "use_dora",
-        "velora_config",
-        "alora_invocation_tokens",
-        "use_qalora",
-        "monteclora_config",
-        "layer_replication",
-        "lora_bias",
-        "target_parameters",
-        "use_bdlora",
-        "arrow_config",
-        "kasa_config",
-        "ensure_weight_tying",
-        "runtime_config",
-    }
-)
-
-
-def _default(item: Field[Any]) -> Any:
-    return item.default_factory() if item.default_factory is not MISSING else item.default
-
-
-PeftConfig._kinds["LORA"] = LoraConfig

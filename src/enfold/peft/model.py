@@ -11,8 +11,11 @@ from typing import Any
 from torch import nn
 
 from enfold.log import get_logger
+from enfold.peft.cards import write_card
 from enfold.peft.config import PEFT_VERSION, PeftConfig, PeftType, TaskType, split_source_arguments
-from enfold.peft.tuner import LoraModel
+from enfold.peft.layer import BASE
+from enfold.peft.prompted import PromptTuner
+from enfold.peft.tuner import Tuner, tuner_class
 from enfold.peft.weights import (
     LoadResult,
     get_peft_model_state_dict,
@@ -46,7 +49,7 @@ class PeftModel(nn.Module):
         low_cpu_mem_usage: accepted.
 
     Attributes:
-        base_model: the :class:`~enfold.peft.LoraModel` that holds the adapters.
+        base_model: what holds the adapters, such as a :class:`~enfold.peft.LoraModel`.
         peft_config: adapter name → configuration.
 
     Example:
@@ -58,6 +61,7 @@ class PeftModel(nn.Module):
     """
 
     _whole_modules: tuple[str, ...] = ()
+    _tuner_class: type[Tuner] | None = None  # of models with adapters of several kinds
 
     def __init__(
         self,
@@ -71,8 +75,9 @@ class PeftModel(nn.Module):
         super().__init__()
         self._add_whole_modules(peft_config)
         # A model that has been cast down keeps float32 adapters, unless the caller wants one dtype throughout.
-        self.base_model = LoraModel(model, {}, adapter_name)
-        self.base_model.add_adapter(adapter_name, peft_config, autocast_adapter_dtype)
+        kind: Any = self._tuner_class or (PromptTuner if peft_config.is_prompt_learning else tuner_class(peft_config))
+        self.base_model: Any = kind(model) if kind is PromptTuner else kind(model, {}, adapter_name)
+        self.base_model.add_adapter(adapter_name, peft_config, autocast_adapter_dtype, empty=kwargs.get("empty", False))
         self.modules_to_save = self._names_to_save(peft_config)
 
     def _add_whole_modules(self, config: PeftConfig) -> None:
@@ -93,16 +98,44 @@ class PeftModel(nn.Module):
                 raise
             return getattr(self.base_model, name)
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return self.base_model(*args, **kwargs)
+    def forward(self, *args: Any, adapter_names: list[str] | None = None, **kwargs: Any) -> Any:
+        """Compute as the base model does, adapters included.
 
-    def generate(self, *args: Any, **kwargs: Any) -> Any:
-        """Generate as the base model does, adapters included."""
-        return self.get_base_model().generate(*args, **kwargs)  # type: ignore[operator]
+        Args:
+            args, kwargs: of the base model; ``task_ids`` for prompts of several tasks.
+            adapter_names: an adapter for each row, ``"__base__"`` for none.
+        """
+        with self._rows(adapter_names):
+            return self.base_model(*args, **kwargs)
+
+    def generate(self, *args: Any, adapter_names: list[str] | None = None, **kwargs: Any) -> Any:
+        """Generate as the base model does, adapters included; ``adapter_names`` names one for each row."""
+        with self._rows(adapter_names):
+            if isinstance(self.base_model, PromptTuner):
+                return self.base_model.generate(*args, **kwargs)
+            return self.get_base_model().generate(*args, **kwargs)  # type: ignore[operator]
+
+    @contextlib.contextmanager
+    def _rows(self, names: list[str] | None) -> Iterator[None]:
+        """Let every row have the adapter that ``names`` says, for the length of a ``with`` block."""
+        if names is None:
+            yield
+            return
+        if self.training:
+            raise ValueError("adapter_names is for inference: call eval() first")
+        self.base_model._check_names([name for name in dict.fromkeys(names) if name != BASE])
+        places = [place for place in self.base_model.places.values() if hasattr(place, "batch")]
+        for place in places:
+            place.batch = list(names)
+        try:
+            yield
+        finally:
+            for place in places:
+                place.batch = None
 
     def get_base_model(self) -> nn.Module:
         """Return the model inside, whose layers carry the adapters."""
-        return self.base_model.model
+        return self.base_model.model  # type: ignore[no-any-return]
 
     # --- adapters -------------------------------------------------------------------------------------------------
 
@@ -139,8 +172,11 @@ class PeftModel(nn.Module):
         autocast_adapter_dtype: bool = True,
     ) -> None:
         """Put another, freshly initialised adapter into the model; it becomes active with :meth:`set_adapter`."""
+        self._add_adapter(adapter_name, peft_config, autocast_adapter_dtype)
+
+    def _add_adapter(self, adapter_name: str, peft_config: PeftConfig, autocast: bool, empty: bool = False) -> None:
         self._add_whole_modules(peft_config)
-        self.base_model.add_adapter(adapter_name, peft_config, autocast_adapter_dtype)
+        self.base_model.add_adapter(adapter_name, peft_config, autocast, empty=empty)
         names = self._names_to_save(peft_config)
         self.modules_to_save = (self.modules_to_save or set()) | names if names else self.modules_to_save
 
@@ -193,7 +229,7 @@ class PeftModel(nn.Module):
         if adapter_name not in self.peft_config:
             config = PeftConfig.from_pretrained(model_id, subfolder=subfolder, **where)
             config.inference_mode = not is_trainable
-            self.add_adapter(adapter_name, config, autocast_adapter_dtype=autocast_adapter_dtype)
+            self._add_adapter(adapter_name, config, autocast_adapter_dtype, empty=True)
         tensors = load_peft_weights(model_id, torch_device, subfolder, key_mapping, **where)
         result = set_peft_model_state_dict(self, tensors, adapter_name)
         if result.missing_keys:
@@ -239,9 +275,31 @@ class PeftModel(nn.Module):
             config = PeftConfig.from_pretrained(model_id, subfolder=rest.get("subfolder"), **where)
         config.inference_mode = not is_trainable
         kind = _CLASSES.get(config.task_type, PeftModel) if cls is PeftModel else cls
-        wrapped = kind(model, config, adapter_name, autocast_adapter_dtype=autocast_adapter_dtype)
+        wrapped = kind(model, config, adapter_name, autocast_adapter_dtype=autocast_adapter_dtype, empty=True)
         wrapped.load_adapter(model_id, adapter_name, is_trainable=is_trainable, key_mapping=key_mapping, **kwargs)
         return wrapped if is_trainable else wrapped.eval()
+
+    # --- looking ----------------------------------------------------------------------------------------------------
+
+    def set_requires_grad(self, adapter_names: str | list[str], requires_grad: bool = True) -> None:
+        """Let adapters train, or stop that, whether they are in use or not."""
+        self.base_model.set_requires_grad(adapter_names, requires_grad)
+
+    def get_prompt(self, batch_size: int, task_ids: Any = None, max_cache_len: int | None = None) -> Any:
+        """Return the learnt prompt for a batch; see :meth:`~enfold.peft.prompted.PromptTuner.get_prompt`."""
+        return self.base_model.get_prompt(batch_size, task_ids, max_cache_len)
+
+    def get_layer_status(self) -> list[Any]:
+        """Return what each adapted layer has and does; see :func:`enfold.peft.get_layer_status`."""
+        from enfold.peft.status import get_layer_status
+
+        return get_layer_status(self)
+
+    def get_model_status(self) -> Any:
+        """Return what the model has and does as a whole; see :func:`enfold.peft.get_model_status`."""
+        from enfold.peft.status import get_model_status
+
+        return get_model_status(self)
 
     # --- counting -------------------------------------------------------------------------------------------------
 
@@ -309,10 +367,14 @@ class PeftModel(nn.Module):
                 auto_mapping=mapping,
                 peft_version=PEFT_VERSION,
             )
-        _write_card(root, self.peft_config[names[0]] if names else None, self._base_name())
+        self.create_or_update_model_card(root)
         if kwargs.get("push_to_hub"):
             repo = kwargs.get("repo_id") or os.path.basename(os.path.normpath(root))
             _upload(root, repo, kwargs.get("token"), kwargs.get("private"), None, "Upload adapter", None)
+
+    def create_or_update_model_card(self, output_dir: str | os.PathLike[str]) -> None:
+        """Write README.md into a folder, or fill in what one that is there lacks: base model, library, tags."""
+        write_card(os.fspath(output_dir), self.active_peft_config, self._base_name())
 
     def _base_name(self) -> str | None:
         model = self.get_base_model()
@@ -362,28 +424,6 @@ def _upload(
         commit_message=message,
         commit_description=description,
     )
-
-
-def _write_card(folder: str, config: PeftConfig | None, base: str | None) -> None:
-    """Write README.md beside the adapter unless there is one."""
-    path = os.path.join(folder, "README.md")
-    if os.path.exists(path):
-        return
-    base = (config.base_model_name_or_path if config is not None else None) or base
-    tags = ["lora"] + ([f"base_model:adapter:{base}"] if base else [])
-    head = [
-        "---",
-        *([f"base_model: {base}"] if base else []),
-        "library_name: peft",
-        "tags:",
-        *(f"- {tag}" for tag in tags),
-        "---",
-    ]
-    of = f" for `{base}`" if base else ""
-    body = ["", "# Low-rank adapter", "", f"Weights of an adapter{of}; load them with `PeftModel.from_pretrained`.", ""]
-    with open(path + ".tmp", "w", encoding="utf-8") as file:
-        file.write("\n".join(head + body))
-    os.replace(path + ".tmp", path)
 
 
 class PeftModelForSequenceClassification(PeftModel):
@@ -441,7 +481,7 @@ def get_peft_model(
         model: the base model, changed in place.
         peft_config: the adapter's configuration.
         adapter_name: name of the adapter.
-        mixed: several kinds of adapters at once; only one kind exists here, so it must be False.
+        mixed: let adapters of several kinds stand in the model at once; see :class:`~enfold.peft.PeftMixedModel`.
         autocast_adapter_dtype: keep the adapter in float32 where the base is in half precision.
         revision: revision of the base model, noted in the configuration.
         low_cpu_mem_usage: accepted.
@@ -456,8 +496,6 @@ def get_peft_model(
         >>> model.active_adapter
         'default'
     """
-    if mixed:
-        raise ValueError("mixed=True needs several kinds of adapters; only LoRA exists here")
     if peft_config.base_model_name_or_path is None:
         settings = getattr(model, "config", None)
         peft_config.base_model_name_or_path = (
@@ -465,5 +503,9 @@ def get_peft_model(
         )
     if revision is not None:
         peft_config.revision = revision
+    if mixed:
+        from enfold.peft.mixed import PeftMixedModel
+
+        return PeftMixedModel(model, peft_config, adapter_name, autocast_adapter_dtype=autocast_adapter_dtype)
     kind = _CLASSES.get(peft_config.task_type, PeftModel)
     return kind(model, peft_config, adapter_name, autocast_adapter_dtype=autocast_adapter_dtype)

@@ -1,29 +1,97 @@
-"""Putting adapters into a model and taking them out again."""
+"""Putting adapters into a model and taking them out again, whatever their kind."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from typing import Any
+from importlib import import_module
+from typing import Any, ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from enfold.errors import nearest
 from enfold.log import get_logger
-from enfold.peft.config import LoraConfig, PeftConfig, UnsupportedPeftFeature
-from enfold.peft.lora import LoraLayer, is_conv1d, lora_layer, rank_and_alpha
+from enfold.peft.config import PeftConfig, UnsupportedPeftFeature
+from enfold.peft.layer import Adapted, AdapterLayer, is_conv1d
 from enfold.peft.targets import matches, resolve_targets
-from enfold.peft.whole import ModulesToSaveWrapper, wrap_whole_modules
+from enfold.peft.tokens import token_wrappers
+from enfold.peft.whole import wrap_whole_modules
 from enfold.progress import track
 
-__all__ = ["LoraModel", "inject_adapter_in_model"]
+__all__ = ["LAYERS", "Tuner", "inject_adapter_in_model", "tuner_class"]
 
 logger = get_logger(__name__)
 
+# Kind → where the class of its layers is, and where that of models with such adapters is.
+LAYERS = {
+    "ADALORA": ("adalora.AdaLoraLayer", "adalora.AdaLoraModel"),
+    "ADAPTION_PROMPT": ("adaption_prompt.AdaptedAttention", "models.AdaptionPromptModel"),
+    "BOFT": ("boft.BOFTLayer", "models.BOFTModel"),
+    "BOTTLENECK": ("bottleneck.BottleneckLayer", "models.BottleneckModel"),
+    "C3A": ("c3a.C3ALayer", "models.C3AModel"),
+    "FOURIERFT": ("fourierft.FourierFTLayer", "models.FourierFTModel"),
+    "HRA": ("hra.HRALayer", "models.HRAModel"),
+    "IA3": ("ia3.IA3Layer", "models.IA3Model"),
+    "LN_TUNING": ("ln_tuning.LNTuningLayer", "models.LNTuningModel"),
+    "LOHA": ("loha.LoHaLayer", "models.LoHaModel"),
+    "LOKR": ("lokr.LoKrLayer", "models.LoKrModel"),
+    "LORA": ("lora.LoraLayer", "models.LoraModel"),
+    "MISS": ("miss.MissLayer", "models.MissModel"),
+    "OFT": ("oft.OFTLayer", "models.OFTModel"),
+    "TRAINABLE_TOKENS": ("tokens.TrainableTokensLayer", "models.TrainableTokensModel"),
+    "VBLORA": ("vblora.VBLoRALayer", "vblora.VBLoRAModel"),
+    "VERA": ("vera.VeraLayer", "vera.VeraModel"),
+}
+# Starts that change the weight below, or fix a factor, so that loading such an adapter needs them too.
+_CHANGING_STARTS = ("pissa", "olora", "loftq", "mica")
 
-class LoraModel(nn.Module):
-    """A model with low-rank adapters in its layers.
+
+def layer_class(config: PeftConfig) -> type[AdapterLayer]:
+    """Return the class of the layers that a configuration asks for."""
+    return _found(LAYERS[str(config.kind)][0])  # type: ignore[no-any-return]
+
+
+def tuner_class(config: PeftConfig) -> type[Tuner]:
+    """Return the class of models with adapters of a configuration's kind."""
+    return _found(LAYERS[str(config.kind)][1])  # type: ignore[no-any-return]
+
+
+def _found(place: str) -> Any:
+    module, _, name = place.partition(".")
+    return getattr(import_module(f"enfold.peft.{module}"), name)
+
+
+class Shared(nn.Module):
+    """Tensors that all layers of an adapter share: adapter → tensor, trained or not.
+
+    Args:
+        trained: whether the tensors are parameters.
+        persistent: whether untrained ones are part of the state.
+    """
+
+    def __init__(self, trained: bool, persistent: bool = True) -> None:
+        super().__init__()
+        self.trained, self.persistent = trained, persistent
+
+    def __setitem__(self, name: str, tensor: Tensor) -> None:
+        if self.trained:
+            self.register_parameter(name, nn.Parameter(tensor))
+        else:
+            self.register_buffer(name, tensor, persistent=self.persistent)
+
+    def __getitem__(self, name: str) -> Tensor:
+        found: Tensor = getattr(self, name)
+        return found
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._parameters or name in self._buffers
+
+    def __delitem__(self, name: str) -> None:
+        delattr(self, name)
+
+
+class Tuner(nn.Module):
+    """A model with adapters in its layers.
 
     Args:
         model: the model; its targeted layers are replaced in place and all other parameters are frozen.
@@ -33,21 +101,24 @@ class LoraModel(nn.Module):
     Attributes:
         model: the model.
         peft_config: adapter name → configuration.
+        places: module name → what holds adapters there; layers, and modules that train whole.
     """
 
-    prefix = "lora_"
+    mixed: ClassVar[bool] = False  # whether adapters may be of several kinds
 
     def __init__(
         self,
         model: nn.Module,
         config: PeftConfig | dict[str, PeftConfig],
         adapter_name: str = "default",
+        low_cpu_mem_usage: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__()
         self.model = model
         self.peft_config: dict[str, PeftConfig] = {}
         self.active_adapters: list[str] = []
+        self.places: dict[str, Adapted] = {}
         given = config if isinstance(config, dict) else {adapter_name: config}
         for name, value in given.items():
             self.add_adapter(name, value)
@@ -68,115 +139,189 @@ class LoraModel(nn.Module):
         """The adapter in use, or the list when there are several."""
         return self.active_adapters[0] if len(self.active_adapters) == 1 else self.active_adapters
 
-    def _places(self) -> Iterator[LoraLayer | ModulesToSaveWrapper]:
-        """Yield every place of the model that an adapter can be in."""
-        for module in self.model.modules():
-            if isinstance(module, (LoraLayer, ModulesToSaveWrapper)):
-                yield module
+    @property
+    def layers_with_adapters(self) -> dict[str, AdapterLayer]:
+        """Module name → the layers that hold adapters, without modules that train whole."""
+        return {key: place for key, place in self.places.items() if isinstance(place, AdapterLayer)}
 
-    def add_adapter(self, name: str, config: PeftConfig, autocast_adapter_dtype: bool = True) -> None:
+    def shared_parts(self, adapter_name: str) -> dict[str, Tensor]:
+        """Return file key → tensor of what all layers of an adapter share."""
+        parts = ((key, part) for key, part in self.named_children() if isinstance(part, Shared))
+        return {key: part[adapter_name] for key, part in parts if adapter_name in part}
+
+    def written(self, adapter: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return what files hold of an adapter's tensors."""
+        return tensors
+
+    def about_to_read(self, adapter: str) -> None:
+        """Make an adapter the size that its file has."""
+
+    # --- adding -------------------------------------------------------------------------------------------------------
+
+    def prepare(self, name: str, config: Any, found: list[tuple[str, nn.Module]]) -> None:
+        """Make what all layers of a new adapter share, before they are made."""
+
+    def add_adapter(
+        self, name: str, config: PeftConfig, autocast_adapter_dtype: bool = True, empty: bool = False
+    ) -> None:
         """Put another adapter into the model; the first one is made active.
+
+        Args:
+            name: of the adapter.
+            config: its configuration.
+            autocast_adapter_dtype: keep it in float32 where the base is halved.
+            empty: leave its numbers open where that is possible: they are about to be read from a file.
 
         Raises:
             ValueError: no layer fits ``target_modules``, the name is taken or has a dot in it.
             UnsupportedPeftFeature: the configuration asks for something that is not implemented.
         """
-        if not isinstance(config, LoraConfig):
-            raise UnsupportedPeftFeature(
-                f"{type(config).__name__} is not a LoraConfig; only LoRA adapters are supported"
-            )
+        self.check(name, config)
+        asked: Any = config
+        found = self.find(asked)
+        self.peft_config[name] = config
+        if len(self.peft_config) == 1:
+            self.model.requires_grad_(False)
+        self.prepare(name, config, found)
+        kind = layer_class(config)
+        making = asked
+        if (
+            empty
+            and hasattr(asked, "init_lora_weights")
+            and not str(asked.init_lora_weights).startswith(_CHANGING_STARTS)
+        ):
+            making = copy.copy(asked)
+            making.init_lora_weights = "empty"
+        for key, module in found:
+            layer = self._layer(key, module, kind, asked)
+            layer.add_adapter(name, making, key)
+            if not autocast_adapter_dtype:
+                dtype = layer.get_base_layer().weight.dtype  # type: ignore[union-attr]
+                for part in layer.parts(name):
+                    part.data = part.data.to(dtype)  # type: ignore[arg-type]
+        if asked.modules_to_save:
+            self.places.update(wrap_whole_modules(self.model, list(asked.modules_to_save), name))
+        self.places.update(token_wrappers(self.model, asked, name))
+        if not self.active_adapters:
+            self.set_adapter(name, inference_mode=config.inference_mode)
+
+    def _layer(self, key: str, module: nn.Module, kind: type[AdapterLayer], config: Any) -> AdapterLayer:
+        if isinstance(module, AdapterLayer) and isinstance(module, kind):
+            return module
+        if hasattr(config, "fan_in_fan_out"):
+            config.fan_in_fan_out = is_conv1d(module.get_base_layer() if isinstance(module, AdapterLayer) else module)
+        layer = kind.wrap(module, config).train(module.training)
+        parent, _, last = key.rpartition(".")
+        setattr(self.model.get_submodule(parent), last, layer)
+        self.places[key] = layer
+        return layer
+
+    def check(self, name: str, config: PeftConfig) -> None:
+        """Raise where an adapter cannot be added, before anything has changed."""
+        if config.kind not in LAYERS:
+            raise UnsupportedPeftFeature(f"{type(config).__name__} has no layers to put into a model")
         if name in self.peft_config:
             raise ValueError(f"there is already an adapter named {name!r}")
         if "." in name or not name:
             raise ValueError(f"an adapter's name may not be empty or contain a dot: {name!r}")
-        config.check_supported()
-        if config.bias != "none" and any(
-            getattr(other, "bias", "none") != "none" for other in self.peft_config.values()
+        others = list(self.peft_config.values())
+        if not self.mixed and others and others[0].kind != config.kind:
+            raise ValueError(
+                f"the model has {others[0].kind} adapters and {name!r} is of kind {config.kind}: "
+                "get_peft_model(…, mixed=True) takes several kinds"
+            )
+        config.check_supported()  # type: ignore[attr-defined]
+        if getattr(config, "bias", "none") != "none" and any(
+            getattr(other, "bias", "none") != "none" for other in others
         ):
             raise ValueError("only one adapter of a model can train biases: set bias='none'")
-        resolve_targets(config, self.model)
-        found = self._targets(config)
-        self.peft_config[name] = config
-        if len(self.peft_config) == 1:
-            self.model.requires_grad_(False)
-        for key, module in found:
-            if not isinstance(module, LoraLayer):
-                config.fan_in_fan_out = config.fan_in_fan_out or is_conv1d(module)
-                training = module.training
-                module = lora_layer(module, key, config).train(training)
-                parent, _, last = key.rpartition(".")
-                setattr(self.model.get_submodule(parent), last, module)
-            module.add_adapter(name, config, *rank_and_alpha(config, key))
-            if not autocast_adapter_dtype:
-                for factor in module.factors(name):
-                    factor.data = factor.data.to(module.weight.dtype)
-        if config.modules_to_save:
-            wrap_whole_modules(self.model, list(config.modules_to_save), name)
-        if not self.active_adapters:
-            self.set_adapter(name, inference_mode=config.inference_mode)
-        else:
-            self.set_adapter(self.active_adapters)
 
-    def _targets(self, config: LoraConfig) -> list[tuple[str, nn.Module]]:
+    def find(self, config: Any) -> list[tuple[str, nn.Module]]:
+        """Return name and module of everything that a configuration is for, and fill in what it leaves to the model.
+
+        Raises:
+            ValueError: there is nothing.
+            UnsupportedPeftFeature: some of it takes no adapter of this kind.
+        """
+        resolve_targets(config, self.model)
+        kind = layer_class(config)
         found: list[tuple[str, nn.Module]] = []
         wrapped = ""
         for key, module in self.model.named_modules():
             if wrapped and key.startswith(wrapped):
                 continue
-            if isinstance(module, (LoraLayer, ModulesToSaveWrapper)):
+            if isinstance(module, Adapted):
                 wrapped = f"{key}."  # what is inside a wrapper is ours, not the model's
-            if isinstance(module, ModulesToSaveWrapper) or not matches(config, key):
+            if isinstance(module, Adapted) and not isinstance(module, AdapterLayer):
                 continue
-            if not isinstance(module, LoraLayer):
-                lora_layer(module, key, config)  # refuses kinds that take no adapter before anything has changed
+            if not matches(config, key):
+                continue
+            if not isinstance(module, kind):
+                try:
+                    kind.wrap(module, config)  # refuses sorts that take no adapter before anything has changed
+                except UnsupportedPeftFeature as error:
+                    raise UnsupportedPeftFeature(f"target module {key!r}: {error}") from error
             found.append((key, module))
-        if not found:
+        if not found and not getattr(config, "target_parameters", None):
             names = {key.rpartition(".")[2] for key, _ in self.model.named_modules() if key}
             wanted = config.target_modules
             hint = nearest(wanted if isinstance(wanted, str) else next(iter(wanted or [""])), names)
             raise ValueError(f"no module of the model fits target_modules={wanted!r}{hint}")
         return found
 
+    # --- switching ----------------------------------------------------------------------------------------------------
+
     def set_adapter(self, adapter_name: str | list[str], inference_mode: bool = False) -> None:
         """Use one adapter (or several, added up) from now on, and make it trainable unless ``inference_mode``."""
         names = [adapter_name] if isinstance(adapter_name, str) else list(adapter_name)
-        for name in names:
-            if name not in self.peft_config:
-                raise ValueError(f"there is no adapter named {name!r}{nearest(name, self.peft_config)}")
-        if (
-            any(layer.merged_adapters for layer in self._places() if isinstance(layer, LoraLayer))
-            and names != self.active_adapters
-        ):
+        self._check_names(names)
+        if names != self.active_adapters and any(layer.merged for layer in self.layers_with_adapters.values()):
             logger.warning("adapters are merged into the weights; they are taken out before another is set")
             self.unmerge_adapter()
-        for layer in self._places():
-            layer.set_adapter(names, trainable=not inference_mode)
+        for place in self.places.values():
+            place.set_adapter(names, trainable=not inference_mode)
+        for part in self.children():
+            if isinstance(part, Shared) and part.trained:
+                for key, parameter in part.named_parameters():
+                    parameter.requires_grad_(key in names and not inference_mode)
         self.active_adapters = names
         self._set_bias_training(names, trainable=not inference_mode)
 
     def _set_bias_training(self, names: list[str], trainable: bool) -> None:
         kinds = {getattr(self.peft_config[name], "bias", "none") for name in names}
         if "all" in kinds:
+            ours = {id(part) for place in self.places.values() for name in place.names() for part in place.parts(name)}
             for key, parameter in self.model.named_parameters():
-                if key.endswith("bias") and "lora_" not in key and ".original_module." not in key:
+                if key.endswith("bias") and id(parameter) not in ours and ".original_module." not in key:
                     parameter.requires_grad_(trainable)
-        elif "lora_only" in kinds:
-            for layer in self._places():
-                if isinstance(layer, LoraLayer) and layer.bias is not None:
+        elif kinds - {"none"}:
+            for layer in self.layers_with_adapters.values():
+                if layer.bias is not None:
                     layer.bias.requires_grad_(trainable)
 
     def delete_adapter(self, adapter_name: str) -> None:
         """Remove an adapter; when it was the only active one, the first of those left becomes active."""
-        if adapter_name not in self.peft_config:
-            raise ValueError(f"there is no adapter named {adapter_name!r}{nearest(adapter_name, self.peft_config)}")
-        for layer in self._places():
-            if isinstance(layer, ModulesToSaveWrapper) or layer.has_adapter(adapter_name):
-                layer.delete_adapter(adapter_name)
+        self._check_names([adapter_name])
+        for place in self.places.values():
+            if place.has_adapter(adapter_name):
+                place.delete_adapter(adapter_name)
+        for part in self.children():
+            if isinstance(part, Shared) and adapter_name in part:
+                del part[adapter_name]
         del self.peft_config[adapter_name]
         left = [name for name in self.active_adapters if name != adapter_name] or list(self.peft_config)[:1]
         self.active_adapters = []
         if left:
             self.set_adapter(left)
+
+    def set_requires_grad(self, adapter_names: str | list[str], requires_grad: bool = True) -> None:
+        """Let adapters train, or stop that, whether they are in use or not."""
+        names = [adapter_names] if isinstance(adapter_names, str) else list(adapter_names)
+        self._check_names(names)
+        for place in self.places.values():
+            for name in names:
+                for part in place.parts(name) if place.has_adapter(name) else ():
+                    part.requires_grad_(requires_grad)
 
     def enable_adapter_layers(self) -> None:
         """Let adapters take part in the forward pass."""
@@ -187,26 +332,28 @@ class LoraModel(nn.Module):
         self._switch(True)
 
     def _switch(self, off: bool) -> None:
-        for layer in self._places():
-            layer.disable_adapters = off
+        for place in self.places.values():
+            place.disable_adapters = off
+
+    # --- merging ------------------------------------------------------------------------------------------------------
 
     def merge_adapter(self, adapter_names: list[str] | None = None, safe_merge: bool = False) -> None:
-        """Add adapters into the weights, for speed; :meth:`unmerge_adapter` takes them out again."""
+        """Put adapters into the weights, for speed; :meth:`unmerge_adapter` takes them out again."""
         self._check_names(adapter_names)
-        for layer in self._places():
-            if isinstance(layer, LoraLayer):
-                layer.merge(adapter_names, safe=safe_merge)
+        if safe_merge:
+            self._check_finite(adapter_names)
+        for layer in self.layers_with_adapters.values():
+            layer.merge(adapter_names)
 
     def unmerge_adapter(self) -> None:
         """Take every merged adapter out of the weights."""
-        for layer in self._places():
-            if isinstance(layer, LoraLayer):
-                layer.unmerge()
+        for layer in self.layers_with_adapters.values():
+            layer.unmerge()
 
     def merge_and_unload(
         self, progressbar: bool = False, safe_merge: bool = False, adapter_names: list[str] | None = None
     ) -> nn.Module:
-        """Add adapters into the weights and return the plain model without any wrapper.
+        """Put adapters into the weights and return the plain model without any wrapper.
 
         Args:
             progressbar: show a bar.
@@ -232,38 +379,51 @@ class LoraModel(nn.Module):
 
     @torch.no_grad()
     def _check_finite(self, names: list[str] | None) -> None:
-        for key, layer in self.model.named_modules():
-            if isinstance(layer, LoraLayer):
-                for name in layer.active_adapters if names is None else names:
-                    if layer.has_adapter(name) and not torch.isfinite(layer.weight + layer.delta(name)).all():
+        for key, layer in self.layers_with_adapters.items():
+            for name in layer.active_adapters if names is None else names:
+                if layer.has_adapter(name) and name not in layer.merged_adapters:
+                    weight, bias = layer.merged_with([name])
+                    if not torch.isfinite(weight).all() or not (bias is None or torch.isfinite(bias).all()):
                         raise ValueError(f"merging adapter {name!r} into {key} gives weights that are not finite")
 
     def _unload(self, merge: bool, progressbar: bool, names: list[str] | None) -> nn.Module:
-        places = [
-            (key, layer)
-            for key, layer in self.model.named_modules()
-            if isinstance(layer, (LoraLayer, ModulesToSaveWrapper))
-        ]
-        for key, layer in track(places, "merging adapters" if merge else "unloading adapters", quiet=not progressbar):
+        if merge and names is None:
+            names = list(self.active_adapters)
+        for layer in self.layers_with_adapters.values() if merge else ():
+            layer.merged_with([])  # says so before anything changes where the kind cannot be merged
+        places = list(self.places.items())
+        for key, place in track(places, "merging adapters" if merge else "unloading adapters", quiet=not progressbar):
             parent, _, last = key.rpartition(".")
-            plain: nn.Module
-            if isinstance(layer, LoraLayer):
-                if merge:
-                    layer.merge(names)
-                else:
-                    layer.unmerge()
-                plain = layer.base_layer
-            elif merge:
-                chosen = [name for name in (names or layer.active_adapters) if name in layer.modules_to_save]
-                plain = copy.deepcopy(layer.modules_to_save[chosen[-1]]) if chosen else layer.original_module
-            else:
-                plain = layer.original_module
-            setattr(self.model.get_submodule(parent), last, plain)
+            setattr(self.model.get_submodule(parent), last, _plain(place, merge, names))
+        self.places.clear()
+        self.peft_config.clear()
+        self.active_adapters = []
         return self.model
 
 
+def _plain(place: Any, merge: bool, names: list[str] | None) -> nn.Module:
+    """Return what a place is without its wrapper, with the adapters ``names`` in it when ``merge``."""
+    if not isinstance(place, AdapterLayer):
+        return place.unwrapped(names if merge else [])  # type: ignore[no-any-return]
+    layer: nn.Module = place
+    chain = []
+    while isinstance(layer, AdapterLayer):
+        chain.append(layer)
+        layer = layer.base_layer
+    for wrapper in reversed(chain):
+        if merge:
+            wrapper.merge(names)
+        else:
+            wrapper.unmerge()
+    return chain[-1].base_layer
+
+
 def inject_adapter_in_model(
-    peft_config: PeftConfig, model: nn.Module, adapter_name: str = "default", **kwargs: Any
+    peft_config: PeftConfig,
+    model: nn.Module,
+    adapter_name: str = "default",
+    low_cpu_mem_usage: bool = False,
+    **kwargs: Any,
 ) -> nn.Module:
     """Put adapters into ``model`` itself, without a wrapper around it.
 
@@ -271,11 +431,18 @@ def inject_adapter_in_model(
         peft_config: the adapter's configuration.
         model: the model, changed in place.
         adapter_name: name of the adapter.
+        low_cpu_mem_usage: accepted.
 
     Returns:
-        ``model``, whose targeted layers are :class:`LoraLayer` now; only the adapters train.
+        ``model``, whose targeted layers are :class:`AdapterLayer` now; only the adapters train.
     """
-    if "peft_config" in vars(model):
-        raise ValueError("the model has adapters already; add another with add_adapter")
-    LoraModel(model, peft_config, adapter_name)
+    if peft_config.is_prompt_learning:
+        raise UnsupportedPeftFeature("a learnt prompt is not part of any layer: use get_peft_model")
+    held = vars(model).get("_tuner")
+    if held is not None:
+        held[0].add_adapter(adapter_name, peft_config)
+    else:
+        tuner = tuner_class(peft_config)(model, peft_config, adapter_name)
+        model.__dict__["_tuner"] = (tuner,)  # a tuple, so that the model does not become its own grandchild
+        model.__dict__["peft_config"] = tuner.peft_config
     return model

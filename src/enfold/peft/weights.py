@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from enfold.checkpoints import read_state_dict, save
-from enfold.errors import EnfoldError
+from enfold.errors import EnfoldError, nearest
 from enfold.log import get_logger
-from enfold.peft.config import LoraConfig, find_adapter_file, split_source_arguments
-from enfold.peft.lora import LoraLayer
-from enfold.peft.whole import ModulesToSaveWrapper
+from enfold.peft.config import find_adapter_file, split_source_arguments
+from enfold.peft.layer import Adapted, AdapterLayer
+from enfold.peft.tuner import Tuner
 
 __all__ = [
     "SAFETENSORS_WEIGHTS_NAME",
@@ -55,42 +55,79 @@ class LoadResult(NamedTuple):
     unexpected_keys: list[str]
 
 
+def _tuner(model: nn.Module) -> Any:
+    """Return what holds the adapters of a model, or None where they were put into the model itself by other means."""
+    for candidate in (model, getattr(model, "base_model", None), *vars(model).get("_tuner", ())):
+        if "places" in vars(candidate) if candidate is not None else False:
+            return candidate
+    return None
+
+
+def _is_prompt(model: nn.Module, adapter: str) -> bool:
+    config = _config_of(model, adapter)
+    return bool(config is not None and config.is_prompt_learning)
+
+
+def _places(model: nn.Module) -> list[tuple[str, Any]]:
+    """Return path and place of everything that holds adapters, paths as in the state dict of ``model``."""
+    tuner = _tuner(model)
+    if tuner is None or any(not isinstance(place, Adapted) for place in tuner.places.values()):
+        return [(path, module) for path, module in model.named_modules() if isinstance(module, Adapted)]
+    lead = "" if tuner.model is model else "model." if tuner is model else "base_model.model."
+    found: list[tuple[str, Any]] = []
+    for key, place in tuner.places.items():
+        while isinstance(place, AdapterLayer):  # one kind of adapter may stand on another
+            found.append((lead + key, place))
+            key, place = f"{key}.base_layer", place.base_layer
+        if isinstance(place, Adapted):
+            found.append((lead + key, place))
+    return found
+
+
 def _file_names(model: nn.Module, adapter: str, save_embedding_layers: bool | str = "auto") -> dict[str, str]:
     """Return file key → state-dict key for everything that belongs to ``adapter``."""
     config = _config_of(model, adapter)
     bias = getattr(config, "bias", "none")
     targets = getattr(config, "target_modules", None) or ()
+    auto = save_embedding_layers == "auto" and not isinstance(targets, str)
+    if getattr(config, "trainable_token_indices", None) or getattr(config, "kind", None) == "TRAINABLE_TOKENS":
+        auto = False  # the rows that train are saved, and no others
     names: dict[str, str] = {}
     biases: dict[str, str] = {}
-    for path, module in model.named_modules():
-        lead = f"{path}." if path else ""
-        if isinstance(module, LoraLayer) and module.has_adapter(adapter):
-            for name in module.state_dict():
-                kind, _, rest = name.partition(".")
-                if kind.startswith("lora_") and kind != "lora_dropout" and (rest + ".").startswith(f"{adapter}."):
-                    tail = rest[len(adapter) :]  # ".weight" of a layer, "" of a bare parameter
-                    names[f"{lead}{kind}{tail}"] = f"{lead}{name}"
-            last = path.rpartition(".")[2]
-            embedding = isinstance(module.base_layer, nn.Embedding) or last in _EMBEDDING_NAMES
-            auto = save_embedding_layers == "auto" and last in _EMBEDDING_NAMES and not isinstance(targets, str)
-            if embedding and (save_embedding_layers is True or auto):
-                names[f"{lead}base_layer.weight"] = f"{lead}base_layer.weight"
-            if bias == "lora_only" and module.bias is not None:
-                biases[f"{lead}base_layer.bias"] = f"{lead}base_layer.bias"
-        elif isinstance(module, ModulesToSaveWrapper) and adapter in module.modules_to_save:
-            for name in module.modules_to_save[adapter].state_dict():
-                names[f"{lead}{name}"] = f"{lead}modules_to_save.{adapter}.{name}"
+    prompt = _is_prompt(model, adapter)
+    for path, place in _places(model):
+        if not place.has_adapter(adapter):
+            continue
+        outside = path.replace("base_model.model.", "base_model.", 1) if prompt else path.replace(".base_layer", "")
+        for key, source in place.saved_names(adapter).items():
+            names[f"{outside}.{key}"] = f"{path}.{source}"
+        if not isinstance(place, AdapterLayer):
+            continue
+        last = path.rpartition(".")[2]
+        embedding = isinstance(place.base_layer, nn.Embedding) or last in _EMBEDDING_NAMES
+        if embedding and (save_embedding_layers is True or (auto and last in _EMBEDDING_NAMES)):
+            names[f"{path}.base_layer.weight"] = f"{path}.base_layer.weight"
+        if bias.endswith("_only") and place.bias is not None:
+            biases[f"{path}.base_layer.bias"] = f"{path}.base_layer.bias"
     if bias == "all":
         inside = (".original_module.", ".modules_to_save.", ".lora_")
         for name in model.state_dict():
             if name.endswith("bias") and not any(part in f".{name}" for part in inside):
                 biases[name] = name
+    tuner = _tuner(model)
+    if isinstance(tuner, Tuner):
+        lead = "" if tuner is model else "base_model."
+        names.update({f"{lead}{key}": f"{lead}{key}.{adapter}" for key in tuner.shared_parts(adapter)})
     return {**names, **biases}
 
 
 def _config_of(model: nn.Module, adapter: str) -> Any:
     configs = getattr(model, "peft_config", None)
-    return configs[adapter] if isinstance(configs, dict) and adapter in configs else LoraConfig()
+    if not isinstance(configs, dict):
+        return None
+    if adapter not in configs:
+        raise ValueError(f"there is no adapter named {adapter!r}{nearest(adapter, configs)}")
+    return configs[adapter]
 
 
 def get_peft_model_state_dict(
@@ -115,9 +152,19 @@ def get_peft_model_state_dict(
     """
     if unwrap_compiled:
         model = getattr(model, "_orig_mod", model)
-    values = model.state_dict() if state_dict is None else state_dict
     names = _file_names(model, adapter_name, save_embedding_layers)
-    return {key: values[source] for key, source in names.items() if source in values}
+    values = _own(model) if state_dict is None else state_dict
+    tensors = {key: values[source].detach() for key, source in names.items() if source in values}
+    tuner = _tuner(model)
+    if _is_prompt(model, adapter_name):
+        return {**{key: tensor.detach() for key, tensor in tuner.state(adapter_name).items()}, **tensors}
+    return tuner.written(adapter_name, tensors) if isinstance(tuner, Tuner) else tensors
+
+
+def _own(model: nn.Module) -> dict[str, Tensor]:
+    found: dict[str, Tensor] = dict(model.named_parameters(remove_duplicate=False))
+    found.update(model.named_buffers(remove_duplicate=False))
+    return found
 
 
 def set_peft_model_state_dict(
@@ -140,26 +187,52 @@ def set_peft_model_state_dict(
         The adapter's keys that got nothing and the given keys that fit nothing.
 
     Raises:
-        AdapterMismatch: a tensor has another shape than the adapter's.
+        AdapterMismatch: a tensor has another shape than the adapter's, or no tensor fits anything.
     """
+    tuner = _tuner(model)
+    if isinstance(tuner, Tuner):
+        tuner.about_to_read(adapter_name)
     names = _file_names(model, adapter_name, save_embedding_layers=True)
     required = set(_file_names(model, adapter_name, save_embedding_layers=False))
-    own = dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers(remove_duplicate=False))
+    parameters = _parts(model, names)
+    own: dict[str, Tensor] = {key: parameters[source] for key, source in names.items()}
+    if _is_prompt(model, adapter_name):
+        made = dict(tuner.own(adapter_name))
+        own.update(made)
+        required |= set(made)
+    if own and "base_model.model." in next(iter(peft_model_state_dict), "") and "base_model." not in next(iter(own)):
+        # the adapters sit in the model itself, which has no such lead
+        lead = "base_model.model."
+        peft_model_state_dict = {key.removeprefix(lead): value for key, value in peft_model_state_dict.items()}
     wrong = [
-        f"{key}: {tuple(tensor.shape)} in the file, {tuple(own[names[key]].shape)} in the model"
+        f"{key}: {tuple(tensor.shape)} in the file, {tuple(own[key].shape)} in the model"
         for key, tensor in peft_model_state_dict.items()
-        if key in names and own[names[key]].shape != tensor.shape
+        if key in own and own[key].shape != tensor.shape
     ]
     if wrong and not ignore_mismatched_sizes:
-        raise AdapterMismatch("adapter weights of another shape:\n  " + "\n  ".join(wrong))
+        raise AdapterMismatch(
+            "the adapter is for another base model: weights of another shape:\n  " + "\n  ".join(wrong)
+        )
     skipped = {line.partition(":")[0] for line in wrong}
     with torch.no_grad():
         for key, tensor in peft_model_state_dict.items():
-            if key in names and key not in skipped:
-                own[names[key]].copy_(tensor)
+            if key in own and key not in skipped:
+                own[key].copy_(tensor)
     missing = sorted(required - set(peft_model_state_dict) | (skipped & required))
-    unexpected = sorted(key for key in peft_model_state_dict if key not in names)
+    unexpected = sorted(key for key in peft_model_state_dict if key not in own)
     return LoadResult(missing, unexpected)
+
+
+def _parts(model: nn.Module, names: dict[str, str]) -> dict[str, Tensor]:
+    """Return state-dict key → tensor for the keys in ``names``, without walking through the whole model."""
+    found: dict[str, Tensor] = {}
+    for source in names.values():
+        path, _, leaf = source.rpartition(".")
+        part: Any = model
+        for step in path.split("."):
+            part = part._modules[step] if isinstance(part, nn.Module) and step in part._modules else getattr(part, step)
+        found[source] = part[leaf] if isinstance(part, nn.ParameterDict) else getattr(part, leaf)
+    return found
 
 
 def load_peft_weights(
@@ -191,9 +264,19 @@ def load_peft_weights(
     if path is None:
         raise AdapterNotFound(f"{os.fspath(model_id)} has neither {SAFETENSORS_WEIGHTS_NAME} nor {WEIGHTS_NAME}")
     tensors = {key: value.to(target) for key, value in read_state_dict(path).items()}
-    for pattern, replacement in (key_mapping or {}).items():
-        tensors = {re.sub(pattern, replacement, key): value for key, value in tensors.items()}
-    return tensors
+    if not key_mapping:
+        return tensors
+    renamed = {}
+    for key, value in tensors.items():
+        # Patterns are of the model's own names, which follow ours.
+        lead = next((lead for lead in ("base_model.model.", "base_model.") if key.startswith(lead)), "")
+        name = key.removeprefix(lead)
+        for pattern, replacement in key_mapping.items():
+            name, count = re.subn(pattern, replacement, name)
+            if count:
+                break
+        renamed[lead + name] = value
+    return renamed
 
 
 def save_adapter_file(tensors: dict[str, Tensor], folder: str, safe_serialization: bool = True) -> str:

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import torch
 from torch import nn
+
+from enfold.peft.layer import Adapted
 
 __all__ = ["ModulesToSaveWrapper", "wrap_whole_modules"]
 
 
-class ModulesToSaveWrapper(nn.Module):
+class ModulesToSaveWrapper(Adapted):
     """A module of which every adapter has a trained copy; the original is used while adapters are off.
 
     Attributes:
         original_module: the module as it was, frozen.
         modules_to_save: adapter name → its copy.
+        batch: the adapter of each row of the next batch, or None.
     """
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.original_module = module
         self.modules_to_save = nn.ModuleDict()
-        self.active_adapters: list[str] = []
-        self.disable_adapters = False
+        self.batch: list[str] | None = None
         module.requires_grad_(False)
 
     @property
@@ -42,7 +46,29 @@ class ModulesToSaveWrapper(nn.Module):
             return getattr(self.active_module, name)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return self.active_module(*args, **kwargs)
+        if self.batch is None or self.disable_adapters:
+            return self.active_module(*args, **kwargs)
+        rows = []
+        for row, name in enumerate(self.batch):
+            module = dict(self.modules_to_save).get(name, self.original_module)
+            rows.append(module(args[0][row : row + 1], *args[1:], **kwargs))
+        return torch.cat(rows)
+
+    def names(self) -> list[str]:
+        return list(self.modules_to_save)
+
+    def parts(self, name: str) -> Iterator[nn.Parameter]:
+        return self.modules_to_save[name].parameters()
+
+    def saved_names(self, name: str) -> dict[str, str]:
+        if name not in self.modules_to_save:
+            return {}
+        return {key: f"modules_to_save.{name}.{key}" for key in self.modules_to_save[name].state_dict()}
+
+    def unwrapped(self, names: Sequence[str]) -> nn.Module:
+        """Return the module without this wrapper: the copy of the last of these adapters, or the original."""
+        own = [name for name in names if name in self.modules_to_save]
+        return copy.deepcopy(self.modules_to_save[own[-1]]) if own else self.original_module
 
     def add_adapter(self, name: str) -> None:
         """Give the adapter ``name`` a copy of the original."""
@@ -54,15 +80,15 @@ class ModulesToSaveWrapper(nn.Module):
             del self.modules_to_save[name]
         self.active_adapters = [active for active in self.active_adapters if active != name]
 
-    def set_adapter(self, names: list[str], trainable: bool = True) -> None:
+    def set_adapter(self, names: Sequence[str], trainable: bool = True) -> None:
         """Use the copy of the last of these adapters that has one; it becomes trainable and the others do not."""
-        self.active_adapters = [name for name in names if name in self.modules_to_save]
-        for name, module in self.modules_to_save.items():
-            module.requires_grad_(trainable and self.active_adapters[-1:] == [name])
+        super().set_adapter(names, trainable)
+        for name in self.active_adapters[:-1]:
+            self.modules_to_save[name].requires_grad_(False)
 
 
-def wrap_whole_modules(model: nn.Module, names: list[str], adapter: str) -> None:
-    """Wrap each module of ``model`` whose name ends in one of ``names``, and add a copy for ``adapter``."""
+def wrap_whole_modules(model: nn.Module, names: list[str], adapter: str) -> dict[str, Adapted]:
+    """Wrap each module whose name ends in one of ``names``, add a copy for ``adapter``, and return the wrappers."""
     found = [
         (key, module)
         for key, module in model.named_modules()
@@ -70,9 +96,14 @@ def wrap_whole_modules(model: nn.Module, names: list[str], adapter: str) -> None
         and ".modules_to_save." not in f"{key}."
         and ".original_module" not in key
     ]
+    places: dict[str, Adapted] = {}
     for key, module in found:
-        if not isinstance(module, ModulesToSaveWrapper):
+        if isinstance(module, ModulesToSaveWrapper):
+            wrapper = module
+        else:
             parent, _, last = key.rpartition(".")
-            module = ModulesToSaveWrapper(module)
-            setattr(model.get_submodule(parent), last, module)
-        module.add_adapter(adapter)
+            wrapper = ModulesToSaveWrapper(module)
+            setattr(model.get_submodule(parent), last, wrapper)
+        wrapper.add_adapter(adapter)
+        places[key] = wrapper
+    return places

@@ -14,10 +14,9 @@ from torch import nn
 from enfold.checkpoints import LoadReport, find_weights, load_into
 from enfold.errors import EnfoldError
 from enfold.log import get_logger
-from enfold.nn.int8 import to_int8
 from enfold.transformers.config import PretrainedConfig
 from enfold.transformers.gguf import open_gguf, weights_of
-from enfold.transformers.quantization import layers_to_keep
+from enfold.transformers.quantization import quantization, quantize
 from enfold.transformers.sharing import split_fetch_arguments
 
 if TYPE_CHECKING:
@@ -46,7 +45,6 @@ IGNORED = (
 REFUSED = {
     "from_tf": "TensorFlow weights",
     "from_flax": "Flax weights",
-    "load_in_4bit": "weights in four bits",
 }
 
 
@@ -57,8 +55,8 @@ def from_pretrained(cls: type[PreTrainedModel], source: Any, *model_args: Any, *
             raise EnfoldError(f"from_pretrained({name}=…): {what} are not read here; convert them to safetensors first")
     for name in IGNORED:
         kwargs.pop(name, None)
-    eight = kwargs.pop("load_in_8bit", False)
-    kept = layers_to_keep(kwargs.pop("quantization_config", {"load_in_8bit": True} if eight else None))
+    bits = {name: True for name in ("load_in_8bit", "load_in_4bit") if kwargs.pop(name, False)}
+    fewer_bits = quantization(kwargs.pop("quantization_config", bits or None))
     state_dict = kwargs.pop("state_dict", None)
     wanted = kwargs.pop("dtype", kwargs.pop("torch_dtype", None)) or "auto"
     device_map = kwargs.pop("device_map", None)
@@ -129,8 +127,8 @@ def from_pretrained(cls: type[PreTrainedModel], source: Any, *model_args: Any, *
     _report(cls, source, report, missing)
     if model.can_generate():
         _take_generation_config(model, source, generation_config, where)
-    if kept is not None:
-        to_int8(model, kept)
+    if fewer_bits is not None:
+        quantize(model, fewer_bits)
     if device_map is not None:
         model.hf_device_map = {"": device or torch.device("cpu")}
     if with_info:

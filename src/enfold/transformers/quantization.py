@@ -7,7 +7,7 @@ from typing import Any
 
 from enfold.errors import EnfoldError, nearest
 
-__all__ = ["BitsAndBytesConfig", "TorchAoConfig", "layers_to_keep"]
+__all__ = ["BitsAndBytesConfig", "TorchAoConfig", "quantization", "quantize"]
 
 _INT8 = ("int8_dynamic_activation_int8_weight", "int8")
 
@@ -43,13 +43,24 @@ class TorchAoConfig:
 
 
 class BitsAndBytesConfig:
-    """The same in bitsandbytes' spelling: ``load_in_8bit=True``.
+    """Asks for linear layers in eight bits, or in four with weights as QLoRA stores them, in bitsandbytes' spelling.
 
     Args:
         load_in_8bit: eight bits.
-        load_in_4bit: refused: there are no layers in four bits.
-        llm_int8_skip_modules: names, or parts of dotted names, of layers that stay as they are.
-        options: accepted.
+        load_in_4bit: four bits; see ``enfold.nn.quantized.Linear4bit``.
+        llm_int8_skip_modules: names, or parts of dotted names, of layers that stay as they are. The head of a language
+            model always does in four bits.
+        bnb_4bit_compute_dtype: type of the products of four-bit layers, also by name; single precision by default.
+        bnb_4bit_quant_type: ``"nf4"`` or ``"fp4"``.
+        bnb_4bit_use_double_quant: store scales in eight bits too.
+        options: further settings of the ecosystem, accepted and shown again.
+
+    Raises:
+        EnfoldError: both, or an unknown type.
+
+    Example:
+        >>> BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_compute_dtype="bfloat16").to_dict()["bnb_4bit_compute_dtype"]
+        'bfloat16'
     """
 
     quant_method = "bitsandbytes"
@@ -59,15 +70,46 @@ class BitsAndBytesConfig:
         load_in_8bit: bool = False,
         load_in_4bit: bool = False,
         llm_int8_skip_modules: list[str] | None = None,
+        bnb_4bit_compute_dtype: Any = None,
+        bnb_4bit_quant_type: str = "fp4",
+        bnb_4bit_use_double_quant: bool = False,
         **options: Any,
     ) -> None:
-        if load_in_4bit:
-            raise EnfoldError("load_in_4bit: there are no layers in four bits here; load_in_8bit=True has eight")
-        self.load_in_8bit, self.modules_to_not_convert = load_in_8bit, llm_int8_skip_modules
+        if load_in_4bit and load_in_8bit:
+            raise EnfoldError("load_in_4bit and load_in_8bit exclude each other: choose one")
+        if bnb_4bit_quant_type not in _FOUR_BITS:
+            hint = nearest(str(bnb_4bit_quant_type), _FOUR_BITS)
+            raise EnfoldError(f"bnb_4bit_quant_type {bnb_4bit_quant_type!r}{hint}; there are {', '.join(_FOUR_BITS)}")
+        self.load_in_8bit, self.load_in_4bit = load_in_8bit, load_in_4bit
+        self.llm_int8_skip_modules = llm_int8_skip_modules
+        name = str(bnb_4bit_compute_dtype or "float32").removeprefix("torch.")
+        if name not in _FLOATS:
+            raise EnfoldError(
+                f"bnb_4bit_compute_dtype {name!r}{nearest(name, _FLOATS)}; there are {', '.join(_FLOATS)}"
+            )
+        self.bnb_4bit_compute_dtype = name
+        self.bnb_4bit_quant_type, self.bnb_4bit_use_double_quant = bnb_4bit_quant_type, bnb_4bit_use_double_quant
+        options.pop("quant_method", None)
+        self.options = {"llm_int8_threshold": 6.0, "bnb_4bit_quant_storage": "uint8", **options}
+
+    @property
+    def modules_to_not_convert(self) -> list[str] | None:
+        """The layers that stay as they are, in another spelling."""
+        return self.llm_int8_skip_modules
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as JSON can hold them."""
+        own = {name: value for name, value in vars(self).items() if name != "options"}
+        shown = {name: str(value).removeprefix("torch.") if "dtype" in name else value for name, value in own.items()}
+        return {"quant_method": self.quant_method, **self.options, **shown}
 
 
-def layers_to_keep(config: Any) -> list[str] | None:
-    """Return the layers that stay as they are, or None when a configuration asks for nothing.
+_FOUR_BITS = ("nf4", "fp4")
+_FLOATS = ("float32", "bfloat16", "float16")
+
+
+def quantization(config: Any) -> TorchAoConfig | BitsAndBytesConfig | None:
+    """Return what a configuration asks for, or None for nothing.
 
     Args:
         config: a ``TorchAoConfig``, a ``BitsAndBytesConfig``, a dictionary of either's settings, or None.
@@ -77,13 +119,38 @@ def layers_to_keep(config: Any) -> list[str] | None:
     """
     if isinstance(config, Mapping):
         settings = dict(config)
-        method = settings.pop("quant_method", "bitsandbytes" if "load_in_8bit" in settings else "torchao")
+        method = settings.pop("quant_method", "bitsandbytes" if _BITS & set(settings) else "torchao")
         kinds: dict[str, Any] = {"torchao": TorchAoConfig, "bitsandbytes": BitsAndBytesConfig}
         if method not in kinds:
             raise EnfoldError(f"quant_method {method!r}{nearest(str(method), kinds)}; there are {', '.join(kinds)}")
         config = kinds[method](**settings)
-    if config is None or getattr(config, "load_in_8bit", True) is False:
+    if config is None:
         return None
     if not isinstance(config, TorchAoConfig | BitsAndBytesConfig):
         raise EnfoldError(f"quantization_config is TorchAoConfig('int8') or its like, not {type(config).__name__}")
-    return list(config.modules_to_not_convert or ())
+    asks = isinstance(config, TorchAoConfig) or config.load_in_8bit or config.load_in_4bit
+    return config if asks else None
+
+
+_BITS = {"load_in_8bit", "load_in_4bit"}
+
+
+def quantize(model: Any, config: TorchAoConfig | BitsAndBytesConfig) -> None:
+    """Put layers of fewer bits into a model, in place, and note it where the ecosystem looks for it."""
+    import torch
+
+    from enfold.nn.int8 import to_int8
+    from enfold.nn.quantized import to_4bit
+
+    kept = list(config.modules_to_not_convert or ())
+    four = isinstance(config, BitsAndBytesConfig) and config.load_in_4bit
+    if isinstance(config, BitsAndBytesConfig) and four:
+        head = model.get_output_embeddings()
+        kept += [name for name, module in model.named_modules() if module is head]
+        dtype = getattr(torch, config.bnb_4bit_compute_dtype)
+        nested = config.bnb_4bit_use_double_quant
+        to_4bit(model, kept, kind=config.bnb_4bit_quant_type, nested=nested, compute_dtype=dtype)
+    else:
+        to_int8(model, kept)
+    model.is_quantized, model.is_loaded_in_4bit, model.is_loaded_in_8bit = True, four, not four
+    model.quantization_method = config.quant_method

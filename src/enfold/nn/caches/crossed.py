@@ -102,6 +102,11 @@ class EncoderDecoderCache(Cache):
         return self.self_attention_cache.layers
 
     @property
+    def virtual(self) -> int:  # type: ignore[override]
+        """How many positions of the text to begin with stand for no token."""
+        return self.self_attention_cache.virtual
+
+    @property
     def is_updated(self) -> dict[int, bool]:
         """Layer → whether the encoder's keys and values are there."""
         kept = self.cross_attention_cache
