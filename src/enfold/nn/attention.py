@@ -42,7 +42,8 @@ def attend(
 
     Args:
         query: (B, H, T, D).
-        key, value: (B, K, S, D), where K divides H: each of the K heads serves H / K queries (grouped queries).
+        key, value: (B, K, S, D), where K divides H: each of the K heads serves H / K queries (grouped queries). Or,
+            as the key, something with ``attended_by(query, mask, scale=…, softcap=…)`` that knows where its keys lie.
         mask: broadcastable to (B, H, T, S); a boolean mask is True where a query may look, another is added to the
             scores. None looks everywhere.
         causal: query i may look at keys up to i; only with ``mask=None`` and T = S.
@@ -63,6 +64,9 @@ def attend(
         >>> attend(q, q, q, causal=True)[0].shape
         torch.Size([1, 4, 3, 8])
     """
+    if not isinstance(key, Tensor):  # keys that lie in pages are attended to there
+        paged: tuple[Tensor, Tensor | None] = key.attended_by(query, mask, scale=scale, softcap=softcap)
+        return paged
     if callable(weights):
         return weights(query, key, value, mask, causal=causal, scale=scale, dropout=dropout, softcap=softcap)
     batch, heads, length, dim = query.shape

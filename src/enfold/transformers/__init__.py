@@ -101,6 +101,7 @@ __getattr__, __dir__, __all__ = face(
             "PhrasalConstraint",
         ],
         ".generation.diversity": ["HammingDiversityLogitsProcessor"],
+        ".generation.engine.manager": ["ContinuousBatchingConfig", "ContinuousBatchingManager", "ContinuousMixin"],
         ".generation.guidance": [
             "ClassifierFreeGuidanceLogitsProcessor",
             "UnbatchedClassifierFreeGuidanceLogitsProcessor",
@@ -163,10 +164,20 @@ __getattr__, __dir__, __all__ = face(
         "enfold.nn.cache": [
             "Cache",
             "DynamicCache",
+            "DynamicLayer",
             "EncoderDecoderCache",
+            "HQQQuantizedCache",
             "HybridCache",
+            "HybridChunkedCache",
+            "OffloadedCache",
+            "OffloadedHybridCache",
+            "OffloadedStaticCache",
+            "QuantizedCache",
+            "QuantizedLayer",
+            "QuantoQuantizedCache",
             "SlidingWindowCache",
             "StaticCache",
+            "StaticLayer",
         ],
         "enfold.nn.conv": ["Conv1D"],
         # --- training

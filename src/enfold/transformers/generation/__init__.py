@@ -11,6 +11,13 @@ __getattr__, __dir__, __all__ = face(
         ".diversity": ["HammingDiversityLogitsProcessor"],
         ".modes": ["GenerationMode"],
         ".mixin": ["GenerationMixin"],
+        ".engine.manager": [
+            "ContinuousBatchingConfig",
+            "ContinuousBatchingManager",
+            "ContinuousMixin",
+            "GenerationOutput",
+            "RequestStatus",
+        ],
         ".guidance": ["ClassifierFreeGuidanceLogitsProcessor", "UnbatchedClassifierFreeGuidanceLogitsProcessor"],
         ".outputs": [
             "GenerateBeamDecoderOnlyOutput",

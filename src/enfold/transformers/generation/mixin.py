@@ -19,6 +19,7 @@ from enfold.transformers.generation.constraints import constraints_of
 from enfold.transformers.generation.contrastive import contrastive
 from enfold.transformers.generation.custom import decoded_by, named_loop, own_arguments
 from enfold.transformers.generation.dola import LayerContrast, layers_of
+from enfold.transformers.generation.engine.manager import ContinuousMixin
 from enfold.transformers.generation.grouped import grouped
 from enfold.transformers.generation.guidance import UnbatchedClassifierFreeGuidanceLogitsProcessor
 from enfold.transformers.generation.loops import Run, beams, one_by_one
@@ -38,7 +39,7 @@ __all__ = ["GenerationMixin"]
 logger = get_logger(__name__)
 
 
-class GenerationMixin(Base):
+class GenerationMixin(ContinuousMixin, Base):
     """Gives a model with next-token logits its ``generate``."""
 
     # An encoder-decoder's decoder_input_ids are put after its start token where they lack it.
