@@ -9,7 +9,16 @@ __getattr__, __dir__, __all__ = face(
     {
         ".accelerator": ["Accelerator"],
         ".data": ["prepare_data_loader", "skip_first_batches"],
+        ".dispatch": [
+            "cpu_offload",
+            "cpu_offload_with_hook",
+            "disk_offload",
+            "dispatch_model",
+            "load_checkpoint_and_dispatch",
+            "load_checkpoint_in_model",
+        ],
         ".empty": ["init_empty_weights", "init_on_device"],
+        ".maps": ["infer_auto_device_map"],
         ".seeds": ["set_seed"],
         ".state": ["DistributedType", "PartialState"],
         ".wrappers": ["AcceleratedOptimizer", "AcceleratedScheduler"],

@@ -44,7 +44,7 @@ def init_on_device(device: torch.device | str, include_buffers: bool | None = No
 
     def place(module: nn.Module, name: str, param: Any) -> None:
         register(module, name, param)
-        if param is not None:
+        if param is not None and param.device != torch.device(device):  # one that is there may be shared
             kept = {key: value for key, value in vars(param).items() if key != "requires_grad"}
             moved = type(param)(param.to(device), requires_grad=param.requires_grad)
             vars(moved).update(kept)

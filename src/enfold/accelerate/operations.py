@@ -14,6 +14,7 @@ __all__ = [
     "broadcast",
     "concatenate",
     "find_batch_size",
+    "find_device",
     "gather",
     "gather_object",
     "pad_across_processes",
@@ -97,6 +98,14 @@ def find_batch_size(data: Any) -> int | None:
         return data.shape[0] if data.ndim else None
     items = data.values() if isinstance(data, Mapping) else data if isinstance(data, (list, tuple)) else ()
     return next((size for size in map(find_batch_size, items) if size is not None), None)
+
+
+def find_device(data: Any) -> torch.device | None:
+    """Return the device of the first tensor found in a nested structure, or None."""
+    if isinstance(data, Tensor):
+        return data.device
+    items = data.values() if isinstance(data, Mapping) else data if isinstance(data, (list, tuple)) else ()
+    return next((device for device in map(find_device, items) if device is not None), None)
 
 
 def slice_tensors(data: Any, tensor_slice: slice) -> Any:

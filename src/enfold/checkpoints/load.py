@@ -59,6 +59,7 @@ def load_into(
     ignore_unexpected: Iterable[str] = (),
     ignore_mismatched_sizes: bool = False,
     strict: bool = False,
+    divert: Callable[[str, Tensor], bool] | None = None,
 ) -> LoadReport:
     """Fill a module's parameters and persistent buffers from files.
 
@@ -76,6 +77,8 @@ def load_into(
         ignore_unexpected: regular expressions of names that may be in the files and are not needed.
         ignore_mismatched_sizes: report tensors of another shape instead of raising.
         strict: raise when a name is missing or not expected.
+        divert: called with each name of the module and its tensor, of the final type; when it returns True it has put
+            the tensor somewhere else (on disk), and the module's own goes to the meta device.
 
     Returns:
         A ``LoadReport``.
@@ -110,7 +113,11 @@ def load_into(
                 report.mismatched.append((fitted, tuple(tensor.shape), tuple(old.shape)))
                 continue
             target = device(fitted) if callable(device) else device
-            _assign(owner, leaf, old, tensor, wanted if isinstance(wanted, torch.dtype) else None, target)
+            if isinstance(wanted, torch.dtype) and tensor.is_floating_point():
+                tensor = tensor.to(wanted)
+            if divert is not None and divert(fitted, tensor):
+                target = "meta"
+            _assign(owner, leaf, old, tensor, target)
             report.loaded.add(fitted)
     report.missing = [name for name in homes if name not in report.loaded]
     if report.mismatched and not ignore_mismatched_sizes:
@@ -156,9 +163,7 @@ def _fit(name: str, homes: Mapping[str, Any], prefix: str, mapping: Mapping[str,
     return None
 
 
-def _assign(owner: nn.Module, leaf: str, old: Tensor, tensor: Tensor, dtype: torch.dtype | None, device: Any) -> None:
-    if dtype is not None and tensor.is_floating_point():
-        tensor = tensor.to(dtype)
+def _assign(owner: nn.Module, leaf: str, old: Tensor, tensor: Tensor, device: Any) -> None:
     if device is not None:
         tensor = tensor.to(device)
     if leaf in owner._buffers:

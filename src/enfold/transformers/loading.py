@@ -32,9 +32,6 @@ IGNORED = (
     "adapter_kwargs",
     "code_revision",
     "low_cpu_mem_usage",
-    "max_memory",
-    "offload_buffers",
-    "offload_folder",
     "offload_state_dict",
     "tp_plan",
     "trust_remote_code",
@@ -60,6 +57,7 @@ def from_pretrained(cls: type[PreTrainedModel], source: Any, *model_args: Any, *
     state_dict = kwargs.pop("state_dict", None)
     wanted = kwargs.pop("dtype", kwargs.pop("torch_dtype", None)) or "auto"
     device_map = kwargs.pop("device_map", None)
+    spreading = {name: kwargs.pop(name, None) for name in ("max_memory", "offload_folder", "offload_buffers")}
     variant, use_safetensors = kwargs.pop("variant", None), kwargs.pop("use_safetensors", None)
     ignore_mismatched = kwargs.pop("ignore_mismatched_sizes", False)
     with_info = kwargs.pop("output_loading_info", False)
@@ -104,16 +102,18 @@ def from_pretrained(cls: type[PreTrainedModel], source: Any, *model_args: Any, *
             f"{source} holds quantised weights ({method}), which are not read; take the repository before it"
         )
     dtype = _type(wanted, config)
-    device = _device(device_map)
     with torch.device("meta"):
         model = cls(config, *model_args, **model_kwargs)
+    spread = _Spread(model, device_map, dtype, **spreading)
+    device = spread.device
     if implementation:
         model.set_attn_implementation(implementation)
     report = load_into(
         model,
         files,
         dtype=dtype,
-        device=device,
+        device=spread.place,
+        divert=spread.divert,
         prefix=cls.base_model_prefix,
         key_mapping={**cls._old_keys, **(key_mapping or {})},
         ignore_unexpected=cls._keys_to_ignore_on_load_unexpected,
@@ -129,8 +129,7 @@ def from_pretrained(cls: type[PreTrainedModel], source: Any, *model_args: Any, *
         _take_generation_config(model, source, generation_config, where)
     if fewer_bits is not None:
         quantize(model, fewer_bits)
-    if device_map is not None:
-        model.hf_device_map = {"": device or torch.device("cpu")}
+    spread.finish(model)
     if with_info:
         info = {
             "missing_keys": [name for name in missing if name not in {bad[0] for bad in report.mismatched}],
@@ -152,17 +151,60 @@ def _type(wanted: Any, config: PretrainedConfig) -> torch.dtype | None:
     return dtype
 
 
-def _device(device_map: Any) -> torch.device | None:
-    if device_map is None:
-        return None
-    if isinstance(device_map, Mapping):
-        places = {str(place) for place in device_map.values()}
-        if len(places) != 1:
-            raise EnfoldError(f"device_map names several devices ({', '.join(sorted(places))}); one model sits on one")
-        device_map = next(iter(device_map.values()))
-    if device_map in ("auto", "balanced", "balanced_low_0", "sequential"):
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(device_map)
+class _Spread:
+    """Where ``device_map`` puts a model: on one device, or over several, memory and disk."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        device_map: Any,
+        dtype: torch.dtype | None,
+        max_memory: Any = None,
+        offload_folder: Any = None,
+        offload_buffers: bool | None = None,
+    ) -> None:
+        self.device: torch.device | None = None
+        self.place: Any = None
+        self.divert: Any = None
+        self.places: dict[str, Any] = {}
+        if device_map is None:
+            return
+        from enfold.accelerate.dispatch import Landing, folder_of, main_device_of
+        from enfold.accelerate.maps import resolve_device_map
+
+        model.tie_weights()  # what is shared stays together
+        never = model._no_split_modules
+        self.buffers = bool(offload_buffers)
+        self.places = resolve_device_map(model, device_map, max_memory, never, dtype, self.buffers)
+        self.device = torch.device(main_device_of(self.places))
+        if len({str(place) for place in self.places.values()}) == 1 and "disk" not in self.places.values():
+            self.place = self.device
+            self.places = {"": self.device}
+            return
+        self.folder = offload_folder
+        if self.folder is None and "disk" in self.places.values():
+            self.folder = folder_of(model)
+        self.landing = Landing(model, self.places, self.folder, self.buffers)
+        self.place, self.divert = self.landing.place, self.landing.divert
+
+    def finish(self, model: PreTrainedModel) -> None:
+        """Let a spread model bring its parts when they compute."""
+        if not self.places:
+            return
+        if self.divert is None:
+            model.hf_device_map = self.places
+            return
+        from enfold.accelerate.dispatch import dispatch_model
+
+        self.landing.finish()
+        dispatch_model(
+            model,
+            self.places,
+            offload_dir=self.folder,
+            offload_buffers=self.buffers,
+            skip_keys="past_key_values",
+            preload_module_classes=model._no_split_modules,
+        )
 
 
 def _complete(model: PreTrainedModel, report: LoadReport, dtype: torch.dtype, device: torch.device | None) -> list[str]:
@@ -192,6 +234,8 @@ def _complete(model: PreTrainedModel, report: LoadReport, dtype: torch.dtype, de
 
 
 def _alike(one: torch.Tensor, other: torch.Tensor) -> bool:
+    if one.is_meta or other.is_meta:  # on disk: taken at the checkpoint's word that they are one
+        return True
     return one.data_ptr() == other.data_ptr() or torch.equal(one, other)
 
 

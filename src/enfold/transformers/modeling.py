@@ -138,8 +138,12 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(_tensors(self)).device
+        """Where the weights are; for a model spread over several places, where its first part computes."""
+        for tensor in _tensors(self):
+            if not tensor.is_meta:
+                return tensor.device
+        hook = vars(self).get("_hf_hook")  # everything is on disk
+        return torch.device("cpu" if hook is not None else "meta")
 
     @property
     def dtype(self) -> torch.dtype:
@@ -411,7 +415,8 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
                 ``state_dict``.
             model_args: passed to the class after the configuration.
             kwargs: ``config``; ``state_dict``; ``dtype`` (or ``torch_dtype``: a type, its name, or ``"auto"``, the
-                default: as in the file); ``device_map`` (``"cpu"``, ``"auto"``, a device, ``{"": device}``);
+                default: as in the file); ``device_map`` (``"cpu"``, ``"auto"``, a device, or name of a part → GPU
+                number, ``"cpu"`` or ``"disk"``) with ``max_memory``, ``offload_folder`` and ``offload_buffers``;
                 ``variant``; ``use_safetensors``; ``ignore_mismatched_sizes``; ``output_loading_info``;
                 ``key_mapping``; ``attn_implementation``; ``quantization_config`` (``TorchAoConfig("int8")``: linear
                 layers in eight bits, on processors) or ``load_in_8bit``; ``gguf_file``, the name of a GGUF file to

@@ -155,8 +155,26 @@ def test_a_device_map_names_one_device(tmp_path: Path, device_map: Any) -> None:
     models()[3].save_pretrained(tmp_path)
     model = tf.AutoModelForCausalLM.from_pretrained(tmp_path, device_map=device_map, low_cpu_mem_usage=True)
     assert model.device.type == "cpu" and model.hf_device_map == {"": torch.device("cpu")}
-    with pytest.raises(EnfoldError, match="several devices"):
-        tf.AutoModelForCausalLM.from_pretrained(tmp_path, device_map={"model": "cpu", "lm_head": "meta"})
+    with pytest.raises(EnfoldError, match="says nothing about"):
+        tf.AutoModelForCausalLM.from_pretrained(tmp_path, device_map={"no_such_part": "cpu"})
+
+
+@pytest.mark.parametrize("share", [0.85, 0.5, 0.0])
+def test_a_model_larger_than_its_memory_runs_from_disk(tmp_path: Path, share: float) -> None:
+    for number in (1, 3):  # tied and untied embeddings
+        model, folder = models()[number].eval(), tmp_path / str(number)
+        model.save_pretrained(folder)
+        budget = {"cpu": int(share * sum(parameter.nbytes for parameter in model.parameters()))}
+        spread = type(model).from_pretrained(
+            folder, device_map="auto", max_memory=budget, offload_folder=folder / "away"
+        )
+        assert "disk" in spread.hf_device_map.values() and spread.device.type == "cpu"
+        assert any(parameter.is_meta for parameter in spread.parameters())
+        ids = torch.tensor([[5, 6, 7]])
+        with torch.no_grad():
+            expected, found = model(input_ids=ids), spread(input_ids=ids)
+        assert torch.equal(expected[0], found[0])
+        assert any(parameter.is_meta for parameter in spread.parameters())
 
 
 def test_shards_and_variants_and_old_files_load(tmp_path: Path) -> None:
