@@ -89,8 +89,6 @@ class LoraConfig(LayeredConfig):
         rank_pattern: module name or regular expression → rank.
         alpha_pattern: module name or regular expression → alpha.
         trainable_token_indices: tokens whose embeddings train, or module name → tokens.
-        target_parameters: names of bare parameters to adapt, such as those of fused experts.
-        layer_replication: ranges ``[start, end)`` of layers that the model is rebuilt from, sharing their weights.
 
     Example:
         >>> LoraConfig(r=8, alpha=16, target_modules=["q_proj"]).lora_alpha
@@ -183,6 +181,8 @@ ABSENT = frozenset(
         "alora_invocation_tokens",
         "use_qalora",
         "monteclora_config",
+        "layer_replication",
+        "target_parameters",
         "use_bdlora",
         "arrow_config",
         "kasa_config",

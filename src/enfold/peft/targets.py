@@ -132,7 +132,7 @@ def resolve_targets(config: Any, model: nn.Module) -> None:
     Raises:
         ValueError: nothing was given and the model's type has no row.
     """
-    if config.target_modules is None and not getattr(config, "target_parameters", None):
+    if config.target_modules is None:
         kind = model_type(model)
         if config.kind == "TRAINABLE_TOKENS":
             config.target_modules = _embedding(model)

@@ -210,10 +210,13 @@ class Tuner(nn.Module):
             return module
         if hasattr(config, "fan_in_fan_out"):
             config.fan_in_fan_out = is_conv1d(module.get_base_layer() if isinstance(module, AdapterLayer) else module)
-        layer = kind.wrap(module, config).train(module.training)
+        layer: Any = kind.wrap(module, config).train(module.training)
         parent, _, last = key.rpartition(".")
         setattr(self.model.get_submodule(parent), last, layer)
-        self.places[key] = layer
+        inside, below = key, layer
+        while isinstance(below, AdapterLayer):  # one kind may stand on another, and each has a name
+            self.places[inside] = below
+            inside, below = f"{inside}.base_layer", below.base_layer
         return layer
 
     def check(self, name: str, config: PeftConfig) -> None:
@@ -262,7 +265,7 @@ class Tuner(nn.Module):
                 except UnsupportedPeftFeature as error:
                     raise UnsupportedPeftFeature(f"target module {key!r}: {error}") from error
             found.append((key, module))
-        if not found and not getattr(config, "target_parameters", None):
+        if not found:
             names = {key.rpartition(".")[2] for key, _ in self.model.named_modules() if key}
             wanted = config.target_modules
             hint = nearest(wanted if isinstance(wanted, str) else next(iter(wanted or [""])), names)
@@ -391,7 +394,8 @@ class Tuner(nn.Module):
             names = list(self.active_adapters)
         for layer in self.layers_with_adapters.values() if merge else ():
             layer.merged_with([])  # says so before anything changes where the kind cannot be merged
-        places = list(self.places.items())
+        inner = {id(layer.base_layer) for layer in self.layers_with_adapters.values()}
+        places = [(key, place) for key, place in self.places.items() if id(place) not in inner]
         for key, place in track(places, "merging adapters" if merge else "unloading adapters", quiet=not progressbar):
             parent, _, last = key.rpartition(".")
             setattr(self.model.get_submodule(parent), last, _plain(place, merge, names))

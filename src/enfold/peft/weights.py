@@ -74,14 +74,7 @@ def _places(model: nn.Module) -> list[tuple[str, Any]]:
     if tuner is None or any(not isinstance(place, Adapted) for place in tuner.places.values()):
         return [(path, module) for path, module in model.named_modules() if isinstance(module, Adapted)]
     lead = "" if tuner.model is model else "model." if tuner is model else "base_model.model."
-    found: list[tuple[str, Any]] = []
-    for key, place in tuner.places.items():
-        while isinstance(place, AdapterLayer):  # one kind of adapter may stand on another
-            found.append((lead + key, place))
-            key, place = f"{key}.base_layer", place.base_layer
-        if isinstance(place, Adapted):
-            found.append((lead + key, place))
-    return found
+    return [(lead + key, place) for key, place in tuner.places.items()]
 
 
 def _file_names(model: nn.Module, adapter: str, save_embedding_layers: bool | str = "auto") -> dict[str, str]:
