@@ -16,8 +16,9 @@ _numbers = count()
 
 @pytest.fixture(scope="session")
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedHub]:
-    database = os.environ.get("HUBSERVER_TEST_DATABASE")  # set by test_hubserver_postgres.py
-    with EmbeddedHub(tmp_path_factory.mktemp("hub"), durable=False, database=database) as hub:
+    database = os.environ.get("HUBSERVER_TEST_DATABASE")  # by test_hubserver_postgres.py
+    store = os.environ.get("HUBSERVER_TEST_STORE")  # by test_hubserver_s3.py
+    with EmbeddedHub(tmp_path_factory.mktemp("hub"), durable=False, database=database, store=store) as hub:
         yield hub
 
 

@@ -23,6 +23,7 @@ from enfold.hubserver.files import byte_range
 from enfold.hubserver.ndjson import CommitBody
 from enfold.hubserver.settings import Limits
 from enfold.hubserver.store.blobs import BlobStore
+from enfold.hubserver.store.objects import Folder, open_source
 
 CONTENT = bytes(range(256)) * 4
 
@@ -333,7 +334,7 @@ def test_a_weight_file_inside_a_commit_is_stored_as_lfs_all_the_same(http: httpx
 
 def test_sizes_are_limited(http: httpx.Client, embedded: EmbeddedHub, name: str, tmp_path: Path) -> None:
     small = replace(Limits(), commit_file=100_000, commit_body=300_000, commit_operations=3)
-    store = BlobStore(tmp_path, durable=False)
+    store = BlobStore(Folder(tmp_path, durable=False))
     for body, words in [
         (lines(file("a", b"x" * 100_001)), "larger than the 100000"),
         (lines(*[file(str(number), b"x" * 60_000) for number in range(5)]), "commit is larger"),
@@ -357,14 +358,18 @@ def test_a_commit_reads_the_same_however_it_is_cut(tmp_path: Path, data: st.Data
     body = lines(
         *[file(f"f{number}", content) for number, content in enumerate(contents)], ("deletedFile", {"path": "d"})
     )
-    store = BlobStore(tmp_path, durable=False)
+    store = BlobStore(Folder(tmp_path, durable=False))
     parser = CommitBody(store, Limits())
     cuts = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=12)))
     for start, stop in zip([0, *cuts], [*cuts, len(body)], strict=True):
         parser.feed(body[start:stop])
     _, operations = parser.finish()
     added = [item for item in operations if isinstance(item, AddFile)]
-    assert [store.read(item.stored.sha256) if item.data is None else item.data for item in added] == contents
+    kept = [
+        open_source(store.source(item.stored.sha256)).read(1 << 30) if item.data is None else item.data
+        for item in added
+    ]
+    assert kept == contents
     assert [item.sample for item in added] == [content[:512] for content in contents]
     assert len(operations) == len(contents) + 1
 
@@ -454,7 +459,7 @@ def test_data_of_an_older_schema_is_taken_over(tmp_path: Path) -> None:
         client.post("/api/repos/create", json={"name": "old"})
     connection = sqlite3.connect(tmp_path / "hub.sqlite")
     rows = connection.execute("SELECT oid, data FROM blob").fetchall()
-    store = BlobStore(tmp_path / "blobs")
+    store = BlobStore(Folder(tmp_path / "blobs"))
     assert rows and all(data is not None for _, data in rows)
     for _, data in rows:
         store.put(data)

@@ -16,6 +16,7 @@ from xet_raw import record, shard, xorb
 
 from enfold.hubserver import EmbeddedHub
 from enfold.hubserver.database import Database
+from enfold.hubserver.store.objects import Folder
 from enfold.hubserver.xet.hashes import from_hex, to_hex
 from enfold.hubserver.xet.store import XetStore
 
@@ -220,7 +221,7 @@ def test_only_a_xorb_with_its_own_name_is_taken(rights: Rights, name: str, embed
     assert cas.post(f"/v1/xorbs/default/{new}", content=many).status_code == 413
     assert cas.post(f"/v1/xorbs/default/{new}", content=data + b"XETBLOB\0an index").json() == {"was_inserted": True}
     assert cas.post(f"/v1/xorbs/default/{new}", content=data).json() == {"was_inserted": False}
-    assert not list(embedded.hub.xet.temporary.iterdir())
+    assert not list(embedded.hub.xet.objects.temporary.iterdir())
 
 
 def test_only_a_file_that_is_what_it_says_is_taken(rights: Rights, name: str, stored: tuple[str, str]) -> None:
@@ -269,17 +270,18 @@ def test_one_file_may_be_had_by_two_repositories(http: httpx.Client, stored: tup
 
 
 def test_a_cut_upload_leaves_nothing(tmp_path: Path) -> None:
-    store = XetStore(tmp_path / "xorbs", Database(f"sqlite:///{tmp_path}/db", durable=False), durable=False)
+    place = Folder(tmp_path / "xorbs", durable=False)
+    store = XetStore(place, Database(f"sqlite:///{tmp_path}/db", durable=False))
     name, data = xorb(CONTENTS)
     with pytest.raises(KeyboardInterrupt), store.upload(name) as writer:
         writer.feed(data[:1000])
         raise KeyboardInterrupt
-    assert not list(store.temporary.iterdir()) and not store.has(name)
+    assert not list(place.temporary.iterdir()) and not store.has(name)
     with store.upload(name) as writer:
         for at in range(0, len(data), 777):
             writer.feed(data[at : at + 777])
         assert writer.finish()
-    assert store.has(name) and store.path(name).read_bytes() == data
+    assert store.has(name) and place.source(store.name(name)).read_bytes() == data
 
 
 def test_hashes_are_written_as_the_protocol_does() -> None:

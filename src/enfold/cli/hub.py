@@ -36,6 +36,9 @@ def serve(
             help="postgresql://user:password@host/name; SQLite in FOLDER by default.", envvar="ENFOLD_DATABASE"
         ),
     ] = None,
+    store: Annotated[
+        str | None, typer.Option(help="s3://bucket/prefix for contents; FOLDER by default.", envvar="ENFOLD_STORE")
+    ] = None,
 ) -> None:
     """Serve a Hub from FOLDER until Ctrl-C.
 
@@ -44,7 +47,7 @@ def serve(
     """
     from enfold.hubserver import EmbeddedHub
 
-    with EmbeddedHub(folder, host=host, port=port, owner=owner, database=database) as hub:
+    with EmbeddedHub(folder, host=host, port=port, owner=owner, database=database, store=store) as hub:
         try:
             typer.echo(f"Hub at {hub.endpoint}, data in {folder.absolute()}")
             if new_token or not hub.has_lasting_token():

@@ -27,6 +27,7 @@ class EmbeddedHub:
         owner: the name of the user that :attr:`token` belongs to, who may write in every namespace.
         durable: whether a commit waits for the disk; turn off for throw-away data only.
         database: ``postgresql://user:password@host/name``; SQLite inside ``folder`` by default.
+        store: ``s3://bucket/prefix`` for contents; folders inside ``folder`` by default.
 
     Example:
         >>> with EmbeddedHub("hub-data") as hub:  # doctest: +SKIP
@@ -43,8 +44,9 @@ class EmbeddedHub:
         owner: str = "owner",
         durable: bool = True,
         database: str | None = None,
+        store: str | None = None,
     ) -> None:
-        self.hub = Hub(Settings(Path(folder).absolute(), database=database, durable=durable))
+        self.hub = Hub(Settings(Path(folder).absolute(), database=database, store=store, durable=durable))
         self.owner = owner
         try:
             self.hub.accounts.create_user(owner, admin=True)

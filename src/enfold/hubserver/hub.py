@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from enfold.hubserver.access import Access
 from enfold.hubserver.accounts import Accounts
 from enfold.hubserver.commits import Commits
@@ -13,13 +11,12 @@ from enfold.hubserver.likes import Likes
 from enfold.hubserver.repositories import Repositories
 from enfold.hubserver.settings import Settings
 from enfold.hubserver.signing import Signer
-from enfold.hubserver.store.blobs import BlobStore, sweep
+from enfold.hubserver.store.blobs import BlobStore
 from enfold.hubserver.store.contents import Contents
+from enfold.hubserver.store.objects import Bucket, Folder, Objects, sweep
 from enfold.hubserver.xet.store import XetStore
 
 __all__ = ["Hub"]
-
-_DAY = 86_400
 
 
 class Hub:
@@ -33,11 +30,9 @@ class Hub:
         self.settings = settings
         settings.folder.mkdir(parents=True, exist_ok=True)
         self.database = Database(settings.database_url, durable=settings.durable)
-        self.blobs = BlobStore(settings.folder / "blobs", durable=settings.durable)
-        self.xet = XetStore(settings.folder / "xorbs", self.database, durable=settings.durable)
+        self.blobs = BlobStore(self._objects("blobs"))
+        self.xet = XetStore(self._objects("xorbs"), self.database)
         self.contents = Contents(self.blobs, self.xet)
-        for folder in (self.blobs.temporary, self.xet.temporary):
-            sweep(folder, time.time() - _DAY)
         self.accounts = Accounts(self.database)
         self.repositories = Repositories(self.database, self.accounts)
         self.commits = Commits(self.database, self.contents, self.repositories, settings.limits)
@@ -45,6 +40,17 @@ class Hub:
         self.access = Access(self.database, self.repositories)
         self.likes = Likes(self.database, self.repositories)
         self.signer = Signer(self.database.secret)
+
+    def _objects(self, name: str) -> Objects:
+        """Return the place for one kind of objects, without what an earlier run left unfinished."""
+        folder = self.settings.folder / name
+        objects: Objects
+        if self.settings.store is None:
+            objects = Folder(folder, durable=self.settings.durable)
+        else:
+            objects = Bucket(f"{self.settings.store.rstrip('/')}/{name}", folder / "tmp")
+        sweep(objects.temporary)
+        return objects
 
     def close(self) -> None:
         """Write what is pending and close the database."""

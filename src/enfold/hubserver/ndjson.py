@@ -56,7 +56,8 @@ class CommitBody:
     Example:
         >>> import tempfile
         >>> from pathlib import Path
-        >>> body = CommitBody(BlobStore(Path(tempfile.mkdtemp())), Limits())
+        >>> from enfold.hubserver.store.objects import Folder
+        >>> body = CommitBody(BlobStore(Folder(Path(tempfile.mkdtemp()))), Limits())
         >>> body.feed(b'{"key": "header", "value": {"summary": "Hi"}}\\n')
         >>> body.finish()[0].summary
         'Hi'

@@ -48,6 +48,7 @@ class Settings:
     Args:
         folder: the data folder; it is made when it does not exist.
         database: ``postgresql://user:password@host/name``; SQLite inside ``folder`` by default.
+        store: ``s3://bucket/prefix`` for contents; folders inside ``folder`` by default.
         public_url: the address clients use, when a proxy hides it; by default what each request's Host header says.
         durable: flush every file to the disk before a commit is acknowledged. Turn off only for throw-away data.
         limits: sizes the server accepts.
@@ -59,6 +60,7 @@ class Settings:
 
     folder: Path
     database: str | None = None
+    store: str | None = None
     public_url: str | None = None
     durable: bool = True
     limits: Limits = Limits()

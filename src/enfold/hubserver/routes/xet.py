@@ -200,13 +200,13 @@ def get_part(call: Call) -> Response:
     if found is None:
         raise HubServerError(400, f"Invalid part {bounds!r}")
     begin, end = map(int, found.groups())
-    path = call.hub.xet.path(name)
-    span = byte_range(call.request.headers.get("range"), path.stat().st_size) or (begin, end)
+    objects, name = call.hub.xet.objects, call.hub.xet.name(name)
+    total = objects.size(name) or 0
+    span = byte_range(call.request.headers.get("range"), total) or (begin, end)
     if span[0] < begin or span[1] > end or size != end - begin:
         raise HubServerError(403, f"this address is for the bytes {begin} to {end - 1} alone")
     headers = {"Accept-Ranges": "bytes", "Cache-Control": "private"}
-    total = path.stat().st_size
-    return FileContent(path, total, span=span, headers=headers, media_type="application/octet-stream")
+    return FileContent(objects.source(name), total, span=span, headers=headers, media_type="application/octet-stream")
 
 
 def _last(call: Call) -> str:

@@ -1,20 +1,19 @@
-"""File contents by their SHA-256, in a folder: written once, never changed."""
+"""File contents by their SHA-256."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, NamedTuple
 
 from enfold.hubserver.errors import HubServerError
+from enfold.hubserver.files import Reader
+from enfold.hubserver.store.objects import Objects
 
-__all__ = ["BlobStore", "BlobWriter", "StoredBlob", "sweep", "sync_folder"]
-
-CHUNK = 1 << 20
+__all__ = ["BlobStore", "BlobWriter", "StoredBlob"]
 
 
 class StoredBlob(NamedTuple):
@@ -25,45 +24,36 @@ class StoredBlob(NamedTuple):
 
 
 class BlobStore:
-    """A folder of contents under ``aa/bb/<sha256>``.
-
-    A content is written to ``tmp/``, flushed, and renamed into place: a file under its hash is always whole.
+    """Contents as objects called ``aa/bb/<sha256>``.
 
     Args:
-        folder: where the contents are.
-        durable: whether a stored content has reached the disk before its hash is returned.
+        objects: where they are kept.
 
     Example:
         >>> import tempfile
-        >>> store = BlobStore(Path(tempfile.mkdtemp()))
+        >>> from enfold.hubserver.store.objects import Folder
+        >>> store = BlobStore(Folder(Path(tempfile.mkdtemp())))
         >>> store.put(b"hello").size
         5
     """
 
-    def __init__(self, folder: Path, *, durable: bool = True) -> None:
-        self.folder, self.durable = folder, durable
-        self.temporary = folder / "tmp"
-        self.temporary.mkdir(parents=True, exist_ok=True)
+    def __init__(self, objects: Objects) -> None:
+        self.objects = objects
 
-    def path(self, sha256: str) -> Path:
-        """Return where a content is or would be."""
+    @staticmethod
+    def name(sha256: str) -> str:
+        """Return what the object of a content is called; a 400 for what is no SHA-256."""
         if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
             raise HubServerError(400, f"Invalid SHA-256: {sha256!r}")
-        return self.folder / sha256[:2] / sha256[2:4] / sha256
+        return f"{sha256[:2]}/{sha256[2:4]}/{sha256}"
 
     def has(self, sha256: str) -> bool:
         """Say whether a content is in the store."""
-        return self.path(sha256).exists()
+        return self.objects.size(self.name(sha256)) is not None
 
-    def read(self, sha256: str) -> bytes:
-        """Return a whole content; for small ones."""
-        return self.path(sha256).read_bytes()
-
-    def chunks(self, sha256: str) -> Iterator[bytes]:
-        """Yield a content in pieces of a megabyte."""
-        with self.path(sha256).open("rb") as file:
-            while piece := file.read(CHUNK):
-                yield piece
+    def source(self, sha256: str) -> Path | Callable[[], Reader]:
+        """Return the file of a content, or what opens it for reading."""
+        return self.objects.source(self.name(sha256))
 
     def put(self, data: bytes) -> StoredBlob:
         """Store ``data`` and return its hash and size."""
@@ -73,7 +63,7 @@ class BlobStore:
 
     def writer(self, *, limit: int | None = None, what: str = "the file") -> BlobWriter:
         """Return a context manager that takes a content piece by piece; ``limit`` bytes at most."""
-        return BlobWriter(self, self.temporary / secrets.token_hex(16), limit, what)
+        return BlobWriter(self, self.objects.temporary / secrets.token_hex(16), limit, what)
 
 
 class BlobWriter:
@@ -106,15 +96,9 @@ class BlobWriter:
             raise HubServerError(422, f"{self._what} has {self.size} bytes, {size} were announced")
         if sha256 is not None and sha256 != digest:
             raise HubServerError(422, f"{self._what} has the SHA-256 {digest}, {sha256} was announced")
-        target = self._store.path(digest)
-        if not target.exists():
+        if not self._store.has(digest):
             self._file.flush()
-            if self._store.durable:
-                os.fsync(self._file.fileno())
-            target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(self._path, target)
-            if self._store.durable:
-                sync_folder(target.parent)
+            self._store.objects.keep(self._store.name(digest), self._path)
         return StoredBlob(digest, self.size)
 
     def __exit__(
@@ -123,25 +107,3 @@ class BlobWriter:
         if self._file is not None:
             self._file.close()
         self._path.unlink(missing_ok=True)
-
-
-def sweep(folder: Path, older_than: float) -> int:
-    """Delete unfinished writes last touched before ``older_than`` (seconds since 1970); return how many."""
-    count = 0
-    for file in folder.iterdir():
-        try:
-            if file.stat().st_mtime < older_than:
-                file.unlink()
-                count += 1
-        except FileNotFoundError:
-            pass
-    return count
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder have reached the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Where a content is, by its SHA-256: a file of its own, or chunks in the Xet store."""
+"""Where a content is, by its SHA-256: an object of its own, or chunks in the Xet store."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from enfold.hubserver.files import Reader
 from enfold.hubserver.store.blobs import BlobStore
+from enfold.hubserver.store.objects import open_source
 from enfold.hubserver.xet.store import XetStore
 
 __all__ = ["Contents"]
@@ -17,7 +18,7 @@ class Contents:
     """Every content of a Hub, however it came.
 
     Args:
-        blobs: contents that are files of their own.
+        blobs: contents that are objects of their own.
         xet: contents that are made of chunks.
     """
 
@@ -26,17 +27,10 @@ class Contents:
 
     def source(self, sha256: str) -> Path | Callable[[], Reader]:
         """Return the file of a content, or what opens it for reading."""
-        path = self.blobs.path(sha256)
-        if not path.exists():
-            file = self.xet.find(sha256=sha256)
-            if file is not None:
-                return partial(self.xet.open, file)
-        return path
+        file = self.xet.find(sha256=sha256)
+        return self.blobs.source(sha256) if file is None else partial(self.xet.open, file)
 
     def read(self, sha256: str) -> bytes:
         """Return a whole content; for small ones."""
-        source = self.source(sha256)
-        if isinstance(source, Path):
-            return source.read_bytes()
-        with source() as reader:
-            return reader.read(1 << 62)
+        with open_source(self.source(sha256)) as reader:
+            return b"".join(iter(lambda: reader.read(1 << 20), b""))

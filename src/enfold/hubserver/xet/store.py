@@ -1,16 +1,14 @@
-"""The Xet store: xorbs as files named by their hash, and what files are made of in the database."""
+"""The Xet store: xorbs as objects named by their hash, and what files are made of in the database."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
 import struct
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate
-from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, NamedTuple
 
@@ -18,7 +16,8 @@ from sqlalchemy import Connection, insert, select
 
 from enfold.hubserver import database as db
 from enfold.hubserver.errors import HubServerError
-from enfold.hubserver.store.blobs import sync_folder
+from enfold.hubserver.files import Reader
+from enfold.hubserver.store.objects import Objects, open_source
 from enfold.hubserver.xet.hashes import Node, file_hash, from_hex, range_hash, to_hex
 from enfold.hubserver.xet.shards import File
 from enfold.hubserver.xet.xorbs import Chunks, XorbReader, unpack
@@ -50,21 +49,19 @@ class XetStore:
     """Takes xorbs and files in, and reads files back.
 
     Args:
-        folder: where xorbs are, under ``aa/bb/<hash>``; unfinished ones are in ``tmp/``.
+        objects: where xorbs are kept, called ``aa/bb/<hash>``.
         database: where chunks and files are listed.
-        durable: whether a xorb has reached the disk before it is acknowledged.
     """
 
-    def __init__(self, folder: Path, database: db.Database, *, durable: bool = True) -> None:
-        self.folder, self.database, self.durable = folder, database, durable
-        self.temporary = folder / "tmp"
-        self.temporary.mkdir(parents=True, exist_ok=True)
+    def __init__(self, objects: Objects, database: db.Database) -> None:
+        self.objects, self.database = objects, database
         self._chunks = lru_cache(maxsize=256)(self._read_chunks)
 
-    def path(self, xorb: str) -> Path:
-        """Return where a xorb is or would be."""
+    @staticmethod
+    def name(xorb: str) -> str:
+        """Return what the object of a xorb is called; a 400 for what is no hash."""
         from_hex(xorb)
-        return self.folder / xorb[:2] / xorb[2:4] / xorb
+        return f"{xorb[:2]}/{xorb[2:4]}/{xorb}"
 
     # ------------------------------------------------------------------ xorbs
 
@@ -165,7 +162,7 @@ class XorbUpload:
 
     def __init__(self, store: XetStore, xorb: str) -> None:
         self._store, self._name, self._hash = store, xorb, from_hex(xorb)
-        self._path = store.temporary / secrets.token_hex(16)
+        self._path = store.objects.temporary / secrets.token_hex(16)
         self._reader = XorbReader()
         self._file: BinaryIO | None = None
 
@@ -187,13 +184,7 @@ class XorbUpload:
             raise HubServerError(400, f"the xorb has the hash {to_hex(found)}, not {self._name}")
         size = self._file.tell()
         self._file.flush()
-        if self._store.durable:
-            os.fsync(self._file.fileno())
-        target = self._store.path(self._name)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(self._path, target)
-        if self._store.durable:
-            sync_folder(target.parent)
+        self._store.objects.keep(self._store.name(self._name), self._path)
         with self._store.database.write() as connection:
             if connection.scalar(select(db.xorb.c.hash).where(db.xorb.c.hash == self._name)) is not None:
                 return False
@@ -217,7 +208,7 @@ class FileReader:
         self._ends = list(accumulate(term.size for term in file.terms))
         self._at = 0
         self._term: tuple[int, Chunks, list[int]] | None = None  # the term read last, and where its chunks end
-        self._open: tuple[str, BinaryIO] | None = None
+        self._open: tuple[str, Reader] | None = None
 
     def seek(self, position: int) -> None:
         """Go to a place, counted in bytes from the beginning."""
@@ -255,16 +246,17 @@ class FileReader:
             skip = 0
             yield content
 
-    def _xorb(self, name: str) -> BinaryIO:
+    def _xorb(self, name: str) -> Reader:
         if self._open is None or self._open[0] != name:
             self.close()
-            self._open = (name, self._store.path(name).open("rb"))
+            store = self._store
+            self._open = (name, open_source(store.objects.source(store.name(name))).__enter__())
         return self._open[1]
 
     def close(self) -> None:
         """Close what is open."""
         if self._open is not None:
-            self._open[1].close()
+            self._open[1].__exit__(None, None, None)
             self._open = None
 
     def __enter__(self) -> FileReader:

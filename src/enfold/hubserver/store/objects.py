@@ -1,0 +1,210 @@
+"""Where bytes are kept: a folder, or a bucket of S3 (or of what speaks its protocol). Written once, never changed."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from enfold.errors import EnfoldError
+from enfold.hubserver.files import Reader
+
+__all__ = ["Bucket", "Folder", "Listed", "Objects", "open_source", "sweep"]
+
+_AHEAD = 8 << 20  # bytes of an object of a bucket that are read at once
+
+
+class Listed(NamedTuple):
+    """An object of a listing: its name, its bytes, and when it was written (seconds since 1970)."""
+
+    name: str
+    size: int
+    modified: float
+
+
+class Objects(Protocol):
+    """A place for bytes by name.
+
+    A new object is a file in ``temporary`` first; :meth:`keep` puts it under its name as a whole.
+    """
+
+    temporary: Path
+
+    def keep(self, name: str, file: Path) -> None:
+        """Take a finished file in as ``name``; it may be gone from its place afterwards."""
+
+    def source(self, name: str) -> Path | Callable[[], Reader]:
+        """Return the file of an object, or what opens it for reading."""
+
+    def size(self, name: str) -> int | None:
+        """Return the bytes of an object, or None when there is none."""
+
+    def delete(self, name: str) -> None:
+        """Delete an object, if it is there."""
+
+    def list(self) -> Iterator[Listed]:
+        """Yield every object."""
+
+
+def open_source(source: Path | Callable[[], Reader]) -> Reader:
+    """Open what :meth:`Objects.source` returned."""
+    return source.open("rb") if isinstance(source, Path) else source()
+
+
+class Folder:
+    """Objects as files of a folder.
+
+    Args:
+        folder: where they are.
+        durable: whether an object has reached the disk before :meth:`keep` returns.
+
+    Example:
+        >>> import tempfile
+        >>> place = Folder(Path(tempfile.mkdtemp()))
+        >>> place.size("none") is None
+        True
+    """
+
+    def __init__(self, folder: Path, *, durable: bool = True) -> None:
+        self.folder, self.durable = folder, durable
+        self.temporary = folder / "tmp"
+        self.temporary.mkdir(parents=True, exist_ok=True)
+
+    def keep(self, name: str, file: Path) -> None:
+        """Rename a finished file into its place."""
+        target = self.folder / name
+        if self.durable:
+            _sync(file)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(file, target)
+        if self.durable:
+            _sync(target.parent)
+
+    def source(self, name: str) -> Path:
+        """Return the file of an object."""
+        return self.folder / name
+
+    def size(self, name: str) -> int | None:
+        """Return the bytes of an object, or None when there is none."""
+        try:
+            return (self.folder / name).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def delete(self, name: str) -> None:
+        """Delete an object, if it is there."""
+        (self.folder / name).unlink(missing_ok=True)
+
+    def list(self) -> Iterator[Listed]:
+        """Yield every object."""
+        for path in self.folder.glob("??/??/*"):
+            found = path.stat()
+            yield Listed(path.relative_to(self.folder).as_posix(), found.st_size, found.st_mtime)
+
+
+class Bucket:
+    """Objects of a bucket.
+
+    Args:
+        url: ``s3://bucket/prefix``. Keys, region and endpoint are those of the environment: ``AWS_ACCESS_KEY_ID``,
+            ``AWS_SECRET_ACCESS_KEY``, ``AWS_REGION``, ``AWS_ENDPOINT_URL``.
+        temporary: a folder of this machine for objects that are being written.
+
+    Raises:
+        EnfoldError: ``obstore`` is not installed, or the address is none that it knows.
+    """
+
+    def __init__(self, url: str, temporary: Path) -> None:
+        try:
+            from obstore.store import from_url
+        except ImportError:
+            raise EnfoldError("a Hub in a bucket needs obstore: pip install 'enfold[s3]'") from None
+        plain = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
+        options: dict[str, Any] = {"client_options": {"allow_http": True}} if plain else {}
+        try:
+            self._store: Any = from_url(url.rstrip("/"), **options)
+        except Exception as error:
+            raise EnfoldError(f"{url!r} is no address of a bucket, such as s3://bucket/prefix: {error}") from error
+        self.temporary = temporary
+        temporary.mkdir(parents=True, exist_ok=True)
+
+    def keep(self, name: str, file: Path) -> None:
+        """Upload a finished file; the bucket shows it when all of it is there."""
+        import obstore
+
+        obstore.put(self._store, name, file)
+        file.unlink(missing_ok=True)
+
+    def source(self, name: str) -> Callable[[], Reader]:
+        """Return what opens an object for reading."""
+
+        def start() -> Reader:
+            import obstore
+
+            return _BucketReader(obstore.open_reader(self._store, name, buffer_size=_AHEAD))
+
+        return start
+
+    def size(self, name: str) -> int | None:
+        """Return the bytes of an object, or None when there is none."""
+        import obstore
+
+        try:
+            return int(obstore.head(self._store, name)["size"])
+        except FileNotFoundError:
+            return None
+
+    def delete(self, name: str) -> None:
+        """Delete an object, if it is there."""
+        import obstore
+
+        obstore.delete(self._store, name)
+
+    def list(self) -> Iterator[Listed]:
+        """Yield every object."""
+        import obstore
+
+        for page in obstore.list(self._store):
+            for found in page:
+                yield Listed(found["path"], found["size"], found["last_modified"].timestamp())
+
+
+class _BucketReader:
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def seek(self, position: int, /) -> None:
+        self._file.seek(position)
+
+    def read(self, size: int, /) -> bytes:
+        return bytes(self._file.read(size))
+
+    def __enter__(self) -> _BucketReader:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+
+def sweep(temporary: Path, older_than: float = 86_400) -> int:
+    """Delete what was being written and not touched for ``older_than`` seconds; return how many files."""
+    count, limit = 0, time.time() - older_than
+    for file in temporary.iterdir():
+        try:
+            if file.stat().st_mtime < limit:
+                file.unlink()
+                count += 1
+        except FileNotFoundError:
+            pass
+    return count
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, have reached the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
