@@ -21,6 +21,7 @@ __getattr__, __dir__, __all__ = face(
         ".embedding": ["resize_embedding", "resize_linear"],
         ".int8": ["Int8Linear", "to_int8"],
         ".flex": ["flex_attend"],
+        ".linear": ["project"],
         ".losses": ["causal_lm_loss", "classification_loss", "span_loss", "token_loss"],
         ".mask": ["causal_mask", "encoder_mask", "layer_kinds", "masks_by_kind", "unpadded"],
         ".mlp": ["GatedMLP"],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -24,17 +23,20 @@ def gelu_10(x: Tensor) -> Tensor:
     return F.gelu(x).clip(-10.0, 10.0)
 
 
-_tanh_gelu = partial(F.gelu, approximate="tanh")
+def tanh_gelu(x: Tensor) -> Tensor:
+    """Return GELU by its approximation with a hyperbolic tangent."""
+    return F.gelu(x, approximate="tanh")
+
 
 # Configuration spelling → function. The spellings of one function stand side by side.
 ACT2FN: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
     "gelu_python": F.gelu,
-    "gelu_new": _tanh_gelu,
-    "gelu_fast": _tanh_gelu,
-    "gelu_pytorch_tanh": _tanh_gelu,
-    "gelu_python_tanh": _tanh_gelu,
-    "gelu_accurate": _tanh_gelu,
+    "gelu_new": tanh_gelu,
+    "gelu_fast": tanh_gelu,
+    "gelu_pytorch_tanh": tanh_gelu,
+    "gelu_python_tanh": tanh_gelu,
+    "gelu_accurate": tanh_gelu,
     "gelu_10": gelu_10,
     "quick_gelu": quick_gelu,
     "relu": F.relu,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from enfold.nn.activations import activation
+from enfold.nn.linear import project
 
 __all__ = ["GatedMLP"]
 
@@ -37,4 +38,4 @@ class GatedMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, T, D) for (B, T, D)."""
-        return self.down_proj(self.act(self.gate_proj(x)) * self.up_proj(x))
+        return project(self.down_proj, project(self.gate_proj, x, self.act) * project(self.up_proj, x))

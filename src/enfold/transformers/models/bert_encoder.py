@@ -14,6 +14,7 @@ from enfold.errors import EnfoldError
 from enfold.nn.activations import activation
 from enfold.nn.attention import Manner, attend, merge_heads, split_heads
 from enfold.nn.cache import CacheLayer, EncoderDecoderLayer
+from enfold.nn.linear import project
 from enfold.transformers.configs.bert import BertConfig
 
 __all__ = [
@@ -73,7 +74,8 @@ class BertSelfAttention(nn.Module):
         self, x: Tensor, mask: Tensor | None, causal: bool, cache: CacheLayer | None, weights: Manner
     ) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, (B, H, T, S)."""
-        q, k, v = (split_heads(layer(x), self.head_dim) for layer in (self.query, self.key, self.value))  # (B, H, T, d)
+        # (B, H, T, d)
+        q, k, v = (split_heads(project(layer, x), self.head_dim) for layer in (self.query, self.key, self.value))
         if cache is not None:
             k, v = cache.update_and_fetch(k, v)  # (B, H, S, d)
         return self._attend(q, k, v, mask, causal, weights)
@@ -83,12 +85,12 @@ class BertSelfAttention(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, (B, H, T, S), for what ``x`` finds in ``memory`` (B, S, D)."""
 
-        def project() -> tuple[Tensor, Tensor]:
-            keys, values = (split_heads(layer(memory), self.head_dim) for layer in (self.key, self.value))
+        def looked_at() -> tuple[Tensor, Tensor]:
+            keys, values = (split_heads(project(layer, memory), self.head_dim) for layer in (self.key, self.value))
             return keys, values  # (B, H, S, d)
 
-        k, v = project() if kept is None else kept.crossed(project)
-        return self._attend(split_heads(self.query(x), self.head_dim), k, v, mask, False, weights)
+        k, v = looked_at() if kept is None else kept.crossed(looked_at)
+        return self._attend(split_heads(project(self.query, x), self.head_dim), k, v, mask, False, weights)
 
     def _attend(
         self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool, weights: Manner
@@ -109,8 +111,9 @@ class BertResidual(nn.Module):
 
     def forward(self, x: Tensor, residual: Tensor) -> Tensor:
         """Return (B, T, D) for ``x`` (B, T, size) and ``residual`` (B, T, D)."""
-        x = self.dense(x)
-        return self.LayerNorm((self.dropout(x) if self.training else x) + residual)
+        if self.training:
+            return self.LayerNorm(self.dropout(self.dense(x)) + residual)
+        return self.LayerNorm(project(self.dense, x, onto=residual))
 
 
 class BertAttention(nn.Module):
@@ -132,7 +135,7 @@ class BertIntermediate(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, T, intermediate) for (B, T, D)."""
-        return self.act(self.dense(x))
+        return project(self.dense, x, self.act)
 
 
 class BertLayer(nn.Module):

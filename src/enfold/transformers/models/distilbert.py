@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from enfold.nn.activations import activation
 from enfold.nn.attention import Manner, attend, merge_heads, split_heads
+from enfold.nn.linear import project
 from enfold.nn.mask import encoder_mask
 from enfold.transformers.configs.distilbert import DistilBertConfig
 from enfold.transformers.heads import (
@@ -75,9 +76,9 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None, weights: Manner) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, (B, H, T, T)."""
-        q, k, v = (split_heads(layer(x), self.head_dim) for layer in (self.q_lin, self.k_lin, self.v_lin))
+        q, k, v = (split_heads(project(layer, x), self.head_dim) for layer in (self.q_lin, self.k_lin, self.v_lin))
         out, shares = attend(q, k, v, mask, dropout=self.dropout.p if self.training else 0.0, weights=weights)
-        return self.out_lin(merge_heads(out)), shares
+        return project(self.out_lin, merge_heads(out)), shares
 
 
 class FeedForward(nn.Module):
@@ -92,7 +93,7 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, T, D) for (B, T, D)."""
-        x = self.lin2(self.act(self.lin1(x)))
+        x = project(self.lin2, project(self.lin1, x, self.act))
         return self.dropout(x) if self.training else x
 
 

@@ -1,0 +1,118 @@
+"""A linear layer and what follows it: one function, which chooses how a processor computes them.
+
+Where no gradient is wanted, products in bfloat16 go to oneDNN, which adds the bias and applies the activation while
+the result is in its registers; elsewhere activations and sums overwrite what they are given. Weights are used where
+they lie: nothing is kept beside them, so a changed weight counts from the next call on, and memory stays what it was.
+
+``torch.backends.mkldnn.flags(enabled=False)`` leaves everything to torch.
+
+Shapes: … any leading axes, I inputs, O outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+from torch.nn.modules import module as hooks
+
+from enfold.nn.activations import tanh_gelu
+from enfold.nn.int8 import Int8Linear
+
+__all__ = ["project"]
+
+Function = Callable[[Tensor], Tensor]
+
+# Activation → its name and variant in oneDNN.
+FUSED: dict[Any, tuple[str, str]] = {
+    F.gelu: ("gelu", "none"),
+    tanh_gelu: ("gelu", "tanh"),
+    F.relu: ("relu", ""),
+    torch.relu: ("relu", ""),
+    F.silu: ("swish", ""),
+    torch.tanh: ("tanh", ""),
+}
+# Activation → the same, in the place of its argument.
+IN_PLACE: dict[Any, Function] = {
+    F.gelu: torch.ops.aten.gelu_,
+    tanh_gelu: partial(torch.ops.aten.gelu_, approximate="tanh"),
+    F.relu: torch.relu_,
+    torch.relu: torch.relu_,
+    F.silu: partial(F.silu, inplace=True),
+    torch.tanh: torch.tanh_,
+}
+
+
+def project(layer: nn.Module, x: Tensor, then: Function | None = None, onto: Tensor | None = None) -> Tensor:
+    """Return ``then(layer(x)) + onto``.
+
+    Args:
+        layer: a linear layer, or anything that stands in the place of one (an adapter, a layer in eight bits): what is
+            not a plain linear layer, or has hooks, is called as it is.
+        x: (…, I).
+        then: the activation; none by default.
+        onto: (…, O), what the result is added to; nothing by default.
+
+    Returns:
+        (…, O).
+
+    Example:
+        >>> layer, x = nn.Linear(4, 6), torch.randn(2, 4)
+        >>> bool(torch.allclose(project(layer, x, F.gelu), F.gelu(layer(x))))
+        True
+    """
+    kind = type(layer)
+    if (kind is not nn.Linear and kind is not Int8Linear) or not _ours(layer, x):
+        out = layer(x)
+        out = out if then is None else then(out)
+        return out if onto is None else out + onto
+    weight: Any = layer.weight if kind is nn.Linear else None
+    bias: Any = layer.bias
+    name, variant = FUSED.get(then, ("none", ""))
+    if weight is None:
+        out = layer.apply_with(x, name, variant)  # type: ignore[operator]
+    elif x.dtype is weight.dtype is torch.bfloat16 and _has_bfloat16():
+        out = torch.ops.mkldnn._linear_pointwise(x, weight, bias, name, [], variant)
+    else:
+        out, name = F.linear(x, weight, bias), "none"
+    if then is not None and name == "none":
+        out = IN_PLACE.get(then, then)(out)
+    if onto is None:
+        return out
+    return out.add_(onto) if out.shape == onto.shape and out.dtype == onto.dtype else out + onto
+
+
+def _ours(layer: nn.Module, x: Tensor) -> bool:
+    """Return whether a call is plain inference on a processor, which nothing watches, transforms or records."""
+    if torch.compiler.is_compiling() or torch.is_grad_enabled() or torch.jit.is_tracing():
+        return False
+    weight = layer.__dict__["_parameters"].get("weight", x)
+    return bool(
+        type(x) is Tensor
+        and type(weight) in (nn.Parameter, Tensor)
+        and x.is_cpu
+        and weight.is_cpu
+        and x.numel() > 0
+        and weight.is_contiguous()
+        and (weight is x or x.shape[-1] == weight.shape[-1])  # the error about it is torch's
+        and "forward" not in layer.__dict__
+        and not (layer._forward_hooks or layer._forward_pre_hooks)
+        and not (hooks._global_forward_hooks or hooks._global_forward_pre_hooks)
+        and not torch.is_autocast_enabled("cpu")
+        and torch.backends.mkldnn.enabled
+        and torch._C._len_torch_dispatch_stack() == 0
+        and torch._C._len_torch_function_stack() == 0
+        and torch._C._functorch.peek_interpreter_stack() is None
+        and forward_ad._current_level < 0
+    )
+
+
+@cache
+def _has_bfloat16() -> bool:
+    """Return whether this torch and this processor have oneDNN's products in bfloat16."""
+    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
