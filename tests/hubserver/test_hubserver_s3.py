@@ -78,7 +78,7 @@ def test_objects_are_kept_listed_read_and_deleted(variables: dict[str, str], tmp
     (tmp_path / "tmp" / "x").write_bytes(content)
     place.keep("aa/bb/name", tmp_path / "tmp" / "x")
     assert not (tmp_path / "tmp" / "x").exists()
-    assert place.size("aa/bb/name") == len(content) and place.size("aa/bb/none") is None
+    assert place.find("aa/bb/name").size == len(content) and place.find("aa/bb/none") is None
     with place.source("aa/bb/name")() as reader:
         reader.seek(9_000_000)
         assert reader.read(10) == content[9_000_000:9_000_010]
@@ -89,7 +89,7 @@ def test_objects_are_kept_listed_read_and_deleted(variables: dict[str, str], tmp
     assert (found.name, found.size) == ("aa/bb/name", len(content)) and abs(found.modified - time.time()) < 600
     place.delete("aa/bb/name")
     place.delete("aa/bb/name")
-    assert list(place.list()) == [] and place.size("aa/bb/name") is None
+    assert list(place.list()) == [] and place.find("aa/bb/name") is None
 
 
 def test_a_content_is_uploaded_once_and_not_at_all_when_it_is_another(

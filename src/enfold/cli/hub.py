@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from enfold.hubserver.hub import Hub
 
 __all__ = ["app"]
 
@@ -20,6 +23,13 @@ app.add_typer(cache, name="cache")
 RepoId = Annotated[str, typer.Argument(help="The repository, such as openai-community/gpt2.")]
 Kind = Annotated[str, typer.Option("--type", "--repo-type", help="model, dataset or space.")]
 Token = Annotated[str | None, typer.Option(help="A token; by default HF_TOKEN or the one that login saved.")]
+Database = Annotated[
+    str | None,
+    typer.Option(help="postgresql://user:password@host/name; SQLite in FOLDER by default.", envvar="ENFOLD_DATABASE"),
+]
+Store = Annotated[
+    str | None, typer.Option(help="s3://bucket/prefix for contents; FOLDER by default.", envvar="ENFOLD_STORE")
+]
 Revision = Annotated[str | None, typer.Option(help="A branch, tag or commit; main by default.")]
 
 
@@ -30,15 +40,8 @@ def serve(
     port: Annotated[int, typer.Option(help="The port; 0 takes any free one.")] = 8420,
     owner: Annotated[str, typer.Option(help="The user who may write everywhere.")] = "owner",
     new_token: Annotated[bool, typer.Option("--new-token", help="Print a new token for the owner.")] = False,
-    database: Annotated[
-        str | None,
-        typer.Option(
-            help="postgresql://user:password@host/name; SQLite in FOLDER by default.", envvar="ENFOLD_DATABASE"
-        ),
-    ] = None,
-    store: Annotated[
-        str | None, typer.Option(help="s3://bucket/prefix for contents; FOLDER by default.", envvar="ENFOLD_STORE")
-    ] = None,
+    database: Database = None,
+    store: Store = None,
 ) -> None:
     """Serve a Hub from FOLDER until Ctrl-C.
 
@@ -57,6 +60,60 @@ def serve(
             hub.wait()
         except KeyboardInterrupt:
             typer.echo("\nStopped; nothing that was acknowledged is lost.")
+
+
+def _opened(folder: Path, database: str | None, store: str | None) -> Hub:
+    from enfold.hubserver.hub import Hub
+    from enfold.hubserver.settings import Settings
+
+    if not folder.is_dir() and database is None:
+        raise typer.BadParameter(f"there is no Hub in {str(folder)!r}")
+    return Hub(Settings(folder.absolute(), database=database, store=store))
+
+
+@app.command()
+def fsck(
+    folder: Annotated[Path, typer.Argument(help="Where the Hub keeps its data.")] = Path("hub-data"),
+    quick: Annotated[bool, typer.Option("--quick", help="Look whether contents are there; do not read them.")] = False,
+    database: Database = None,
+    store: Store = None,
+) -> None:
+    """Check everything that a Hub keeps against its hash; ends with 1 when something is missing or damaged."""
+    from enfold.hubserver.maintenance import check
+
+    hub = _opened(folder, database, store)
+    try:
+        found = check(hub, read=not quick, say=lambda text: typer.echo(f"  {text} …", err=True))
+    finally:
+        hub.close()
+    for problem in found.problems:
+        typer.echo(problem)
+    typer.echo(
+        f"{found.commits} commits, {found.trees} folders, {found.contents} contents, {found.xorbs} xorbs: "
+        + (f"{len(found.problems)} problems" if found.problems else "all is well")
+    )
+    if found.problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def gc(
+    folder: Annotated[Path, typer.Argument(help="Where the Hub keeps its data.")] = Path("hub-data"),
+    grace: Annotated[float, typer.Option(help="Days for which commits stay that no branch leads to.")] = 7,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    database: Database = None,
+    store: Store = None,
+) -> None:
+    """Throw away what no repository refers to any more; the Hub may be serving meanwhile."""
+    from enfold.hubserver.maintenance import collect
+
+    hub = _opened(folder, database, store)
+    try:
+        gone = collect(hub, grace=grace * 86_400, dry_run=dry_run)
+    finally:
+        hub.close()
+    said = f"{gone.commits} commits, {gone.trees} folders, {gone.contents} contents and {gone.xorbs} xorbs"
+    typer.echo(f"{'would throw away' if dry_run else 'threw away'} {said}: {gone.bytes / 1e6:,.1f} MB")
 
 
 @app.command()

@@ -281,6 +281,8 @@ class Commits:
 
     def _add_file(self, connection: Connection, repo: Row[Any], rules: Sequence[tuple[str, bool]], add: AddFile) -> str:
         stored = add.stored
+        if add.data is None:
+            self.require_content(stored.sha256)
         if wants_lfs(rules, self._limits, add.path, stored.size, add.sample):
             # A client that cannot upload by LFS sent it in the commit; what the repository holds is the same.
             if add.data is not None:
@@ -311,6 +313,11 @@ class Commits:
                 insert(db.blob).values(oid=oid, sha256=stored.sha256, size=stored.size, lfs=lfs, data=data)
             )
         return oid
+
+    def require_content(self, sha256: str) -> None:
+        """Raise a 503 when a content that was just uploaded is not there: it was old, and thrown away meanwhile."""
+        if not self._contents.blobs.has(sha256):
+            raise HubServerError(503, f"the content {sha256} is gone; upload it again", headers={"Retry-After": "0"})
 
     def grant(self, connection: Connection, repo_id: int, stored: StoredBlob) -> None:
         """Note that a repository was given an LFS object."""

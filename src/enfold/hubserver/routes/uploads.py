@@ -186,6 +186,7 @@ async def put_object(call: Call) -> Response:
         with call.hub.database.write() as connection:
             if connection.scalar(select(db.repo.c.id).where(db.repo.c.id == int(repo_id))) is None:
                 raise HubServerError(404, "the repository was deleted meanwhile", code="RepoNotFound")
+            call.hub.commits.require_content(stored.sha256)
             call.hub.commits.grant(connection, int(repo_id), stored)
 
     await run_in_threadpool(grant)

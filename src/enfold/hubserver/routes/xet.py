@@ -70,7 +70,7 @@ async def put_xorb(call: Call) -> Response:
     """Take a xorb, chunk by chunk; every one of them is hashed before the xorb is acknowledged."""
     _repo_id(call, "write")
     name = _last(call)
-    if await run_in_threadpool(call.hub.xet.has, name):
+    if await run_in_threadpool(call.hub.xet.renew, name):
         async for _ in call.request.stream():
             pass
         return JSONResponse({"was_inserted": False})
@@ -196,12 +196,13 @@ def get_part(call: Call) -> Response:
     """Send a part of a xorb from a signed address, which is for no other part of it."""
     name, bounds = call.rest[-2:]
     size = call.hub.signer.check("GET", call.request.url.path, call.request.query_params)
-    found = re.fullmatch(r"(\d+)-(\d+)", bounds)
-    if found is None:
+    numbers = re.fullmatch(r"(\d+)-(\d+)", bounds)
+    if numbers is None:
         raise HubServerError(400, f"Invalid part {bounds!r}")
-    begin, end = map(int, found.groups())
+    begin, end = map(int, numbers.groups())
     objects, name = call.hub.xet.objects, call.hub.xet.name(name)
-    total = objects.size(name) or 0
+    found = objects.find(name)
+    total = found.size if found is not None else 0
     span = byte_range(call.request.headers.get("range"), total) or (begin, end)
     if span[0] < begin or span[1] > end or size != end - begin:
         raise HubServerError(403, f"this address is for the bytes {begin} to {end - 1} alone")

@@ -11,7 +11,7 @@ from typing import BinaryIO, NamedTuple
 
 from enfold.hubserver.errors import HubServerError
 from enfold.hubserver.files import Reader
-from enfold.hubserver.store.objects import Objects
+from enfold.hubserver.store.objects import Objects, keep_fresh
 
 __all__ = ["BlobStore", "BlobWriter", "StoredBlob"]
 
@@ -49,7 +49,7 @@ class BlobStore:
 
     def has(self, sha256: str) -> bool:
         """Say whether a content is in the store."""
-        return self.objects.size(self.name(sha256)) is not None
+        return self.objects.find(self.name(sha256)) is not None
 
     def source(self, sha256: str) -> Path | Callable[[], Reader]:
         """Return the file of a content, or what opens it for reading."""
@@ -96,9 +96,8 @@ class BlobWriter:
             raise HubServerError(422, f"{self._what} has {self.size} bytes, {size} were announced")
         if sha256 is not None and sha256 != digest:
             raise HubServerError(422, f"{self._what} has the SHA-256 {digest}, {sha256} was announced")
-        if not self._store.has(digest):
-            self._file.flush()
-            self._store.objects.keep(self._store.name(digest), self._path)
+        self._file.flush()
+        keep_fresh(self._store.objects, self._store.name(digest), self._path)
         return StoredBlob(digest, self.size)
 
     def __exit__(

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple, Protocol
 from enfold.errors import EnfoldError
 from enfold.hubserver.files import Reader
 
-__all__ = ["Bucket", "Folder", "Listed", "Objects", "open_source", "sweep"]
+__all__ = ["LEASE", "Bucket", "Folder", "Listed", "Objects", "keep_fresh", "open_source", "sweep"]
+
+LEASE = 86_400  # seconds for which an object stays, though nothing refers to it yet
 
 _AHEAD = 8 << 20  # bytes of an object of a bucket that are read at once
 
@@ -38,8 +40,8 @@ class Objects(Protocol):
     def source(self, name: str) -> Path | Callable[[], Reader]:
         """Return the file of an object, or what opens it for reading."""
 
-    def size(self, name: str) -> int | None:
-        """Return the bytes of an object, or None when there is none."""
+    def find(self, name: str) -> Listed | None:
+        """Return the size and time of an object, or None when there is none."""
 
     def delete(self, name: str) -> None:
         """Delete an object, if it is there."""
@@ -63,7 +65,7 @@ class Folder:
     Example:
         >>> import tempfile
         >>> place = Folder(Path(tempfile.mkdtemp()))
-        >>> place.size("none") is None
+        >>> place.find("none") is None
         True
     """
 
@@ -86,12 +88,13 @@ class Folder:
         """Return the file of an object."""
         return self.folder / name
 
-    def size(self, name: str) -> int | None:
-        """Return the bytes of an object, or None when there is none."""
+    def find(self, name: str) -> Listed | None:
+        """Return the size and time of an object, or None when there is none."""
         try:
-            return (self.folder / name).stat().st_size
+            found = (self.folder / name).stat()
         except FileNotFoundError:
             return None
+        return Listed(name, found.st_size, found.st_mtime)
 
     def delete(self, name: str) -> None:
         """Delete an object, if it is there."""
@@ -100,8 +103,9 @@ class Folder:
     def list(self) -> Iterator[Listed]:
         """Yield every object."""
         for path in self.folder.glob("??/??/*"):
-            found = path.stat()
-            yield Listed(path.relative_to(self.folder).as_posix(), found.st_size, found.st_mtime)
+            name = path.relative_to(self.folder).as_posix()
+            if (found := self.find(name)) is not None:
+                yield found
 
 
 class Bucket:
@@ -147,14 +151,15 @@ class Bucket:
 
         return start
 
-    def size(self, name: str) -> int | None:
-        """Return the bytes of an object, or None when there is none."""
+    def find(self, name: str) -> Listed | None:
+        """Return the size and time of an object, or None when there is none."""
         import obstore
 
         try:
-            return int(obstore.head(self._store, name)["size"])
+            found = obstore.head(self._store, name)
         except FileNotFoundError:
             return None
+        return Listed(name, found["size"], found["last_modified"].timestamp())
 
     def delete(self, name: str) -> None:
         """Delete an object, if it is there."""
@@ -186,6 +191,13 @@ class _BucketReader:
 
     def __exit__(self, *error: object) -> None:
         self._file.close()
+
+
+def keep_fresh(objects: Objects, name: str, file: Path) -> None:
+    """Take a file in unless it is there and young: then it cannot be swept before something refers to it."""
+    found = objects.find(name)
+    if found is None or found.modified < time.time() - LEASE / 2:
+        objects.keep(name, file)
 
 
 def sweep(temporary: Path, older_than: float = 86_400) -> int:

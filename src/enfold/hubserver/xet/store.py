@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import struct
+import time
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -12,7 +13,7 @@ from itertools import accumulate
 from types import TracebackType
 from typing import BinaryIO, NamedTuple
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 
 from enfold.hubserver import database as db
 from enfold.hubserver.errors import HubServerError
@@ -70,6 +71,17 @@ class XetStore:
         with self.database.read() as connection:
             return connection.scalar(select(db.xorb.c.hash).where(db.xorb.c.hash == xorb)) is not None
 
+    def renew(self, xorb: str) -> bool:
+        """Say whether a xorb was taken in, and keep it for as long as a new one."""
+        with self.database.write() as connection:
+            table = db.xorb
+            done = connection.execute(update(table).where(table.c.hash == xorb).values(created=time.time()))
+            return done.rowcount > 0
+
+    def forget(self) -> None:
+        """Forget what was read of xorbs, some of which are gone."""
+        self._chunks.cache_clear()
+
     def upload(self, xorb: str) -> XorbUpload:
         """Return a context manager that takes the xorb of this name in, piece by piece."""
         return XorbUpload(self, xorb)
@@ -119,6 +131,10 @@ class XetStore:
 
     def add(self, connection: Connection, file: StoredFile) -> None:
         """List a checked file, unless it is."""
+        names = sorted({term.xorb for term in file.terms})
+        found = connection.scalars(select(db.xorb.c.hash).where(db.xorb.c.hash.in_(names)))
+        if missing := set(names) - set(found):
+            raise HubServerError(400, f"the xorb {min(missing)} was thrown away meanwhile: upload it again")
         if connection.scalar(select(db.xet_file.c.hash).where(db.xet_file.c.hash == file.hash)) is None:
             packed = b"".join(_TERM.pack(from_hex(xorb), *numbers) for xorb, *numbers in file.terms)
             values = {"hash": file.hash, "sha256": file.sha256, "size": file.size, "terms": packed}
@@ -130,10 +146,11 @@ class XetStore:
         wanted = table.c.hash == hash if hash is not None else table.c.sha256 == sha256
         with self.database.read() as connection:
             row = connection.execute(select(table).where(wanted).limit(1)).one_or_none()
-        if row is None:
-            return None
-        terms = (StoredTerm(to_hex(xorb), *numbers) for xorb, *numbers in _TERM.iter_unpack(row.terms))
-        return StoredFile(row.hash, row.sha256, row.size, tuple(terms))
+        return None if row is None else StoredFile(row.hash, row.sha256, row.size, _terms(row.terms))
+
+    def terms(self, connection: Connection, hash: str) -> tuple[StoredTerm, ...]:
+        """Return the parts of a file that is listed."""
+        return _terms(connection.execute(select(db.xet_file.c.terms).where(db.xet_file.c.hash == hash)).scalar_one())
 
     def hashes(self, connection: Connection, sha256s: Sequence[str]) -> dict[str, str]:
         """Return the Xet hashes of those contents that are in this store, by their SHA-256."""
@@ -155,6 +172,10 @@ class XetStore:
     def open(self, file: StoredFile) -> FileReader:
         """Open a file for reading at any place."""
         return FileReader(self, file)
+
+
+def _terms(packed: bytes) -> tuple[StoredTerm, ...]:
+    return tuple(StoredTerm(to_hex(xorb), *numbers) for xorb, *numbers in _TERM.iter_unpack(packed))
 
 
 class XorbUpload:
