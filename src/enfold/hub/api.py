@@ -6,6 +6,7 @@ from enfold.hub.api_commits import CommitCalls
 from enfold.hub.api_discussions import DiscussionCalls
 from enfold.hub.api_lists import ListCalls
 from enfold.hub.api_people import PeopleCalls
+from enfold.hub.api_storage import StorageCalls
 
 __all__ = [
     "HfApi",
@@ -28,13 +29,17 @@ __all__ = [
     "delete_folder",
     "delete_repo",
     "delete_tag",
+    "duplicate_repo",
     "edit_discussion_comment",
     "file_exists",
+    "get_dataset_tags",
     "get_discussion_details",
     "get_full_repo_name",
+    "get_model_tags",
     "get_organization_overview",
     "get_paths_info",
     "get_repo_discussions",
+    "get_safetensors_metadata",
     "get_token_permission",
     "get_user_overview",
     "grant_access",
@@ -42,6 +47,7 @@ __all__ = [
     "like",
     "list_accepted_access_requests",
     "list_datasets",
+    "list_lfs_files",
     "list_liked_repos",
     "list_models",
     "list_organization_followers",
@@ -56,9 +62,12 @@ __all__ = [
     "list_spaces",
     "list_user_followers",
     "list_user_following",
+    "list_user_repos",
     "merge_pull_request",
     "model_info",
     "move_repo",
+    "parse_safetensors_file_metadata",
+    "permanently_delete_lfs_files",
     "preupload_lfs_files",
     "reject_access_request",
     "rename_discussion",
@@ -66,6 +75,7 @@ __all__ = [
     "repo_info",
     "revision_exists",
     "space_info",
+    "super_squash_history",
     "unlike",
     "update_repo_settings",
     "update_repo_visibility",
@@ -76,7 +86,7 @@ __all__ = [
 ]
 
 
-class HfApi(CommitCalls, ListCalls, DiscussionCalls, PeopleCalls):
+class HfApi(CommitCalls, ListCalls, DiscussionCalls, PeopleCalls, StorageCalls):
     """A Hub and the token to use with it.
 
     Args:
@@ -158,3 +168,12 @@ accept_access_request = api.accept_access_request
 reject_access_request = api.reject_access_request
 cancel_access_request = api.cancel_access_request
 grant_access = api.grant_access
+list_lfs_files = api.list_lfs_files
+permanently_delete_lfs_files = api.permanently_delete_lfs_files
+super_squash_history = api.super_squash_history
+duplicate_repo = api.duplicate_repo
+list_user_repos = api.list_user_repos
+get_model_tags = api.get_model_tags
+get_dataset_tags = api.get_dataset_tags
+parse_safetensors_file_metadata = api.parse_safetensors_file_metadata
+get_safetensors_metadata = api.get_safetensors_metadata

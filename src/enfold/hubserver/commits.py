@@ -223,20 +223,19 @@ class Commits:
         email = viewer.email or f"{viewer.name}@users.noreply"
         data = commit_bytes(root, parent, viewer.name, email, now, message)
         oid = object_oid("commit", data)
-        connection.execute(
-            insert(db.commit).values(
-                repo_id=repo.id,
-                oid=oid,
-                parent=parent,
-                tree=root,
-                title=title,
-                description=header.description,
-                author=viewer.name,
-                created=now,
-                generation=head.generation + 1 if head else 0,
-                data=data,
-            )
-        )
+        values = {
+            "parent": parent,
+            "tree": root,
+            "title": title,
+            "description": header.description,
+            "author": viewer.name,
+            "created": now,
+            "generation": head.generation + 1 if head else 0,
+            "data": data,
+        }
+        known = (db.commit.c.repo_id == repo.id) & (db.commit.c.oid == oid)
+        if connection.scalar(select(db.commit.c.oid).where(known)) is None:  # the same within a second is the same
+            connection.execute(insert(db.commit).values(repo_id=repo.id, oid=oid, **values))
         if head is None:
             connection.execute(insert(db.ref).values(repo_id=repo.id, name=ref, commit=oid))
         else:

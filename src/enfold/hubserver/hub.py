@@ -7,6 +7,7 @@ from enfold.hubserver.accounts import Accounts
 from enfold.hubserver.commits import Commits
 from enfold.hubserver.database import Database
 from enfold.hubserver.discussions import Discussions
+from enfold.hubserver.history import History
 from enfold.hubserver.likes import Likes
 from enfold.hubserver.repositories import Repositories
 from enfold.hubserver.settings import Settings
@@ -37,6 +38,7 @@ class Hub:
         self.repositories = Repositories(self.database, self.accounts)
         self.commits = Commits(self.database, self.contents, self.repositories, settings.limits)
         self.discussions = Discussions(self.database, self.repositories, self.commits)
+        self.history = History(self.database, self.repositories, self.commits)
         self.access = Access(self.database, self.repositories)
         self.likes = Likes(self.database, self.repositories)
         self.signer = Signer(self.database.secret)

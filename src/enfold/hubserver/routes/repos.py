@@ -17,7 +17,7 @@ from enfold.hubserver.repositories import SORTS
 from enfold.hubserver.routes.call import Call, Routes
 from enfold.hubserver.views import repo_view, sibling_view
 
-__all__ = ["fixed", "lists", "repository"]
+__all__ = ["fixed", "lists", "repository", "visibility_of"]
 
 fixed, lists, repository = Routes(), Routes(), Routes()
 
@@ -45,7 +45,8 @@ def _id_of(call: Call, body: dict[str, Any]) -> str:
     return f"{namespace}/{name}"
 
 
-def _private(body: dict[str, Any]) -> bool | None:
+def visibility_of(body: dict[str, Any]) -> bool | None:
+    """Return whether a body says "private"; None when it says nothing of it."""
     visibility = body.get("visibility")
     if visibility is not None:
         if visibility not in {"public", "private"}:
@@ -66,7 +67,7 @@ def create(call: Call) -> Response:
         raise HubServerError(400, f'"sdk" of a Space is one of {", ".join(_SDKS)}, not {sdk!r}')
     name = _id_of(call, body)
     try:
-        row = call.hub.commits.create_repository(kind, name, call.viewer, private=bool(_private(body)), sdk=sdk)
+        row = call.hub.commits.create_repository(kind, name, call.viewer, private=bool(visibility_of(body)), sdk=sdk)
     except HubServerError as error:
         if error.status == 409:
             error.body["url"] = call.repo_url(name)
@@ -100,7 +101,7 @@ def settings(call: Call) -> Response:
     """Change visibility and gating."""
     body = call.json()
     values: dict[str, Any] = {}
-    private = _private(body)
+    private = visibility_of(body)
     if private is not None:
         values["private"] = private
     if "gated" in body:
