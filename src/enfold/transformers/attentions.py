@@ -181,7 +181,7 @@ class AttentionInterface(MutableMapping[str, Callable[..., Any]]):
 ALL_ATTENTION_FUNCTIONS = AttentionInterface()
 
 # functions that need a package → its module, and its name
-_NEEDED = {flash_attention_forward: ("flash_attn", "flash-attn")}
+_NEEDED: dict[Any, tuple[str, str]] = {flash_attention_forward: ("flash_attn", "flash-attn")}
 
 
 def check_name(name: Any) -> str:
@@ -196,8 +196,8 @@ def check_name(name: Any) -> str:
             f"no attention is named {name!r}{nearest(str(name), known)}; there are {', '.join(known)}, and what "
             "AttentionInterface.register adds"
         )
-    module, package = _NEEDED.get(ALL_ATTENTION_FUNCTIONS[name], (None, None))
-    if module is not None and find_spec(module) is None:
+    module, package = _NEEDED.get(ALL_ATTENTION_FUNCTIONS[name], ("torch", "torch"))
+    if find_spec(module) is None:
         raise AttentionError(
             f"attn_implementation={name!r} needs the package {package}, which is not installed; 'sdpa' runs torch's "
             "own flash attention where the device has it"
@@ -272,7 +272,7 @@ def attend_by(model: PreTrainedModel, implementation: str | Mapping[str, str]) -
 
 def _spread(module: Any, settled: set[int], name: str | None) -> None:
     """Let parts whose configuration is a copy attend as the part around them does."""
-    config = getattr(module, "config", None)
+    config: Any = getattr(module, "config", None)
     if hasattr(config, "_attn_implementation"):
         if id(config) not in settled:
             config._attn_implementation = name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
@@ -176,8 +175,8 @@ class _AutoModel:
         """Return a model with the weights of a folder or repository.
 
         Args:
-            pretrained_model_name_or_path: a folder or a repository's id. A folder that holds a PEFT adapter alone
-                gives its base model with the adapter on it.
+            pretrained_model_name_or_path: a folder or a repository's id. An adapter's gives the model it is for, with
+                the adapter in it.
             model_args: passed to the class after the configuration.
             kwargs: as ``PreTrainedModel.from_pretrained``; ``trust_remote_code=True`` runs the class that the
                 repository brings along (``auto_map``), at ``code_revision`` where it is in another repository.
@@ -189,12 +188,22 @@ class _AutoModel:
         """
         if find_spec("torch") is None:  # said before anything is fetched
             raise MissingExtra("loading a model", "torch")
-        source = pretrained_model_name_or_path
+        from enfold.transformers.adapting import load_with_adapter
+
+        if kwargs.get("config") is not None:
+            return cls._load(pretrained_model_name_or_path, *model_args, **kwargs)
+        return load_with_adapter(
+            lambda source, **rest: cls._load(source, *model_args, **rest),
+            pretrained_model_name_or_path,
+            kwargs,
+            beside=False,
+        )
+
+    @classmethod
+    def _load(cls, source: Any, *model_args: Any, **kwargs: Any) -> Any:
         asked = {name: kwargs.pop(name, None) for name in ("trust_remote_code", "code_revision")}
         config = kwargs.pop("config", None)
         where, rest = split_fetch_arguments(kwargs)
-        if config is None and _is_adapter(source):
-            return _with_adapter(cls, source, *model_args, **where, **rest)
         if not isinstance(config, PretrainedConfig):
             # Fields of the configuration go there; what is left are arguments of loading.
             passed: dict[str, Any] = {name: rest.pop(name) for name in ("dtype", "torch_dtype") if name in rest}
@@ -236,23 +245,6 @@ class _AutoModel:
             names = ", ".join(sorted({*mapping.names(), *(known.model_type for known in mapping.extra)}))
             raise AutoModelError(f"{cls.__name__} has no class for {kind.__name__}; it has one for: {names}")
         return mapping.of(kind, config.architectures or ())
-
-
-def _is_adapter(source: Any) -> bool:
-    """Return whether a local folder holds an adapter and no model of its own."""
-    if not isinstance(source, str | os.PathLike) or not os.path.isdir(source):
-        return False
-    return os.path.isfile(os.path.join(source, "adapter_config.json")) and not os.path.isfile(
-        os.path.join(source, "config.json")
-    )
-
-
-def _with_adapter(cls: type[_AutoModel], source: Any, *model_args: Any, **kwargs: Any) -> Any:
-    from enfold.peft import PeftConfig, PeftModel
-
-    base = PeftConfig.from_pretrained(source).base_model_name_or_path
-    model = cls.from_pretrained(base, *model_args, **kwargs)
-    return PeftModel.from_pretrained(model, source)
 
 
 def _auto(task: str, doc: str, name: str | None = None) -> type[_AutoModel]:

@@ -1,35 +1,28 @@
-"""The base of every model: making, loading, saving, sharing weights, resizing, checkpointing."""
+"""The base of every model: making, loading, saving, sharing weights, resizing."""
 
 from __future__ import annotations
 
 import copy
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from enfold.checkpoints import save
 from enfold.errors import EnfoldError
 from enfold.log import get_logger
-from enfold.nn.cache import Cache, DynamicCache, EncoderDecoderCache
 from enfold.nn.conv import Conv1D
 from enfold.nn.embedding import resize_embedding, resize_linear
 from enfold.nn.int8 import Int8Linear
 from enfold.nn.norm import RMSNorm
-from enfold.nn.record import Record
-from enfold.transformers.attentions import (
-    ALL_ATTENTION_FUNCTIONS,
-    AttentionInterface,
-    attend_by,
-    check_name,
-    manner_named,
-)
+from enfold.transformers.adapting import PeftAdapterMixin, load_with_adapter
+from enfold.transformers.attentions import ALL_ATTENTION_FUNCTIONS, AttentionInterface, attend_by, check_name
 from enfold.transformers.config import PretrainedConfig
 from enfold.transformers.loading import from_pretrained
+from enfold.transformers.running import RunningMixin
 from enfold.transformers.sharing import PushToHubMixin
 
 __all__ = ["ALL_ATTENTION_FUNCTIONS", "AttentionInterface", "PreTrainedModel"]
@@ -37,7 +30,7 @@ __all__ = ["ALL_ATTENTION_FUNCTIONS", "AttentionInterface", "PreTrainedModel"]
 logger = get_logger(__name__)
 
 
-class PreTrainedModel(nn.Module, PushToHubMixin):
+class PreTrainedModel(RunningMixin, PeftAdapterMixin, nn.Module, PushToHubMixin):
     """Base of all models.
 
     A family sets ``config_class`` and ``base_model_prefix`` and ends each ``__init__`` with ``self.post_init()``.
@@ -265,119 +258,8 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         self.tie_weights()
         return new
 
-    # --- training with less memory
-
-    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: Mapping[str, Any] | None = None) -> None:
-        """Keep no activations inside layers: they are computed again in the backward pass.
-
-        Args:
-            gradient_checkpointing_kwargs: passed to ``torch.utils.checkpoint.checkpoint``.
-        """
-        options = {"use_reentrant": False, **(gradient_checkpointing_kwargs or {})}
-        for part in self._models():
-            part.gradient_checkpointing, part._checkpoint_options = True, options
-
-    def gradient_checkpointing_disable(self) -> None:
-        """Keep activations again."""
-        for part in self._models():
-            part.gradient_checkpointing = False
-
-    @property
-    def is_gradient_checkpointing(self) -> bool:
-        """Whether any part computes its activations again."""
-        return any(part.gradient_checkpointing for part in self._models())
-
     def _models(self) -> Iterator[PreTrainedModel]:
         return (part for part in self.modules() if isinstance(part, PreTrainedModel))
-
-    def through(self, layer: Callable[..., Any], *inputs: Any) -> Any:
-        """Run one layer, forgetting its activations where gradient checkpointing is on."""
-        if self.gradient_checkpointing and self.training:
-            return checkpoint(layer, *inputs, **self._checkpoint_options)
-        return layer(*inputs)
-
-    def cache_for(self, past: Any, use_cache: bool | None, *, crossed: bool = False) -> Cache | None:
-        """Return the cache a decoder writes to: the given one, a new one, or None when none is wanted.
-
-        Args:
-            past: a cache, or tuples of keys and values (B, H, S, d) a layer.
-            use_cache: make one; None does as the configuration says. Recomputing activations would write keys twice,
-                so that gradient checkpointing goes without.
-            crossed: the decoder looks at an encoder too; its cache is an ``EncoderDecoderCache``.
-        """
-        if past is not None:
-            if not isinstance(past, Cache):
-                return (EncoderDecoderCache if crossed else DynamicCache).from_legacy_cache(past)
-            return EncoderDecoderCache(past) if crossed and not isinstance(past, EncoderDecoderCache) else past
-        if self.gradient_checkpointing and self.training:
-            return None
-        wanted = self.config.use_cache if use_cache is None else use_cache
-        if not wanted:
-            return None
-        slides = vars(self.config).get("sliding_window") is not None
-        own = DynamicCache(config=self.config if slides else None)
-        return EncoderDecoderCache(own) if crossed else own
-
-    def recording(
-        self,
-        output_attentions: bool | None,
-        output_hidden_states: bool | None,
-        output_router_logits: bool | None = None,
-    ) -> Record:
-        """Return an empty record of what is asked for; None asks for what the configuration says."""
-        config = self.config
-        attentions = config.output_attentions if output_attentions is None else output_attentions
-        return Record(
-            attentions=attentions,
-            states=config.output_hidden_states if output_hidden_states is None else output_hidden_states,
-            explicit=manner_named(config._attn_implementation, attentions),
-            # asked of the dictionary: a missing attribute is an error, and errors are slow and do not compile
-            routers=vars(config).get("output_router_logits", False)
-            if output_router_logits is None
-            else output_router_logits,
-        )
-
-    def encode(self, layers: Iterable[Callable[..., Any]], x: Tensor, record: Record, *inputs: Any) -> Tensor:
-        """Run ``layer(x, *inputs, explicit) → (x, weights)`` one after another and return the last one's states.
-
-        Args:
-            layers: the layers.
-            x: (B, T, D).
-            record: keeps what was asked for; the caller ends it with ``record.finish``.
-            inputs: what every layer takes beside the states.
-        """
-        for layer in layers:
-            record.before(x)
-            x, *weights = self.through(layer, x, *inputs, record.explicit)
-            record.after(*weights)
-        return x
-
-    def decode(
-        self,
-        layers: Iterable[Callable[..., Any]],
-        x: Tensor,
-        record: Record,
-        *inputs: Any,
-        cache: Any,
-        each: Sequence[tuple[Any, ...]] | None = None,
-    ) -> Tensor:
-        """Run ``layer(x, *inputs, cache_layer, explicit) → (x, weights[, cross weights])`` one after another.
-
-        Args:
-            layers: the layers.
-            x: (B, T, D).
-            record: keeps what was asked for; the caller ends it with ``record.finish``.
-            inputs: what every layer takes beside the states.
-            cache: where the layers keep keys and values, or None.
-            each: what one layer takes before ``inputs``, where layers differ in what they look at.
-        """
-        for index, layer in enumerate(layers):
-            record.before(x)
-            own = () if each is None else each[index]
-            kept = None if cache is None else cache.layer(index)
-            x, *weights = self.through(layer, x, *own, *inputs, kept, record.explicit)
-            record.after(*weights)
-        return x
 
     def enable_input_require_grads(self) -> None:
         """Let gradients reach the embeddings' output, which frozen models with adapters need for checkpointing."""
@@ -412,7 +294,7 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
 
         Args:
             pretrained_model_name_or_path: a local folder, a repository's id, or None with ``config`` and
-                ``state_dict``.
+                ``state_dict``. An adapter's gives the model it is for, with the adapter in it.
             model_args: passed to the class after the configuration.
             kwargs: ``config``; ``state_dict``; ``dtype`` (or ``torch_dtype``: a type, its name, or ``"auto"``, the
                 default: as in the file); ``device_map`` (``"cpu"``, ``"auto"``, a device, or name of a part → GPU
@@ -437,7 +319,11 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
             ...     BertModel.from_pretrained(folder).num_parameters() == BertModel(tiny).num_parameters()
             True
         """
-        return from_pretrained(cls, pretrained_model_name_or_path, *model_args, **kwargs)
+        return load_with_adapter(
+            lambda source, **rest: from_pretrained(cls, source, *model_args, **rest),
+            pretrained_model_name_or_path,
+            kwargs,
+        )
 
     def save_pretrained(
         self,
@@ -450,7 +336,8 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
         variant: str | None = None,
         **kwargs: Any,
     ) -> None:
-        """Write configuration and weights into a folder that ``from_pretrained`` reads.
+        """Write configuration and weights into a folder that ``from_pretrained`` reads; of a model that has adapters,
+        the adapter in use alone.
 
         Args:
             save_directory: made when it does not exist.
@@ -462,8 +349,10 @@ class PreTrainedModel(nn.Module, PushToHubMixin):
             variant: an infix for the weights, such as ``"fp16"``.
 
         Raises:
-            EnfoldError: the model's layers are in eight bits; nothing is written.
+            EnfoldError: the model's layers are in eight bits, or several adapters are in use; nothing is written.
         """
+        if self._hf_peft_config_loaded:
+            return self._save_adapter(os.fspath(save_directory), state_dict, safe_serialization)
         if state_dict is None and any(isinstance(part, Int8Linear) for part in self.modules()):
             raise EnfoldError("a model in eight bits is not saved: save the one it was loaded from, and load that so")
         if is_main_process:

@@ -229,9 +229,12 @@ def load_model(model: nn.Module, folder: str) -> None:
         ]
         if not names:
             raise CheckpointNotFound(f"{folder} has no adapter for {', '.join(adapters)}")
-        active, frozen = list(model.active_adapters), not _trains(model)  # type: ignore[arg-type]
+        plain = callable(model.active_adapters)  # a model that carries adapters itself, or one around it
+        active: list[str] = list(model.active_adapters() if plain else model.active_adapters)  # type: ignore[arg-type, operator]
+        frozen = not _trains(model)
         for name in names:
-            model.load_adapter(folder, name, is_trainable=True, subfolder=None if name == "default" else name)  # type: ignore[operator]
+            place = {"subfolder": None if name == "default" else name, **({"hotswap": True} if plain else {})}
+            model.load_adapter(folder, name, is_trainable=True, **place)  # type: ignore[operator]
         model.set_adapter(active, inference_mode=frozen)  # type: ignore[operator]
         return
     from enfold.checkpoints import find_weights, read_state_dict
