@@ -17,85 +17,165 @@ from typing import Any
 import httpx
 import pytest
 from hubserver_raw import commit, file
+from xet_raw import shard, xorb
 
 from enfold.hubserver import EmbeddedHub
 from enfold.hubserver.commits import Commits
+from enfold.hubserver.hub import Hub
+from enfold.hubserver.maintenance import check
+from enfold.hubserver.settings import Settings
 
+# A process that has imported everything, and forks a server for every line it reads: a start takes milliseconds.
 SERVE = """
-import sys, time
-from enfold.hubserver import EmbeddedHub
-hub = EmbeddedHub(sys.argv[1])
-print(hub.endpoint, hub.token, flush=True)
-time.sleep(600)
+import os, sys, time
+import enfold.hubserver.embedded, uvicorn, uvicorn.protocols.http.h11_impl
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        hub = enfold.hubserver.embedded.EmbeddedHub(sys.argv[1])
+        print(os.getpid(), hub.endpoint, hub.token, flush=True)
+        time.sleep(600)
+    os.waitpid(child, 0)
+    print("ended", flush=True)
 """
 
 
+class _Server:
+    """A server that is started and killed again and again."""
+
+    def __init__(self, folder: Path) -> None:
+        command = [sys.executable, "-c", SERVE, str(folder)]
+        self._parent = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+        self._running = 0
+
+    def _read(self) -> str:
+        assert self._parent.stdout is not None
+        return self._parent.stdout.readline()
+
+    def start(self) -> httpx.Client:
+        assert self._parent.stdin is not None
+        self._parent.stdin.write("start\n")
+        number, endpoint, token = self._read().split()
+        self._running = int(number)
+        return httpx.Client(base_url=endpoint, headers={"Authorization": f"Bearer {token}"}, timeout=10)
+
+    def kill(self) -> None:
+        os.kill(self._running, signal.SIGKILL)
+        self._running = 0
+        assert self._read() == "ended\n"
+
+    def stop(self) -> None:
+        if self._running:
+            os.kill(self._running, signal.SIGKILL)
+        self._parent.kill()
+        self._parent.wait()
+
+
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Any]:
-    running: list[subprocess.Popen[str]] = []
-
-    def run() -> tuple[subprocess.Popen[str], httpx.Client]:
-        process = subprocess.Popen(
-            [sys.executable, "-c", SERVE, str(tmp_path / "data")], stdout=subprocess.PIPE, text=True
-        )
-        running.append(process)
-        assert process.stdout is not None
-        endpoint, token = process.stdout.readline().split()
-        return process, httpx.Client(base_url=endpoint, headers={"Authorization": f"Bearer {token}"}, timeout=10)
-
-    yield run
-    for process in running:
-        process.kill()
-        process.wait()
+def server(tmp_path: Path) -> Iterator[_Server]:
+    made = _Server(tmp_path / "data")
+    yield made
+    made.stop()
 
 
-def _contents(number: int) -> dict[str, bytes]:
-    """Every commit changes both files, so that a mixture would show."""
-    big = hashlib.sha256(str(number).encode()).digest() * 4000
-    return {"number.txt": str(number).encode(), "big.safetensors": big}
+class _Writer(threading.Thread):
+    """Commits to one repository without pause, by every way of uploading in turn, until the server is gone.
+
+    Every commit changes both files, so that a mixture of two would show.
+    """
+
+    def __init__(self, client: httpx.Client, repo: str, number: int) -> None:
+        super().__init__()
+        self.client, self.repo, self.number = client, repo, number
+        self.acknowledged: list[tuple[int, str]] = []
+
+    @staticmethod
+    def contents(number: int) -> dict[str, bytes]:
+        return {
+            "number.txt": str(number).encode(),
+            "big.safetensors": hashlib.sha256(str(number).encode()).digest() * 4000,
+        }
+
+    def run(self) -> None:
+        while True:
+            small, big = self.contents(self.number).values()
+            try:
+                way = (self.inline, self.by_lfs, self.by_chunks)[self.number % 3]
+                answer = commit(self.client, self.repo, file("number.txt", small), way(big))
+                answer.raise_for_status()
+            except httpx.TransportError:
+                return
+            self.acknowledged.append((self.number, answer.json()["commitOid"]))
+            self.number += 1
+
+    def inline(self, big: bytes) -> tuple[str, dict[str, Any]]:
+        return file("big.safetensors", big)
+
+    def by_lfs(self, big: bytes) -> tuple[str, dict[str, Any]]:
+        what = {"oid": hashlib.sha256(big).hexdigest(), "size": len(big)}
+        body = {"operation": "upload", "objects": [what]}
+        told = self.client.post(f"/{self.repo}.git/info/lfs/objects/batch", json=body).raise_for_status().json()
+        for action in [item["actions"]["upload"] for item in told["objects"] if "actions" in item]:
+            httpx.put(action["href"], content=big, timeout=10).raise_for_status()
+        return "lfsFile", {"path": "big.safetensors", "algo": "sha256", **what}
+
+    def by_chunks(self, big: bytes) -> tuple[str, dict[str, Any]]:
+        told = self.client.get(f"/api/models/{self.repo}/xet-write-token/main").raise_for_status().json()
+        contents = [big[at : at + 40_000] for at in range(0, len(big), 40_000)]
+        name, data = xorb(contents)
+        with httpx.Client(headers={"Authorization": f"Bearer {told['accessToken']}"}, timeout=10) as cas:
+            cas.post(f"{told['casUrl']}/v1/xorbs/default/{name}", content=data).raise_for_status()
+            body = shard(contents, [(name, 0, len(contents))])[1]
+            cas.post(f"{told['casUrl']}/v1/shards", content=body).raise_for_status()
+        add = {"path": "big.safetensors", "algo": "sha256", "oid": hashlib.sha256(big).hexdigest(), "size": len(big)}
+        return "lfsFile", add
 
 
-def _write(client: httpx.Client, acknowledged: list[tuple[int, str]], begin: int, stop: threading.Event) -> None:
-    number = begin
-    while not stop.is_set():
-        try:
-            answer = commit(client, "owner/crash", *[file(path, data) for path, data in _contents(number).items()])
-            answer.raise_for_status()
-        except httpx.TransportError:
-            return
-        acknowledged.append((number, answer.json()["commitOid"]))
-        number += 1
-
-
-def test_a_killed_server_loses_nothing_it_acknowledged(start: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rounds", [50, pytest.param(1000, marks=pytest.mark.slow)])
+def test_a_killed_server_loses_nothing_it_acknowledged(server: _Server, tmp_path: Path, rounds: int) -> None:
     chance = random.Random(7)
-    acknowledged: list[tuple[int, str]] = []
-    number = 0
-    process, client = start()
-    client.post("/api/repos/create", json={"name": "owner/crash"}).raise_for_status()
-    for _ in range(4):
-        stop = threading.Event()
-        writer = threading.Thread(target=_write, args=(client, acknowledged, number, stop))
-        before = len(acknowledged)
-        writer.start()
-        while len(acknowledged) < before + 2:
-            time.sleep(0.005)
-        time.sleep(chance.uniform(0, 0.12))
-        os.kill(process.pid, signal.SIGKILL)
-        writer.join()
-        process.wait()
-        process, client = start()
-        head = client.get("/api/models/owner/crash").json()["sha"]
-        found = int(client.get("/owner/crash/resolve/main/number.txt").text)
-        last = acknowledged[-1][0]
-        assert found in {last, last + 1}
-        assert head == acknowledged[-1][1] or found == last + 1
-        for path, data in _contents(found).items():
-            assert client.get(f"/owner/crash/resolve/main/{path}").content == data
-        history = {item["id"] for item in client.get("/api/models/owner/crash/commits/main").json()}
-        assert {oid for _, oid in acknowledged[-20:]} <= history
-        number = found + 1
-    assert len(acknowledged) >= 8
+    names = ("owner/one", "owner/two")
+    numbers = dict.fromkeys(names, 0)
+    client = server.start()
+    for name in names:
+        client.post("/api/repos/create", json={"name": name}).raise_for_status()
+    for turn in range(rounds):
+        writers = [_Writer(client, name, numbers[name]) for name in names]
+        for writer in writers:
+            writer.start()
+        while turn % 2 and not any(writer.acknowledged for writer in writers):
+            time.sleep(0.002)
+        time.sleep(chance.uniform(0, 0.1))
+        server.kill()
+        for writer in writers:
+            writer.join()
+        if turn % 25 == 24:
+            hub = Hub(Settings(tmp_path / "data"))
+            assert check(hub).problems == []
+            hub.close()
+        client = server.start()
+        for writer in writers:
+            numbers[writer.repo] = _found(client, writer) + 1
+    assert sum(numbers.values()) >= rounds / 2, "there was something to lose"
+
+
+def _found(client: httpx.Client, writer: _Writer) -> int:
+    """Return the number of the head after checking that it is whole and that nothing acknowledged is missing."""
+    head = client.get(f"/api/models/{writer.repo}").json()["sha"]
+    text = client.get(f"/{writer.repo}/resolve/main/number.txt")
+    if text.status_code == 404:
+        assert not writer.acknowledged and writer.number == 0
+        return -1
+    found = int(text.text)
+    for path, data in writer.contents(found).items():
+        assert client.get(f"/{writer.repo}/resolve/main/{path}").content == data
+    assert found in {writer.number - 1, writer.number}
+    if writer.acknowledged:
+        number, oid = writer.acknowledged[-1]
+        assert found == number + 1 or (found == number and head == oid)
+        history = {item["id"] for item in client.get(f"/api/models/{writer.repo}/commits/main").json()}
+        assert {oid for _, oid in writer.acknowledged[-20:]} <= history
+    return found
 
 
 @pytest.mark.parametrize("place", ["_describe", "_check_card", "_changes"])
