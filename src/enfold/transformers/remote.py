@@ -20,7 +20,7 @@ from typing import Any
 from enfold.errors import EnfoldError
 from enfold.log import get_logger
 
-__all__ = ["RemoteCodeError", "remote_class"]
+__all__ = ["RemoteCodeError", "modules_of", "remote_class"]
 
 logger = get_logger(__name__)
 _PREFIX = "enfold_remote_"
@@ -32,7 +32,13 @@ class RemoteCodeError(EnfoldError, ValueError):
 
 
 def remote_class(
-    entry: Any, auto: str, source: Any, trust: bool | None, code_revision: str | None = None, **where: Any
+    entry: Any,
+    auto: str,
+    source: Any,
+    trust: bool | None,
+    code_revision: str | None = None,
+    table: str = "auto_map",
+    **where: Any,
 ) -> Any:
     """Return the class that an ``auto_map`` names.
 
@@ -42,6 +48,7 @@ def remote_class(
         source: the folder or repository that holds the ``auto_map``.
         trust: run its code.
         code_revision: branch, tag or commit of the code, where it is in another repository.
+        table: where the entry stands, for messages.
         where: what ``find_file`` takes.
 
     Raises:
@@ -53,7 +60,7 @@ def remote_class(
     stem, _, name = path.rpartition(".")
     if not all(part.isidentifier() for part in (*stem.split("."), name)):
         raise RemoteCodeError(
-            f"{source}: auto_map[{auto!r}] is 'module.Class' or 'owner/name--module.Class', not {entry!r}"
+            f"{source}: {table}[{auto!r}] is 'module.Class' or 'owner/name--module.Class', not {entry!r}"
         )
     home = place or str(source)
     if trust is not True:
@@ -64,16 +71,22 @@ def remote_class(
     if place and place != str(source):
         where = {name: value for name, value in where.items() if name != "subfolder"}
         where["revision"] = code_revision
-    files = _gather(home, stem, where)
+    files = modules_of(home, stem, **where)
     package = _announce(home, files)
     module = importlib.import_module(f"{package}.{stem}")
     if not hasattr(module, name):
-        raise RemoteCodeError(f"{home}: {stem}.py has no {name}, which auto_map[{auto!r}] names")
+        raise RemoteCodeError(f"{home}: {stem}.py has no {name}, which {table}[{auto!r}] names")
     return getattr(module, name)
 
 
-def _gather(home: str, stem: str, where: dict[str, Any]) -> dict[str, str]:
-    """Return module → path of a module and of all modules that it imports from beside itself."""
+def modules_of(home: str, stem: str, **where: Any) -> dict[str, str]:
+    """Return module → path of a module and of all modules that it imports from beside itself.
+
+    Args:
+        home: the folder or repository.
+        stem: the module's dotted name.
+        where: what ``find_file`` takes.
+    """
     from enfold.hub.fetch import find_file
 
     found: dict[str, str] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import types
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
@@ -9,12 +10,14 @@ from typing import Any, ClassVar
 import torch
 
 from enfold.errors import EnfoldError
+from enfold.transformers.pipelines.custom import save_code
 from enfold.transformers.sharing import PushToHubMixin
 
 __all__ = ["ChunkPipeline", "Pipeline", "PipelineException", "length_batches"]
 
-# Tokens that one forward pass of an automatically made batch holds, padding included.
-TOKEN_BUDGET = 4096
+# Tokens that one forward pass of an automatically made batch holds, padding included: enough for products at full
+# speed, and few enough that what lies between layers is memory used before rather than fresh pages from the system.
+TOKEN_BUDGET = 2048
 # Rows of a data set that are read ahead, so that texts of one length share a batch.
 WINDOW = 256
 
@@ -217,7 +220,9 @@ class Pipeline(PushToHubMixin):
         return [self.run_single(item, preprocess_params, forward_params, postprocess_params) for item in inputs]
 
     def save_pretrained(self, save_directory: str, safe_serialization: bool = True, **kwargs: Any) -> None:
-        """Write the model and its tokenizer or processors into a folder that ``pipeline`` reads."""
+        """Write the model and its tokenizer or processors into a folder that ``pipeline`` reads, and the code of a
+        pipeline that you registered."""
+        save_code(self, os.fspath(save_directory))
         self.model.save_pretrained(save_directory, safe_serialization=safe_serialization, **kwargs)
         for part in (self.tokenizer, self.feature_extractor, self.image_processor, self.processor):
             if part is not None:

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from enfold.log import get_logger
+from enfold.transformers.pipelines.custom import brought_row
 from enfold.transformers.pipelines.parts import load_parts
 from enfold.transformers.pipelines.registry import ENDINGS, PIPELINE_REGISTRY, UnknownTask, get_task
 from enfold.transformers.sharing import split_fetch_arguments
@@ -55,9 +56,9 @@ def pipeline(
         device_map: spread the model over devices ("auto", or part → device); excludes ``device``.
         torch_dtype: type of the weights ("auto", "bfloat16", ``torch.float16`` …).
         dtype: the same by its newer name.
-        trust_remote_code: run classes that the repository brings along (``auto_map``).
+        trust_remote_code: run classes that the repository brings along (``auto_map``, ``custom_pipelines``).
         model_kwargs: further arguments of the model's ``from_pretrained``.
-        pipeline_class: a class to use instead of the task's.
+        pipeline_class: a class to use instead of the task's, of the registry or of the repository.
         kwargs: arguments of the task, as defaults for every call, and ``batch_size``.
 
     Raises:
@@ -85,10 +86,20 @@ def pipeline(
         elif key in loading:
             where[key] = loading.pop(key)
 
+    custom = {} if PIPELINE_REGISTRY.knows(task) and not trust_remote_code else _custom_pipelines(model, where)
+    if task is None and len(custom) == 1:
+        task = next(iter(custom))
     if task is None:
+        if custom:
+            raise UnknownTask(f"{model!r} brings pipelines for {', '.join(custom)}: pass task=…, one of them")
         task = _task_of(model, where, token)
-    name, row, options = PIPELINE_REGISTRY.check_task(task)
-    name = name if options is None else task  # the languages in it are the pipeline's to read
+    if task in custom:
+        code = {**split_fetch_arguments(where)[0], "code_revision": kwargs.pop("code_revision", None)}
+        name, options = task, None
+        row = brought_row(task, custom, model, trust_remote_code, pipeline_class, **code)
+    else:
+        name, row, options = PIPELINE_REGISTRY.check_task(task)
+        name = name if options is None else task  # the languages in it are the pipeline's to read
     if model is None:
         default = row.get("default") or {}
         model = default.get("model")
@@ -139,6 +150,19 @@ def _load(classes: Any, source: Any, arguments: dict[str, Any]) -> Any:
                 raise
             failures.append(f"{made.__name__}: {error}")
     raise ValueError(f"no class of this task loads {source!r}: " + "; ".join(failures))
+
+
+def _custom_pipelines(model: Any, where: dict[str, Any]) -> dict[str, Any]:
+    """Return the tasks for which a model's repository brings a pipeline along: task → description."""
+    if not isinstance(model, str | os.PathLike):
+        return {}  # its code is where it was loaded from, and nobody asked for that
+    from enfold.transformers.tokenization.files import Source
+
+    try:
+        told = (Source(model, split_fetch_arguments(where)[0]).json("config.json") or {}).get("custom_pipelines")
+    except OSError:
+        return {}  # what is wrong is said where the model is loaded
+    return told if isinstance(told, dict) else {}
 
 
 def _task_of(model: Any, where: dict[str, Any], token: Any) -> str:

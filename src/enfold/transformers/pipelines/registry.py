@@ -251,10 +251,7 @@ class PipelineRegistry:
             >>> PIPELINE_REGISTRY.check_task("sentiment-analysis")[0]
             'text-classification'
         """
-        name = self.task_aliases.get(task, task)
-        parts = task.split("_")
-        options = (parts[1], parts[3]) if len(parts) == 4 and parts[0] == "translation" and parts[2] == "to" else None
-        name = name if options is None else "translation"
+        name, options = self._read(task)
         if name not in self.supported_tasks:
             known = self.get_supported_tasks()
             raise UnknownTask(f"unknown task {task!r}{nearest(task, known)}; the tasks are {', '.join(known)}")
@@ -264,6 +261,17 @@ class PipelineRegistry:
         if options is not None:
             row["default"] = row["default"].get(options)
         return name, row, options
+
+    def knows(self, task: str | None) -> bool:
+        """Return whether there is such a task."""
+        return task is not None and self._read(task)[0] in self.supported_tasks
+
+    def _read(self, task: str) -> tuple[str, Any]:
+        """Return a task's own name, and the languages in what it was called, or None."""
+        parts = task.split("_")
+        if len(parts) == 4 and parts[0] == "translation" and parts[2] == "to":
+            return "translation", (parts[1], parts[3])
+        return self.task_aliases.get(task, task), None
 
     def register_pipeline(
         self,
