@@ -47,6 +47,35 @@ RUNS: dict[str, dict[str, Any]] = {
         "output_scores": True,
         "output_logits": True,
     },
+    "recorded": {
+        "max_new_tokens": 4,
+        "return_dict_in_generate": True,
+        "output_attentions": True,
+        "output_hidden_states": True,
+        "padded": True,
+    },
+    "beams-recorded": {
+        "max_new_tokens": 4,
+        "num_beams": 3,
+        "return_dict_in_generate": True,
+        "output_scores": True,
+        "output_logits": True,
+        "output_attentions": True,
+        "output_hidden_states": True,
+        "eos_token_id": list(range(3, 30)),
+    },
+    "sample-scores": {
+        "max_new_tokens": 6,
+        "do_sample": True,
+        "top_k": 12,
+        "return_dict_in_generate": True,
+        "output_scores": True,
+        "output_logits": True,
+    },
+    "embedded": {"max_new_tokens": 8, "embedded": True},
+    "embedded-padded": {"max_new_tokens": 8, "embedded": True, "padded": True},
+    "embedded-beams": {"max_new_tokens": 8, "embedded": True, "num_beams": 3, "eos_token_id": None},
+    "embedded-sample": {"max_new_tokens": 8, "embedded": True, "do_sample": True, "padded": True},
     "default-length": {},
     "max-length": {"max_length": 15},
     "ends": {"max_new_tokens": 12, "eos_token_id": [END, 7, 11, 30, 31, 32, 33, 34, 35, 36, 37, 38]},
@@ -187,12 +216,22 @@ def generated(model: Any, options: dict[str, Any]) -> dict[str, Any]:
         options["negative_prompt_ids"] = torch.tensor(options["negative_prompt_ids"])
     # The peer fills beams with the end token where the padding token is 0, so it is another one here.
     options = {"eos_token_id": 98, "pad_token_id": 2, **options}
+    prompt = {"inputs": ids}
+    if options.pop("embedded", False):
+        prompt = {"inputs_embeds": model.get_input_embeddings()(ids)}
+    if options.get("output_attentions"):
+        model.set_attn_implementation("eager")
     torch.manual_seed(123)
     with torch.no_grad():
-        output = model.generate(ids, attention_mask=mask, **options)
+        output = model.generate(**prompt, attention_mask=mask, **options)
+    if options.get("output_attentions"):
+        model.set_attn_implementation("sdpa")
     if isinstance(output, torch.Tensor):
         return {"sequences": output.numpy()}
     found = {"sequences": output.sequences.numpy()}
+    for name in ("attentions", "hidden_states"):
+        for index, step in enumerate(output.get(name) or ()):
+            found |= {f"{name}/{index}/{layer}": part.numpy() for layer, part in enumerate(step)}
     for name in ("scores", "logits"):
         if output.get(name) is not None:
             found[name] = torch.stack(output[name]).numpy()

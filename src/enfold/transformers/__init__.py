@@ -146,6 +146,7 @@ __getattr__, __dir__, __all__ = face(
             "EncoderRepetitionPenaltyLogitsProcessor",
         ],
         ".generation.stopping": [
+            "ConfidenceCriteria",
             "EosTokenCriteria",
             "MaxLengthCriteria",
             "MaxTimeCriteria",

@@ -185,6 +185,12 @@ def test_a_stop_string_ends_a_row_even_inside_a_token(counter: Counter) -> None:
         counter.generate(ids, stop_strings="stop")
 
 
+def test_a_row_ends_where_it_is_unsure() -> None:
+    scores = (torch.tensor([[0.0, 9.0], [0.0, 0.1]]),)
+    ended = tf.ConfidenceCriteria(0.6)(torch.tensor([[7, 1], [7, 1]]), scores)
+    assert ended.tolist() == [False, True]
+
+
 def test_time_ends_everything(counter: Counter) -> None:
     assert counter.generate(torch.tensor([[1]]), max_new_tokens=9, max_time=-1.0).shape == (1, 2)
 
@@ -233,6 +239,7 @@ def test_a_streamer_takes_one_row(counter: Counter) -> None:
         ({"dola_layers": "low", "num_beams": 2}, "greedy search and sampling, not with beam search"),
         ({"dola_layers": "low", "prompt_lookup_num_tokens": 2}, "do not go together"),
         ({"assistant_early_exit": 9}, "assistant_early_exit=9 must lie between"),
+        ({"token_healing": True}, "token_healing is not available"),
         ({"custom_generate": "transformers-community/dolo"}, "did you mean 'transformers-community/dola'"),
         ({"do_sample": True, "temperature": 0.0}, "do_sample=False is greedy"),
         ({"do_sample": True, "top_p": 1.5, "top_k": -1}, "top_k=-1"),

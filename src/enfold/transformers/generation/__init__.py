@@ -61,6 +61,7 @@ __getattr__, __dir__, __all__ = face(
         ".whisper_processors": ["WhisperNoSpeechDetection", "WhisperTimeStampLogitsProcessor"],
         ".source_processors": ["EncoderNoRepeatNGramLogitsProcessor", "EncoderRepetitionPenaltyLogitsProcessor"],
         ".stopping": [
+            "ConfidenceCriteria",
             "EosTokenCriteria",
             "MaxLengthCriteria",
             "MaxTimeCriteria",

@@ -38,6 +38,9 @@ __all__ = ["GenerationMixin"]
 
 logger = get_logger(__name__)
 
+# Fields of the ecosystem's that nothing here does: said rather than ignored.
+ABSENT = ("assistant_ensemble_weight", "speculation_type", "token_healing", "use_mtp")
+
 
 class GenerationMixin(ContinuousMixin, Base):
     """Gives a model with next-token logits its ``generate``."""
@@ -132,6 +135,9 @@ class GenerationMixin(ContinuousMixin, Base):
         default_length = self._length_is_open(generation_config, kwargs)
         config, rest = (generation_config or GenerationConfig()).filled(self.generation_config, **kwargs)
         self._refuse_unknown(rest)
+        for name in ABSENT:
+            if getattr(config, name, None):
+                raise GenerationError(f"{name} is not available; assistants and prompt lookup are")
         mode = mode_of(config, assistant_model is not None)
         ends = None if config.eos_token_id is None else torch.as_tensor(config.eos_token_id, device=self.device)
         ends = None if ends is None else ends.view(-1)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 __all__ = [
+    "ConfidenceCriteria",
     "EosTokenCriteria",
     "MaxLengthCriteria",
     "MaxTimeCriteria",
@@ -77,6 +78,22 @@ class EosTokenCriteria(StoppingCriteria):
         if self.eos_token_id.device != input_ids.device:
             self.eos_token_id = self.eos_token_id.to(input_ids.device)
         return (input_ids[:, -1:] == self.eos_token_id).any(1)
+
+
+class ConfidenceCriteria(StoppingCriteria):
+    """Ends an assistant's guesses where it is less sure of its newest token than this.
+
+    Args:
+        assistant_confidence_threshold: a probability.
+    """
+
+    def __init__(self, assistant_confidence_threshold: float) -> None:
+        self.assistant_confidence_threshold = assistant_confidence_threshold
+
+    def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
+        """Return which rows are unsure; ``scores`` are one (B, V) a step."""
+        sure = scores[-1].softmax(-1).gather(1, input_ids[:, -1:].to(scores[-1].device))[:, 0]
+        return sure < self.assistant_confidence_threshold
 
 
 class StopStringCriteria(StoppingCriteria):
