@@ -149,12 +149,13 @@ def rounded_8bit(weight: Tensor) -> Tensor:
 
 
 class _Product(torch.autograd.Function):
-    """x Wᵀ, whose backward pass reads W from its four bits again instead of keeping it."""
+    """x Wᵀ + b, whose backward pass reads W from its four bits again instead of keeping it."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, layer: Linear4bit, dtype: torch.dtype) -> Tensor:
         ctx.layer, ctx.dtype = layer, dtype
-        return F.linear(x.to(dtype), layer.packed.dequantize(dtype))
+        bias = None if layer.bias is None else layer.bias.to(dtype)
+        return F.linear(x.to(dtype), layer.packed.dequantize(dtype), bias)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
@@ -214,7 +215,7 @@ class Linear4bit(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return (…, O) for (…, I), in the type of ``x``."""
         y: Tensor = _Product.apply(x, self, self.compute_dtype or x.dtype)  # type: ignore[no-untyped-call]
-        return (y if self.bias is None else y + self.bias.to(y.dtype)).to(x.dtype)
+        return y.to(x.dtype)
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         # ``half()`` and the like are for what computes: scales stay as exact as they are.

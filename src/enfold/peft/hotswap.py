@@ -124,8 +124,9 @@ def prepare_model_for_compiled_hotswap(
     for layer in layers:
         for name in layer.names():
             if target_rank is not None:
-                if layer.r[name] > target_rank:
-                    raise ValueError(f"adapter {name!r} has rank {layer.r[name]}, more than target_rank={target_rank}")
+                rank = len(layer.factors(name)[0])
+                if rank > target_rank:
+                    raise ValueError(f"adapter {name!r} has rank {rank}, more than target_rank={target_rank}")
                 _widen(layer, name, target_rank)
             layer.scaling[name] = torch.tensor(float(layer.scaling[name]))  # type: ignore[assignment]
     for one in config.values() if isinstance(config, dict) else [config] if config is not None else []:

@@ -81,11 +81,12 @@ def replace_lora_weights_loftq(
     Raises:
         ValueError: the model has no four-bit layers with such adapters.
     """
-    from enfold.checkpoints import read_state_dict
+    from enfold.checkpoints import find_weights, read_state_dict
 
     base = peft_model.get_base_model()
     source = os.fspath(model_path or base.config.name_or_path)
-    tensors = read_state_dict(source)
+    files = [source] if os.path.isfile(source) else find_weights(source)
+    tensors = {key: value for file in files for key, value in read_state_dict(file).items()}
     lead = getattr(base, "base_model_prefix", "")
     found = 0
     for name, layer in base.named_modules():

@@ -163,6 +163,14 @@ class AdapterLayer(Adapted):
         """Return the output instead of the base layer's ``y`` for ``x``."""
         return y + self.through(self.cast(x, name), self.delta(name)) if self.additive else y
 
+    def fold(self, name: str, sign: float) -> bool:
+        """Add the adapter to the weight in place, or take it off again with a ``sign`` of -1, where that is exact.
+
+        Returns:
+            Whether that was done; False leaves it to ``changed`` and ``restored``.
+        """
+        return False
+
     def changed(self, name: str, weight: Tensor) -> Tensor:
         """Return the weight, outputs first, with the adapter in it."""
         return weight + self.delta(name).to(weight.dtype)
@@ -324,6 +332,9 @@ class AdapterLayer(Adapted):
         for name in wanted:
             if name not in self.settings or name in self.merged_adapters:
                 continue
+            if not safe and self.fold(name, 1.0):
+                self.merged_adapters.append(name)
+                continue
             # The sum is made in the wider of the two types, so that a halved base loses nothing on the way.
             weight, bias = self.merged_with([name])
             if safe and not (torch.isfinite(weight).all() and (bias is None or torch.isfinite(bias).all())):
@@ -338,6 +349,9 @@ class AdapterLayer(Adapted):
         """Take merged adapters out of the weight again."""
         for name in reversed(list(self.merged_adapters)):
             if names is None or name in names:
+                if self.fold(name, -1.0):
+                    self.merged_adapters.remove(name)
+                    continue
                 weight = self.get_weight()
                 wide = weight.to(torch.promote_types(weight.dtype, torch.float32))
                 self.set_weight(self.restored(name, wide))
@@ -384,12 +398,21 @@ class AdapterLayer(Adapted):
         places: dict[str, list[int]] = {}
         for row in range(x.shape[0]):
             places.setdefault(self.batch[row // repeats], []).append(row)
-        outputs, order = [], []
-        for name, rows in places.items():
-            part = x[rows]
-            own = [name] if name in self.settings else []
-            outputs.append(self._through(own, part, *args, **kwargs) if own else self.base_layer(part, *args, **kwargs))
-            order.extend(rows)
-        back = torch.empty(len(order), dtype=torch.long, device=x.device)
-        back[torch.tensor(order, device=x.device)] = torch.arange(len(order), device=x.device)
-        return torch.cat(outputs)[back]
+        if type(self).before is AdapterLayer.before and type(self)._through is AdapterLayer._through:
+            y = self.base_layer(x, *args, **kwargs)  # which no adapter changes: once for all rows
+            parts = {
+                name: self.after(name, x[rows], y[rows]) if name in self.settings else y[rows]
+                for name, rows in places.items()
+            }
+        else:
+            parts = {
+                name: self._through([name], x[rows], *args, **kwargs)
+                if name in self.settings
+                else self.base_layer(x[rows], *args, **kwargs)
+                for name, rows in places.items()
+            }
+        order = torch.tensor([row for rows in places.values() for row in rows], device=x.device)
+        back = torch.empty_like(order)
+        back[order] = torch.arange(len(order), device=x.device)
+        out = torch.cat([part.to(next(iter(parts.values())).dtype) for part in parts.values()])[back]
+        return out if out.dtype == x.dtype or not x.is_floating_point() else out.to(x.dtype)

@@ -100,7 +100,6 @@ class LoKrLayer(LycorisLayer):
             w2 = torch.einsum("ijkl,ip,jr->prkl", self.lokr_t2[name], self.lokr_w2_a[name], self.lokr_w2_b[name])
         else:
             w2 = self.lokr_w2_a[name] @ self.lokr_w2_b[name]
-        w1 = w1.view(*w1.shape, *[1] * (w2.dim() - 2))
-        change = torch.kron(w1, w2.contiguous()) * self.scaling[name]
+        change = torch.einsum("ab,cd...->acbd...", w1, w2) * self.scaling[name]
         window = tuple(getattr(self.get_base_layer(), "kernel_size", ()))
-        return change.reshape(self.out_features, -1, *window) if window else change
+        return change.reshape(self.out_features, -1, *window)

@@ -228,6 +228,34 @@ class LoraLinear(LoraLayer):
             flat = flat.to(small.dtype)
         return torch.addmm(flat, small.reshape(-1, small.shape[-1]), second.t()).view(y.shape)
 
+    def fold(self, name: str, sign: float) -> bool:
+        first, second = self.factors(name)
+        plain: Any = self.get_base_layer()
+        weight = plain._parameters.get("weight")
+        simple = name not in self.lora_magnitude_vector and self.lora_B[name].bias is None and first.dim() == 2
+        if weight is None or not simple or not weight.dtype == first.dtype == torch.float32:
+            return False
+        # One pass over the weight, and no matrix of its size beside it.
+        (weight.T if self.fan_in_fan_out else weight).addmm_(second, first, alpha=sign * float(self.scaling[name]))
+        return True
+
+    def _mixed(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        batch = self.batch or []
+        own = [name for name in dict.fromkeys(batch) if name in self.settings]
+        simple = all(name not in self.lora_magnitude_vector and self.lora_B[name].bias is None for name in own)
+        fits = simple and own and x.dim() == 3 and x.shape[0] == len(batch) and not self.merged_adapters
+        if not fits or len({self.r[name] for name in own}) > 1 or type(self) is not LoraLinear:
+            return super()._mixed(x, *args, **kwargs)
+        # One product for all rows: factors side by side, zeros where a row has no adapter.
+        y = self.base_layer(x, *args, **kwargs)
+        place = {name: index for index, name in enumerate(own)}
+        rows = torch.tensor([place.get(name, 0) for name in batch], device=x.device)
+        scales = [float(self.scaling[name]) if name in place else 0.0 for name in batch]
+        first = torch.stack([self.factors(name)[0] for name in own])[rows]  # (B, r, I)
+        second = torch.stack([self.factors(name)[1] for name in own])[rows]  # (B, O, r)
+        small = torch.bmm(self.cast(x, own[0]), first.mT) * torch.tensor(scales, device=x.device)[:, None, None]
+        return torch.baddbmm(y.to(small.dtype), small, second.mT).to(y.dtype)
+
     def changed_bias(self, name: str, bias: Tensor) -> Tensor:
         own: Any = self.lora_B[name].bias
         return bias if own is None else bias + own * self.scaling[name]
