@@ -14,7 +14,7 @@ from enfold.nn.attention import attend
 from enfold.nn.cache import Cache, CacheLayer
 from enfold.nn.mask import layer_kinds
 
-__all__ = ["PagedCache", "Segment", "runs_of"]
+__all__ = ["PagedCache", "Segment", "cut", "runs_of"]
 
 
 @dataclass
@@ -53,6 +53,21 @@ def runs_of(blocks: list[int], size: int, length: int) -> list[tuple[int, int]]:
     return runs
 
 
+def cut(runs: list[tuple[int, int]], first: int) -> list[tuple[int, int]]:
+    """Return the runs of a sequence from position ``first`` on.
+
+    Example:
+        >>> cut([(48, 32), (144, 8)], 35)
+        [(147, 5)]
+    """
+    kept = []
+    for begin, count in runs:
+        if first < count:
+            kept.append((begin + max(first, 0), count - max(first, 0)))
+        first -= count
+    return kept
+
+
 class PagedCache(Cache):
     """All sequences' keys and values; a model reads new tokens of several in one row.
 
@@ -71,10 +86,20 @@ class PagedCache(Cache):
         self.segments: list[Segment] = []
         self.where: Tensor = torch.empty(0, dtype=torch.long)
         self.layers = [PagedLayer(self, window if kind == "sliding_attention" else None) for kind in kinds]
+        self._seen: dict[int | None, list[tuple[Segment, int, list[tuple[int, int]]]]] = {}
 
     def place(self, segments: list[Segment], where: Tensor) -> None:
-        """Say which tokens come next, and in which slots (N,) they go."""
-        self.segments, self.where = segments, where
+        """Say which tokens come next, in order, and in which slots (N,) they go."""
+        self.segments, self.where, self._seen = segments, where, {}
+
+    def seen(self, window: int | None) -> list[tuple[Segment, int, list[tuple[int, int]]]]:
+        """Return each segment with the first position that any of its tokens sees, and where what it sees lies."""
+        if window not in self._seen:
+            found = self._seen[window] = []
+            for segment in self.segments:
+                first = 0 if window is None else max(segment.length - segment.count - window + 1, 0)
+                found.append((segment, first, cut(segment.runs, first) if first else segment.runs))
+        return self._seen[window]
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         """Return 0: a row of new tokens has no one past; positions are given."""
@@ -100,11 +125,10 @@ class PagedLayer(CacheLayer):
     def update_and_fetch(self, keys: Tensor, values: Tensor) -> Any:
         """Write ``keys`` and ``values`` (1, K, N, D) into their slots, and return what attends to all of them."""
         if self._keys is None or self._values is None:
-            heads, dim = keys.shape[1], keys.shape[3]
-            self._keys = keys.new_empty(heads, self.cache.slots, dim)
-            self._values = values.new_empty(heads, self.cache.slots, values.shape[3])
-        self._keys.index_copy_(1, self.cache.where, keys[0])
-        self._values.index_copy_(1, self.cache.where, values[0])
+            shape = (1, keys.shape[1], self.cache.slots)
+            self._keys, self._values = keys.new_empty(*shape, keys.shape[3]), values.new_empty(*shape, values.shape[3])
+        self._keys.index_copy_(2, self.cache.where, keys)
+        self._values.index_copy_(2, self.cache.where, values)
         return self, self._values
 
     def attended_by(
@@ -122,49 +146,42 @@ class PagedLayer(CacheLayer):
         """
         if mask is not None and mask.dtype != torch.bool:
             raise EnfoldError("the engine cannot write with a model that adds distances to its scores (alibi)")
-        heads, total = query.shape[1], query.shape[2]
-        assert self._values is not None
-        out = query.new_empty(1, total, heads, self._values.shape[2])
-        for segment in self.cache.segments:
-            self._attend(segment, query, out, scale, softcap)
-        return out.transpose(1, 2), None
-
-    def _attend(self, segment: Segment, query: Tensor, out: Tensor, scale: float | None, softcap: float | None) -> None:
-        start, count, length = segment.start, segment.count, segment.length
-        first = 0 if self.window is None else max(length - count - self.window + 1, 0)
-        keys, values = self._gathered(segment.runs, first)  # (1, K, S, D)
-        mine = query.narrow(2, start, count)
-        mask = None
-        if count > 1:
-            seen, asked = length - first, torch.arange(length - count, length, device=query.device)[:, None]
-            if self.window is not None and seen > self.window:
-                place = torch.arange(first, length, device=query.device)
-                mask = ((place <= asked) & (place > asked - self.window))[None, None]
-            elif seen > count:
-                mask = (torch.arange(first, length, device=query.device) <= asked)[None, None]
-        if count == 1 and softcap is None:
-            # One new token: the queries that share a key become rows of one head.
-            shared = (keys.shape[1], -1, query.shape[3])
-            found = F.scaled_dot_product_attention(mine.reshape(1, *shared), keys, values, scale=scale)
-            out[0, start] = found.reshape(-1, found.shape[3])
-            return
-        found, _ = attend(mine, keys, values, mask, causal=mask is None, scale=scale, softcap=softcap)
-        out[:, start : start + count] = found.transpose(1, 2)
-
-    def _gathered(self, runs: list[tuple[int, int]], first: int) -> tuple[Tensor, Tensor]:
-        """Return the keys and values (1, K, S, D) of a sequence from position ``first`` on; of one run as a view."""
         assert self._keys is not None and self._values is not None
-        if first:
-            kept = []
-            for begin, count in runs:
-                if first < count:
-                    kept.append((begin + first, count - first))
-                first = max(first - count, 0)
-            runs = kept
+        _, heads, total, dim = query.shape
+        # For one new token the queries that share a key become rows of one head: (1, K, H / K, D) each.
+        ones = query.transpose(1, 2).reshape(total, 1, self._keys.shape[1], -1, dim).unbind(0)
+        found = []
+        for segment, first, runs in self.cache.seen(self.window):
+            keys, values = self._gathered(runs)
+            if segment.count == 1 and softcap is None:
+                one = F.scaled_dot_product_attention(ones[segment.start], keys, values, scale=scale)
+                found.append(one.reshape(1, heads, -1))
+                continue
+            mine, may_see = query.narrow(2, segment.start, segment.count), self._mask(segment, first, query.device)
+            several, _ = attend(mine, keys, values, may_see, causal=may_see is None, scale=scale, softcap=softcap)
+            found.append(several[0].transpose(0, 1))
+        return torch.cat(found).transpose(0, 1)[None], None
+
+    def _mask(self, segment: Segment, first: int, device: torch.device) -> Tensor | None:
+        """Return which positions from ``first`` on the tokens of a segment see, or None where causality says it all."""
+        seen = segment.length - first
+        if segment.count == 1 or (seen == segment.count and (self.window is None or seen <= self.window)):
+            return None
+        asked = torch.arange(segment.length - segment.count, segment.length, device=device)[:, None]
+        place = torch.arange(first, segment.length, device=device)
+        may_see = place <= asked
+        if self.window is not None and seen > self.window:
+            may_see &= place > asked - self.window
+        return may_see[None, None]
+
+    def _gathered(self, runs: list[tuple[int, int]]) -> tuple[Tensor, Tensor]:
+        """Return the keys and values (1, K, S, D) that lie in the runs; of one run as a view."""
+        assert self._keys is not None and self._values is not None
+        keys, values = self._keys, self._values
         if len(runs) == 1:
             begin, count = runs[0]
-            return self._keys.narrow(1, begin, count)[None], self._values.narrow(1, begin, count)[None]
+            return keys.narrow(2, begin, count), values.narrow(2, begin, count)
         return (
-            torch.cat([self._keys.narrow(1, begin, count) for begin, count in runs], 1)[None],
-            torch.cat([self._values.narrow(1, begin, count) for begin, count in runs], 1)[None],
+            torch.cat([keys.narrow(2, begin, count) for begin, count in runs], 2),
+            torch.cat([values.narrow(2, begin, count) for begin, count in runs], 2),
         )
