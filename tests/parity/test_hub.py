@@ -124,6 +124,26 @@ said["request"] = [request.status, request.target_branch, request.conflicting_fi
                    "model.safetensors" in request.diff, type(request.events[-1]).__name__, merged.status,
                    "more/model.safetensors" in at_request, merged.merge_commit_oid == api.model_info("peer/model").sha,
                    "more/model.safetensors" in api.list_repo_files("peer/model")]
+collection = api.create_collection("Chosen", namespace="owner", description="By hand")
+collection = api.add_collection_item(collection.slug, "peer/model", "model", note="Good")
+api.update_collection_item(collection.slug, collection.items[0].item_object_id, note="Better")
+said["collection"] = [collection.owner["name"] if isinstance(collection.owner, dict) else collection.owner,
+                      api.get_collection(collection.slug).items[0].note,
+                      api.update_collection_metadata(collection.slug, title="Kept").title,
+                      [x.title for x in api.list_collections(owner="owner", item="models/peer/model")]]
+api.delete_collection(collection.slug)
+copy = api.duplicate_repo("peer/model", "peer/copy")
+api.super_squash_history("peer/copy", commit_message="One")
+large = list(api.list_lfs_files("peer/copy"))
+api.permanently_delete_lfs_files("peer/copy", large)
+said["copy"] = [copy.repo_id, [x.title for x in api.list_repo_commits("peer/copy")], [x.size for x in large],
+                "sub/model.safetensors" in api.list_repo_files("peer/copy")]
+api.update_repo_settings("peer/copy", gated="manual")
+api.grant_access("peer/copy", "reader")
+said["access"] = [[x.username, x.status] for x in api.list_accepted_access_requests("peer/copy")]
+said["people"] = [api.get_user_overview("reader").username, api.get_organization_overview("peer").num_models,
+                  api.list_liked_repos("reader").total, [x.id for x in api.list_user_repos("peer")]]
+said["tags"] = [x["id"] for x in api.get_model_tags()["license"]]
 said["talks"] = [[x.num, x.is_pull_request, x.status] for x in api.get_repo_discussions("peer/model")]
 said["ours"] = {name: try_to_load_from_cache(ours, name) if name != "none.txt" else
                 type(try_to_load_from_cache(ours, name)).__name__ for name in ("weights.bin", "text.txt", "none.txt")}
@@ -157,6 +177,7 @@ def shared(peer_python: Path, peer: Callable[..., Any], tmp_path_factory: pytest
         with pytest.raises(OSError, match="no file"):
             hub.hf_hub_download("ours/first", "none.txt")
         running.add_alias("short-name", "peer/model")
+        running.create_user("reader")
         variables = {
             "HF_ENDPOINT": running.endpoint,
             "HF_TOKEN": running.token,
@@ -225,6 +246,16 @@ def test_the_official_client_discusses_and_merges(shared: Any) -> None:
         "draft", "refs/heads/main", [], True, "DiscussionCommit", "merged", True, True, True,
     ]  # fmt: skip
     assert said["talks"] == [[3, True, "draft"], [2, True, "merged"], [1, False, "closed"]]
+
+
+def test_the_official_client_collects_copies_and_lets_in(shared: Any) -> None:
+    said, folder, _, _ = shared
+    size = (folder / "sub" / "model.safetensors").stat().st_size
+    assert said["collection"] == ["owner", "Better", "Kept", ["Kept"]]
+    assert said["copy"] == ["peer/copy", ["One"], [size], False]
+    assert said["access"] == [["reader", "accepted"]]
+    assert said["people"] == ["reader", 2, 0, ["peer/model", "peer/copy"]]
+    assert said["tags"] == ["license:apache-2.0"]
 
 
 def test_the_official_client_raises_its_own_errors(shared: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enfold.hub.api_collections import CollectionCalls
 from enfold.hub.api_commits import CommitCalls
 from enfold.hub.api_discussions import DiscussionCalls
 from enfold.hub.api_lists import ListCalls
@@ -11,12 +12,14 @@ from enfold.hub.api_storage import StorageCalls
 __all__ = [
     "HfApi",
     "accept_access_request",
+    "add_collection_item",
     "api",
     "auth_check",
     "cancel_access_request",
     "change_discussion_status",
     "comment_discussion",
     "create_branch",
+    "create_collection",
     "create_commit",
     "create_discussion",
     "create_pull_request",
@@ -24,6 +27,8 @@ __all__ = [
     "create_tag",
     "dataset_info",
     "delete_branch",
+    "delete_collection",
+    "delete_collection_item",
     "delete_file",
     "delete_files",
     "delete_folder",
@@ -32,6 +37,7 @@ __all__ = [
     "duplicate_repo",
     "edit_discussion_comment",
     "file_exists",
+    "get_collection",
     "get_dataset_tags",
     "get_discussion_details",
     "get_full_repo_name",
@@ -46,6 +52,7 @@ __all__ = [
     "hide_discussion_comment",
     "like",
     "list_accepted_access_requests",
+    "list_collections",
     "list_datasets",
     "list_lfs_files",
     "list_liked_repos",
@@ -77,6 +84,8 @@ __all__ = [
     "space_info",
     "super_squash_history",
     "unlike",
+    "update_collection_item",
+    "update_collection_metadata",
     "update_repo_settings",
     "update_repo_visibility",
     "upload_file",
@@ -86,7 +95,7 @@ __all__ = [
 ]
 
 
-class HfApi(CommitCalls, ListCalls, DiscussionCalls, PeopleCalls, StorageCalls):
+class HfApi(CommitCalls, ListCalls, DiscussionCalls, PeopleCalls, StorageCalls, CollectionCalls):
     """A Hub and the token to use with it.
 
     Args:
@@ -177,3 +186,11 @@ get_model_tags = api.get_model_tags
 get_dataset_tags = api.get_dataset_tags
 parse_safetensors_file_metadata = api.parse_safetensors_file_metadata
 get_safetensors_metadata = api.get_safetensors_metadata
+list_collections = api.list_collections
+get_collection = api.get_collection
+create_collection = api.create_collection
+update_collection_metadata = api.update_collection_metadata
+delete_collection = api.delete_collection
+add_collection_item = api.add_collection_item
+update_collection_item = api.update_collection_item
+delete_collection_item = api.delete_collection_item

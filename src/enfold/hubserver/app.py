@@ -20,7 +20,19 @@ from enfold.hubserver.errors import HubServerError
 from enfold.hubserver.hub import Hub
 from enfold.hubserver.names import KINDS, RESERVED
 from enfold.hubserver.repositories import Redirected
-from enfold.hubserver.routes import access, accounts, content, discussions, people, refs, repos, storage, uploads, xet
+from enfold.hubserver.routes import (
+    access,
+    accounts,
+    collections,
+    content,
+    discussions,
+    people,
+    refs,
+    repos,
+    storage,
+    uploads,
+    xet,
+)
 from enfold.hubserver.routes.call import Call, Handler, Routes
 from enfold.hubserver.settings import Settings
 from enfold.hubserver.web import pages
@@ -38,7 +50,7 @@ def _join(*tables: Routes) -> Routes:
     return joined
 
 
-_FIXED = _join(accounts.fixed, people.fixed, repos.fixed, storage.fixed, uploads.fixed)
+_FIXED = _join(accounts.fixed, collections.fixed, people.fixed, repos.fixed, storage.fixed, uploads.fixed)
 _API = _join(
     repos.repository,
     refs.repository,
@@ -216,6 +228,8 @@ def _find_api(call: Call, method: str, segments: list[str]) -> Handler:
         action = "/".join(segments[:2])
         if segments[:1] == ["telemetry"]:
             action = "telemetry"
+        elif segments[:1] == ["collections"]:
+            action, call.rest = "collections", tuple(segments[1:])
         elif segments[:1] in (["users"], ["organizations"]) and len(segments) > 2:
             action, call.rest = "/".join([segments[0], *segments[2:]]), (segments[1],)
         return _FIXED.get(method, action)

@@ -43,6 +43,8 @@ __all__ = [
     "account",
     "alias",
     "blob",
+    "collection",
+    "collection_item",
     "commit",
     "discussion",
     "discussion_event",
@@ -187,6 +189,31 @@ repo_lfs = Table(
     Column("created", Float, nullable=False, default=time.time),
 )
 
+
+#: Repositories that somebody chose.
+collection = Table(
+    "collection",
+    _metadata,
+    Column("id", String, primary_key=True),
+    Column("owner", String, nullable=False, index=True),
+    Column("title", String, nullable=False),
+    Column("text", Text, nullable=False, default=""),
+    Column("private", Boolean, nullable=False, default=False),
+    Column("theme", String, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("modified", Float, nullable=False, default=time.time),
+)
+
+collection_item = Table(
+    "collection_item",
+    _metadata,
+    Column("id", String, primary_key=True),
+    Column("collection_id", ForeignKey("collection.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("kind", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("note", Text, nullable=False, default=""),
+    Column("position", Integer, nullable=False),
+)
 
 #: Packs of chunks in the Xet store.
 xorb = Table(

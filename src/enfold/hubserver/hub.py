@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enfold.hubserver.access import Access
 from enfold.hubserver.accounts import Accounts
+from enfold.hubserver.collections import Collections
 from enfold.hubserver.commits import Commits
 from enfold.hubserver.database import Database
 from enfold.hubserver.discussions import Discussions
@@ -39,6 +40,7 @@ class Hub:
         self.commits = Commits(self.database, self.contents, self.repositories, settings.limits)
         self.discussions = Discussions(self.database, self.repositories, self.commits)
         self.history = History(self.database, self.repositories, self.commits)
+        self.collections = Collections(self.database, self.repositories)
         self.access = Access(self.database, self.repositories)
         self.likes = Likes(self.database, self.repositories)
         self.signer = Signer(self.database.secret)
