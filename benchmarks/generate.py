@@ -1,6 +1,6 @@
 """Writing on beside transformers and CTranslate2: greedy search, and many prompts at once; equal tokens first.
 
-    .venv/bin/python benchmarks/generate.py [--pairs 9] [--threads 1] [--new 128] [--only TEXT] [--ctranslate2]
+    .venv/bin/python benchmarks/generate.py [--pairs 9] [--threads 1] [--new 128] [--only TEXT …] [--ctranslate2]
 
 GPT-2 of 124M parameters and a Llama of SmolLM2-135M's shape, weights drawn. Each side is a process of its own that
 keeps its models; the sides take turns, and times are processor time, so that a busy machine slows nobody down in the
@@ -236,7 +236,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=9)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--new", type=int, default=128, help="tokens of greedy search")
-    parser.add_argument("--only", default="", help="rows whose names hold this")
+    parser.add_argument("--only", nargs="+", default=[""], help="rows whose names hold one of these")
     parser.add_argument("--ctranslate2", action="store_true", help="beside CTranslate2 instead of transformers")
     parser.add_argument("--folder", help="keep the checkpoints here, and take those that are here")
     parser.add_argument("--serve", nargs=2, metavar=("SIDE", "FOLDER"), help=argparse.SUPPRESS)
@@ -283,7 +283,7 @@ def main() -> None:
 
         names = {side: ask(side, "") for side in servers}
         for name in names["ours"]:
-            if options.only not in name or name not in names[peer]:
+            if name not in names[peer] or not any(part in name for part in options.only):
                 continue
             times: dict[str, list[float]] = {side: [] for side in servers}
             share = 1.0

@@ -104,6 +104,20 @@ def test_models_that_read_write_the_same_with_every_cache(name: str) -> None:
         assert torch.equal(found, plain)
 
 
+@pytest.mark.parametrize("options", [{}, {"eos_token_id": [4, 5, 6]}, {"do_sample": True, "num_return_sequences": 2}])
+def test_pages_are_a_cache_too(model: Any, options: dict[str, Any]) -> None:
+    shared = {"max_new_tokens": 12, "attention_mask": MASK, **options}
+    ids = IDS * MASK + (1 - MASK)
+    found = model.generate(ids, cache_implementation="paged", **shared)
+    if "do_sample" in options:
+        assert found.shape[0] == 4 and torch.equal(found[:, :9], ids.repeat_interleave(2, 0))
+    else:
+        assert torch.equal(found, model.generate(ids, **shared))
+    with pytest.raises(GenerationError, match="from ids alone"):
+        embeds = model.get_input_embeddings()(ids)
+        model.generate(inputs_embeds=embeds, cache_implementation="paged", max_new_tokens=3)
+
+
 def test_settings_that_a_cache_does_not_have_are_named() -> None:
     model = made(None)
     with pytest.raises(GenerationError, match="did you mean 'nbits'"):

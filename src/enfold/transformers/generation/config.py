@@ -176,7 +176,7 @@ class GenerationConfig(PushToHubMixin):
                 raise GenerationError(f"{name}={value} must be greater than 0")
         if self.early_stopping is not None and self.early_stopping not in (True, False, "never"):
             raise GenerationError(f"early_stopping={self.early_stopping!r} must be True, False or 'never'")
-        caches = (*self.GROWING_CACHES, *self.FIXED_CACHES)
+        caches = (*self.GROWING_CACHES, *self.FIXED_CACHES, "paged")
         if self.cache_implementation is not None and self.cache_implementation not in caches:
             hint = nearest(str(self.cache_implementation), caches) or f"; expected one of {', '.join(caches)}"
             raise GenerationError(f"unknown cache_implementation {self.cache_implementation!r}{hint}")

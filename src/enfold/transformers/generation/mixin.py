@@ -19,7 +19,7 @@ from enfold.transformers.generation.constraints import constraints_of
 from enfold.transformers.generation.contrastive import contrastive
 from enfold.transformers.generation.custom import decoded_by, named_loop, own_arguments
 from enfold.transformers.generation.dola import LayerContrast, layers_of
-from enfold.transformers.generation.engine.manager import ContinuousMixin
+from enfold.transformers.generation.engine.manager import ContinuousMixin, paged
 from enfold.transformers.generation.grouped import grouped
 from enfold.transformers.generation.guidance import UnbatchedClassifierFreeGuidanceLogitsProcessor
 from enfold.transformers.generation.loops import Run, beams, one_by_one
@@ -164,6 +164,12 @@ class GenerationMixin(ContinuousMixin, Base):
                 f"num_return_sequences={config.num_return_sequences} exceeds num_beams={config.num_beams}"
             )
 
+        if config.cache_implementation == "paged":
+            if embeds is not None or rest or loop is not None:
+                raise GenerationError("cache_implementation='paged' writes on from ids alone: it is the engine's")
+            told = {"logits_processor": logits_processor, "stopping_criteria": stopping_criteria}
+            told |= {"prefix_allowed_tokens_fn": prefix_allowed_tokens_fn, "streamer": streamer}
+            return paged(self, ids, mask, config, tokenizers[0], **told)
         if streamer is not None:
             if config.num_beams > 1:
                 raise GenerationError("a streamer needs num_beams=1: beams are decided at the end")

@@ -345,8 +345,9 @@ class Engine:
         if worker is None:
             return
         if not finish:
-            for request in (*self.scheduler.running, *self.scheduler.waiting, *self._inbox):
-                request.cancelled = True
+            with self._turn:  # lists stay as they are between two steps
+                for request in (*self.scheduler.running, *self.scheduler.waiting, *self._inbox):
+                    request.cancelled = True
         self._stopping = True
         self.wake()
         worker.join(timeout)

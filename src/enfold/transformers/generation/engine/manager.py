@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import queue
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -9,6 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from enfold.errors import nearest
 from enfold.progress import Progress
@@ -303,6 +307,40 @@ class ContinuousBatchingManager:
         self._handlers.get(request.id, self._results.put)(result)
         if result.is_finished():
             self._handlers.pop(request.id, None)
+
+
+def paged(
+    model: Any, ids: Tensor, mask: Tensor | None, config: GenerationConfig, tokenizer: Any = None, **options: Any
+) -> Tensor:
+    """Return what ``generate`` does for ``cache_implementation="paged"``: ids (rows · sequences, T + new).
+
+    Args:
+        model: a decoder.
+        ids: (B, T).
+        mask: (B, T), 0 for padding, or None.
+        config: made definite.
+        tokenizer: for ``stop_strings``.
+        options: as for ``Engine.submit``.
+    """
+    settings = copy.copy(config)
+    settings.cache_implementation, settings.num_return_sequences = None, 1
+    settings.max_length = None
+    new = config.max_length - ids.shape[1]
+    rows = [row if mask is None else row[mask[place].bool()] for place, row in enumerate(ids.cpu())]
+    engine = Engine(model, tokenizer=tokenizer)
+    requests = [
+        engine.submit(row, settings, **{**options, "max_new_tokens": new})
+        for row in rows
+        for _ in range(config.num_return_sequences)
+    ]
+    written = [request.result().new_tokens for request in requests]
+    pad = config.pad_token_id
+    if pad is None:
+        ends = config.eos_token_id
+        pad = 0 if ends is None else ends if isinstance(ends, int) else int(ends[0])
+    longest = max(map(len, written))
+    tail = [tokens + [pad] * (longest - len(tokens)) for tokens in written]
+    return torch.cat((ids.repeat_interleave(config.num_return_sequences, 0), ids.new_tensor(tail)), 1)
 
 
 class ContinuousMixin:
