@@ -6,7 +6,7 @@ import contextlib
 import inspect
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +42,7 @@ from enfold.transformers.trainer.outcomes import (
     PredictionOutput,
     TrainOutput,
 )
+from enfold.transformers.trainer.packing import Packing
 from enfold.transformers.trainer.parts import STAGES, TrainerError
 from enfold.transformers.trainer.preemption import JitCheckpointCallback
 from enfold.transformers.trainer.reporting import REPORTERS, get_available_reporting_integrations
@@ -88,6 +89,9 @@ class Trainer(Loop, Optimizing, Bookkeeping):
         >>> Trainer(Line(), args, train_dataset=rows).train().global_step
         2
     """
+
+    _packs: ClassVar[bool] = True  # leave padding out of the layers of a model that trains on a processor
+    _packing: Packing | None = None
 
     def __init__(
         self,
@@ -292,8 +296,14 @@ class Trainer(Loop, Optimizing, Bookkeeping):
             model.train()
         inputs = self._prepare_inputs(inputs)
         start = time.perf_counter()
+        if self._packing is not None:
+            self._packing.look_at(inputs)
         with self.compute_loss_context_manager():
-            loss = self.compute_loss(model, inputs, num_items_in_batch=num_items_in_batch)
+            loss = self._thrifty_loss(model, inputs, num_items_in_batch)
+            if loss is None:
+                loss = self.compute_loss(model, inputs, num_items_in_batch=num_items_in_batch)
+        if self._packing is not None:
+            self._packing.forget()
         if self._batch_weight != 1.0:
             loss = loss * self._batch_weight
         middle = time.perf_counter()
@@ -301,6 +311,11 @@ class Trainer(Loop, Optimizing, Bookkeeping):
         self.timings["forward"] += middle - start
         self.timings["backward"] += time.perf_counter() - middle
         return loss.detach()
+
+    def _thrifty_loss(self, model: nn.Module, inputs: Any, items: Any) -> Tensor | None:
+        """A language model's loss from the words that count, where nobody has a loss of their own."""
+        own = type(self).compute_loss is not Trainer.compute_loss or self.compute_loss_func or self.label_smoother
+        return None if own or self._packing is None else self._packing.loss(model, inputs, items)
 
     # --- training -------------------------------------------------------------------------------------------------
 
@@ -336,7 +351,10 @@ class Trainer(Loop, Optimizing, Bookkeeping):
             persistence.load_model(self.accelerator.unwrap_model(self.model), folder)
         self.is_in_train = True
         try:
-            with noisy_embeddings(self._bare_model(), self.args.neftune_noise_alpha):
+            # A compiled or wrapped forward, and a device that computes faster than it is told what to, see no gain.
+            alone = self.args.world_size == 1 and self.args.device.type == "cpu" and not self.args.torch_compile
+            self._packing = Packing(self.model, alone and type(self)._packs)
+            with self._packing.active(), noisy_embeddings(self._bare_model(), self.args.neftune_noise_alpha):
                 return self._train(folder, ignore_keys_for_eval)
         except KeyboardInterrupt:
             logger.warning(
@@ -344,7 +362,7 @@ class Trainer(Loop, Optimizing, Bookkeeping):
             )
             raise
         finally:
-            self.is_in_train = False
+            self.is_in_train, self._packing = False, None
             for callback in self.callback_handler.callbacks:
                 if isinstance(callback, (ProgressCallback, JitCheckpointCallback)):
                     callback.on_train_end(self.args, self.state, self.control)
