@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 from enfold.errors import nearest
 from enfold.log import get_logger
@@ -43,11 +41,13 @@ class DataFile:
         name: how the user knows it: a path, or a path in a repository.
         identity: changes when the content changes.
         fetch: returns its path on this machine.
+        storage: arguments of the file system behind its name, where that is an address.
     """
 
     name: str
     identity: str
     fetch: Callable[[], str]
+    storage: dict[str, Any] | None = field(default=None, kw_only=True)
 
 
 class Tree:
@@ -298,7 +298,11 @@ def sanitize(data_files: Any) -> dict[str, list[str]]:
 
 
 def resolve(
-    patterns: Mapping[str, list[str]], tree: Tree, prefix: str, token: str | bool | None
+    patterns: Mapping[str, list[str]],
+    tree: Tree,
+    prefix: str,
+    token: str | bool | None,
+    storage: Mapping[str, Any] | None = None,
 ) -> dict[str, list[DataFile]]:
     """Return the files that patterns stand for.
 
@@ -306,23 +310,30 @@ def resolve(
         patterns: split → patterns: relative to ``prefix`` in the tree, absolute paths, or addresses.
         tree: the files that relative patterns look at.
         prefix: a folder in the tree, or ``""``.
+        storage: arguments of the file systems behind addresses, also by protocol.
 
     Raises:
         FileNotFoundError: a pattern that no file fits.
     """
-    return {
-        split: [file for pattern in entries for file in _expand(pattern, tree, prefix, token)]
-        for split, entries in patterns.items()
-    }
+    from .addresses import file_path, fsspec_files, is_web, web_files
+
+    web = web_files(pattern for entries in patterns.values() for pattern in entries if is_web(pattern))
+
+    def files(pattern: str) -> list[DataFile]:
+        if pattern in web:
+            return [web[pattern]]
+        if pattern.startswith("file://") and "::" not in pattern:
+            return _expand(file_path(pattern), tree, prefix, token)
+        if "://" in pattern and not pattern.startswith("hf://"):
+            return fsspec_files(pattern, storage)
+        return _expand(pattern, tree, prefix, token)
+
+    return {split: [file for pattern in entries for file in files(pattern)] for split, entries in patterns.items()}
 
 
 def _expand(pattern: str, tree: Tree, prefix: str, token: str | bool | None) -> list[DataFile]:
     if pattern.startswith("hf://"):
         return _hub_address(pattern, token)
-    if urlsplit(pattern).scheme in ("http", "https"):
-        return [DataFile(pattern, pattern, partial(_download, pattern))]
-    if "://" in pattern and not pattern.startswith("file://"):
-        return _fsspec_files(pattern)
     if os.path.isabs(pattern) or (isinstance(tree, LocalTree) and ".." in pattern.split("/")):
         if os.path.isfile(pattern):
             return [_local_file(pattern)]
@@ -357,45 +368,6 @@ def _near_file(path: str) -> str:
     return nearest(os.path.basename(path), os.listdir(folder)) if os.path.isdir(folder) else ""
 
 
-def _fsspec_files(pattern: str) -> list[DataFile]:
-    """Return the files behind an address that fsspec knows: ``s3://…``, ``memory://…``, ``zip://member::archive``."""
-    import fsspec
-
-    if re.search(r"[*?\[]", pattern):
-        names = [file.full_name for file in fsspec.open_files(pattern, "rb")]
-        if "://" not in (names or ["://"])[0]:
-            names = [f"{pattern.split('://')[0]}://{name.lstrip('/')}" for name in names]
-    else:
-        names = [pattern]
-    if not names:
-        raise FileNotFoundDatasetsError(f"Unable to find {pattern!r}")
-    return [DataFile(name, name, partial(_copied, name)) for name in names]
-
-
-def _copied(address: str) -> str:
-    """Return the path of a copy of a file that fsspec reads."""
-    import shutil
-
-    import fsspec
-
-    from .config import datasets_cache
-
-    folder = os.path.join(datasets_cache(), "downloads")
-    os.makedirs(folder, exist_ok=True)
-    suffix = "".join(re.findall(r"\.\w+", address.split("::")[0].rsplit("/", 1)[-1])[-2:])
-    path = os.path.join(folder, hashlib.sha256(address.encode()).hexdigest() + suffix)
-    if not os.path.exists(path):
-        temporary = f"{path}.{os.getpid()}.tmp"
-        try:
-            with fsspec.open(address, "rb") as source, open(temporary, "wb") as file:
-                shutil.copyfileobj(source, file)
-            os.replace(temporary, path)
-        finally:
-            if os.path.exists(temporary):
-                os.unlink(temporary)
-    return path
-
-
 def _hub_address(address: str, token: str | bool | None) -> list[DataFile]:
     parts = address[len("hf://") :].split("/")
     if parts[0] != "datasets" or len(parts) < 4:
@@ -403,32 +375,3 @@ def _hub_address(address: str, token: str | bool | None) -> list[DataFile]:
     name, _, revision = parts[2].partition("@")
     tree = hub_tree(f"{parts[1]}/{name}", revision or None, token)
     return _expand("/".join(parts[3:]), tree, "", token)
-
-
-def _download(address: str) -> str:
-    """Return the path of a downloaded file; an address is fetched once."""
-    import httpx
-
-    from .config import datasets_cache
-
-    folder = os.path.join(datasets_cache(), "downloads")
-    os.makedirs(folder, exist_ok=True)
-    suffix = "".join(re.findall(r"\.\w+", urlsplit(address).path.rsplit("/", 1)[-1])[-2:])
-    path = os.path.join(folder, hashlib.sha256(address.encode()).hexdigest() + suffix)
-    if not os.path.exists(path):
-        temporary = f"{path}.{os.getpid()}.tmp"
-        try:
-            with (
-                httpx.stream("GET", address, follow_redirects=True, timeout=30) as answer,
-                open(temporary, "wb") as file,
-            ):
-                answer.raise_for_status()
-                for piece in answer.iter_bytes():
-                    file.write(piece)
-            os.replace(temporary, path)
-        except httpx.HTTPError as error:
-            raise FileNotFoundDatasetsError(f"{address} cannot be read: {error}") from error
-        finally:
-            if os.path.exists(temporary):
-                os.unlink(temporary)
-    return path

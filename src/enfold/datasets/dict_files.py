@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -33,23 +32,19 @@ class DictFilesMixin:
         """Write the splits into a folder, from which ``load_from_disk`` maps them.
 
         Args:
-            dataset_dict_path: the folder.
+            dataset_dict_path: the folder, or an address that fsspec knows.
             max_shard_size: bytes of a file at most.
             num_shards: the number of files of each split instead.
+            num_proc: the number of files of a split at least, where ``num_shards`` does not say it.
+            storage_options: arguments of the file system behind an address.
         """
-        from .exporting import replace_folder
+        from .targets import target_folder
 
-        folder = os.path.abspath(os.fspath(dataset_dict_path))
-        temporary = f"{folder}.{os.getpid()}.tmp"
-        os.makedirs(temporary)
-        try:
+        with target_folder(dataset_dict_path, storage_options) as folder:
             for name, dataset in self.items():
-                os.makedirs(os.path.join(temporary, name))
-                dataset._save(os.path.join(temporary, name), max_shard_size, (num_shards or {}).get(name))
-            write_text(os.path.join(temporary, "dataset_dict.json"), json.dumps({"splits": list(self)}))
-            replace_folder(temporary, folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+                os.makedirs(os.path.join(folder, name))
+                dataset._save(os.path.join(folder, name), max_shard_size, (num_shards or {}).get(name), num_proc)
+            write_text(os.path.join(folder, "dataset_dict.json"), json.dumps({"splits": list(self)}))
 
     @classmethod
     def load_from_disk(
@@ -63,7 +58,9 @@ class DictFilesMixin:
         Raises:
             FileNotFoundError: the folder holds none.
         """
-        folder = os.fspath(dataset_dict_path)
+        from .targets import nearby_folder
+
+        folder = nearby_folder(dataset_dict_path, storage_options)
         path = os.path.join(folder, "dataset_dict.json")
         if not os.path.isfile(path):
             raise FileNotFoundDatasetsError(
@@ -185,4 +182,5 @@ class DictFilesMixin:
             num_shards=dict(num_shards or {}),
             keep_other_splits=False,
             embed_external_files=embed_external_files,
+            least_shards=num_proc,
         )

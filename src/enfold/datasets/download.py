@@ -135,7 +135,13 @@ class DownloadManager:
         from .data_files import LocalTree, resolve
 
         address = os.fspath(address)
-        files = resolve({"train": [address]}, LocalTree(self._base), "", self.download_config.token)["train"]
+        files = resolve(
+            {"train": [address]},
+            LocalTree(self._base),
+            "",
+            self.download_config.token,
+            self.download_config.storage_options,
+        )["train"]
         path = os.path.abspath(files[0].fetch())
         self.downloaded_paths[address] = path
         return path

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
 
+from enfold.errors import nearest
 from enfold.progress import Progress
 
+from .cells import csv_cells, finite, json_value
 from .features.storage import embed_table, holds_files
 from .info import write_text
 from .source import cast_table
-from .values import arrow_to_list, one_array
+from .targets import target_file, target_folder
+from .values import one_array
 
 __all__ = ["ExportMixin", "parse_size"]
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 _SHARD = "500MB"
+# What pandas calls the ways of putting a table into JSON that are its alone.
+_ORIENTS = ("split", "index", "columns", "values", "table")
 
 
 def parse_size(size: int | str) -> int:
@@ -38,27 +40,6 @@ def parse_size(size: int | str) -> int:
     if not found or found[2].rstrip("B") not in _UNITS:
         raise ValueError(f"{size!r} is no size; expected a number of bytes or such as '500MB'")
     return int(float(found[1]) * _UNITS[found[2].rstrip("B")])
-
-
-@contextlib.contextmanager
-def _target(path_or_buf: Any) -> Iterator[Any]:
-    """Yield a binary file to write: a buffer as it is, a path by way of a temporary name."""
-    if hasattr(path_or_buf, "write"):
-        yield path_or_buf
-        return
-    path = os.path.abspath(os.fspath(path_or_buf))
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    number, temporary = tempfile.mkstemp(prefix=".tmp-", dir=os.path.dirname(path))
-    try:
-        with os.fdopen(number, "wb") as file:
-            yield file
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
 
 
 class _Counted:
@@ -165,14 +146,17 @@ class ExportMixin:
         import io
 
         names = self._require(columns) if columns is not None else self.column_names
-        with _target(path_or_buf) as raw, Progress(len(self), "Create CSV", unit="examples") as bar:
+        with (
+            target_file(path_or_buf, storage_options) as raw,
+            Progress(len(self), "Create CSV", unit="examples") as bar,
+        ):
             file = _Counted(raw)
             first = True
             for start in range(0, len(self), 10_000):
                 table = self._read(start, min(start + 10_000, len(self)), names)
                 text = io.StringIO(newline="")
                 if to_csv_kwargs:
-                    frame = table.to_pandas()
+                    frame = table.to_pandas(integer_object_nulls=True)
                     frame.index += start
                     frame.to_csv(text, sep=sep, header=header if first else False, index=index, **to_csv_kwargs)
                 else:
@@ -180,7 +164,7 @@ class ExportMixin:
                     if first and header:
                         titles = list(header) if isinstance(header, list) else names
                         writer.writerow([""] * index + titles)
-                    values = [_csv_cells(one_array(table.column(name))) for name in names]
+                    values = [csv_cells(one_array(table.column(name))) for name in names]
                     if index:
                         values.insert(0, list(range(start, start + table.num_rows)))
                     writer.writerows(zip(*values, strict=False))
@@ -197,45 +181,70 @@ class ExportMixin:
         batch_size: int | None = None,
         num_proc: int | None = None,
         storage_options: dict[str, Any] | None = None,
-        lines: bool = True,
+        lines: bool | None = None,
         orient: str = "records",
         force_ascii: bool = True,
         indent: int | None = None,
+        compression: str | None = "infer",
+        **to_json_kwargs: Any,
     ) -> int:
         """Write a JSON file.
 
         Args:
-            path_or_buf: a path, or a file open for bytes.
-            lines: one row a line (JSON Lines); else one array of rows, or one object of columns.
-            orient: ``"records"`` for rows, ``"columns"``/``"list"`` for an object of lists (with ``lines=False``).
+            path_or_buf: a path, a file open for bytes, or an address that fsspec knows.
+            storage_options: arguments of the file system behind an address.
+            lines: one row a line (JSON Lines); else one array of rows, or one object of columns. Where None, lines
+                are what ``orient="records"`` is written as.
+            orient: ``"records"`` for rows, ``"list"`` for an object of lists, or one of those of
+                ``pandas.DataFrame.to_json``: ``"split"``, ``"index"``, ``"columns"``, ``"values"``, ``"table"``.
             force_ascii: write other characters as escapes.
             indent: spaces of indentation, without ``lines``.
+            compression: ``"gzip"``, ``"bz2"``, ``"xz"``, None, or ``"infer"``: what the name's end says.
+            to_json_kwargs: other arguments of ``pandas.DataFrame.to_json``; pandas writes the file where there are any.
 
         Returns:
-            The number of bytes written.
+            The number of bytes written, before they are packed.
+
+        Raises:
+            ValueError: another ``orient``, or one that is no row a line with ``lines``.
         """
         from .access import table_rows
 
-        if orient not in ("records", "list", "columns"):
-            raise ValueError(f"orient must be 'records' or 'list', not {orient!r}")
+        if orient not in (*_ORIENTS, "records", "list"):
+            raise ValueError(f"unknown orient {orient!r}{nearest(orient, [*_ORIENTS, 'records', 'list'])}")
+        lines = orient == "records" and indent is None if lines is None else lines
         if lines and (orient != "records" or indent is not None):
             raise ValueError("JSON Lines has one row a line: orient and indent need lines=False")
+        if orient in _ORIENTS or to_json_kwargs:
+            frame = self.with_format(None).to_pandas()
+            options = {"orient": orient, "lines": lines, "force_ascii": force_ascii, "indent": indent, **to_json_kwargs}
+            if orient in ("split", "table"):
+                options.setdefault("index", False)
+            text = frame.to_json(**options).encode()
+            with target_file(path_or_buf, storage_options, compression) as raw:
+                raw.write(text if text.endswith(b"\n") else text + b"\n")
+            return len(text) + (not text.endswith(b"\n"))
         dump = json.JSONEncoder(
             ensure_ascii=force_ascii,
             separators=(",", ":") if indent is None else (",", ": "),
             indent=indent,
-            default=_json_value,
+            default=json_value,
+            allow_nan=False,
         ).encode
-        with _target(path_or_buf) as raw:
+        with target_file(path_or_buf, storage_options, compression) as raw:
             file = _Counted(raw)
             if lines:
                 with Progress(len(self), "Create JSON", unit="examples") as bar:
                     for table in self._tables():
                         rows = table_rows(table, None, self._decoders())
-                        file.write("".join([dump(row) + "\n" for row in rows]).encode())
+                        try:
+                            text = "".join([dump(row) + "\n" for row in rows])
+                        except ValueError:
+                            text = "".join([dump(finite(row)) + "\n" for row in rows])
+                        file.write(text.encode())
                         bar.advance(table.num_rows)
             else:
-                file.write((dump(self.to_list() if orient == "records" else self.to_dict()) + "\n").encode())
+                file.write((dump(finite(self.to_list() if orient == "records" else self.to_dict())) + "\n").encode())
         return file.count
 
     def to_sql(
@@ -288,11 +297,12 @@ class ExportMixin:
         Returns:
             The number of bytes of the table.
         """
-        return self._write_parquet(path_or_buf, batch_size, parquet_writer_kwargs)
+        with target_file(path_or_buf, storage_options) as file:
+            return self._write_parquet(file, batch_size, parquet_writer_kwargs)
 
     def _write_parquet(
         self: Any,
-        path_or_buf: Any,
+        file: Any,
         batch_size: int | None = None,
         options: dict[str, Any] | None = None,
         embed_external_files: bool = False,
@@ -302,7 +312,7 @@ class ExportMixin:
         schema = self.features.arrow_schema
         options = {"write_page_index": True, **_chunking(), **(options or {})}
         written = 0
-        with _target(path_or_buf) as file, pq.ParquetWriter(file, schema, **options) as writer:
+        with pq.ParquetWriter(file, schema, **options) as writer:
             step = batch_size or self._row_group()
             for table in self._tables(step):
                 table = embed_table(table, self.features) if embed_external_files else table
@@ -329,25 +339,23 @@ class ExportMixin:
         """Write the dataset into a folder, from which ``load_from_disk`` maps it.
 
         Args:
-            dataset_path: the folder; its earlier content is replaced once everything is written.
+            dataset_path: the folder, or an address that fsspec knows; what was in the folder before is replaced once
+                everything is written.
             max_shard_size: bytes of a file at most, such as ``"500MB"``.
             num_shards: the number of files instead.
-            num_proc: accepted for compatibility.
+            num_proc: the number of files at least, where ``num_shards`` does not say it; they are written in turn.
+            storage_options: arguments of the file system behind an address.
 
         Raises:
             ValueError: both a size and a number of files.
         """
-        folder = os.path.abspath(os.fspath(dataset_path))
-        temporary = f"{folder}.{os.getpid()}.tmp"
-        os.makedirs(temporary)
-        try:
-            self._save(temporary, max_shard_size, num_shards)
-            replace_folder(temporary, folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        with target_folder(dataset_path, storage_options) as folder:
+            self._save(folder, max_shard_size, num_shards, num_proc)
 
-    def _save(self: Any, folder: str, max_shard_size: str | int | None, num_shards: int | None) -> None:
-        shards = self._shards(max_shard_size, num_shards, _SHARD)
+    def _save(
+        self: Any, folder: str, max_shard_size: str | int | None, num_shards: int | None, num_proc: int | None
+    ) -> None:
+        shards = self._shards(max_shard_size, num_shards, _SHARD, num_proc)
         schema = self.features.arrow_schema
         files = holds_files(dict(self.features))
         names = []
@@ -377,13 +385,15 @@ class ExportMixin:
             os.path.join(folder, "dataset_info.json"), json.dumps({key: info[key] for key in sorted(info)}, indent=2)
         )
 
-    def _shards(self: Any, max_shard_size: str | int | None, num_shards: int | None, default: str) -> list[Any]:
+    def _shards(
+        self: Any, max_shard_size: str | int | None, num_shards: int | None, default: str, least: int | None = None
+    ) -> list[Any]:
         if max_shard_size is not None and num_shards is not None:
             raise ValueError("give max_shard_size or num_shards, not both")
         if num_shards is None:
             rows = max(self._source.num_rows, 1)
             size = int(self._source.nbytes * (len(self) / rows))
-            num_shards = -(-size // parse_size(max_shard_size or default))
+            num_shards = max(-(-size // parse_size(max_shard_size or default)), least or 1)
         num_shards = max(1, min(num_shards, max(len(self), 1)))
         return [self.shard(num_shards, index) for index in range(num_shards)]
 
@@ -420,6 +430,7 @@ class ExportMixin:
             max_shard_size: bytes of a file at most, ``"500MB"``.
             num_shards: the number of files instead.
             embed_external_files: put the content of images and recordings into the Parquet files, not their paths.
+            num_proc: the number of files at least, where ``num_shards`` does not say it.
 
         Returns:
             The commit's information.
@@ -443,45 +454,8 @@ class ExportMixin:
             num_shards={name: num_shards},
             keep_other_splits=True,
             embed_external_files=embed_external_files,
+            least_shards=num_proc,
         )
-
-
-def replace_folder(temporary: str, folder: str) -> None:
-    """Put a finished folder in the place of another; the other is there, whole, until the moment of the exchange."""
-    old = f"{folder}.{os.getpid()}.old"
-    if os.path.exists(folder):
-        os.replace(folder, old)
-    os.replace(temporary, folder)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _csv_cells(array: pa.Array) -> list[Any]:
-    """Values as the ecosystem's CSV files have them: lists as numpy prints them, missing values empty."""
-    import numpy as np
-
-    kind = array.type
-    values = arrow_to_list(array)
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        return ["" if value is None else str(np.asarray(value)) for value in values]
-    if pa.types.is_floating(kind):
-        return ["" if value is None or value != value else repr(value) for value in values]
-    return ["" if value is None else value for value in values]
-
-
-def _json_value(value: Any) -> Any:
-    import base64
-    import datetime
-    import decimal
-
-    if isinstance(value, datetime.datetime):
-        return int(value.replace(tzinfo=value.tzinfo or datetime.timezone.utc).timestamp() * 1000)
-    if isinstance(value, (datetime.date, datetime.time)):
-        return value.isoformat()
-    if isinstance(value, decimal.Decimal):
-        return float(value)
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    raise TypeError(f"a {type(value).__name__} has no JSON form")
 
 
 def _json_safe(options: dict[str, Any]) -> dict[str, Any]:

@@ -80,7 +80,8 @@ def load_dataset(
         token: the token for it; the stored one where None.
         streaming: read the rows when they are asked for; nothing is written to disk.
         download_config: its token is used where ``token`` is None.
-        num_proc, verification_mode, save_infos, storage_options: accepted for compatibility.
+        storage_options: arguments of the file systems behind addresses such as ``s3://…``, also by protocol.
+        num_proc, verification_mode, save_infos: accepted for compatibility.
         trust_remote_code: accepted for compatibility; no code of a repository is ever run.
         config_kwargs: options of the builder, such as ``sep=";"`` or ``field="data"``.
 
@@ -103,6 +104,7 @@ def load_dataset(
         download_config=download_config,
         revision=revision,
         token=token,
+        storage_options=storage_options,
         **config_kwargs,
     )
     if streaming:
@@ -138,13 +140,14 @@ def load_dataset_builder(
     """
     path = os.fspath(path)
     token = token if token is not None or download_config is None else download_config.token
+    storage = {**getattr(download_config, "storage_options", {}), **(storage_options or {})}
     if path in BUILDERS and not (os.path.isdir(path) and data_files is None):
-        return _of_kind(path, name, data_dir, data_files, cache_dir, features, token, config_kwargs)
+        return _of_kind(path, name, data_dir, data_files, cache_dir, features, token, storage, config_kwargs)
     if os.path.isfile(path) and data_files is None:
         found = builder_for([path])
         if found is None:
             raise DataFilesNotFoundError(f"no builder reads {path!r}; known endings: {_endings()}")
-        return _of_kind(found[0], name, None, path, cache_dir, features, token, {**found[1], **config_kwargs})
+        return _of_kind(found[0], name, None, path, cache_dir, features, token, storage, {**found[1], **config_kwargs})
     if os.path.isdir(path):
         if os.path.isfile(os.path.join(path, "dataset_dict.json")) or os.path.isfile(os.path.join(path, "state.json")):
             raise ValueError(f"{path!r} was written by save_to_disk: read it with load_from_disk({path!r})")
@@ -160,7 +163,9 @@ def load_dataset_builder(
                 raise
             return _of_cache(path, name, cache_dir)
         dataset_name = path
-    return _of_tree(tree, path, dataset_name, name, data_dir, data_files, cache_dir, features, token, config_kwargs)
+    return _of_tree(
+        tree, path, dataset_name, name, data_dir, data_files, cache_dir, features, token, storage, config_kwargs
+    )
 
 
 def _of_cache(path: str, name: str | None, cache_dir: str | None) -> DatasetBuilder:
@@ -203,6 +208,7 @@ def _of_kind(
     cache_dir: str | None,
     features: Features | None,
     token: str | bool | None,
+    storage: dict[str, Any],
     options: dict[str, Any],
 ) -> DatasetBuilder:
     tree = LocalTree(data_dir or os.getcwd())
@@ -224,7 +230,7 @@ def _of_kind(
             raise DataFilesNotFoundError(f"there is no {' or '.join(endings)} file in {data_dir!r}")
         files = {split: [tree.file(file) for file in found] for split, found in infer_splits(names).items()}
     else:
-        files = resolve(sanitize(data_files), tree, "", token)
+        files = resolve(sanitize(data_files), tree, "", token, storage)
     return builder_of(kind)(
         files, cache_dir=cache_dir, dataset_name=kind, config_name=name or "default", features=features, **options
     )
@@ -240,6 +246,7 @@ def _of_tree(
     cache_dir: str | None,
     features: Features | None,
     token: str | bool | None,
+    storage: dict[str, Any],
     options: dict[str, Any],
 ) -> DatasetBuilder:
     picked = data_files is not None or data_dir is not None
@@ -259,7 +266,7 @@ def _of_tree(
         data_dir = name
     prefix = (data_dir or "").strip("/")
     if data_files is not None:
-        files = resolve(sanitize(data_files), tree, prefix, token)
+        files = resolve(sanitize(data_files), tree, prefix, token, storage)
     else:
         inside = [file for file in tree.names() if not prefix or file.startswith(f"{prefix}/")]
         if not inside:
@@ -341,10 +348,17 @@ def load_from_disk(
 ) -> Dataset | DatasetDict:
     """Return what ``save_to_disk`` wrote into a folder: a dataset, or splits by name.
 
+    Args:
+        dataset_path: the folder, or an address that fsspec knows, which is copied to this machine first.
+        keep_in_memory: read the rows rather than map them.
+        storage_options: arguments of the file system behind an address.
+
     Raises:
         FileNotFoundError: the folder is not there, or holds neither.
     """
-    folder = os.fspath(dataset_path)
+    from .targets import nearby_folder
+
+    folder = nearby_folder(dataset_path, storage_options)
     if not os.path.isdir(folder):
         raise FileNotFoundDatasetsError(f"there is no folder {folder!r}{_near_folder(folder)}")
     if os.path.isfile(os.path.join(folder, "dataset_dict.json")):

@@ -402,13 +402,16 @@ class ReadMixin:
         """Return the dataset that ``save_to_disk`` wrote into a folder, mapped rather than read.
 
         Args:
-            dataset_path: the folder.
+            dataset_path: the folder, or an address that fsspec knows, which is copied to this machine first.
             keep_in_memory: read it instead.
+            storage_options: arguments of the file system behind an address.
 
         Raises:
             FileNotFoundError: the folder holds no saved dataset.
         """
-        folder = os.fspath(dataset_path)
+        from .targets import nearby_folder
+
+        folder = nearby_folder(dataset_path, storage_options)
         state_path = os.path.join(folder, "state.json")
         if not os.path.isfile(state_path):
             if os.path.isfile(os.path.join(folder, "dataset_dict.json")):

@@ -33,6 +33,7 @@ def push_splits(
     num_shards: dict[str, int | None],
     keep_other_splits: bool,
     embed_external_files: bool = True,
+    least_shards: int | None = None,
 ) -> Any:
     """Write splits of one configuration into a repository; see :meth:`Dataset.push_to_hub`.
 
@@ -62,7 +63,7 @@ def push_splits(
     assert info.splits is not None
     with tempfile.TemporaryDirectory(prefix="enfold-push-") as temporary:
         for name, dataset in splits.items():
-            shards = dataset._shards(max_shard_size, num_shards.get(name), "500MB")
+            shards = dataset._shards(max_shard_size, num_shards.get(name), "500MB", least_shards)
             size = 0
             with Progress(len(shards), f"Writing {name}", unit="shards") as bar:
                 for number, shard in enumerate(shards):

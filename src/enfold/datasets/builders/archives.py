@@ -23,7 +23,9 @@ _SIZE = 1 << 30
 
 
 def is_archive(name: str) -> bool:
-    """Return whether a file's name is that of a zip or tar archive."""
+    """Return whether a file's name is that of a zip or tar archive; of an address in an archive, its member's name."""
+    member = name.split("::")[0]
+    name = member if "://" in member else name
     return name.lower().endswith((".zip", *_TAR))
 
 

@@ -90,7 +90,7 @@ def open_file(file: DataFile, token: str | bool | None = None) -> Any:
     if "://" in name:
         from fsspec.core import url_to_fs
 
-        system, path = url_to_fs(name)
+        system, path = url_to_fs(name, **(file.storage or {}))
         opened: Any = system.open(path, "rb")
         with contextlib.suppress(AttributeError):
             opened.system = system  # an archive closes its members when nobody holds it

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from ..features.features import Features
+from ..targets import target_file
 from .pieces import View, rows_to_columns, to_table
 from .steps import regroup
 
@@ -116,10 +117,12 @@ class WriteMixin:
 
         The arguments are those of :meth:`Dataset.to_json`. Returns the number of bytes.
         """
-        if not to_json_kwargs.get("lines", True):
+        compression = to_json_kwargs.pop("compression", "infer")
+        if to_json_kwargs.get("lines") is False or to_json_kwargs.get("orient", "records") != "records":
             from ..dataset import Dataset
 
-            return Dataset.from_list(self.to_list(), self._view.features).to_json(path_or_buf, **to_json_kwargs)
+            rows = Dataset.from_list(self.to_list(), self._view.features)
+            return rows.to_json(path_or_buf, storage_options=storage_options, compression=compression, **to_json_kwargs)
 
         def parts() -> Iterator[bytes]:
             for part in self._datasets(batch_size):
@@ -127,7 +130,7 @@ class WriteMixin:
                 part.to_json(buffer, **to_json_kwargs)
                 yield buffer.getvalue()
 
-        return _write(path_or_buf, parts(), storage_options)
+        return _write(path_or_buf, parts(), storage_options, compression)
 
     def to_parquet(
         self: Any,
@@ -149,7 +152,7 @@ class WriteMixin:
 
         options = {"write_page_index": True, **_chunking(), **parquet_writer_kwargs}
         written = 0
-        with _target(path_or_buf, storage_options) as file:
+        with target_file(path_or_buf, storage_options) as file:
             writer = None
             features = self._view.features
             for table in self._tables(batch_size or 10 * _ROWS):
@@ -222,19 +225,11 @@ class WriteMixin:
         return Dataset.from_parquet(path, split=split)
 
 
-def _target(path_or_buf: Any, storage_options: dict[str, Any] | None) -> Any:
-    from ..exporting import _target as target
-
-    if isinstance(path_or_buf, (str, os.PathLike)) and "://" in os.fspath(path_or_buf):
-        import fsspec
-
-        return fsspec.open(os.fspath(path_or_buf), "wb", **(storage_options or {}))
-    return target(path_or_buf)
-
-
-def _write(path_or_buf: Any, parts: Iterator[bytes], storage_options: dict[str, Any] | None) -> int:
+def _write(
+    path_or_buf: Any, parts: Iterator[bytes], storage_options: dict[str, Any] | None, compression: str | None = None
+) -> int:
     count = 0
-    with _target(path_or_buf, storage_options) as file:
+    with target_file(path_or_buf, storage_options, compression) as file:
         for part in parts:
             file.write(part)
             count += len(part)
