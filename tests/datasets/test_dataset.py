@@ -237,6 +237,8 @@ def test_columns_are_renamed_removed_selected_and_added() -> None:
     added = dataset.add_column("new", [10, 11, 12])
     assert added["new"][:] == [10, 11, 12] and added["a"][:] == dataset["a"][:]
     assert dataset.add_item({"a": 7, "t": "x"})[-1] == {"a": 7, "t": "x"}
+    more = dataset.add_item({"a": 7, "new": 1})
+    assert more[-1] == {"a": 7, "t": None, "new": 1} and more["new"][:3] == [None] * 3
     with pytest.raises(ValueError, match="twice"):
         dataset.rename_column("a", "t")
     with pytest.raises(ValueError, match="has 1 values; the dataset has 3 rows"):
@@ -253,7 +255,10 @@ def test_cast_changes_types_and_names_what_does_not_fit() -> None:
     with pytest.raises(ValueError, match="out of range"):
         Dataset.from_dict({"label": [2]}).cast_column("label", ClassLabel(names=["no", "yes"]))
     aligned = cast.align_labels_with_mapping({"YES": 0, "NO": 1}, "label")
-    assert aligned["label"][:] == [1, 0] and aligned.features["label"].names == ["yes", "no"]
+    assert aligned["label"][:] == [1, 0] and aligned.features["label"].names == ["YES", "NO"]
+    tags = Dataset.from_dict({"t": [[0, 1], None, [1, None]]}).cast_column("t", List(ClassLabel(names=["no", "yes"])))
+    aligned = tags.align_labels_with_mapping({"yes": 0, "no": 1}, "t")
+    assert aligned["t"][:] == [[1, 0], None, [0, None]] and aligned.features["t"].feature.names == ["yes", "no"]
     nested = Dataset.from_dict({"s": [{"x": 1, "y": {"z": 2}}]}).flatten()
     assert nested.column_names == ["s.x", "s.y.z"]
 

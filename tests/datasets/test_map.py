@@ -401,3 +401,27 @@ def test_no_rows_become_no_rows_of_the_features_that_are_named() -> None:
     made = empty.map(lambda row: {"b": "x"}, remove_columns="a", features=Features({"b": Value("string")}))
     assert made.features == Features({"b": Value("string")}) and made[:] == {"b": []}
     assert empty.map(lambda row: {"b": "x"}).column_names == ["a"]
+
+
+@pytest.mark.parametrize("batched", [False, True])
+def test_columns_that_a_function_deletes_from_its_input_are_left_out(batched: bool) -> None:
+    rows = Dataset.from_dict({"a": [1, 2, 3], "t": ["x", "y", "z"]})
+
+    def same(given: Any) -> Any:
+        given.pop("a")
+        return given
+
+    def other(given: Any) -> Any:
+        del given["a"]
+        return {"b": given["t"]}
+
+    def back(given: Any) -> Any:
+        given["a"] = given.pop("a")
+        return given
+
+    assert rows.map(same, batched=batched).column_names == ["t"]
+    assert rows.map(other, batched=batched)[:] == {"t": ["x", "y", "z"], "b": ["x", "y", "z"]}
+    assert rows.map(back, batched=batched)[:] == rows[:]
+    if batched:  # what is gone has no row to stand in
+        made = rows.map(lambda batch: {"c": [batch.pop("a"), batch.pop("t")][0] * 2}, batched=True)
+        assert made[:] == {"c": [1, 2, 3, 1, 2, 3]}

@@ -12,7 +12,7 @@ from .column import Column
 from .features.features import decoder
 from .features.storage import is_heavy
 from .formats.base import Formatter, decoded_values, make_formatter
-from .values import arrow_to_list, one_array, rows_of_columns
+from .values import arrow_to_list, one_array, rows_of_columns, to_arrow_array
 
 __all__ = ["AccessMixin", "table_rows"]
 
@@ -81,9 +81,14 @@ class AccessMixin:
         formatter = self._formatter()
         if formatter is None:
             return self._python(table)
-        if columns is not None and everything and formatter.numpy_rows is not None:
+        if columns is not None and everything and (formatter.numpy_rows is not None or formatter.is_transform):
             inside = [name for name in columns if name in table.column_names]
             out = formatter.batch(table.select(inside), shared=shared)
+            if not isinstance(out, Mapping):
+                raise TypeError(
+                    f"a transform must return a dict, to which output_all_columns=True adds the other columns, not a "
+                    f"{type(out).__name__}"
+                )
             rest = [name for name in table.column_names if name not in inside]
             return {**out, **self._python(table.select(rest))}
         return formatter.batch(table, shared=shared)
@@ -109,12 +114,18 @@ class AccessMixin:
         if formatter is None:
             return self._python_row(row, names)
         if formatter.numpy_rows is None:
-            return formatter.table_row(self._gather(np.array([position]), names))
+            return self._table_row(self._gather(np.array([position]), names))
         columns = self._format[2]
         if columns is not None and self._format[3]:
             rest = [name for name in names if name not in columns]
             return {**formatter.row(self._source.row(row, columns, True)), **self._python_row(row, rest)}
         return formatter.row(self._source.row(row, names, True))
+
+    def _table_row(self: Any, table: pa.Table) -> Any:
+        formatter = self._formatter()
+        if formatter.is_transform and self._format[2] is not None and self._format[3]:
+            return {name: values[0] for name, values in self._present(table).items()}
+        return formatter.table_row(table)
 
     def __getitem__(self: Any, key: Any) -> Any:
         """Return a row (an integer), rows as a dict of columns (a slice or several integers), or a column (a name)."""
@@ -174,17 +185,21 @@ class AccessMixin:
         if formatter is not None and columns is not None and everything and formatter.numpy_rows is not None:
             batch = self._present(table)
             return [{name: batch[name][i] for name in batch} for i in range(table.num_rows)]
+        if formatter is not None and formatter.is_transform:
+            return [self._table_row(table.slice(i, 1)) for i in range(table.num_rows)]
         return table_rows(table, formatter, self._decoders())
 
     def _column(self: Any, name: str) -> Column:
         self._require(name)
-        formatter = self._formatter()
-        if formatter is not None and (
-            formatter.numpy_rows is None or (self._format[2] is not None and name not in self._format[2])
-        ):
-            formatter = None
+        formatter: Formatter | None = self._formatter()
+        transformed = formatter is not None and formatter.is_transform
+        outside = not transformed and self._format[2] is not None and name not in self._format[2]
+        whole = formatter is not None and formatter.numpy_rows is None and not outside
+        column: Column
 
         def load() -> pa.Array:
+            if transformed:
+                return to_arrow_array(column.tolist())
             return one_array(self._read(0, len(self), [name]).column(0))
 
         def peek(rows: np.ndarray) -> pa.Array:
@@ -192,7 +207,19 @@ class AccessMixin:
                 return one_array(self._read(int(rows[0]), int(rows[-1]) + 1, [name]).column(0))
             return one_array(self._gather(rows, [name]).column(0))
 
-        return Column(load, len(self), decoder(self.features[name]), formatter, peek)
+        def view(rows: np.ndarray) -> Any:
+            return (self[rows] if transformed else self._present(self._gather(rows, [name]), shared=False))[name]
+
+        column = Column(
+            load,
+            len(self),
+            decoder(self.features[name]),
+            None if whole or outside else formatter,
+            peek,
+            view if whole else None,
+            transformed,
+        )
+        return column
 
     def __iter__(self: Any) -> Iterator[Any]:
         names = self._visible_columns()

@@ -37,6 +37,8 @@ class Column(MutableSequence):
         decode: from a stored value to the one that users see, where they differ.
         formatter: what makes tensors of values, in a dataset with such a format.
         peek: reads a few positions without loading the whole column.
+        view: gives the values at positions as what slices are given as, where that is no list: a pandas Series.
+        each: whether single values, too, come out of ``view``, as those of a transform do.
 
     Example:
         >>> column = Column(pa.array(["a", "b"]), 2)
@@ -44,7 +46,7 @@ class Column(MutableSequence):
         ('a', ['b'], ['a', 'b', 'c'], True)
     """
 
-    __slots__ = ("_array", "_decode", "_formatter", "_length", "_load", "_peek", "_values")
+    __slots__ = ("_array", "_decode", "_each", "_formatter", "_length", "_load", "_peek", "_values", "_view")
 
     def __init__(
         self,
@@ -53,6 +55,8 @@ class Column(MutableSequence):
         decode: Callable[[Any], Any] | None = None,
         formatter: Formatter | None = None,
         peek: Callable[[np.ndarray], pa.Array] | None = None,
+        view: Callable[[np.ndarray], Any] | None = None,
+        each: bool = False,
     ) -> None:
         self._load: Any = load
         self._array: pa.Array | None = None
@@ -60,6 +64,7 @@ class Column(MutableSequence):
         self._decode = decode
         self._formatter = formatter
         self._peek = peek
+        self._view, self._each = view, each
         self._values: list[Any] | None = None
 
     # Code that asks isinstance(values, list) before it iterates accepts a column; C code that reads a list's memory
@@ -101,7 +106,11 @@ class Column(MutableSequence):
 
     def _list(self) -> list[Any]:
         if self._values is None:
-            if self._formatter is not None:
+            if self._each and self._view is not None:
+                starts = range(0, self._length, 32)
+                parts = [self._view(np.arange(start, min(start + 32, self._length))) for start in starts]
+                self._values = [value for part in parts for value in part]
+            elif self._formatter is not None:
                 self._values = list(self._formatter.decoded(self.arrow, self._decode))
             else:
                 self._values = self._part(self.arrow)
@@ -117,7 +126,7 @@ class Column(MutableSequence):
         return self._length if self._values is None else len(self._values)
 
     def __iter__(self) -> Iterator[Any]:
-        if self._values is None and self._decode is not None and pa.types.is_nested(self.arrow.type):
+        if self._values is None and self._decode is not None and not self._each and pa.types.is_nested(self.arrow.type):
             # images and recordings: a few at a time, as all of them may be more than memory holds
             return (value for start in range(0, self._length, 32) for value in self._part(self.arrow.slice(start, 32)))
         return iter(self._list())
@@ -127,13 +136,30 @@ class Column(MutableSequence):
             return self._formatter.decoded(array, self._decode)
         return arrow_to_list(array) if self._decode is None else decoded_values(array, self._decode)
 
+    def _field(self, name: str) -> Any:
+        """Return a field of every value, where the values are structs."""
+        import pyarrow.compute as pc
+
+        if self._decode is not None or self._each or self._load is None:
+            return [None if value is None else value[name] for value in self]
+        kind = self.arrow.type
+        if not pa.types.is_struct(kind):
+            raise TypeError(f"the column holds {kind}, which has no field {name!r}")
+        if kind.get_field_index(name) < 0:
+            raise unknown_column(name, [field.name for field in kind])
+        return Column(pc.struct_field(self.arrow, name), self._length, None, self._formatter)
+
     def __getitem__(self, key: Any) -> Any:
-        if self._values is not None and self._formatter is None:
+        if isinstance(key, str):
+            return self._field(key)
+        if self._values is not None and self._formatter is None and self._view is None:
             if isinstance(key, (list, np.ndarray, tuple)):
                 return [self._values[i] for i in key]
             return self._values[key]
         if isinstance(key, slice):
             rows = np.arange(*key.indices(self._length))
+            if self._view is not None:
+                return self._view(rows)
             if self._array is None and self._peek is not None:
                 return self._part(self._peek(rows))
             if key.step in (None, 1):
@@ -144,12 +170,16 @@ class Column(MutableSequence):
             rows = np.where(rows < 0, rows + self._length, rows)
             if len(rows) and (rows.min() < 0 or rows.max() >= self._length):
                 raise IndexError(f"column index out of range: the column has {self._length} values")
+            if self._view is not None:
+                return self._view(rows)
             return self._part(self._peek(rows) if self._peek is not None else self.arrow.take(pa.array(rows)))
         position = key.__index__()
         if position < 0:
             position += self._length
         if not 0 <= position < self._length:
             raise IndexError(f"column index {key} is out of range: the column has {self._length} values")
+        if self._each and self._view is not None:
+            return self._view(np.array([position]))[0]
         if self._array is None and self._peek is not None:
             return self._part(self._peek(np.array([position])))[0]
         return self._part(self.arrow.slice(position, 1))[0]
@@ -207,6 +237,7 @@ class Column(MutableSequence):
     def _own(self) -> list[Any]:
         values = list(self._list())
         self._values, self._array, self._load, self._peek, self._formatter = values, None, None, None, None
+        self._view, self._each = None, False
         return values
 
     def __setitem__(self, key: Any, value: Any) -> None:
@@ -245,6 +276,7 @@ class Batch(MutableMapping):
         self._decoders = decoders or {}
         self._formatter = formatter
         self._made: dict[str, Column] = {}
+        self._deleted: set[str] = set()
         self._columns: dict[str, Any] = dict.fromkeys(columns if columns is not None else table.column_names, _UNREAD)
 
     def __getitem__(self, name: str) -> Any:
@@ -272,9 +304,15 @@ class Batch(MutableMapping):
 
     def __setitem__(self, name: str, value: Any) -> None:
         self._columns[name] = value
+        self._deleted.discard(name)
 
     def __delitem__(self, name: str) -> None:
         del self._columns[name]
+        self._deleted.add(name)
+
+    def deleted(self) -> set[str]:
+        """Return the columns that were deleted."""
+        return set(self._deleted)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -46,10 +47,17 @@ def as_table(task: Task, result: Any) -> pa.Table:
     return result.replace_schema_metadata(None)
 
 
-def assemble(task: Task, table: pa.Table, results: dict[str, Any]) -> pa.Table:
-    """Return the input's columns that stay, with those that the function made in their places or behind them."""
+def assemble(task: Task, table: pa.Table, results: dict[str, Any], gone: Collection[str] = ()) -> pa.Table:
+    """Return the input's columns that stay, with those that the function made in their places or behind them.
+
+    Args:
+        task: the call.
+        table: the input.
+        results: the columns that the function made.
+        gone: the columns that the function deleted from what it was given.
+    """
     made = {name: _column(task, name, value) for name, value in results.items()}
-    kept = [name for name in table.column_names if name not in task.removed and name not in made]
+    kept = [name for name in table.column_names if name not in task.removed and name not in made and name not in gone]
     sizes = {name: len(array) for name, array in made.items()}
     rows = next(iter(sizes.values()), table.num_rows)
     for name, size in sizes.items():

@@ -93,11 +93,14 @@ class SchemaMixin:
         return made
 
     def add_item(self: Any, item: Mapping[str, Any], new_fingerprint: str | None = None) -> Dataset:
-        """Return the dataset with one more row at its end."""
+        """Return the dataset with one more row at its end; what either side lacks is None there."""
         from .combine import concatenate_datasets
         from .dataset import Dataset
 
         row = Dataset.from_dict({name: [item.get(name)] for name in self.features}, features=self.features)
+        new = {name: [value] for name, value in item.items() if name not in self.features}
+        if new:
+            row = concatenate_datasets([row, Dataset.from_dict(new)], axis=1)
         return concatenate_datasets([self, row])
 
     def flatten(self: Any, new_fingerprint: str | None = None, max_depth: int = 16) -> Dataset:
@@ -228,23 +231,32 @@ class SchemaMixin:
 
         Args:
             label2id: name → integer, as in a model's configuration.
-            label_column: the column.
+            label_column: the column of labels, or of lists of labels.
         """
-        from .features.types import ClassLabel
+        from .features.types import ClassLabel, List
 
         self._require(label_column)
-        feature = self.features[label_column]
+        column = self.features[label_column]
+        feature = column.feature if isinstance(column, List) else column
         if not isinstance(feature, ClassLabel):
-            raise ValueError(f"{label_column!r} is {feature!r}; expected a ClassLabel")
+            raise ValueError(f"{label_column!r} is {column!r}; expected a ClassLabel, or a List of them")
         lower = {name.lower(): number for name, number in label2id.items()}
         names = [name for name, _ in sorted(label2id.items(), key=lambda item: item[1])]
         targets = pa.array([lower[name.lower()] for name in feature.names], pa.int64())
 
         def align(table: pa.Table) -> pa.Table:
             place = table.column_names.index(label_column)
-            return table.set_column(place, label_column, targets.take(one_array(table.column(label_column))))
+            array = one_array(table.column(label_column))
+            if feature is column:
+                return table.set_column(place, label_column, targets.take(array))
+            numbers = targets.to_pylist()
+            rows = [
+                None if row is None else [None if i is None else numbers[i] for i in row] for row in array.to_pylist()
+            ]
+            return table.set_column(place, label_column, pa.array(rows, array.type))
 
-        features = Features({**self.features, label_column: ClassLabel(names=[name.lower() for name in names])})
+        aligned: Any = ClassLabel(names=names)
+        features = Features({**self.features, label_column: aligned if feature is column else List(aligned)})
         return self._arrow_map(align, features, f"align {label_column} {sorted(lower.items())}")
 
     def unique(self: Any, column: str) -> list[Any]:

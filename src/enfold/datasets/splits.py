@@ -264,10 +264,10 @@ class Part:
     rounding: str = "closest"
 
     def rows(self, size: int) -> tuple[int, int]:
-        """Return the first row and the one after the last, for a split of ``size`` rows.
+        """Return the first row and the one after the last, for a split of ``size`` rows; a slice is cut to the split.
 
         Raises:
-            ValueError: a boundary outside of the split.
+            ValueError: a share of more than all of it.
         """
         if self.percent:
             for number in (self.start, self.stop):
@@ -283,9 +283,6 @@ class Part:
                 ends = [None if n is None else round(n * size / 100.0) for n in (self.start, self.stop)]
         else:
             ends = [self.start, self.stop]
-            for number in ends:
-                if number is not None and abs(number) > size:
-                    raise ValueError(f"row {number} is outside of split {self.split!r}, which has {size} rows ({self})")
         first = 0 if ends[0] is None else (ends[0] + size if ends[0] < 0 else ends[0])
         last = size if ends[1] is None else (ends[1] + size if ends[1] < 0 else ends[1])
         first, last = max(first, 0), min(max(last, 0), size)

@@ -113,9 +113,11 @@ def _made(task: Task, start: int, stop: int, rank: int) -> pa.Table | None:
         if not isinstance(result, Mapping):
             return as_table(task, result)
         columns = result.changes() if result is batch else {str(name): result[name] for name in result}
+        gone: set[str] = set()
         if isinstance(batch, Batch):
             columns = {name: value for name, value in columns.items() if not batch.untouched(name, value)}
-        return assemble(task, table, columns)
+            gone = batch.deleted()
+        return assemble(task, table, columns, gone)
     return _rows_result(task, table, start, rank)
 
 
@@ -149,6 +151,7 @@ def _rows_result(task: Task, table: pa.Table, start: int, rank: int) -> pa.Table
             dict.fromkeys(name for name in result if not isinstance(result, Row) or name not in result.pending)
         )
     results = [result.stored() if isinstance(result, Row) else result for result in results]
+    gone = [name for name in originals[0] if all(name not in row for row in rows)]
     columns: dict[str, Any] = {}
     for name in names:
         if name in table.column_names and not pa.types.is_nested(table.schema.field(name).type):
@@ -160,4 +163,4 @@ def _rows_result(task: Task, table: pa.Table, start: int, rank: int) -> pa.Table
                 continue
         values = [result.get(name) for result in results]
         columns[str(name)] = values
-    return assemble(task, table, columns)
+    return assemble(task, table, columns, gone)

@@ -41,7 +41,8 @@ class Builder(DatasetBuilder):
 
     name = "csv"
 
-    Options = CsvOptions
+    class Options(CsvOptions):
+        """What can be said about CSV files; names and meanings are those of ``pandas.read_csv``."""
 
     # ---- reading
 
@@ -459,8 +460,10 @@ class Builder(DatasetBuilder):
 
 def _cut_off(table: pa.Table) -> bool:
     """Return whether a table's last value may go on behind the cut: an open quote has taken the line end in."""
-    last = table.column(-1) if table.num_rows else None
-    text = last is not None and last.type in (pa.string(), pa.large_string(), pa.string_view())
+    if not table.num_rows:
+        return False
+    last = table.column(-1)
+    text = last.type in (pa.string(), pa.large_string(), pa.string_view())
     return text and str(last[-1].as_py()).endswith(("\n", "\r"))
 
 

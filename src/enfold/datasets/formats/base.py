@@ -45,6 +45,8 @@ class Formatter:
 
     #: whether a row is made from numpy values (else from Python values), or from a table of one row where None
     numpy_rows: bool | None = False
+    #: whether what comes out is up to a user's function
+    is_transform = False
 
     def __init__(self, decoders: dict[str, Callable[[Any], Any]] | None = None, **options: Any) -> None:
         self.decoders = decoders or {}
@@ -117,6 +119,7 @@ class CustomFormatter(Formatter):
     """
 
     numpy_rows = None
+    is_transform = True
 
     def __init__(self, decoders: Any = None, transform: Callable[[Any], Any] | None = None, **options: Any) -> None:
         super().__init__(decoders, **options)
