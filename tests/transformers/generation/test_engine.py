@@ -256,6 +256,15 @@ def test_a_step_that_fails_fails_its_requests_and_no_others(model: Any) -> None:
     assert good.result().tokens == alone(model, [3, 4], max_new_tokens=3)
 
 
+def test_models_in_half_precision_are_written_with_too() -> None:
+    half = mistral().to(torch.bfloat16)
+    found = Engine(half).generate([[3, 4, 5], [6, 7]], max_new_tokens=6, eos_token_id=None)
+    assert all(len(request.new_tokens) == 6 for request in found)
+    logits = half(torch.tensor([found[0].tokens])).logits[0, 2:-1].float()
+    chosen = logits.gather(1, torch.tensor(found[0].new_tokens)[:, None])[:, 0]
+    assert bool((chosen >= logits.amax(1) - 0.25).all())  # the likeliest, but for rounding
+
+
 def test_waiting_has_an_end(model: Any) -> None:
     engine = Engine(model)
     request = engine.submit([3], max_new_tokens=500, eos_token_id=None)

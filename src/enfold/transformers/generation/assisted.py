@@ -18,6 +18,7 @@ from torch import Tensor
 from enfold.nn.cache import DynamicCache, EncoderDecoderCache
 from enfold.transformers.generation.config import GenerationConfig, GenerationError
 from enfold.transformers.generation.loops import Run
+from enfold.transformers.generation.pace import Pace
 from enfold.transformers.generation.translated import Translator
 
 __all__ = ["Assistant", "PromptLookup", "assisted", "first_layers", "guesser"]
@@ -83,9 +84,8 @@ class Assistant:
     """
 
     def __init__(self, run: Run, threshold: float | None, settings: GenerationConfig) -> None:
-        config = run.config
-        self.run, self.threshold, self.settings = run, threshold, settings
-        self.count, self.schedule = config.num_assistant_tokens, config.num_assistant_tokens_schedule
+        self.run, self.threshold, self.pace = run, threshold, Pace(run.config, settings)
+        self.learn = self.pace.learn
 
     def guess(self, ids: Tensor, most: int) -> Guess:
         """See the class."""
@@ -94,7 +94,7 @@ class Assistant:
         assert run.cache is not None
         run.cache.crop(min(int(run.cache.get_seq_length()), length - 1))  # the last token may be another now
         tokens, shares = [], []
-        for place in range(length, length + min(self.count, most)):
+        for place in range(length, length + min(self.pace.count, most)):
             scores = run.processors(run.buffer[:, :place], run.logits_at(place))
             share = scores.softmax(-1)
             token = torch.multinomial(share, 1)[:, 0] if run.config.do_sample else scores.argmax(-1)
@@ -107,13 +107,6 @@ class Assistant:
         if not tokens:
             return ids[0, :0], None
         return torch.cat(tokens), torch.cat(shares) if run.config.do_sample else None
-
-    def learn(self, right: int, guessed: int) -> None:
-        """Guess more after a step in which all was right, and fewer after another, where the schedule says so."""
-        if self.schedule in ("heuristic", "heuristic_transient"):
-            self.count = self.count + 2 if right == guessed else max(1, self.count - 1)
-        if self.schedule == "heuristic":
-            self.settings.num_assistant_tokens = self.count  # the next call begins with it
 
 
 def guesser(run: Run, assistant: Any, tokenizer: Any = None, assistant_tokenizer: Any = None) -> Guesser:
@@ -146,7 +139,7 @@ def guesser(run: Run, assistant: Any, tokenizer: Any = None, assistant_tokenizer
         if getattr(theirs, name) is not None:
             setattr(settings, name, getattr(theirs, name))
     if tokenizer is not None and assistant_tokenizer is not None:
-        return Translator(assistant, settings, tokenizer, assistant_tokenizer)
+        return Translator(assistant, settings, tokenizer, assistant_tokenizer, Pace(settings, theirs))
     words, own = (model.config.get_text_config(decoder=True).vocab_size for model in (run.model, assistant))
     if words != own:
         raise GenerationError(

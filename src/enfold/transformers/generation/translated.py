@@ -9,6 +9,7 @@ from torch import Tensor
 
 from enfold.nn.cache import DynamicCache
 from enfold.transformers.generation.config import GenerationConfig
+from enfold.transformers.generation.pace import Pace
 
 __all__ = ["Translator"]
 
@@ -21,14 +22,15 @@ class Translator:
 
     Args:
         model: the smaller model.
-        config: with ``num_assistant_tokens``, its schedule, and ``assistant_confidence_threshold``.
+        config: with ``assistant_confidence_threshold``.
         tokenizer: of the larger model.
         own_tokenizer: of the smaller one.
+        pace: how many tokens it guesses.
     """
 
-    def __init__(self, model: Any, config: GenerationConfig, tokenizer: Any, own_tokenizer: Any) -> None:
-        self.model, self.tokenizer, self.own = model, tokenizer, own_tokenizer
-        self.count, self.schedule = config.num_assistant_tokens, config.num_assistant_tokens_schedule
+    def __init__(self, model: Any, config: GenerationConfig, tokenizer: Any, own_tokenizer: Any, pace: Pace) -> None:
+        self.model, self.tokenizer, self.own, self.pace = model, tokenizer, own_tokenizer, pace
+        self.learn = pace.learn
         self.threshold = config.assistant_confidence_threshold
         self.cache, self.read = DynamicCache(), []  # type: tuple[DynamicCache, list[int]]
         ends = model.generation_config.eos_token_id
@@ -52,11 +54,6 @@ class Translator:
         tail = after[len(before) :] if joined else self.tokenizer(new, add_special_tokens=False)["input_ids"]
         return ids.new_tensor(tail[:most]), None
 
-    def learn(self, right: int, guessed: int) -> None:
-        """Guess more after a step in which all was right, and fewer after another, where the schedule says so."""
-        if self.schedule in ("heuristic", "heuristic_transient"):
-            self.count = self.count + 2 if right == guessed else max(1, self.count - 1)
-
     def _write(self, tokens: list[int]) -> list[int]:
         """Return what the smaller model writes after its tokens; what it has read of them before is kept."""
         same = 0
@@ -65,7 +62,7 @@ class Translator:
         self.cache.crop(same)
         feed, written = tokens[same:], []  # type: tuple[list[int], list[int]]
         self.read = list(tokens)
-        while len(written) < self.count:
+        while len(written) < self.pace.count:
             ids = torch.tensor([feed], device=self.model.device)
             logits = self.model(ids, past_key_values=self.cache, use_cache=True, logits_to_keep=1).logits[0, -1]
             token = int(logits.argmax())
