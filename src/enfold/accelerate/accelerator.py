@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,15 +14,42 @@ from torch.utils.data import DataLoader
 
 from enfold.accelerate import operations
 from enfold.accelerate.data import DataLoaderShard, prepare_data_loader, skip_first_batches
-from enfold.accelerate.state import AcceleratorState, DistributedType, GradientState, PartialState
+from enfold.accelerate.facts import ProcessFacts
+from enfold.accelerate.options import (
+    AutocastKwargs,
+    DataLoaderConfiguration,
+    DistributedDataParallelKwargs,
+    FullyShardedDataParallelPlugin,
+    GradientAccumulationPlugin,
+    GradScalerKwargs,
+    InitProcessGroupKwargs,
+    KwargsHandler,
+    ProfileKwargs,
+    ProjectConfiguration,
+    flag,
+    folder,
+)
+from enfold.accelerate.parallel import (
+    ParallelismConfig,
+    axis_of,
+    full_state_dict,
+    is_sharded,
+    point_at,
+    shard_model,
+    slice_model,
+)
+from enfold.accelerate.project import ProjectParts
+from enfold.accelerate.state import AcceleratorState, DistributedType, GradientState
 from enfold.accelerate.wrappers import AcceleratedOptimizer, AcceleratedScheduler
+from enfold.errors import EnfoldError
 
 __all__ = ["Accelerator", "extract_model_from_parallel"]
 
+Handler = TypeVar("Handler", bound=KwargsHandler)
 _PRECISIONS = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-class Accelerator:
+class Accelerator(ProjectParts, ProcessFacts):
     """What a training loop needs to run anywhere: placing, sharding, mixed precision, accumulation, gathering.
 
     Args:
@@ -31,9 +58,19 @@ class Accelerator:
         mixed_precision: ``"no"``, ``"bf16"`` or ``"fp16"``.
         gradient_accumulation_steps: batches per optimizer step.
         cpu: stay on the processor.
+        dataloader_config: how loaders are shared.
+        fsdp_plugin: cut parameters, gradients and optimizer states between the processes.
+        parallelism_config: replicas, shards and tensor slices on a mesh of processes.
+        log_with: trackers by name, or trackers; JSON lines in the logging folder when None.
+        project_dir, project_config: where checkpoints and logs go.
+        gradient_accumulation_plugin: how gradients are accumulated.
         step_scheduler_with_optimizer: let schedules follow the optimizer's steps.
+        kwargs_handlers: records of arguments, such as ``DistributedDataParallelKwargs``.
+        dynamo_backend: compile models with ``torch.compile``, by this backend.
         even_batches: give every process equally many full batches.
         data_seed: seed of the random order of loaders.
+        sync_with_dataloader: end a window of accumulated gradients with the last batch of a loader.
+        find_unused_parameters: let ``DistributedDataParallel`` look for parameters without a gradient.
 
     Example:
         >>> import torch
@@ -52,8 +89,23 @@ class Accelerator:
         mixed_precision: str | None = None,
         gradient_accumulation_steps: int = 1,
         cpu: bool = False,
-        *,
+        dataloader_config: DataLoaderConfiguration | None = None,
+        deepspeed_plugin: Any = None,
+        fsdp_plugin: FullyShardedDataParallelPlugin | None = None,
+        torch_tp_plugin: Any = None,
+        megatron_lm_plugin: Any = None,
+        rng_types: list[str] | None = None,
+        log_with: Any = None,
+        project_dir: str | os.PathLike[str] | None = None,
+        project_config: ProjectConfiguration | None = None,
+        gradient_accumulation_plugin: GradientAccumulationPlugin | None = None,
         step_scheduler_with_optimizer: bool = True,
+        kwargs_handlers: list[KwargsHandler] | None = None,
+        dynamo_backend: str | None = None,
+        dynamo_plugin: Any = None,
+        deepspeed_plugins: Any = None,
+        parallelism_config: ParallelismConfig | None = None,
+        *,
         even_batches: bool = True,
         data_seed: int | None = None,
         sync_with_dataloader: bool = True,
@@ -61,62 +113,94 @@ class Accelerator:
     ) -> None:
         if mixed_precision is not None and mixed_precision not in _PRECISIONS:
             raise ValueError(f"mixed_precision must be one of {', '.join(_PRECISIONS)}, got {mixed_precision!r}")
-        self.state = AcceleratorState(mixed_precision, cpu)
+        for other in (deepspeed_plugin, deepspeed_plugins, megatron_lm_plugin):
+            if other is not None:
+                raise EnfoldError(f"{type(other).__name__}: the training loop is not handed to other engines")
+        self._handlers = {type(handler): handler for handler in kwargs_handlers or []}
+        if len(self._handlers) != len(kwargs_handlers or []):
+            raise ValueError("kwargs_handlers holds two records of one kind")
+        meeting = self._handler(InitProcessGroupKwargs)
+        self.state = AcceleratorState(
+            mixed_precision, cpu, backend=meeting.backend, init_method=meeting.init_method, timeout=meeting.timeout
+        )
         self._mixed_precision: str = self.state.mixed_precision  # of this one: the shared state may be made anew
-        steps = int(os.environ.get("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", gradient_accumulation_steps))
+        self._begin_project(project_dir, project_config, log_with)
+        accumulation = gradient_accumulation_plugin or GradientAccumulationPlugin(
+            gradient_accumulation_steps, sync_with_dataloader=sync_with_dataloader
+        )
+        steps = int(os.environ.get("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", accumulation.num_steps or 1))
         self.gradient_state = GradientState(steps)
-        self.device_placement, self.split_batches, self.even_batches = device_placement, split_batches, even_batches
-        self.step_scheduler_with_optimizer, self.data_seed = step_scheduler_with_optimizer, data_seed
-        self._sync_with_dataloader, self._find_unused = sync_with_dataloader, find_unused_parameters
+        self._accumulation = accumulation
+        self.device_placement, self.rng_types = device_placement, rng_types
+        self.dataloader_config = dataloader_config or DataLoaderConfiguration(
+            split_batches=split_batches, even_batches=even_batches, data_seed=data_seed
+        )
+        self.step_scheduler_with_optimizer = step_scheduler_with_optimizer
+        self._exchange = self._handler(DistributedDataParallelKwargs)
+        if find_unused_parameters:
+            self._exchange.find_unused_parameters = True
+        self._arrange(fsdp_plugin, parallelism_config, torch_tp_plugin)
+        self.dynamo_backend = (dynamo_backend or os.environ.get("ACCELERATE_DYNAMO_BACKEND", "no")).lower()
         self.step = 0
         self._models: list[nn.Module] = []
         self._optimizers: list[AcceleratedOptimizer] = []
         self._schedulers: list[AcceleratedScheduler] = []
         self._dataloaders: list[DataLoaderShard] = []
         half = self.mixed_precision == "fp16"
-        self.scaler = torch.amp.GradScaler(self.device.type) if half else None
+        scaling = self._handler(GradScalerKwargs).to_kwargs()
+        self.scaler = torch.amp.GradScaler(self.device.type, **scaling) if half else None
 
-    # --- facts ----------------------------------------------------------------------------------------------------
+    def _handler(self, kind: type[Handler]) -> Handler:
+        return self._handlers.get(kind) or kind()  # type: ignore[return-value]
 
-    @property
-    def device(self) -> torch.device:
-        """Where this process computes."""
-        return self.state.device
-
-    @property
-    def distributed_type(self) -> DistributedType:
-        """How the processes work together."""
-        return self.state.distributed_type
-
-    @property
-    def num_processes(self) -> int:
-        """How many processes there are."""
-        return self.state.num_processes
-
-    @property
-    def process_index(self) -> int:
-        """Which of all processes this is."""
-        return self.state.process_index
-
-    @property
-    def local_process_index(self) -> int:
-        """Which of this machine's processes this is."""
-        return self.state.local_process_index
-
-    @property
-    def is_main_process(self) -> bool:
-        """Whether this is the first of all processes."""
-        return self.state.is_main_process
+    def _arrange(
+        self, fsdp_plugin: FullyShardedDataParallelPlugin | None, parallelism: ParallelismConfig | None, tensor: Any
+    ) -> None:
+        """Decide how the processes share the work, and make their mesh."""
+        if parallelism is None and tensor is not None and getattr(tensor, "tp_size", 1) > 1:
+            parallelism = ParallelismConfig(tp_size=tensor.tp_size)
+        if parallelism is None and flag("ACCELERATE_USE_PARALLELISM_CONFIG"):
+            parallelism = ParallelismConfig()
+        if fsdp_plugin is None and (
+            flag("ACCELERATE_USE_FSDP") or (parallelism is not None and parallelism.fsdp_enabled)
+        ):
+            fsdp_plugin = FullyShardedDataParallelPlugin()
+        if fsdp_plugin is not None and self.state.use_distributed and parallelism is None:
+            parallelism = ParallelismConfig(dp_shard_size=self.num_processes)
+        self.parallelism_config = parallelism
+        self.fsdp_plugin = fsdp_plugin if self.state.use_distributed else None
+        self.torch_device_mesh: Any = None
+        if parallelism is not None and self.state.use_distributed:
+            self.torch_device_mesh = parallelism.build_device_mesh(self.device.type)
+        if self.fsdp_plugin is not None:
+            self.state.distributed_type = DistributedType.FSDP
 
     @property
-    def is_local_main_process(self) -> bool:
-        """Whether this is the first process of its machine."""
-        return self.state.is_local_main_process
+    def _data_place(self) -> tuple[int, int]:
+        """How many processes read different data, and which of them this is."""
+        if self.parallelism_config is None:
+            return self.num_processes, self.process_index
+        same = self.parallelism_config.size("tp")
+        return self.num_processes // same, self.process_index // same
 
     @property
-    def is_last_process(self) -> bool:
-        """Whether this is the last of all processes."""
-        return self.state.is_last_process
+    def is_fsdp2(self) -> bool:
+        """Whether parameters are cut between processes."""
+        return self.fsdp_plugin is not None
+
+    @property
+    def split_batches(self) -> bool:
+        """Whether a loader's batch size is that of all processes together."""
+        return self.dataloader_config.split_batches
+
+    @property
+    def even_batches(self) -> bool:
+        """Whether every process gets equally many full batches; can be set."""
+        return self.dataloader_config.even_batches
+
+    @even_batches.setter
+    def even_batches(self, value: bool) -> None:
+        self.dataloader_config.even_batches = value
 
     @property
     def mixed_precision(self) -> str:
@@ -142,30 +226,6 @@ class Accelerator:
         """Whether an optimizer left out its last step because of an overflow."""
         return any(optimizer.step_was_skipped for optimizer in self._optimizers)
 
-    def print(self, *args: Any, **kwargs: Any) -> None:
-        """Print once per machine."""
-        self.state.print(*args, **kwargs)
-
-    def wait_for_everyone(self) -> None:
-        """Wait until every process has come here."""
-        self.state.wait_for_everyone()
-
-    def on_main_process(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Make a function that does its work on the main process only."""
-        return self.state.on_main_process(function)
-
-    def main_process_first(self) -> contextlib.AbstractContextManager[None]:
-        """Let the main process run the block before the others do."""
-        return self.state.main_process_first()
-
-    def local_main_process_first(self) -> contextlib.AbstractContextManager[None]:
-        """Let the first process of each machine run the block before its others do."""
-        return self.state.local_main_process_first()
-
-    def split_between_processes(self, inputs: Any, apply_padding: bool = False) -> Any:
-        """Give each process its share of ``inputs``, for the length of a ``with`` block."""
-        return self.state.split_between_processes(inputs, apply_padding)
-
     # --- preparing ------------------------------------------------------------------------------------------------
 
     def prepare(self, *args: Any, device_placement: list[bool | None] | None = None) -> Any:
@@ -180,6 +240,8 @@ class Accelerator:
             nothing.
         """
         places = device_placement or [None] * len(args)
+        if self.fsdp_plugin is not None:
+            self._shard(args)
         done = [self._prepare_one(item, place) for item, place in zip(args, places, strict=True)]
         # Schedules come last: they follow the optimizers prepared along with them.
         done = [self.prepare_scheduler(item) if _is_schedule(item) else item for item in done]
@@ -206,8 +268,13 @@ class Accelerator:
         """
         if any(model is known for known in self._models):
             return model
-        if self.device_placement if device_placement is None else device_placement:
+        if (self.device_placement if device_placement is None else device_placement) and not hasattr(
+            model, "hf_device_map"
+        ):
             model = model.to(self.device)
+        self.verify_device_map(model)
+        if self.parallelism_config is not None and self.parallelism_config.tp_enabled:
+            slice_model(model, axis_of(self.torch_device_mesh, "tp"), self.parallelism_config.tp_plan)
         dtype = _PRECISIONS[self.mixed_precision]
         if dtype is not None and "_plain_forward" not in vars(model):
             plain = model.forward
@@ -220,13 +287,50 @@ class Accelerator:
 
             vars(model)["_plain_forward"] = plain
             model.forward = forward  # type: ignore[method-assign]
-        if self.state.use_distributed and not evaluation_mode and any(p.requires_grad for p in model.parameters()):
-            devices = [self.device] if self.device.type == "cuda" else None
+        learning = not evaluation_mode and any(p.requires_grad for p in model.parameters())
+        if self.fsdp_plugin is not None:
+            mesh = axis_of(self.torch_device_mesh, "dp_replicate", "dp_shard")
+            shard_model(model, self.fsdp_plugin, mesh, dtype)
+        elif learning and self._data_place[0] > 1:
+            group = axis_of(self.torch_device_mesh, "dp_replicate")
             model = nn.parallel.DistributedDataParallel(
-                model, device_ids=devices, find_unused_parameters=self._find_unused
+                model,
+                device_ids=[self.device] if self.device.type == "cuda" else None,
+                process_group=None if group is None else group.get_group(),
+                **self._exchange.arguments(),
             )
+            self._exchange.register_comm_hook(model)
+        if self.dynamo_backend not in ("no", ""):
+            model = torch.compile(model, backend=self.dynamo_backend)  # type: ignore[assignment]
         self._models.append(model)
         return model
+
+    def _shard(self, items: tuple[Any, ...]) -> None:
+        """Cut models, and point the optimizers made for them at the cut parameters."""
+        before: dict[int, dict[int, str]] = {}
+        models = [item for item in items if isinstance(item, nn.Module) and not is_sharded(item)]
+        for number, model in enumerate(models):
+            before[number] = {id(parameter): name for name, parameter in model.named_parameters()}
+            self.prepare_model(model)
+        for optimizer in items:
+            if not isinstance(optimizer, torch.optim.Optimizer) or isinstance(optimizer, AcceleratedOptimizer):
+                continue
+            for number, model in enumerate(models):
+                point_at(optimizer, before[number], model)
+
+    def _model_of(self, optimizer: torch.optim.Optimizer) -> nn.Module | None:
+        """The prepared model whose parameters an optimizer has."""
+        own = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+        return next((model for model in self._models if any(id(p) in own for p in model.parameters())), None)
+
+    def verify_device_map(self, model: nn.Module) -> bool:
+        """Refuse to train a model in several processes that is spread over devices; return False otherwise."""
+        places = getattr(model, "hf_device_map", None) or {}
+        if len(set(map(str, places.values()))) > 1 and self.state.use_distributed:
+            raise ValueError(
+                "a model spread over devices with device_map cannot be trained by several processes; load it without"
+            )
+        return False
 
     def prepare_optimizer(
         self, optimizer: torch.optim.Optimizer, device_placement: bool | None = None
@@ -244,7 +348,11 @@ class Accelerator:
             return scheduler
         own = [item for item in self._optimizers if item.optimizer is getattr(scheduler, "optimizer", None)]
         wrapped = AcceleratedScheduler(
-            scheduler, own or self._optimizers, self.step_scheduler_with_optimizer, self.split_batches
+            scheduler,
+            own or self._optimizers,
+            self.step_scheduler_with_optimizer,
+            self.split_batches,
+            adjust=self._accumulation.adjust_scheduler,
         )
         self._schedulers.append(wrapped)
         return wrapped
@@ -253,18 +361,26 @@ class Accelerator:
         self,
         data_loader: DataLoader,  # type: ignore[type-arg]
         device_placement: bool | None = None,
+        slice_fn_for_dispatch: Any = None,
     ) -> DataLoaderShard:
         """Let a loader give this process its share of the batches, on its device."""
         if isinstance(data_loader, DataLoaderShard):
             return data_loader
         placed = self.device_placement if device_placement is None else device_placement
+        chosen, (count, index) = self.dataloader_config, self._data_place
         loader = prepare_data_loader(
             data_loader,
             self.device,
-            split_batches=self.split_batches,
+            count,
+            index,
+            split_batches=chosen.split_batches,
             put_on_device=placed,
-            even_batches=self.even_batches,
-            data_seed=self.data_seed,
+            dispatch_batches=chosen.dispatch_batches,
+            even_batches=chosen.even_batches,
+            slice_fn_for_dispatch=slice_fn_for_dispatch,
+            use_seedable_sampler=chosen.use_seedable_sampler,
+            data_seed=chosen.data_seed,
+            non_blocking=chosen.non_blocking,
         )
         self._dataloaders.append(loader)
         return loader
@@ -277,8 +393,10 @@ class Accelerator:
 
     def autocast(self, autocast_handler: Any = None) -> contextlib.AbstractContextManager[Any]:
         """Compute in the chosen precision, for the length of a ``with`` block."""
-        dtype = _PRECISIONS[self.mixed_precision]
-        return contextlib.nullcontext() if dtype is None else torch.autocast(self.device.type, dtype=dtype)
+        dtype, chosen = _PRECISIONS[self.mixed_precision], autocast_handler or self._handler(AutocastKwargs)
+        if dtype is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=dtype, **chosen.to_kwargs())
 
     def backward(self, loss: Tensor, **kwargs: Any) -> None:
         """Compute gradients of ``loss``, divided by the number of batches in a window."""
@@ -292,7 +410,7 @@ class Accelerator:
 
         A window ends after ``gradient_accumulation_steps`` batches and with the last batch of the loader.
         """
-        if self._sync_with_dataloader and self.gradient_state.end_of_dataloader:
+        if self._accumulation.sync_with_dataloader and self.gradient_state.end_of_dataloader:
             self.step = 0
             self.gradient_state.sync_gradients = True
         else:
@@ -300,12 +418,52 @@ class Accelerator:
             self.gradient_state.sync_gradients = self.step % self.gradient_state.num_steps == 0
         with contextlib.ExitStack() as stack:
             for model in models:
-                stack.enter_context(contextlib.nullcontext() if self.sync_gradients else self.no_sync(model))
+                whole = self.sync_gradients or self._accumulation.sync_each_batch
+                stack.enter_context(contextlib.nullcontext() if whole else self.no_sync(model))
             yield
 
     def no_sync(self, model: nn.Module) -> contextlib.AbstractContextManager[None]:
         """Do not exchange gradients between processes, for the length of a ``with`` block."""
+        if is_sharded(model):
+            return _keep_gradients(model)
         return model.no_sync() if hasattr(model, "no_sync") else contextlib.nullcontext()  # type: ignore[operator]
+
+    @contextlib.contextmanager
+    def join_uneven_inputs(self, joinables: list[Any], even_batches: bool | None = None) -> Iterator[None]:
+        """Let processes with fewer batches wait for the others, for the length of a ``with`` block.
+
+        Args:
+            joinables: models wrapped by :meth:`prepare`.
+            even_batches: whether loaders fill up, inside the block.
+        """
+        inner: list[Any] = [item for item in joinables if isinstance(item, nn.parallel.DistributedDataParallel)]
+        if not inner:
+            yield
+            return
+        samplers = [
+            loader.batch_sampler for loader in self._dataloaders if hasattr(loader.batch_sampler, "even_batches")
+        ]
+        before = [sampler.even_batches for sampler in samplers]  # type: ignore[union-attr]
+        try:
+            for sampler in samplers:
+                if even_batches is not None:
+                    sampler.even_batches = even_batches  # type: ignore[union-attr]
+            with torch.distributed.algorithms.join.Join(inner):
+                yield
+        finally:
+            for sampler, usual in zip(samplers, before, strict=True):
+                sampler.even_batches = usual  # type: ignore[union-attr]
+
+    @contextlib.contextmanager
+    def profile(self, profile_handler: ProfileKwargs | None = None) -> Iterator[Any]:
+        """Record what runs, for the length of a ``with`` block; yields the ``torch.profiler.profile``."""
+        chosen = profile_handler or self._handler(ProfileKwargs)
+        with chosen.build() as profiler:
+            yield profiler
+        if chosen.output_trace_dir is not None:
+            name = f"profile_{self.process_index}.json"
+            profiler.export_chrome_trace(str(folder(chosen.output_trace_dir) / name))
+            self.wait_for_everyone()
 
     def unscale_gradients(self, optimizer: Any = None) -> None:
         """Take the loss scale out of the gradients (float16 training)."""
@@ -320,42 +478,14 @@ class Accelerator:
         if not self.sync_gradients:
             return None
         self.unscale_gradients()
-        return nn.utils.clip_grad_norm_(parameters, max_norm, norm_type=norm_type)
+        norm = nn.utils.clip_grad_norm_(parameters, max_norm, norm_type=norm_type)
+        return norm.full_tensor() if hasattr(norm, "full_tensor") else norm
 
     def clip_grad_value_(self, parameters: Any, clip_value: float) -> None:
         """Limit every entry of the gradient to ``clip_value`` at the end of a window."""
         if self.sync_gradients:
             self.unscale_gradients()
             nn.utils.clip_grad_value_(parameters, clip_value)
-
-    # --- between processes ----------------------------------------------------------------------------------------
-
-    def gather(self, tensor: Any) -> Any:
-        """Return every process's tensors joined along the first axis."""
-        return operations.gather(tensor)
-
-    def gather_for_metrics(self, input_data: Any, use_gather_object: bool = False) -> Any:
-        """Gather, and drop the examples that were repeated to fill the last batch.
-
-        Args:
-            input_data: tensors, or a list of objects.
-            use_gather_object: gather objects rather than tensors.
-        """
-        tensors = operations.find_batch_size(input_data) is not None
-        objects = use_gather_object or not tensors
-        data = operations.gather_object(input_data) if objects else operations.gather(input_data)
-        state = self.gradient_state
-        if not state.end_of_dataloader or state.remainder <= 0 or not PartialState().use_distributed:
-            return data
-        return data[: state.remainder] if objects else operations.slice_tensors(data, slice(0, state.remainder))
-
-    def reduce(self, tensor: Any, reduction: str = "sum", scale: float = 1.0) -> Any:
-        """Sum or average tensors over the processes."""
-        return operations.reduce(tensor, reduction, scale)
-
-    def pad_across_processes(self, tensor: Any, dim: int = 0, pad_index: int = 0, pad_first: bool = False) -> Any:
-        """Lengthen tensors to the longest of all processes."""
-        return operations.pad_across_processes(tensor, dim, pad_index, pad_first)
 
     # --- models ---------------------------------------------------------------------------------------------------
 
@@ -372,23 +502,21 @@ class Accelerator:
         return extract_model_from_parallel(model, keep_fp32_wrapper, keep_torch_compile)
 
     def get_state_dict(self, model: nn.Module, unwrap: bool = True) -> dict[str, Tensor]:
-        """Return a model's weights."""
+        """Return a model's weights; of one that is cut between processes, whole, on the main process alone."""
+        if is_sharded(model):
+            return full_state_dict(model)
         return (self.unwrap_model(model) if unwrap else model).state_dict()
 
     def save_model(
         self, model: nn.Module, save_directory: str, max_shard_size: int | str = "10GB", safe_serialization: bool = True
     ) -> None:
         """Write a model's weights into a folder, on the main process, cut into files of at most ``max_shard_size``."""
+        weights = self.get_state_dict(model)  # every process takes part
         if not self.is_main_process:
             return
         from enfold.checkpoints import save
 
-        save(
-            self.unwrap_model(model),
-            save_directory,
-            max_shard_size=max_shard_size,
-            safe_serialization=safe_serialization,
-        )
+        save(weights, save_directory, max_shard_size=max_shard_size, safe_serialization=safe_serialization)
 
     def free_memory(self, *objects: Any) -> list[Any]:
         """Forget everything prepared; return a list of None to overwrite the caller's own names with."""
@@ -401,9 +529,14 @@ class Accelerator:
 
     clear = free_memory
 
-    def end_training(self) -> None:
-        """Leave the process group."""
-        self.state.destroy_process_group()
+
+@contextlib.contextmanager
+def _keep_gradients(model: Any) -> Iterator[None]:
+    model.set_requires_gradient_sync(False)
+    try:
+        yield
+    finally:
+        model.set_requires_gradient_sync(True)
 
 
 def _is_schedule(item: Any) -> bool:

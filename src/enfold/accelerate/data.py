@@ -203,6 +203,7 @@ class DataLoaderShard(DataLoader):  # type: ignore[type-arg]
         self.end_of_dataloader = False
         self.remainder = -1
         self.gradient_state = GradientState()
+        self._given = self._resume = 0  # batches given out in this pass, and to leave out in the next
 
     def set_epoch(self, epoch: int) -> None:
         """Say which epoch the next pass is, to the sampler and the data set."""
@@ -227,6 +228,17 @@ class DataLoaderShard(DataLoader):  # type: ignore[type-arg]
         """Examples in the data set."""
         return len(self.dataset)  # type: ignore[arg-type]
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the loader is: batches given out in this pass, and whether it has ended."""
+        return {
+            "_num_yielded": 0 if self.end_of_dataloader else self._given,
+            "_iterator_finished": self.end_of_dataloader,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Let the next pass begin where the saved one was."""
+        self._resume = int(state_dict["_num_yielded"])
+
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         outer = self.gradient_state.active_dataloader
         self.gradient_state.active_dataloader = self
@@ -235,7 +247,8 @@ class DataLoaderShard(DataLoader):  # type: ignore[type-arg]
         self.remainder = -1 if total is None else total % self.total_batch_size
         try:
             source = super().__iter__()
-            for _ in range(self.skip_batches):
+            self._given, self._resume = self._resume, 0
+            for _ in range(self.skip_batches + self._given):
                 next(source, None)
             try:
                 batch = next(source)
@@ -249,8 +262,10 @@ class DataLoaderShard(DataLoader):  # type: ignore[type-arg]
                     self.end_of_dataloader = True
                     if total is None:
                         self.remainder = find_batch_size(batch) or -1
+                    self._given += 1
                     yield self._move(batch)
                     return
+                self._given += 1
                 yield self._move(batch)
                 batch = following
         finally:
@@ -278,7 +293,10 @@ def prepare_data_loader(
     process_index: int | None = None,
     split_batches: bool = False,
     put_on_device: bool = False,
+    rng_types: Any = None,
+    dispatch_batches: bool | None = None,
     even_batches: bool = True,
+    slice_fn_for_dispatch: Any = None,
     use_seedable_sampler: bool = True,
     data_seed: int | None = None,
     non_blocking: bool = False,
@@ -291,7 +309,10 @@ def prepare_data_loader(
         device: where batches go when ``put_on_device``.
         num_processes, process_index: by default those of :class:`PartialState`.
         split_batches: the loader's batch size is that of all processes together.
+        rng_types: accepted for the ecosystem's callers; orders depend on a seed here, not on random states.
+        dispatch_batches: the main process reads and sends each its share; by default every process reads.
         even_batches: repeat from the start so that every process gets equally many full batches.
+        slice_fn_for_dispatch: how a share is cut out of a batch that was sent.
         use_seedable_sampler: let a random order depend on seed and epoch alone.
         data_seed: the seed of that order; by default torch's initial one.
         non_blocking: do not wait for copies to the device.
@@ -307,6 +328,10 @@ def prepare_data_loader(
         kept["in_order"] = getattr(dataloader, "in_order", True)
     dataset = dataloader.dataset
     where = device if put_on_device else None
+    if dispatch_batches is None:
+        dispatch_batches = False
+    if dispatch_batches and count > 1:
+        return _dispatcher(dataloader, where, split_batches, non_blocking, skip, slice_fn_for_dispatch, kept)
     if isinstance(dataset, IterableDataset):
         if count > 1:
             dataset = IterableDatasetShard(
@@ -331,6 +356,26 @@ def prepare_data_loader(
     if skip:
         batches = SkipBatchSampler(batches, skip)
     return DataLoaderShard(dataset, where, non_blocking, batch_sampler=batches, **kept)
+
+
+def _dispatcher(
+    dataloader: DataLoader,  # type: ignore[type-arg]
+    where: torch.device | None,
+    split_batches: bool,
+    non_blocking: bool,
+    skip: int,
+    slice_fn: Any,
+    kept: dict[str, Any],
+) -> DataLoaderShard:
+    from enfold.accelerate.dispatching import DataLoaderDispatcher
+
+    if isinstance(dataloader.dataset, IterableDataset):
+        kept.update(batch_size=dataloader.batch_size, drop_last=dataloader.drop_last)
+    else:
+        kept["batch_sampler"] = dataloader.batch_sampler
+    return DataLoaderDispatcher(
+        dataloader.dataset, where, split_batches, non_blocking, skip, bool(dataloader.drop_last), slice_fn, **kept
+    )
 
 
 def skip_first_batches(dataloader: DataLoader, num_batches: int = 0) -> DataLoader:  # type: ignore[type-arg]

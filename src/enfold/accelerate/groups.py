@@ -57,10 +57,13 @@ def leave_group() -> None:
 
 
 def _at_exit() -> None:
-    if getattr(sys, "last_type", None) is not None:
-        _let_threads_finish()  # this process failed: its siblings may never answer what destroying would wait for
-    else:
+    # The end of the process closes gloo's connections. Closing them before would let siblings of a process that fails
+    # fail first, and the launcher name the wrong one.
+    joined = torch.distributed.is_initialized() and getattr(sys, "last_type", None) is None
+    if joined and "gloo" not in torch.distributed.get_backend():
         leave_group()
+    else:
+        _let_threads_finish()
 
 
 def _let_threads_finish(patience: float = 5.0) -> None:

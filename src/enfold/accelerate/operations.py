@@ -12,6 +12,7 @@ from enfold.accelerate.state import PartialState
 
 __all__ = [
     "broadcast",
+    "broadcast_object_list",
     "concatenate",
     "find_batch_size",
     "find_device",
@@ -158,6 +159,13 @@ def broadcast(tensor: Any, from_process: int = 0) -> Any:
         return value
 
     return recursively_apply(one, tensor, error_on_other_type=True)
+
+
+def broadcast_object_list(object_list: list[Any], from_process: int = 0) -> list[Any]:
+    """Give every process the objects of one; ``object_list`` is changed and returned."""
+    if PartialState().use_distributed:
+        torch.distributed.broadcast_object_list(object_list, src=from_process)
+    return object_list
 
 
 def reduce(tensor: Any, reduction: str = "mean", scale: float = 1.0) -> Any:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import random
+from typing import Any
 
-__all__ = ["enable_full_determinism", "set_seed"]
+__all__ = ["enable_full_determinism", "set_seed", "synchronize_rng_states"]
 
 
 def set_seed(seed: int, device_specific: bool = False, deterministic: bool = False) -> None:
@@ -50,3 +51,30 @@ def enable_full_determinism(seed: int, warn_only: bool = False) -> None:
     torch.use_deterministic_algorithms(True, warn_only=warn_only)
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
+
+
+def synchronize_rng_states(rng_types: list[Any], generator: Any = None) -> None:
+    """Give every process the main process's random states.
+
+    Args:
+        rng_types: of ``"torch"``, ``"cuda"`` and ``"generator"``.
+        generator: the ``torch.Generator`` of ``"generator"``.
+    """
+    import torch
+
+    from enfold.accelerate.operations import broadcast
+    from enfold.accelerate.state import PartialState
+    from enfold.errors import EnfoldError
+
+    for kind in rng_types:
+        name = str(getattr(kind, "value", kind))
+        if name == "torch":
+            torch.set_rng_state(broadcast(torch.get_rng_state().to(PartialState().device)).cpu())
+        elif name == "cuda":
+            if torch.cuda.is_available():
+                torch.cuda.set_rng_state(broadcast(torch.cuda.get_rng_state().to(PartialState().device)).cpu())
+        elif name == "generator":
+            if generator is not None:
+                generator.set_state(broadcast(generator.get_state().to(PartialState().device)).cpu())
+        else:
+            raise EnfoldError(f"{name!r} is no kind of random state; expected torch, cuda or generator")

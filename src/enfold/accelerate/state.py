@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import torch
 
 from enfold.accelerate.groups import join_group, leave_group
+from enfold.accelerate.options import flag
 from enfold.errors import EnfoldError
 
 __all__ = ["AcceleratorState", "DistributedType", "GradientState", "PartialState"]
@@ -25,6 +26,9 @@ class DistributedType(str, enum.Enum):
     NO = "NO"
     MULTI_CPU = "MULTI_CPU"
     MULTI_GPU = "MULTI_GPU"
+    FSDP = "FSDP"
+    DEEPSPEED = "DEEPSPEED"
+    MEGATRON_LM = "MEGATRON_LM"
 
 
 class PartialState:
@@ -52,7 +56,7 @@ class PartialState:
         self.__dict__ = self._shared
         if self.initialized:
             return
-        cpu = cpu or os.environ.get("ACCELERATE_USE_CPU", "").lower() in {"1", "true", "yes"}
+        cpu = cpu or flag("ACCELERATE_USE_CPU")
         self._cpu = cpu
         cuda = torch.cuda.is_available() and not cpu
         self.num_processes = int(os.environ.get("WORLD_SIZE", "1"))
@@ -126,14 +130,25 @@ class PartialState:
         if self.is_local_main_process:
             self.wait_for_everyone()
 
-    def on_main_process(self, function: Callable[..., T]) -> Callable[..., T | None]:
+    def on_main_process(self, function: Callable[..., T] | None = None) -> Any:
         """Make a function that does its work on the main process and nothing elsewhere."""
+        return _only(function, lambda: self.is_main_process)
 
-        @functools.wraps(function)
-        def only(*args: Any, **kwargs: Any) -> T | None:
-            return function(*args, **kwargs) if self.is_main_process else None
+    def on_local_main_process(self, function: Callable[..., T] | None = None) -> Any:
+        """Make a function that does its work on the first process of each machine."""
+        return _only(function, lambda: self.is_local_main_process)
 
-        return only
+    def on_last_process(self, function: Callable[..., T] | None = None) -> Any:
+        """Make a function that does its work on the last process."""
+        return _only(function, lambda: self.is_last_process)
+
+    def on_process(self, function: Callable[..., T] | None = None, process_index: int | None = None) -> Any:
+        """Make a function that does its work on one process."""
+        return _only(function, lambda: self.process_index == (process_index or 0))
+
+    def on_local_process(self, function: Callable[..., T] | None = None, local_process_index: int | None = None) -> Any:
+        """Make a function that does its work on one process of each machine."""
+        return _only(function, lambda: self.local_process_index == (local_process_index or 0))
 
     @contextlib.contextmanager
     def split_between_processes(self, inputs: Any, apply_padding: bool = False) -> Iterator[Any]:
@@ -149,6 +164,18 @@ class PartialState:
         """Leave the process group that was joined here."""
         if self.use_distributed:
             leave_group()
+
+
+def _only(function: Callable[..., T] | None, here: Callable[[], bool]) -> Any:
+    """Make ``function`` do nothing where ``here`` says no; without a function, a decorator that does so."""
+    if function is None:
+        return functools.partial(_only, here=here)
+
+    @functools.wraps(function)
+    def only(*args: Any, **kwargs: Any) -> T | None:
+        return function(*args, **kwargs) if here() else None
+
+    return only
 
 
 def _share(inputs: Any, count: int, index: int, pad: bool) -> Any:

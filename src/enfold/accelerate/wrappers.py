@@ -90,14 +90,20 @@ class AcceleratedScheduler:
         optimizers: the optimizers it belongs to.
         step_with_optimizer: step only when they do.
         split_batches: batches were split between processes, so a step counts once.
+        adjust: let the schedule's count of steps include the batches inside a window.
     """
 
     def __init__(
-        self, scheduler: Any, optimizers: Any, step_with_optimizer: bool = True, split_batches: bool = False
+        self,
+        scheduler: Any,
+        optimizers: Any,
+        step_with_optimizer: bool = True,
+        split_batches: bool = False,
+        adjust: bool = False,
     ) -> None:
         self.scheduler = scheduler
         self.optimizers = optimizers if isinstance(optimizers, (list, tuple)) else [optimizers]
-        self.step_with_optimizer, self.split_batches = step_with_optimizer, split_batches
+        self.step_with_optimizer, self.split_batches, self.adjust = step_with_optimizer, split_batches, adjust
         self.gradient_state = GradientState()
 
     def __getattr__(self, name: str) -> Any:
@@ -109,6 +115,8 @@ class AcceleratedScheduler:
         """Advance the schedule, at the end of a window whose optimizer step was not skipped."""
         if self.step_with_optimizer:
             if not self.gradient_state.sync_gradients:
+                if self.adjust and hasattr(self.scheduler, "_step_count"):
+                    self.scheduler._step_count += 1
                 return
             if any(getattr(optimizer, "step_was_skipped", False) for optimizer in self.optimizers):
                 return

@@ -15,6 +15,8 @@ __all__ = ["main"]
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("enfold.cli.demo", "Train, fine-tune, evaluate, share and deploy on real data."),
     "run": ("enfold.cli.run", "Run a program written for the ecosystem, unchanged, on enfold."),
+    "launch": ("enfold.cli.launch", "Run a training script in several processes."),
+    "accelerate": ("enfold.cli.accelerate", "Configure and check training in several processes; merge its weights."),
     "hub": ("enfold.cli.hub", "Serve a Hub, and upload, download and manage repositories."),
     "env": ("enfold.cli.env", "Show versions, processor, threads and caches: what a bug report needs."),
 }

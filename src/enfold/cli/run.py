@@ -15,9 +15,11 @@ SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True, "allow_int
 COMMANDS: dict[str, list[str]] = {
     "hf": ["hub"],
     "huggingface-cli": ["hub"],
+    "accelerate": ["accelerate"],
+    "accelerate-launch": ["launch"],
 }
 # Commands of the ecosystem that this version does not offer yet: refused by name, not looked up as a file.
-ABSENT = ("accelerate", "trl", "optimum-cli", "gradio", "transformers", "diffusers-cli")
+ABSENT = ("trl", "optimum-cli", "gradio", "transformers", "diffusers-cli")
 
 
 def command(
