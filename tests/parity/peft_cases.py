@@ -146,6 +146,19 @@ METHODS: dict[str, tuple[str, str, dict[str, Any]]] = {
 WITHOUT_MERGE = ("adaption", "prefix", "prompt", "p-tuning")
 
 
+def write_bases(transformers: Any, folder: Any) -> None:
+    """Write the base models that both sides read."""
+    torch.set_num_threads(1)
+    for base, (kind, config, options) in BASES.items():
+        torch.manual_seed(0)
+        getattr(transformers, kind)(getattr(transformers, config)(**options)).save_pretrained(f"{folder}/{base}")
+
+
+def load_base(transformers: Any, folder: Any, base: str) -> Any:
+    """Read one of the base models."""
+    return getattr(transformers, BASES[base][0]).from_pretrained(f"{folder}/{base}")
+
+
 def gradients(model: Any) -> dict[str, torch.Tensor]:
     """Return name → gradient of all that trains, after one step back from fixed ids."""
     model.eval()

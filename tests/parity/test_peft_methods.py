@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from peft_cases import BASES, METHODS, WITHOUT_MERGE, fill, gradients, logits, settings
+from peft_cases import METHODS, WITHOUT_MERGE, fill, gradients, load_base, logits, settings, write_bases
 from safetensors.torch import load_file
 
 import enfold.peft as peft
@@ -27,7 +27,7 @@ torch.set_num_threads(1)
 folder = sys.argv[1]
 arrays, report = {}, {}
 for name, (base, kind, options) in cases.METHODS.items():
-    load = lambda: getattr(transformers, cases.BASES[base][0]).from_pretrained(f"{folder}/{base}")
+    load = lambda: cases.load_base(transformers, folder, base)
     torch.manual_seed(5)
     model = peft.get_peft_model(load(), getattr(peft, kind)(**options))
     for key, value in peft.get_peft_model_state_dict(model).items():
@@ -47,13 +47,9 @@ print(json.dumps(report))
 """
 
 
-def load_base(folder: Path, base: str) -> Any:
-    return getattr(transformers, BASES[base][0]).from_pretrained(folder / base)
-
-
 def adapted(folder: Path, name: str) -> Any:
     base, kind, options = METHODS[name]
-    return peft.get_peft_model(load_base(folder, base), getattr(peft, kind)(**options))
+    return peft.get_peft_model(load_base(transformers, folder, base), getattr(peft, kind)(**options))
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +60,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def ours(folder: Path) -> dict[str, torch.Tensor]:
     """Our adapters, written before the other side reads them."""
-    torch.set_num_threads(1)
-    for base, (kind, config, options) in BASES.items():
-        torch.manual_seed(0)
-        getattr(transformers, kind)(getattr(transformers, config)(**options)).save_pretrained(folder / base)
+    write_bases(transformers, folder)
     results = {}
     for name in METHODS:
         model = adapted(folder, name)
@@ -85,7 +78,9 @@ def theirs(peer: Callable[..., Any], folder: Path, ours: Any) -> Any:
 def load_theirs(folder: Path, name: str, **options: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        return peft.PeftModel.from_pretrained(load_base(folder, METHODS[name][0]), folder / f"theirs-{name}", **options)
+        return peft.PeftModel.from_pretrained(
+            load_base(transformers, folder, METHODS[name][0]), folder / f"theirs-{name}", **options
+        )
 
 
 @pytest.mark.parametrize("name", METHODS)

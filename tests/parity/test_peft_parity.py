@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from peft_cases import BASES, CASES, fill, logits, settings
+from peft_cases import CASES, fill, load_base, logits, settings, write_bases
 from safetensors.torch import load_file
 
 import enfold.peft as peft
@@ -25,8 +25,7 @@ torch.set_num_threads(1)
 folder = sys.argv[1]
 arrays, report = {}, {}
 for name, (base, options) in cases.CASES.items():
-    kind = getattr(transformers, cases.BASES[base][0])
-    load = lambda: kind.from_pretrained(f"{folder}/{base}")
+    load = lambda: cases.load_base(transformers, folder, base)
     torch.manual_seed(5)
     model = peft.get_peft_model(load(), peft.LoraConfig(**options))
     begun = {k: v.clone() for k, v in peft.get_peft_model_state_dict(model).items()}
@@ -49,10 +48,6 @@ print(json.dumps(report))
 """
 
 
-def load_base(folder: Path, base: str) -> Any:
-    return getattr(transformers, BASES[base][0]).from_pretrained(folder / base)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("adapters")
@@ -61,13 +56,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def ours(folder: Path) -> dict[str, torch.Tensor]:
     """Our adapters, written before the other side reads them."""
-    torch.set_num_threads(1)
-    for base, (kind, config, options) in BASES.items():
-        torch.manual_seed(0)
-        getattr(transformers, kind)(getattr(transformers, config)(**options)).save_pretrained(folder / base)
+    write_bases(transformers, folder)
     results = {}
     for name, (base, options) in CASES.items():
-        model = peft.get_peft_model(load_base(folder, base), peft.LoraConfig(**options))
+        model = peft.get_peft_model(load_base(transformers, folder, base), peft.LoraConfig(**options))
         fill(model, 2)
         model.save_pretrained(folder / f"ours-{name}")
         results[name] = logits(model)
@@ -81,7 +73,7 @@ def theirs(peer: Callable[..., Any], folder: Path, ours: Any) -> Any:
 
 @pytest.mark.parametrize("name", CASES)
 def test_their_adapter_computes_the_same_here(name: str, folder: Path, theirs: Any) -> None:
-    model = peft.PeftModel.from_pretrained(load_base(folder, CASES[name][0]), folder / f"theirs-{name}")
+    model = peft.PeftModel.from_pretrained(load_base(transformers, folder, CASES[name][0]), folder / f"theirs-{name}")
     torch.testing.assert_close(logits(model), torch.from_numpy(theirs[f"{name}|logits"]), atol=1e-5, rtol=1e-5)
     assert type(model).__name__ == theirs[name]["class"]
     assert not any(parameter.requires_grad for parameter in model.parameters())
@@ -103,7 +95,7 @@ def test_files_have_the_same_names_and_settings(name: str, folder: Path, theirs:
 
 @pytest.mark.parametrize("name", CASES)
 def test_merged_weights_are_the_same(name: str, folder: Path, theirs: Any) -> None:
-    model = peft.PeftModel.from_pretrained(load_base(folder, CASES[name][0]), folder / f"theirs-{name}")
+    model = peft.PeftModel.from_pretrained(load_base(transformers, folder, CASES[name][0]), folder / f"theirs-{name}")
     merged = model.merge_and_unload(safe_merge=True).state_dict()
     for key, tensor in load_file(folder / f"theirs-{name}-merged/model.safetensors").items():
         torch.testing.assert_close(merged[key], tensor, atol=1e-6, rtol=1e-6)
@@ -114,14 +106,14 @@ def test_trainable_parameters_are_printed_alike(
     name: str, folder: Path, theirs: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     base, options = CASES[name]
-    peft.get_peft_model(load_base(folder, base), peft.LoraConfig(**options)).print_trainable_parameters()
+    peft.get_peft_model(load_base(transformers, folder, base), peft.LoraConfig(**options)).print_trainable_parameters()
     assert capsys.readouterr().out == theirs[name]["printed"]
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_same_seed_gives_the_same_adapter(name: str, folder: Path, theirs: Any) -> None:
     base, options = CASES[name]
-    model = load_base(folder, base)
+    model = load_base(transformers, folder, base)
     torch.manual_seed(5)
     begun = peft.get_peft_model_state_dict(peft.get_peft_model(model, peft.LoraConfig(**options)))
     for key, tensor in begun.items():

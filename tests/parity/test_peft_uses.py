@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from peft_cases import BASES, fill, logits
+from peft_cases import fill, load_base, logits, write_bases
 from peft_uses import COMBINATIONS, PROMPTS, QV, WAYS, uses
 
 import enfold.peft as peft
@@ -24,7 +24,7 @@ import numpy, torch, transformers, peft
 import peft_cases as cases, peft_uses
 torch.set_num_threads(1)
 folder = sys.argv[1]
-load = lambda base: getattr(transformers, cases.BASES[base][0]).from_pretrained(f"{folder}/{base}")
+load = lambda base: cases.load_base(transformers, folder, base)
 found = peft_uses.uses(peft, load)
 for name, seed, rank in (("first", 7, 4), ("second", 8, 2)):
     model = peft.get_peft_model(load("llama"), peft.LoraConfig(r=rank, **peft_uses.QV))
@@ -39,16 +39,13 @@ print(json.dumps({}))
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("uses")
-    torch.set_num_threads(1)
-    for base, (kind, config, options) in BASES.items():
-        torch.manual_seed(0)
-        getattr(transformers, kind)(getattr(transformers, config)(**options)).save_pretrained(folder / base)
+    write_bases(transformers, folder)
     return folder
 
 
 @pytest.fixture(scope="module")
 def load(folder: Path) -> Callable[[str], Any]:
-    return lambda base: getattr(transformers, BASES[base][0]).from_pretrained(folder / base)
+    return lambda base: load_base(transformers, folder, base)
 
 
 @pytest.fixture(scope="module")

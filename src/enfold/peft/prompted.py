@@ -11,11 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from enfold.errors import nearest
 from enfold.log import get_logger
 from enfold.nn.cache import DynamicCache, EncoderDecoderCache
 from enfold.peft.config import PeftConfig, UnsupportedPeftFeature
-from enfold.peft.layer import Adapted
+from enfold.peft.holder import Holder
 from enfold.peft.prompts import fill_numbers, make_prompt
 from enfold.peft.whole import wrap_whole_modules
 
@@ -25,7 +24,7 @@ logger = get_logger(__name__)
 _WITH_LABELS = ("CAUSAL_LM", "TOKEN_CLS")  # tasks with a label for every token, the prompt's included
 
 
-class PromptTuner(nn.Module):
+class PromptTuner(Holder):
     """A model with learnt prompts.
 
     Args:
@@ -39,33 +38,16 @@ class PromptTuner(nn.Module):
     """
 
     def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-        self.peft_config: dict[str, PeftConfig] = {}
-        self.active_adapters: list[str] = []
+        super().__init__(model)
         self.prompt_encoder = nn.ModuleDict()
-        self.places: dict[str, Adapted] = {}
         self.off = False
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            if name == "model":
-                raise
-            return getattr(self.model, name)
 
     # --- adapters -----------------------------------------------------------------------------------------------------
 
     @property
-    def active_adapter(self) -> str:
-        """The prompt in use."""
-        return self.active_adapters[0]
-
-    @property
     def config_in_use(self) -> Any:
         """The configuration of the prompt in use."""
-        return self.peft_config[self.active_adapter]
+        return self.peft_config[self.active_adapters[0]]
 
     @property
     def words(self) -> nn.Module:
@@ -84,10 +66,7 @@ class PromptTuner(nn.Module):
         asked: Any = config
         if not config.is_prompt_learning:
             raise ValueError(f"the model has a learnt prompt, and {name!r} is of kind {config.kind}")
-        if name in self.peft_config:
-            raise ValueError(f"there is already an adapter named {name!r}")
-        if "." in name or not name:
-            raise ValueError(f"an adapter's name may not be empty or contain a dot: {name!r}")
+        self.check_name(name)
         if not asked.num_virtual_tokens:
             raise ValueError(f"{type(config).__name__} needs num_virtual_tokens, the length of the prompt")
         if config.kind == "PREFIX_TUNING" and getattr(self.model, "gradient_checkpointing", False):
@@ -128,23 +107,9 @@ class PromptTuner(nn.Module):
         if adapter_name in self.active_adapters:
             self.set_adapter(next(iter(self.peft_config)))
 
-    def _check_names(self, names: list[str] | None) -> None:
-        for name in names or ():
-            if name not in self.peft_config:
-                raise ValueError(f"there is no adapter named {name!r}{nearest(name, self.peft_config)}")
-
-    def enable_adapter_layers(self) -> None:
-        """Put the prompt before what is read."""
-        self._switch(False)
-
-    def disable_adapter_layers(self) -> None:
-        """Compute as the base model does."""
-        self._switch(True)
-
     def _switch(self, off: bool) -> None:
+        super()._switch(off)
         self.off = off
-        for place in self.places.values():
-            place.disable_adapters = off
 
     def merge_and_unload(self, *args: Any, **kwargs: Any) -> nn.Module:
         """Refuse: a prompt is no part of any weight."""
@@ -193,7 +158,7 @@ class PromptTuner(nn.Module):
     def get_prompt(self, batch_size: int, task_ids: Tensor | None = None, max_cache_len: int | None = None) -> Any:
         """Return the prompt for a batch: (B, P, D), or a cache of keys and values."""
         config = self.config_in_use
-        encoder: Any = self.prompt_encoder[self.active_adapter]
+        encoder: Any = self.prompt_encoder[self.active_adapters[0]]
         weight = encoder.embedding.weight
         rows = batch_size if config.kind == "MULTITASK_PROMPT_TUNING" else 1
         places = torch.arange(weight.shape[0], device=weight.device).expand(rows, -1)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from enfold.errors import nearest
 from enfold.log import get_logger
 from enfold.peft.config import PeftConfig, UnsupportedPeftFeature
+from enfold.peft.holder import Holder
 from enfold.peft.layer import Adapted, AdapterLayer, is_conv1d
 from enfold.peft.targets import matches, resolve_targets
 from enfold.peft.tokens import token_wrappers
@@ -90,7 +91,7 @@ class Shared(nn.Module):
         delattr(self, name)
 
 
-class Tuner(nn.Module):
+class Tuner(Holder):
     """A model with adapters in its layers.
 
     Args:
@@ -114,30 +115,13 @@ class Tuner(nn.Module):
         low_cpu_mem_usage: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__()
-        self.model = model
-        self.peft_config: dict[str, PeftConfig] = {}
-        self.active_adapters: list[str] = []
-        self.places: dict[str, Adapted] = {}
+        super().__init__(model)
         given = config if isinstance(config, dict) else {adapter_name: config}
         for name, value in given.items():
             self.add_adapter(name, value)
 
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            if name == "model":
-                raise
-            return getattr(self.model, name)
-
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         return self.model(*args, **kwargs)
-
-    @property
-    def active_adapter(self) -> str | list[str]:
-        """The adapter in use, or the list when there are several."""
-        return self.active_adapters[0] if len(self.active_adapters) == 1 else self.active_adapters
 
     @property
     def layers_with_adapters(self) -> dict[str, AdapterLayer]:
@@ -223,10 +207,7 @@ class Tuner(nn.Module):
         """Raise where an adapter cannot be added, before anything has changed."""
         if config.kind not in LAYERS:
             raise UnsupportedPeftFeature(f"{type(config).__name__} has no layers to put into a model")
-        if name in self.peft_config:
-            raise ValueError(f"there is already an adapter named {name!r}")
-        if "." in name or not name:
-            raise ValueError(f"an adapter's name may not be empty or contain a dot: {name!r}")
+        self.check_name(name)
         others = list(self.peft_config.values())
         if not self.mixed and others and others[0].kind != config.kind:
             raise ValueError(
@@ -326,18 +307,6 @@ class Tuner(nn.Module):
                 for part in place.parts(name) if place.has_adapter(name) else ():
                     part.requires_grad_(requires_grad)
 
-    def enable_adapter_layers(self) -> None:
-        """Let adapters take part in the forward pass."""
-        self._switch(False)
-
-    def disable_adapter_layers(self) -> None:
-        """Compute as the base model does, adapters aside."""
-        self._switch(True)
-
-    def _switch(self, off: bool) -> None:
-        for place in self.places.values():
-            place.disable_adapters = off
-
     # --- merging ------------------------------------------------------------------------------------------------------
 
     def merge_adapter(self, adapter_names: list[str] | None = None, safe_merge: bool = False) -> None:
@@ -374,11 +343,6 @@ class Tuner(nn.Module):
     def unload(self) -> nn.Module:
         """Return the plain model without adapters and without their changes."""
         return self._unload(merge=False, progressbar=False, names=None)
-
-    def _check_names(self, names: list[str] | None) -> None:
-        for name in names or ():
-            if name not in self.peft_config:
-                raise ValueError(f"there is no adapter named {name!r}{nearest(name, self.peft_config)}")
 
     @torch.no_grad()
     def _check_finite(self, names: list[str] | None) -> None:
