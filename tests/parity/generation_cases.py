@@ -116,6 +116,12 @@ RUNS: dict[str, dict[str, Any]] = {
     "guided-no-cache": {"max_new_tokens": 6, "guidance_scale": 1.7, "use_cache": False},
     "guided-from": {"max_new_tokens": 10, "guidance_scale": 2.5, "negative_prompt_ids": [[4, 9, 2], [3, 8, 11]]},
     "guided-sample": {"max_new_tokens": 8, "guidance_scale": 1.5, "do_sample": True, "padded": True},
+    "marked": {
+        "max_new_tokens": 12,
+        "do_sample": True,
+        "watermarking_config": {"synthid": {"ngram_len": 3, "keys": [654, 400, 836], "context_history_size": 4}},
+        "padded": True,
+    },
     "looked-up": {"max_new_tokens": 12, "prompt_lookup_num_tokens": 3, "first": True, "eos_token_id": None},
     "beams": {"max_new_tokens": 10, "num_beams": 4},
     "beams-ends": {"max_new_tokens": 12, "num_beams": 3, "eos_token_id": list(range(3, 30))},
@@ -164,6 +170,14 @@ PROCESSORS: dict[str, dict[str, Any]] = {
     "TopKLogitsWarper": {"top_k": 7},
     "TopHLogitsWarper": {"top_h": 0.6},
     "WatermarkLogitsProcessor": {"vocab_size": 30, "device": "cpu", "bias": 3.0},
+    "SynthIDTextWatermarkLogitsProcessor": {
+        "ngram_len": 3,
+        "keys": [654, 400, 836],
+        "sampling_table_size": 64,
+        "sampling_table_seed": 3,
+        "context_history_size": 2,
+        "device": "cpu",
+    },
     "MinPLogitsWarper": {"min_p": 0.05},
     "TypicalLogitsWarper": {"mass": 0.8},
     "EpsilonLogitsWarper": {"epsilon": 0.01},
@@ -216,6 +230,12 @@ def generated(model: Any, options: dict[str, Any]) -> dict[str, Any]:
         options["negative_prompt_ids"] = torch.tensor(options["negative_prompt_ids"])
     # The peer fills beams with the end token where the padding token is 0, so it is another one here.
     options = {"eos_token_id": 98, "pad_token_id": 2, **options}
+    if "watermarking_config" in options:
+        import importlib
+
+        library = importlib.import_module(type(model).__module__.split(".models.")[0])
+        kind = library.generation.SynthIDTextWatermarkingConfig
+        options["watermarking_config"] = kind(**options["watermarking_config"]["synthid"])
     prompt = {"inputs": ids}
     if options.pop("embedded", False):
         prompt = {"inputs_embeds": model.get_input_embeddings()(ids)}

@@ -69,6 +69,7 @@ __getattr__, __dir__, __all__ = face(
             "StoppingCriteria",
             "StoppingCriteriaList",
         ],
+        ".synthid": ["SynthIDTextWatermarkLogitsProcessor", "SynthIDTextWatermarkingConfig"],
         ".watermarking": [
             "WatermarkDetector",
             "WatermarkDetectorOutput",

@@ -12,6 +12,7 @@ from enfold.transformers.generation import source_processors as by_source
 from enfold.transformers.generation import stopping
 from enfold.transformers.generation.config import GenerationConfig, GenerationError
 from enfold.transformers.generation.diversity import HammingDiversityLogitsProcessor
+from enfold.transformers.generation.synthid import SynthIDTextWatermarkingConfig
 from enfold.transformers.generation.watermarking import WatermarkingConfig
 
 __all__ = ["criteria_for", "processors_for"]
@@ -98,7 +99,8 @@ def processors_for(
             steps.append(shape.EtaLogitsWarper(config.eta_cutoff, min_tokens_to_keep=keep))
     if config.watermarking_config is not None:
         marks = config.watermarking_config
-        marks = WatermarkingConfig(**marks) if isinstance(marks, Mapping) else marks
+        if isinstance(marks, Mapping):
+            marks = (SynthIDTextWatermarkingConfig if "ngram_len" in marks else WatermarkingConfig)(**marks)
         words = model.config.get_text_config(decoder=True).vocab_size
         steps.append(marks.construct_processor(words, model.device))
     if config.renormalize_logits:
