@@ -305,6 +305,11 @@ def test_12_peft_lora(run: Any, environment: dict[str, str], theirs: dict[str, A
     assert "trainable params: 2,048" in result.output
 
 
+def test_13_accelerate(run: Any, offline: dict[str, str]) -> None:
+    result = run("13_accelerate.py", offline, {"accelerate"}, loss="loss.item()")
+    assert result.output.split() == ["loss", str(result.values["loss"])]
+
+
 def test_16_fastapi(run: Any, environment: dict[str, str]) -> None:
     run("16_fastapi.py", environment, {"transformers"})
 

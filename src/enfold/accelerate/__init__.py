@@ -8,7 +8,17 @@ __getattr__, __dir__, __all__ = face(
     __name__,
     {
         ".accelerator": ["Accelerator"],
-        ".data": ["prepare_data_loader", "skip_first_batches"],
+        ".data": [
+            "BatchSamplerShard",
+            "DataLoaderShard",
+            "IterableDatasetShard",
+            "SeedableRandomSampler",
+            "SkipBatchSampler",
+            "get_sampler",
+            "prepare_data_loader",
+            "skip_first_batches",
+        ],
+        ".dispatching": ["DataLoaderDispatcher"],
         ".dispatch": [
             "cpu_offload",
             "cpu_offload_with_hook",

@@ -246,6 +246,8 @@ class DataLoaderShard(DataLoader):  # type: ignore[type-arg]
         total = len(self.dataset) if hasattr(self.dataset, "__len__") else None
         self.remainder = -1 if total is None else total % self.total_batch_size
         try:
+            # Going on inside a pass reads again what was read before, which must not move the random numbers on.
+            random = torch.get_rng_state() if self._resume else None
             source = super().__iter__()
             self._given, self._resume = self._resume, 0
             for _ in range(self.skip_batches + self._given):
@@ -254,6 +256,8 @@ class DataLoaderShard(DataLoader):  # type: ignore[type-arg]
                 batch = next(source)
             except StopIteration:
                 return
+            if random is not None:
+                torch.set_rng_state(random)
             while True:
                 # One batch ahead, because only the loader's end says which batch is the last.
                 try:

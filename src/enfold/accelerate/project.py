@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -56,8 +57,8 @@ class ProjectParts(ProcessFacts):
         self.log_with = filter_trackers(log_with, self.logging_dir)
         self.trackers: list[GeneralTracker] = []
         self._custom_objects: list[Any] = []
-        self._save_hooks: dict[int, Any] = {}
-        self._load_hooks: dict[int, Any] = {}
+        self._save_hooks: OrderedDict[int, Any] = OrderedDict()  # a handle cannot refer to a plain dictionary
+        self._load_hooks: OrderedDict[int, Any] = OrderedDict()
 
     @property
     def project_dir(self) -> str | None:

@@ -70,7 +70,12 @@ _RULES: list[tuple[re.Pattern[str], str]] = [
         (r"evaluate\.evaluation_suite", "enfold.evaluate.suite"),
         (r"evaluate\.hub", "enfold.evaluate.sharing"),
         (r"gradio\.(?:interface|blocks|routes|components(?:\.\w+)?|layouts|events|helpers|themes)", "enfold.gradio"),
-        (r"accelerate\.(?:accelerator|state|utils(?:\.\w+)*)", "enfold.accelerate"),
+        (r"accelerate\.(?:accelerator|big_modeling|data_loader|state)", "enfold.accelerate"),
+        (r"accelerate\.utils(?:\.\w+)+", "enfold.accelerate.utils"),
+        (r"accelerate\.tracking", "enfold.accelerate.trackers"),
+        (r"accelerate\.launchers", "enfold.accelerate.launching"),
+        (r"accelerate\.(?:optimizer|scheduler)", "enfold.accelerate.wrappers"),
+        (r"accelerate\.(?:parallelism_config|inference)", "enfold.accelerate.parallel"),
     )
 ]
 
