@@ -116,7 +116,8 @@ def trainer_of(row, **more):
     rows, batch, steps = rows_of(size, more.pop("batches", None))
     args = transformers.TrainingArguments(
         f"{folder}/out-{side}", per_device_train_batch_size=batch, num_train_epochs=1, save_strategy="no",
-        logging_steps=more.pop("logging_steps", max(steps // 4, 1)), learning_rate=1e-3 if size in ("small", "minilm") else 5e-5,
+        logging_steps=more.pop("logging_steps", max(steps // 4, 1)),
+        learning_rate=1e-3 if size in ("small", "minilm") else 5e-5,
         bf16=bool(half), report_to="none", use_cpu=True, disable_tqdm=True, **more,
     )
     collator = collate if size == "llama" else transformers.DataCollatorWithPadding(Tokenizer())

@@ -110,6 +110,11 @@ def test_what_cannot_be_packed_is_computed_as_it_is() -> None:
             assert packing._mask is None
         packing.look_at(inputs)
         torch.testing.assert_close(model(**inputs, output_attentions=True)["attentions"][0].shape[-1], 40)
+
+    class Foreign(tf.BertForTokenClassification):
+        """May read what stands at padded places."""
+
+    assert not Packing(Foreign(model.config)).on
     assert not Packing(tf.T5ForConditionalGeneration(tf.T5Config(d_model=8, num_layers=1, num_heads=1))).on
 
 

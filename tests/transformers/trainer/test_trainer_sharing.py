@@ -77,6 +77,24 @@ def test_a_trained_model_is_pushed_with_its_card_and_loads_by_name(hub: Any, tmp
     torch.testing.assert_close(loaded(IDS).logits, made.model.eval()(IDS).logits)
 
 
+@pytest.mark.parametrize(
+    ("strategy", "pushed", "kept"),
+    [("end", 0, set()), ("every_save", 2, set()), ("all_checkpoints", 4, {"checkpoint-2", "checkpoint-4"})],
+)
+def test_checkpoints_are_pushed_as_the_strategy_says(
+    hub: Any, tmp_path: Path, strategy: str, pushed: int, kept: set[str]
+) -> None:
+    from enfold.hub import HfApi
+
+    made = trained(tmp_path / "model", bert(), hub_strategy=strategy, hub_model_id=f"{strategy.replace('_', '-')}-one")
+    api = HfApi()
+    titles = [commit.title for commit in api.list_repo_commits(made.hub_model_id)]
+    assert sum("step" in title for title in titles) == pushed
+    files = set(api.list_repo_files(made.hub_model_id))
+    assert {file.split("/")[0] for file in files if file.endswith("optimizer.pt")} == kept
+    assert ("model.safetensors" in files) == (pushed > 0)
+
+
 def test_an_adapter_is_pushed_and_brings_its_base_model_along(hub: Any, tmp_path: Path) -> None:
     base = bert()
     base.save_pretrained(tmp_path / "base")

@@ -48,13 +48,15 @@ class Packing:
     def __init__(self, model: nn.Module, on: bool = True) -> None:
         inner = bare_model(model)
         name = type(inner).__name__
-        self.runners = (
-            [part for part in inner.modules() if _runs_layers(part)] if name.endswith(_ROWS + _TOKENS) else []
-        )
+        # Of a model of somebody else's nobody knows what it reads at padded places.
+        fits = type(inner).__module__.startswith("enfold.") and name.endswith(_ROWS + _TOKENS)
+        self.runners = [part for part in inner.modules() if _runs_layers(part)] if fits else []
         self.on = on and bool(self.runners)
         self._by_token = name.endswith(_TOKENS)
         self._words = (
-            _output_layer(inner) if on and name.endswith(("ForMaskedLM", "ForCausalLM", "LMHeadModel")) else None
+            _output_layer(inner)
+            if on and fits and name.endswith(("ForMaskedLM", "ForCausalLM", "LMHeadModel"))
+            else None
         )
         self._shifted = predicts_next_token(inner)
         self._mask: Tensor | None = None  # (B, T), True for a token of the batch that runs
