@@ -1,21 +1,13 @@
 #include "tokenizer/cache.hpp"
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-
 #include <algorithm>
 #include <bit>
-#include <new>
+
+#include "large_pages.hpp"
 
 namespace enfold {
-namespace {
 
-constexpr size_t kHuge = size_t(2) << 20;
-
-}  // namespace
-
-void WordCache::Free::operator()(Slot* slots) const { ::operator delete(slots, std::align_val_t(kHuge)); }
+void WordCache::Free::operator()(Slot* slots) const { free_large(slots, bytes); }
 
 WordCache::WordCache(size_t most) : long_(1 << 12), most_(std::min(most, kMost)) {
   allocate(std::min(kFirst, std::max<size_t>(4, std::bit_floor(most_))));
@@ -23,11 +15,8 @@ WordCache::WordCache(size_t most) : long_(1 << 12), most_(std::min(most, kMost))
 
 void WordCache::allocate(size_t entries) {
   size_t size = entries * sizeof(Slot);
-  auto* made = static_cast<Slot*>(::operator new(size, std::align_val_t(kHuge)));
-  slots_.reset(made);
-#if defined(__linux__)
-  if (size >= kHuge) madvise(made, size, MADV_HUGEPAGE);  // before anything touches them
-#endif
+  auto* made = static_cast<Slot*>(allocate_large(size));
+  slots_ = {made, Free{size}};
   std::memset(static_cast<void*>(made), 0, size);
   entries_ = entries;
   mask_ = entries / 2 - 1;
@@ -39,10 +28,11 @@ void WordCache::grow() {
   size_t entries = entries_;
   allocate(entries * 2);
   for (size_t i = 0; i < entries; ++i)
-    if (old.get()[i].key.high) insert(old.get()[i]);
+    if (old.get()[i].key.high && !insert(old.get()[i])) replace(old.get()[i]);
 }
 
-void WordCache::insert(const Slot& made) {
+// False when there is no room where it belongs.
+bool WordCache::insert(const Slot& made) {
   uint64_t at = hash(made.key);
   Slot* own = const_cast<Slot*>(pair(at));
   Slot* next = const_cast<Slot*>(pair(at ^ 1));
@@ -50,26 +40,40 @@ void WordCache::insert(const Slot& made) {
     if (slot->key.high == 0) {
       *slot = made;
       ++count_;
-      return;
+      return true;
     }
-  own[++turn_ & 1] = made;
+  return false;
 }
+
+void WordCache::replace(const Slot& made) { const_cast<Slot*>(pair(hash(made.key)))[++turn_ & 1] = made; }
 
 void WordCache::put(std::string_view word, const int32_t* ids, size_t count) {
   if (word.size() > kLongest || count == 0 || most_ == 0) return;
   if (word.size() > kInline || count > 4) return put_long(word, ids, count);
-  put_short(make_key(word, false), ids, count);
+  // While the table can still grow, those without room wait among the long ones.
+  if (!put_short(make_key(word, false), ids, count)) put_long(word, ids, count);
 }
 
 void WordCache::put_part(std::string_view part, const int32_t* ids, size_t count) {
-  if (part.size() <= kInline && count <= 4 && count && most_) put_short(part_key(part, false), ids, count);
+  if (part.size() > kInline || count > 4 || count == 0 || most_ == 0) return;
+  Key key = part_key(part, false);
+  if (!put_short(key, ids, count)) replace(slot_of(key, ids, count));
 }
 
-void WordCache::put_short(Key key, const int32_t* ids, size_t count) {
-  if (count_ * 2 > entries_ && entries_ * 2 <= most_) grow();
+WordCache::Slot WordCache::slot_of(Key key, const int32_t* ids, size_t count) {
   Slot made{key, {-1, -1, -1, -1}};
   for (size_t i = 0; i < count; ++i) made.ids[i] = ids[i];
-  insert(made);
+  return made;
+}
+
+// False when there is no room where it belongs, and may be some once the table has grown.
+bool WordCache::put_short(Key key, const int32_t* ids, size_t count) {
+  if (count_ * 2 > entries_ && entries_ * 2 <= most_) grow();
+  Slot made = slot_of(key, ids, count);
+  if (insert(made)) return true;
+  if (entries_ * 2 <= most_) return false;
+  replace(made);
+  return true;
 }
 
 bool WordCache::find_long(std::string_view word, uint64_t h, std::vector<int32_t>& out) const {

@@ -18,8 +18,8 @@
 
 namespace enfold {
 
-// Short words of few tokens lie in pairs that share a cache line; a full pair sends newcomers to its neighbour, and what is
-// in the way there is forgotten. The table doubles while it is more than half full, up to kMost entries: 32 bytes each,
+// Short words of few tokens lie in pairs that share a cache line; a full pair sends newcomers to its neighbour, and a full
+// neighbour to the long words, or in the place of others where the table does not grow any more. The table doubles while it is more than half full, up to kMost entries: 32 bytes each,
 // 16 MiB for each thread that encodes, and 22 MiB for long words, all of which are forgotten when that is full. The longest,
 // parts of sentences in scripts without blanks, are remembered when they come up a second time.
 class WordCache {
@@ -121,14 +121,19 @@ class WordCache {
     return made;
   }();
   struct Free {
+    size_t bytes;
+    Free() : bytes(0) {}
+    explicit Free(size_t bytes) : bytes(bytes) {}
     void operator()(Slot* slots) const;
   };
   const Slot* pair(uint64_t hash) const { return slots_.get() + 2 * (hash & mask_); }
   void allocate(size_t entries);
-  void insert(const Slot& made);
+  bool insert(const Slot& made);
+  void replace(const Slot& made);
   void grow();
   LongSlot* free_place(uint64_t hash);
-  void put_short(Key key, const int32_t* ids, size_t count);
+  static Slot slot_of(Key key, const int32_t* ids, size_t count);
+  bool put_short(Key key, const int32_t* ids, size_t count);
   void put_long(std::string_view word, const int32_t* ids, size_t count);
 
   std::unique_ptr<Slot, Free> slots_;

@@ -105,6 +105,7 @@ struct Bpe final : Model {
   bool in_order() const { return in_order_; }
   // The token that a word is, whatever merging would make of it, where merges are ignored for such words; or -1.
   int32_t whole(std::string_view word) const { return raw_.find(word); }
+  const Vocab& wholes() const { return raw_; }
   // Where no merge reaches across, inside words of text written without blanks; where byte_level() holds.
   const Seams& seams() const;
   // Whether no token has `mark` after another character: then a text may be cut before every run of it.

@@ -18,7 +18,12 @@ struct Key {
 
 uint64_t head_of(std::string_view text) {
   uint64_t head = 0;
-  for (size_t i = 0; i < 8; ++i) head = head << 8 | (i < text.size() ? (unsigned char)text[i] : 0);
+  if (text.size() >= 8) {
+    std::memcpy(&head, text.data(), 8);
+    if constexpr (std::endian::native == std::endian::little) head = __builtin_bswap64(head);
+    return head;
+  }
+  for (size_t i = 0; i < text.size(); ++i) head |= uint64_t((unsigned char)text[i]) << (56 - 8 * i);
   return head;
 }
 

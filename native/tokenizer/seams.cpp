@@ -15,6 +15,7 @@ bool continues(int byte) { return (byte & 0xC0) == 0x80; }
 // What the bytes of a token, written in visible characters, begin with: a character of ASCII or of three bytes, or the first
 // bytes of one; 0 for anything else.
 uint32_t beginning(std::string_view token) {
+  if ((unsigned char)token[0] < 0x80) return (unsigned char)token[0];  // visible ASCII is itself
   size_t at = 0;
   int first = char_byte(utf8_next(token, at));
   if (first < 0x80) return first < 0 ? 0 : uint32_t(first);
@@ -30,6 +31,7 @@ uint32_t beginning(std::string_view token) {
 
 // What they end with: such a character, or its last bytes if that is all there is.
 uint32_t ending(std::string_view token) {
+  if ((unsigned char)token.back() < 0x80) return (unsigned char)token.back();
   size_t end = token.size();
   int last = char_byte(utf8_previous(token, end));
   if (last < 0x80) return last < 0 ? 0 : uint32_t(last);

@@ -41,6 +41,20 @@ void Vocab::add(std::string_view token, uint32_t id, bool alias) {
   slots_[at] = by_id_[id] = uint32_t(entries_.size());
 }
 
+void Vocab::prefetch(const std::string_view* words, size_t count) const {
+  constexpr size_t kBlock = 32;
+  size_t places[kBlock];
+  if (slots_.empty()) return;
+  for (size_t begin = 0; begin < count; begin += kBlock) {
+    size_t block = std::min(count - begin, kBlock);
+    for (size_t i = 0; i < block; ++i) __builtin_prefetch(&slots_[places[i] = hash_bytes(words[begin + i]) & mask_]);
+    for (size_t i = 0; i < block; ++i)
+      if (uint32_t slot = slots_[places[i]]) __builtin_prefetch(&entries_[slot - 1]);
+    for (size_t i = 0; i < block; ++i)
+      if (uint32_t slot = slots_[places[i]]) __builtin_prefetch(arena_.data() + entries_[slot - 1].offset);
+  }
+}
+
 void Vocab::find_many(const std::string_view* words, size_t count, int32_t* ids) const {
   constexpr size_t kBlock = 32;
   size_t places[kBlock];
@@ -65,9 +79,12 @@ void Vocab::find_many(const std::string_view* words, size_t count, int32_t* ids)
 }
 
 void MergeTable::reserve(size_t count) {
-  std::vector<Slot> old(std::bit_ceil(count * 2 + 2));
+  std::vector<Slot, LargeAllocator<Slot>> old(std::bit_ceil(count * 2 + 2));
   old.swap(slots_);
   mask_ = slots_.size() - 1;
+  size_t bits = std::max<size_t>(64, slots_.size() * 8);
+  filter_.assign(bits / 64, 0);
+  shift_ = 64 - std::countr_zero(bits);
   count_ = 0;
   for (const Slot& slot : old)
     if (slot.key != kEmpty) add(uint32_t(slot.key >> 32), uint32_t(slot.key), slot.merge);
@@ -76,7 +93,9 @@ void MergeTable::reserve(size_t count) {
 void MergeTable::add(uint32_t left, uint32_t right, Merge merge) {
   if ((count_ + 1) * 2 > slots_.size()) reserve(slots_.size());
   uint64_t key = uint64_t(left) << 32 | right;
-  size_t at = mix(key, 0x9E3779B97F4A7C15) & mask_;
+  uint64_t hash = mix(key, 0x9E3779B97F4A7C15), bit = hash >> shift_;
+  filter_[bit >> 6] |= uint64_t(1) << (bit & 63);
+  size_t at = hash & mask_;
   while (slots_[at].key != kEmpty && slots_[at].key != key) at = (at + 1) & mask_;
   count_ += slots_[at].key == kEmpty;
   slots_[at] = {key, merge};

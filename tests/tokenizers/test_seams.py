@@ -67,11 +67,15 @@ def test_pieces_give_the_tokens_of_the_word(seed: int, ignore_merges: bool) -> N
     vocabulary = BYTES + list(dict.fromkeys(token for token in tokens if len(token) > 1))
     ranks = {pair: rank for rank, pair in enumerate(merges)}
     ids = {token: at for at, token in enumerate(vocabulary)}
-    found = byte_level(vocabulary, merges, ignore_merges).encode_arrow(words * 2)["input_ids"].tolist()
-    for word, row in zip(words * 2, found, strict=True):
-        whole = visible(word)
-        expected = [whole] if ignore_merges and whole in ids else merged(whole, ranks)
-        assert [vocabulary[id_] for id_ in row] == expected
+    # Words are not cut before there have been many to cut: what was remembered until then must hold afterwards, too.
+    enough = "\u4e2d\u6587" * 2000
+    expected = {enough: None} | {word: merged(visible(word), ranks) for word in words}
+    if ignore_merges:
+        expected |= {word: [visible(word)] for word in words if visible(word) in ids}
+    for order in ([*words[:100], enough, *words, *words], [*words[:30], *words]):
+        found = byte_level(vocabulary, merges, ignore_merges).encode_arrow(order)["input_ids"].tolist()
+        for word, row in zip(order, found, strict=True):
+            assert word == enough or [vocabulary[id_] for id_ in row] == expected[word]
 
 
 def test_a_long_word_is_cut_as_a_short_one() -> None:

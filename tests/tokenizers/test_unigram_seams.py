@@ -8,6 +8,7 @@ import pytest
 
 from enfold.tokenizers import Tokenizer
 from enfold.tokenizers.models import Unigram
+from enfold.tokenizers.normalizers import Replace, Sequence
 from enfold.tokenizers.pre_tokenizers import Metaspace
 
 LETTERS = ["\u4e2d", "\u6587", "\u6588", "\u5e94", "\u306e", "\ud55c", "a", ",", "\u00e9", "\U0002070e"]
@@ -62,3 +63,34 @@ def test_parts_give_the_best_way_through_the_word(seed: int, ties: bool) -> None
         assert [names[id_] for id_ in row] == [
             piece for word in text.split(" ") for piece in best("\u2581" + word, scores)
         ]
+
+
+def test_a_word_that_normalizing_makes_is_not_taken_for_raw_text_that_reads_the_same() -> None:
+    pieces = {
+        "<unk>": 0.0,
+        "\u2581": -1.0,
+        "\u2581b": -2.0,
+        "\u2581c": -2.5,
+        "c": -3.0,
+        "b": -3.5,
+        "x": -4.0,
+        "\u2581x": -4.5,
+    }
+    tokenizer = Tokenizer(Unigram(list(pieces.items()), unk_id=0))
+    tokenizer.normalizer = Sequence([Replace("b", "c"), Replace("a", "b"), Replace("\n", " ")])
+    tokenizer.pre_tokenizer = Metaspace(prepend_scheme="always")
+    words = [
+        " a",
+        " b",
+        "\n a",
+        "\n b",
+        "\n        x",
+        " xxxxxxxxxxxxxxxxxx",
+        "\n xxxxxxxxxxxxxxxxxx",
+        "    ",
+        "\u2581b",
+        "\n\u2581a",
+    ]
+    generator = random.Random(0)
+    texts = ["".join(generator.choices(words, k=9)) for _ in range(400)]
+    assert tokenizer.encode_arrow(texts)["input_ids"].tolist() == [tokenizer.encode(text).ids for text in texts]

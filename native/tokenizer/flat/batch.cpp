@@ -118,24 +118,19 @@ std::shared_ptr<FlatBatch> encode_flat(const Pipeline& pipeline, const FlatReque
   parallel(chunks.size(), threads, [&](size_t index) {
     Chunk& chunk = chunks[index];
     std::unique_ptr<Scratch> scratch = pipeline.scratch->take();
-    if (threads == 1) {
-      std::swap(chunk.ids, scratch->ids);  // in the processor's caches
-      chunk.ids.clear();
-    } else {
-      size_t bytes = 0;
-      for (size_t row = chunk.begin; row < chunk.end; ++row) bytes += request.first[row].size();
-      chunk.ids.reserve(bytes / 3 + (chunk.end - chunk.begin) * (reserved + 1));
-    }
+    std::swap(chunk.ids, scratch->ids);  // in the processor's caches
+    chunk.ids.clear();
     chunk.lengths.reserve(chunk.end - chunk.begin);
     for (size_t row = chunk.begin; row < chunk.end; ++row) {
       encode_row(row, chunk, *scratch);
       if (request.count_only) chunk.ids.clear();
     }
     counts[index] = chunk.ids.size();
-    if (threads == 1) {
-      whole.add(chunk.ids);
-      std::swap(chunk.ids, scratch->ids);
-    }
+    std::vector<int32_t> kept;  // until it is known where they go
+    if (threads == 1) whole.add(chunk.ids);
+    else kept = chunk.ids;
+    std::swap(chunk.ids, scratch->ids);
+    chunk.ids = std::move(kept);
     pipeline.scratch->give(std::move(scratch));
   });
 

@@ -31,24 +31,40 @@ class ByteLevelPath final : public FlatPath {
       } else {
         while (at < text.size() && count < kLookUpWords) ends[count++] = at = scan_(text, at);
       }
-      if (high && seams_ && (bpe_.ignore_merges || due(text, begin, ends, count))) cut_and_look_up(text, begin, ends, count, out, scratch);
+      if (high && seams_ && due(text, begin, ends, count)) cut_and_look_up(text, begin, ends, count, out, scratch);
       else look(text, begin, ends, count, out, scratch);
     }
   }
 
  private:
   void look(std::string_view text, size_t begin, const size_t* ends, size_t count, std::vector<int32_t>& out, Scratch& scratch) const {
-    look_up(text, begin, ends, count, out, scratch.cache, [&](std::string_view word) { return bpe_.tokenize_bytes(word, out), true; });
+    auto miss = [&](std::string_view word) {
+      size_t before = out.size();
+      bpe_.tokenize_bytes(word, out);
+      return !bpe_.ignore_merges || !seams_ || !(word.back() & 0x80) || merges(word, before, out);
+    };
+    look_up(text, begin, ends, count, out, scratch.cache, bpe_.ignore_merges ? &bpe_.wholes() : nullptr, miss);
   }
 
-  // Whether there has been enough text to cut for finding out where: a few quotes and accents are not worth it. Not asked where
-  // words that are tokens are not merged, for then what has been cut and what has not must not meet in the cache.
+  // Where words that are tokens are not merged: whether merging would have come to the same tokens, out[before] and on. If not,
+  // such a word and a part of one that reads the same differ, and what is remembered must not depend on which came first.
+  bool merges(std::string_view word, size_t before, std::vector<int32_t>& out) const {
+    if (out.size() != before + 1) return true;  // it was merged
+    bpe_.merge_word(word, out);
+    bool same = out.size() == before + 2 && out[before] == out[before + 1];
+    out.resize(before + 1);
+    return same;
+  }
+
+  // Whether there has been enough text to cut for finding out where: a few quotes and accents are not worth it.
   bool due(std::string_view text, size_t begin, const size_t* ends, size_t count) const {
     constexpr size_t kEnough = 8 << 10;
     size_t seen = wide_.load(std::memory_order_relaxed);
     if (seen >= kEnough) return true;
+    // Words that end in a character of three bytes, but for the dashes and dots of typographers.
+    auto wide = [&](size_t end) { return (text[end - 3] & 0xF0) == 0xE0 && (unsigned char)text[end - 3] != 0xE2; };
     for (size_t i = 0, at = begin; i < count; at = ends[i++])
-      if (text[ends[i] - 1] & 0x80 && ends[i] - at > 6) seen += ends[i] - at;
+      if (text[ends[i] - 1] & 0x80 && ends[i] - at > 6 && wide(ends[i])) seen += ends[i] - at;
     wide_.store(seen, std::memory_order_relaxed);
     return false;
   }
@@ -62,7 +78,7 @@ class ByteLevelPath final : public FlatPath {
     auto flush = [&] {
       for (size_t done = 0; done < made;) {
         size_t some = std::min(made - done, kLookUpWords);
-        look_up(text, begin, cuts + done, some, out, scratch.cache, [&](std::string_view part) {
+        look_up(text, begin, cuts + done, some, out, scratch.cache, nullptr, [&](std::string_view part) {
           size_t before = out.size();
           if (!seams.tokenize(part, out)) bpe_.merge_word(part, out);
           // Where a token is not what merging makes of it, a word and a part of one differ: then neither is remembered.

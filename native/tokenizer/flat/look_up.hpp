@@ -14,8 +14,9 @@ constexpr size_t kLookUpWords = 128;
 // Appends the tokens of the words of `text` that end at `ends`, the first of which begins at `begin`; there are at most
 // kLookUpWords. All their places in the cache are asked for before the first is looked at, so that the waiting overlaps.
 // `miss(word)` appends the tokens of a word that the cache does not know to `out`; false if they are not to be remembered.
+// `wholes`: where it looks for a word first, or null.
 template <class Miss>
-void look_up(std::string_view text, size_t begin, const size_t* ends, size_t count, std::vector<int32_t>& out, WordCache& cache, Miss miss) {
+void look_up(std::string_view text, size_t begin, const size_t* ends, size_t count, std::vector<int32_t>& out, WordCache& cache, const Vocab* wholes, Miss miss) {
   WordCache::Key keys[kLookUpWords];
   uint64_t hashes[kLookUpWords];
   for (size_t i = 0, at = begin; i < count; at = ends[i++]) {
@@ -41,6 +42,14 @@ void look_up(std::string_view text, size_t begin, const size_t* ends, size_t cou
     filled = 0;
     std::string_view word = text.substr(at, ends[i] - at);
     if (word.size() > WordCache::kInline ? word.size() <= WordCache::kLongest && cache.find_long(word, hashes[i], out) : cache.find_long(word, out)) continue;
+    if (wholes) {  // others of these words are as unknown: their waiting overlaps, too
+      std::string_view unknown[kLookUpWords];
+      size_t some = 0;
+      for (size_t j = i, from = at; j < count; from = ends[j++])
+        if (keys[j].high && !cache.find(keys[j], hashes[j])) unknown[some++] = text.substr(from, ends[j] - from);
+      wholes->prefetch(unknown, some);
+      wholes = nullptr;
+    }
     size_t before = out.size();
     if (miss(word)) cache.put(word, out.data() + before, out.size() - before);
   }

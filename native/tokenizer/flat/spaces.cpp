@@ -23,7 +23,7 @@ class SpacesPath final : public FlatPath {
     for (size_t at = 0; at < text.size() && out.size() - start < limit;) {
       size_t ends[kLookUpWords], count = 0, begin = at;
       while (at < text.size() && count < kLookUpWords) ends[count++] = at = piece_end(text, at);
-      look_up(text, begin, ends, count, out, scratch.cache, [&](std::string_view piece) {
+      look_up(text, begin, ends, count, out, scratch.cache, nullptr, [&](std::string_view piece) {
         scratch.mapped.clear();
         for (char c : piece) c == ' ' ? scratch.mapped.append(kMark) : scratch.mapped.append(1, c);
         scratch.pieces.clear();

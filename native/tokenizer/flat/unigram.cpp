@@ -4,12 +4,14 @@
 // normalized alone, and most need no normalizing. Parts go into the word cache under their raw bytes.
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstring>
 
 #include "text/graphemes.hpp"
 #include "text/precompiled.hpp"
 #include "text/utf8.hpp"
 #include "tokenizer/flat/path.hpp"
+#include "tokenizer/once.hpp"
 #include "tokenizer/unigram.hpp"
 #include "tokenizer/unigram_shape.hpp"
 
@@ -140,8 +142,33 @@ class UnigramPath final : public FlatPath {
     scratch.cache.put(raw, out.data() + before, out.size() - before);
   }
 
+  // The pieces of words that are a mark alone, as indentation is made of.
   void blanks(size_t count, std::vector<int32_t>& out) const {
-    while (count--) model_.tokenize_ids(kMark, out);
+    if (count == 0) return;
+    const std::vector<int32_t>& ids = blank_.get([&] {
+      std::vector<int32_t> made;
+      model_.tokenize_ids(kMark, made);
+      return made;
+    });
+    while (count--) out.insert(out.end(), ids.begin(), ids.end());
+  }
+
+  // The pieces of a normalized word that begins with a blank, which stands for the mark. Remembered beside parts of words, which
+  // have no blanks: the raw text of another word may look the same.
+  void normal_piece(std::string_view text, bool room, std::vector<int32_t>& out, Scratch& scratch) const {
+    if (text.size() == 1) return blanks(1, out);
+    bool small = text.size() <= WordCache::kInline;
+    if (small)
+      if (const WordCache::Slot* slot = scratch.cache.find_part(text, room)) return void(out.insert(out.end(), slot->ids, slot->ids + slot->count()));
+    std::string& word = scratch.mapped.assign(kMark).append(text.substr(1));  // raw text that is remembered begins with no mark
+    size_t before = out.size();
+    if (!scratch.cache.find(word, false, out)) {
+      word_ids(word, 0, out, scratch);
+      size_t count = out.size() - before;
+      if (small && count <= 4) scratch.cache.put_part(text, out.data() + before, count);
+      else scratch.cache.put(word, out.data() + before, count);
+    }
+    word.clear();
   }
 
   // The pieces of normalized text that ends where the blanks of what follows do not matter to it.
@@ -157,22 +184,41 @@ class UnigramPath final : public FlatPath {
       size_t size = word.size();
       word.append(16, 0);
       word_ids({word.data(), size}, 16, out, scratch);
+      word.clear();
     };
     for (size_t at = 0; at < text.size();) {
       bool blank = text[at] == ' ';
-      if (blank || (text[at] == kMark[0] && text.substr(at, kMark.size()) == kMark)) {
+      if (blank && steps_.collapse)
+        while (at + 1 < text.size() && text[at + 1] == ' ') ++at;
+      if (size_t end = blank ? word_end(text, at + 1) : at; end > at && (end == text.size() || text[end] == ' ')) {
+        put_word();
+        normal_piece(text.substr(at, end - at), text.size() - at >= 16, out, scratch);
+        at = end;
+      } else if (blank || (text[at] == kMark[0] && text.substr(at, kMark.size()) == kMark)) {
         put_word();
         word = kMark;
         at += blank ? 1 : kMark.size();
-        if (blank && steps_.collapse)
-          while (at < text.size() && text[at] == ' ') ++at;
       } else {
         size_t from = at++;
-        while (at < text.size() && text[at] != ' ' && text[at] != kMark[0]) ++at;
+        at = word_end(text, at);
         word.append(text.substr(from, at - from));
       }
     }
     put_word();
+  }
+
+  // Where the word around `at` may end: at a blank, or at what may be a mark.
+  static size_t word_end(std::string_view text, size_t at) {
+    while (at < text.size() && text[at] != ' ' && text[at] != kMark[0]) ++at;
+    return at;
+  }
+
+  // Whether there has been enough text in scripts without blanks to find out where it can be cut.
+  bool due(size_t bytes) const {
+    constexpr size_t kEnough = 8 << 10;
+    size_t seen = wide_.load(std::memory_order_relaxed);
+    if (seen < kEnough) wide_.store(seen += bytes, std::memory_order_relaxed);
+    return seen >= kEnough;
   }
 
   // The pieces of a normalized word. Long ones in scripts without blanks are cut at their seams, and their parts remembered.
@@ -181,7 +227,7 @@ class UnigramPath final : public FlatPath {
     constexpr size_t kShort = 9, kLong = 2000;
     static constexpr int32_t kUnclear = INT32_MAX;  // stands for the tokens of parts that the words around them may decide on
     auto wide = [](char c) { return (unsigned char)c >= 0xE3; };
-    if (word.size() <= kShort || word.size() > kLong || std::none_of(word.begin(), word.end(), wide) || !model_.seams().usable())
+    if (word.size() <= kShort || word.size() > kLong || std::none_of(word.begin(), word.end(), wide) || !due(word.size()) || !model_.seams().usable())
       return model_.tokenize_ids(word, out);
     size_t before = out.size();
     bool clear = true;
@@ -214,6 +260,8 @@ class UnigramPath final : public FlatPath {
   UnigramSteps steps_;
   std::array<Kind, 256> kinds_{};
   bool ideographs_ = false;  // whether they stay as they are
+  mutable Once<std::vector<int32_t>> blank_;
+  mutable std::atomic<size_t> wide_{0};  // bytes of words that might be cut, up to some
 };
 
 }  // namespace
