@@ -359,8 +359,7 @@ def files(pairs: int) -> None:
             theirs.append(time.process_time() - start)
             assert total == expected and dataset[999_999]["text"] == read.column("text")[999_999].as_py()
             del dataset, read
-            # a cache that stayed would make the next one take memory that no file had yet, whose first touch costs
-            # a virtual machine more than the writing; a machine that has run for a while has none of it left
+            # where caches stay, writing the next one costs the system several times as much on some machines
             shutil.rmtree(cache)
         ratio = statistics.median(a / b for a, b in list(zip(mine, theirs, strict=True))[1:])
         ours_ms, theirs_ms = statistics.median(mine[1:]) * 1e3, statistics.median(theirs[1:]) * 1e3
