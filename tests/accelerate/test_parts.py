@@ -134,7 +134,7 @@ def test_a_state_goes_on_bit_for_bit_inside_an_epoch(tmp_path: Path) -> None:
                 accelerator.save_state(tmp_path / "state")
         return losses
 
-    whole = train(*begin(), save_at=2)
+    whole = train(*begin(), 2)
     parts = begin()
     torch.manual_seed(99)
     parts[0].load_state(tmp_path / "state")
