@@ -51,7 +51,7 @@ def test_a_collection_is_made_filled_and_changed(api: HfApi, repo_id: str, serve
 
 
 def test_collections_are_found_by_owner_and_by_item(api: HfApi, repo_id: str, server: EmbeddedHub) -> None:
-    server.create_organisation("collects", {"owner": "write"})
+    server.create_organisation("collects")
     slugs = [api.create_collection(f"Number {number}", namespace="collects").slug for number in range(3)]
     api.add_collection_item(slugs[1], repo_id, "model")
     assert [found.slug for found in api.list_collections(owner="collects")] == [slugs[1], slugs[2], slugs[0]]

@@ -91,7 +91,7 @@ def test_what_a_namespace_holds_is_told(api: HfApi, repo_id: str, server: Embedd
     api.upload_file(path_or_fileobj=bytes(500_000), path_in_repo="w.bin", repo_id=repo_id)
     mine = {item.id: item for item in api.list_user_repos()}
     assert mine[repo_id].storage == 500_000 and mine[repo_id].type == "model" and 0 < mine[repo_id].storage_percent <= 1
-    server.create_organisation("storage-team", {"owner": "write"})
+    server.create_organisation("storage-team")
     api.create_repo("storage-team/rows", repo_type="dataset", private=True)
     (team,) = api.list_user_repos("storage-team")
     assert (team.id, team.type, team.visibility, team.storage) == ("storage-team/rows", "dataset", "private", 0)

@@ -42,6 +42,9 @@ def serve(
     new_token: Annotated[bool, typer.Option("--new-token", help="Print a new token for the owner.")] = False,
     database: Database = None,
     store: Store = None,
+    webhook_host: Annotated[
+        list[str] | None, typer.Option(help="A host of this network that webhooks may tell (repeatable).")
+    ] = None,
 ) -> None:
     """Serve a Hub from FOLDER until Ctrl-C.
 
@@ -50,7 +53,8 @@ def serve(
     """
     from enfold.hubserver import EmbeddedHub
 
-    with EmbeddedHub(folder, host=host, port=port, owner=owner, database=database, store=store) as hub:
+    places = {"database": database, "store": store}
+    with EmbeddedHub(folder, host=host, port=port, owner=owner, webhook_hosts=webhook_host or (), **places) as hub:
         try:
             typer.echo(f"Hub at {hub.endpoint}, data in {folder.absolute()}")
             if new_token or not hub.has_lasting_token():

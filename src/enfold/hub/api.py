@@ -8,6 +8,7 @@ from enfold.hub.api_discussions import DiscussionCalls
 from enfold.hub.api_lists import ListCalls
 from enfold.hub.api_people import PeopleCalls
 from enfold.hub.api_storage import StorageCalls
+from enfold.hub.api_webhooks import WebhookCalls
 
 __all__ = [
     "HfApi",
@@ -25,6 +26,7 @@ __all__ = [
     "create_pull_request",
     "create_repo",
     "create_tag",
+    "create_webhook",
     "dataset_info",
     "delete_branch",
     "delete_collection",
@@ -34,8 +36,11 @@ __all__ = [
     "delete_folder",
     "delete_repo",
     "delete_tag",
+    "delete_webhook",
+    "disable_webhook",
     "duplicate_repo",
     "edit_discussion_comment",
+    "enable_webhook",
     "file_exists",
     "get_collection",
     "get_dataset_tags",
@@ -48,6 +53,7 @@ __all__ = [
     "get_safetensors_metadata",
     "get_token_permission",
     "get_user_overview",
+    "get_webhook",
     "grant_access",
     "hide_discussion_comment",
     "like",
@@ -70,6 +76,7 @@ __all__ = [
     "list_user_followers",
     "list_user_following",
     "list_user_repos",
+    "list_webhooks",
     "merge_pull_request",
     "model_info",
     "move_repo",
@@ -88,6 +95,7 @@ __all__ = [
     "update_collection_metadata",
     "update_repo_settings",
     "update_repo_visibility",
+    "update_webhook",
     "upload_file",
     "upload_folder",
     "upload_large_folder",
@@ -95,7 +103,7 @@ __all__ = [
 ]
 
 
-class HfApi(CommitCalls, ListCalls, DiscussionCalls, PeopleCalls, StorageCalls, CollectionCalls):
+class HfApi(CommitCalls, ListCalls, DiscussionCalls, PeopleCalls, StorageCalls, CollectionCalls, WebhookCalls):
     """A Hub and the token to use with it.
 
     Args:
@@ -194,3 +202,10 @@ delete_collection = api.delete_collection
 add_collection_item = api.add_collection_item
 update_collection_item = api.update_collection_item
 delete_collection_item = api.delete_collection_item
+list_webhooks = api.list_webhooks
+get_webhook = api.get_webhook
+create_webhook = api.create_webhook
+update_webhook = api.update_webhook
+enable_webhook = api.enable_webhook
+disable_webhook = api.disable_webhook
+delete_webhook = api.delete_webhook

@@ -31,11 +31,13 @@ from enfold.hubserver.routes import (
     repos,
     storage,
     uploads,
+    webhooks,
     xet,
 )
 from enfold.hubserver.routes.call import Call, Handler, Routes
 from enfold.hubserver.settings import Settings
 from enfold.hubserver.web import pages
+from enfold.hubserver.webhooks import Delivery
 from enfold.log import get_logger
 
 __all__ = ["create_app"]
@@ -50,7 +52,9 @@ def _join(*tables: Routes) -> Routes:
     return joined
 
 
-_FIXED = _join(accounts.fixed, collections.fixed, people.fixed, repos.fixed, storage.fixed, uploads.fixed)
+_FIXED = _join(
+    accounts.fixed, collections.fixed, people.fixed, repos.fixed, storage.fixed, uploads.fixed, webhooks.fixed
+)
 _API = _join(
     repos.repository,
     refs.repository,
@@ -85,7 +89,7 @@ class _App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await _lifespan(receive, send)
+            await self._live(receive, send)
             return
         if scope["type"] != "http":
             raise RuntimeError(f"a Hub does not speak {scope['type']}")
@@ -124,6 +128,14 @@ class _App:
             message = f"Internal error of the Hub. Request id: {request_id}"
             await JSONResponse({"error": message}, 500)(scope, receive, send_with_headers)
 
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        delivery = Delivery(self.hub.webhooks, self.hub.settings.webhook_hosts)
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await run_in_threadpool(delivery.stop)
+        await send({"type": "lifespan.shutdown.complete"})
+
     async def _answer(self, request: Request) -> Response:
         wants_page = "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/")
         try:
@@ -149,14 +161,6 @@ def _error(error: HubServerError) -> Response:
         headers["X-Error-Code"] = error.code
     headers.setdefault("X-Error-Message", error.message.encode("ascii", "replace").decode().replace("\n", " "))
     return JSONResponse({**error.body, "error": error.message}, error.status, headers)
-
-
-async def _lifespan(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
 
 
 async def _read(request: Request, limit: int) -> bytes:
@@ -228,6 +232,8 @@ def _find_api(call: Call, method: str, segments: list[str]) -> Handler:
         action = "/".join(segments[:2])
         if segments[:1] == ["telemetry"]:
             action = "telemetry"
+        elif segments[:2] == ["settings", "webhooks"]:
+            call.rest = tuple(segments[2:])
         elif segments[:1] == ["collections"]:
             action, call.rest = "collections", tuple(segments[1:])
         elif segments[:1] in (["users"], ["organizations"]) and len(segments) > 2:

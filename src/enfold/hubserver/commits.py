@@ -242,6 +242,7 @@ class Commits:
             connection.execute(
                 update(db.ref).where(db.ref.c.repo_id == repo.id, db.ref.c.name == ref).values(commit=oid)
             )
+        self._repositories.note_ref(connection, repo, ref, parent, oid)
         if ref == MAIN:
             card, facts = self._describe(connection, root)
             self._repositories.describe(connection, repo.id, card, facts, tags_of(repo.kind, card, facts))

@@ -56,6 +56,8 @@ __all__ = [
     "repo_tag",
     "token",
     "tree",
+    "webhook",
+    "webhook_message",
     "xet_file",
     "xorb",
 ]
@@ -213,6 +215,31 @@ collection_item = Table(
     Column("name", String, nullable=False),
     Column("note", Text, nullable=False, default=""),
     Column("position", Integer, nullable=False),
+)
+
+#: Addresses that are told what happens in repositories.
+webhook = Table(
+    "webhook",
+    _metadata,
+    Column("id", String, primary_key=True),
+    Column("account_id", ForeignKey("account.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("url", Text, nullable=False),
+    Column("watched", Text, nullable=False),  # [[type, name], …], JSON
+    Column("domains", Text, nullable=False),  # JSON
+    Column("secret", String),
+    Column("disabled", Boolean, nullable=False, default=False),
+    Column("created", Float, nullable=False, default=time.time),
+)
+
+#: What they have not heard yet.
+webhook_message = Table(
+    "webhook_message",
+    _metadata,
+    Column("id", Integer, primary_key=True),
+    Column("webhook_id", ForeignKey("webhook.id", ondelete="CASCADE"), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("due", Float, nullable=False, index=True),
 )
 
 #: Packs of chunks in the Xet store.

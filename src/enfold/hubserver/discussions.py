@@ -190,6 +190,7 @@ class Discussions:
             connection.execute(insert(db.ref).values(repo_id=repo.id, name=f"refs/pr/{num}", commit=start.oid))
             values |= {"base": base, "start": start.oid}
         connection.execute(insert(db.discussion).values(repo_id=repo.id, num=num, **values))
+        self._tell(connection, repo.id, num, "discussion", "create")
         if text.strip():
             self._note(connection, repo.id, num, "comment", viewer, _comment(text, viewer.name))
         return num
@@ -309,6 +310,19 @@ class Discussions:
         table = db.discussion
         keys = (table.c.repo_id == found.repo_id) & (table.c.num == found.num)
         connection.execute(update(table).where(keys).values(**values))
+        self._tell(connection, found.repo_id, found.num, "discussion", "update")
+
+    def _tell(
+        self, connection: Connection, repo_id: int, num: int, scope: str, action: str, **more: dict[str, Any]
+    ) -> None:
+        """Tell webhooks of a discussion."""
+        repo = connection.execute(select(db.repo).where(db.repo.c.id == repo_id)).one()
+        row = self.find(connection, repo_id, num)
+        said = {"num": num, "title": row.title, "status": row.status, "isPullRequest": row.base is not None}
+        said |= {"id": f"{repo_id:012x}{num:012x}", "author": {"id": row.author}}
+        if row.base is not None:
+            said["changes"] = {"base": f"refs/heads/{row.base}", "mergeCommitId": row.merged}
+        self._repositories.webhooks.note(connection, repo, scope, action, discussion=said, **more)
 
     def _note(
         self, connection: Connection, repo_id: int, num: int, kind: str, viewer: Viewer, data: dict[str, Any]
@@ -318,6 +332,14 @@ class Discussions:
         position = connection.scalar(select(func.count()).select_from(table).where(mine)) or 0
         values = {"id": secrets.token_hex(12), "kind": kind, "author": viewer.name, "data": json.dumps(data)}
         connection.execute(insert(table).values(repo_id=repo_id, num=num, position=position, **values))
+        if kind == "comment":
+            comment = {
+                "id": values["id"],
+                "content": data["latest"]["raw"],
+                "hidden": False,
+                "author": {"id": viewer.name},
+            }
+            self._tell(connection, repo_id, num, "discussion.comment", "create", comment=comment)
         return connection.execute(select(table).where(table.c.id == values["id"])).one()
 
 

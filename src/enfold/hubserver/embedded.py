@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 
@@ -28,6 +29,7 @@ class EmbeddedHub:
         durable: whether a commit waits for the disk; turn off for throw-away data only.
         database: ``postgresql://user:password@host/name``; SQLite inside ``folder`` by default.
         store: ``s3://bucket/prefix`` for contents; folders inside ``folder`` by default.
+        webhook_hosts: hosts inside this machine's network that webhooks may tell; others may be anywhere else.
 
     Example:
         >>> with EmbeddedHub("hub-data") as hub:  # doctest: +SKIP
@@ -45,8 +47,12 @@ class EmbeddedHub:
         durable: bool = True,
         database: str | None = None,
         store: str | None = None,
+        webhook_hosts: Collection[str] = (),
     ) -> None:
-        self.hub = Hub(Settings(Path(folder).absolute(), database=database, store=store, durable=durable))
+        hosts = frozenset(webhook_hosts)
+        self.hub = Hub(
+            Settings(Path(folder).absolute(), database=database, store=store, durable=durable, webhook_hosts=hosts)
+        )
         self.owner = owner
         try:
             self.hub.accounts.create_user(owner, admin=True)
@@ -54,6 +60,7 @@ class EmbeddedHub:
             #: a write token of the owner, valid until :meth:`stop`
             self.token = self.hub.accounts.create_token(owner, name=_SESSION)
             self._server = BackgroundServer(create_app(self.hub), host=host, port=port)
+            self.hub.webhooks.base = self.hub.webhooks.base or self._server.url
         except BaseException:
             self.hub.close()
             raise

@@ -16,6 +16,7 @@ from enfold.hubserver.signing import Signer
 from enfold.hubserver.store.blobs import BlobStore
 from enfold.hubserver.store.contents import Contents
 from enfold.hubserver.store.objects import Bucket, Folder, Objects, sweep
+from enfold.hubserver.webhooks import Webhooks
 from enfold.hubserver.xet.store import XetStore
 
 __all__ = ["Hub"]
@@ -36,7 +37,9 @@ class Hub:
         self.xet = XetStore(self._objects("xorbs"), self.database)
         self.contents = Contents(self.blobs, self.xet)
         self.accounts = Accounts(self.database)
-        self.repositories = Repositories(self.database, self.accounts)
+        self.webhooks = Webhooks(self.database)
+        self.webhooks.base = (settings.public_url or "").rstrip("/")
+        self.repositories = Repositories(self.database, self.accounts, self.webhooks)
         self.commits = Commits(self.database, self.contents, self.repositories, settings.limits)
         self.discussions = Discussions(self.database, self.repositories, self.commits)
         self.history = History(self.database, self.repositories, self.commits)

@@ -14,6 +14,7 @@ from enfold.hubserver import database as db
 from enfold.hubserver.accounts import Accounts, Viewer
 from enfold.hubserver.errors import HubServerError, repo_not_found, revision_not_found
 from enfold.hubserver.names import KINDS, check_branch, check_name, is_commit
+from enfold.hubserver.webhooks import Webhooks
 
 __all__ = ["Redirected", "Repositories"]
 
@@ -34,10 +35,11 @@ class Repositories:
     Args:
         database: where they are kept.
         accounts: the accounts that own them.
+        webhooks: told of what happens.
     """
 
-    def __init__(self, database: db.Database, accounts: Accounts) -> None:
-        self._database, self._accounts = database, accounts
+    def __init__(self, database: db.Database, accounts: Accounts, webhooks: Webhooks) -> None:
+        self._database, self._accounts, self.webhooks = database, accounts, webhooks
         self._counts: dict[int, int] = {}
         self._counts_lock = threading.Lock()
 
@@ -151,12 +153,14 @@ class Repositories:
         connection.execute(insert(db.repo).values(kind=kind, name=name, **values))
         row = self._by_name(connection, kind, name)
         assert row is not None
+        self.webhooks.note(connection, row, "repo", "create")
         return row
 
     def delete(self, kind: str, name: str, viewer: Viewer | None) -> None:
         """Delete a repository, its history and its aliases."""
         with self._database.write() as connection:
             row = self.find(connection, kind, name, viewer, write=True)
+            self.webhooks.note(connection, row, "repo", "delete")
             connection.execute(delete(db.repo).where(db.repo.c.id == row.id))
             connection.execute(delete(db.alias).where(db.alias.c.kind == kind, db.alias.c.target_key == row.key))
 
@@ -186,6 +190,7 @@ class Repositories:
             connection.execute(delete(db.alias).where(db.alias.c.kind == kind, db.alias.c.key == target.lower()))
             if row.key != target.lower():
                 self._insert_alias(connection, kind, row.name, target)
+            self.webhooks.note(connection, row, "repo", "move", movedTo={"name": target, "owner": {"id": namespace}})
 
     def add_alias(self, kind: str, name: str, target: str) -> None:
         """Pair two ids: whichever of them is a repository answers for the other."""
@@ -206,6 +211,7 @@ class Repositories:
             row = self.find(connection, kind, name, viewer, write=True)
             if values:
                 connection.execute(update(db.repo).where(db.repo.c.id == row.id).values(**values))
+                self.webhooks.note(connection, row, "repo.config", "update", updatedConfig=values)
 
     # ------------------------------------------------------------------ references
 
@@ -222,6 +228,7 @@ class Repositories:
             if connection.scalar(select(db.ref.c.name).where(db.ref.c.repo_id == row.id, db.ref.c.name == full)):
                 raise HubServerError(409, f"Reference {full} already exists")
             connection.execute(insert(db.ref).values(repo_id=row.id, name=full, commit=commit.oid))
+            self.note_ref(connection, row, full, None, commit.oid)
 
     def delete_ref(self, kind: str, name: str, viewer: Viewer | None, prefix: str, ref: str) -> None:
         """Delete a branch or a tag; 404 when there is none."""
@@ -231,8 +238,16 @@ class Repositories:
         with self._database.write() as connection:
             row = self.follow(connection, kind, name, viewer, write=True)
             keys = (db.ref.c.repo_id == row.id) & (db.ref.c.name == full)
-            if connection.execute(delete(db.ref).where(keys)).rowcount == 0:
+            old = connection.scalar(select(db.ref.c.commit).where(keys))
+            if old is None:
                 raise revision_not_found(ref)
+            connection.execute(delete(db.ref).where(keys))
+            self.note_ref(connection, row, full, old, None)
+
+    def note_ref(self, connection: Connection, repo: Row[Any], ref: str, old: str | None, new: str | None) -> None:
+        """Tell webhooks that a reference names another commit; None where there was or is none."""
+        changes = [{"ref": ref, "oldSha": old, "newSha": new}]
+        self.webhooks.note(connection, repo, "repo.content", "update", updatedRefs=changes)
 
     # ------------------------------------------------------------------ lists
 
