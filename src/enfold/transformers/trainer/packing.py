@@ -149,7 +149,7 @@ class Packing:
         """Attend within each row; (1, H, N, d) → (1, H, N, d)."""
         options["causal"] = past_only
         rows = zip(*(part.split(self._lengths, dim=2) for part in (query, key, value)), strict=True)
-        return torch.cat([attend(*row, None, **options)[0] for row in rows], dim=2), None
+        return torch.cat([attend(q, k, v, None, **options)[0] for q, k, v in rows], dim=2), None
 
     def loss(self, model: nn.Module, inputs: Any, items: Any = None) -> Tensor | None:
         """Return a language model's loss from the words that count alone, or None where that saves nothing.
