@@ -10,6 +10,7 @@ import torch
 
 import enfold.peft as peft
 import enfold.transformers as transformers
+from enfold.errors import EnfoldError
 from enfold.peft.config import UnsupportedPeftFeature
 
 IDS = torch.tensor([[5, 9, 3, 7], [4, 8, 2, 6]])
@@ -156,7 +157,12 @@ def test_adapters_train_on_models_of_few_bits(options: dict[str, Any], tmp_path:
     base = load(tmp_path / "base", quantization_config=config)
     assert base.is_loaded_in_4bit is options.get("load_in_4bit", False) and base.is_quantized
     assert (base(input_ids=IDS).logits - plain(input_ids=IDS).logits).norm() < 0.4 * plain(input_ids=IDS).logits.norm()
+    with pytest.raises(EnfoldError, match="bits is not saved"):
+        base.save_pretrained(tmp_path / "few")
+    assert not (tmp_path / "few").exists()
     model = peft.get_peft_model(peft.prepare_model_for_kbit_training(base), peft.LoraConfig(r=4, alpha=16))
+    exact = peft.get_peft_model(llama(), peft.LoraConfig(r=4))
+    assert model.get_nb_trainable_parameters() == exact.get_nb_trainable_parameters()
     model.train()
     optimizer = torch.optim.AdamW([part for part in model.parameters() if part.requires_grad], lr=2e-2)
     losses = []

@@ -13,7 +13,7 @@ from torch import nn
 from enfold.log import get_logger
 from enfold.peft.cards import write_card
 from enfold.peft.config import PEFT_VERSION, PeftConfig, PeftType, TaskType, split_source_arguments
-from enfold.peft.layer import BASE
+from enfold.peft.layer import BASE, is_quantized
 from enfold.peft.prompted import PromptTuner
 from enfold.peft.tuner import Tuner, tuner_class
 from enfold.peft.weights import (
@@ -310,6 +310,10 @@ class PeftModel(nn.Module):
             count = parameter.numel()
             total += count
             trainable += count if parameter.requires_grad else 0
+        # weights of few bits are no parameters, and count as what they stand for
+        for module in self.modules():
+            if is_quantized(module):
+                total += module.in_features * module.out_features  # type: ignore[operator]
         return trainable, total
 
     def print_trainable_parameters(self) -> None:

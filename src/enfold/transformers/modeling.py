@@ -18,6 +18,7 @@ from enfold.nn.conv import Conv1D
 from enfold.nn.embedding import resize_embedding, resize_linear
 from enfold.nn.int8 import Int8Linear
 from enfold.nn.norm import RMSNorm
+from enfold.nn.quantized import Linear4bit
 from enfold.transformers.adapting import PeftAdapterMixin, load_with_adapter
 from enfold.transformers.attentions import ALL_ATTENTION_FUNCTIONS, AttentionInterface, attend_by, check_name
 from enfold.transformers.config import PretrainedConfig
@@ -349,12 +350,15 @@ class PreTrainedModel(RunningMixin, PeftAdapterMixin, nn.Module, PushToHubMixin)
             variant: an infix for the weights, such as ``"fp16"``.
 
         Raises:
-            EnfoldError: the model's layers are in eight bits, or several adapters are in use; nothing is written.
+            EnfoldError: the model's layers are in eight or four bits, or several adapters are in use; nothing is
+                written.
         """
         if self._hf_peft_config_loaded:
             return self._save_adapter(os.fspath(save_directory), state_dict, safe_serialization)
-        if state_dict is None and any(isinstance(part, Int8Linear) for part in self.modules()):
-            raise EnfoldError("a model in eight bits is not saved: save the one it was loaded from, and load that so")
+        few = "eight" if any(isinstance(part, Int8Linear) for part in self.modules()) else None
+        few = "four" if any(isinstance(part, Linear4bit) for part in self.modules()) else few
+        if state_dict is None and few:
+            raise EnfoldError(f"a model in {few} bits is not saved: save the one it was loaded from, and load that so")
         if is_main_process:
             config = copy.deepcopy(self.config)
             config.architectures = [type(self).__name__]
