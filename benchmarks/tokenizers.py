@@ -38,6 +38,7 @@ BPE = ["gigatoken", "tokenizers 1.0rc", "fastokens", "tokie", "kitoken", "tiktok
 VOCABULARIES: dict[str, list[str]] = {
     "gpt2": BPE,
     "qwen3": BPE,
+    "cl100k": BPE,
     "o200k": BPE,
     "mistral": ["gigatoken", "tokenizers 1.0rc", "fastokens", "tokie", "kitoken"],
     "bert": ["tokie", "tokenizers 1.0rc", "kitoken", "fastokens"],

