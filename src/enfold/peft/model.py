@@ -313,7 +313,7 @@ class PeftModel(nn.Module):
         # weights of few bits are no parameters, and count as what they stand for
         for module in self.modules():
             if is_quantized(module):
-                total += module.in_features * module.out_features  # type: ignore[operator]
+                total += int(module.in_features) * int(module.out_features)  # type: ignore[arg-type]
         return trainable, total
 
     def print_trainable_parameters(self) -> None:
