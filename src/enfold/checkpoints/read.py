@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -54,7 +53,9 @@ def _load(path: str) -> object:
             return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         except RuntimeError:  # files from before torch 1.6 are no zip archives and cannot be mapped
             return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # damaged bytes fail in any way
         raise CheckpointError(f"{path} cannot be read as weights alone: {error}") from error
 
 

@@ -1,4 +1,4 @@
-"""Growing and shrinking the token rows of embeddings and of the layers that predict tokens."""
+"""Learned positions; and growing and shrinking the token rows of embeddings and of the layers that predict tokens."""
 
 from __future__ import annotations
 
@@ -7,7 +7,38 @@ import copy
 import torch
 from torch import Tensor, nn
 
-__all__ = ["resize_embedding", "resize_linear"]
+from enfold.errors import EnfoldError
+
+__all__ = ["PositionError", "Positions", "resize_embedding", "resize_linear"]
+
+
+class PositionError(EnfoldError, IndexError):
+    """A text is longer than a model's table of positions."""
+
+
+class Positions(nn.Embedding):
+    """Learned positions, a row for each place of a text.
+
+    Example:
+        >>> Positions(4, 2)(torch.tensor([4]))
+        Traceback (most recent call last):
+            ...
+        enfold.nn.embedding.PositionError: a text reaches position 4 and the model's last is 3: cut it, with …
+    """
+
+    def forward(self, places: Tensor) -> Tensor:
+        """Return (…, D) for places (…).
+
+        Raises:
+            PositionError: there is no such place; on accelerators, their own error comes, and later.
+        """
+        try:
+            return super().forward(places)
+        except IndexError:
+            raise PositionError(
+                f"a text reaches position {int(places.max())} and the model's last is {self.num_embeddings - 1}: "
+                "cut it, with truncation=True and max_length=… for the tokenizer"
+            ) from None
 
 
 def resize_embedding(old: nn.Embedding, rows: int, *, mean_resizing: bool = True, std: float = 0.02) -> nn.Embedding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -12,7 +13,7 @@ import torch
 from torch import nn
 
 from enfold.checkpoints import LoadReport, find_weights, load_into
-from enfold.errors import EnfoldError
+from enfold.errors import EnfoldError, nearest
 from enfold.log import get_logger
 from enfold.transformers.config import PretrainedConfig
 from enfold.transformers.gguf import open_gguf, weights_of
@@ -43,6 +44,14 @@ REFUSED = {
     "from_tf": "TensorFlow weights",
     "from_flax": "Flax weights",
 }
+
+
+# What is taken besides, for the nearest name where one is misspelt.
+ARGUMENTS = (
+    "attn_implementation cache_dir config device_map dtype force_download generation_config gguf_file "
+    "ignore_mismatched_sizes key_mapping local_files_only output_loading_info quantization_config revision state_dict "
+    "subfolder token torch_dtype trust_remote_code use_safetensors variant"
+).split()
 
 
 def from_pretrained(cls: type[PreTrainedModel], source: Any, *model_args: Any, **kwargs: Any) -> Any:
@@ -102,6 +111,7 @@ def from_pretrained(cls: type[PreTrainedModel], source: Any, *model_args: Any, *
             f"{source} holds quantised weights ({method}), which are not read; take the repository before it"
         )
     dtype = _type(wanted, config)
+    _check_arguments(cls, config, model_kwargs)
     with torch.device("meta"):
         model = cls(config, *model_args, **model_kwargs)
     spread = _Spread(model, device_map, dtype, **spreading)
@@ -139,6 +149,17 @@ def from_pretrained(cls: type[PreTrainedModel], source: Any, *model_args: Any, *
         }
         return model, info
     return model
+
+
+def _check_arguments(cls: type[PreTrainedModel], config: PretrainedConfig, given: Mapping[str, Any]) -> None:
+    """Raise for an argument that is neither ours, nor the class's, nor a field of the configuration."""
+    taken = inspect.signature(cls.__init__).parameters
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in taken.values()):
+        return
+    for name in given:
+        if name not in taken:
+            hint = nearest(name, [*ARGUMENTS, *taken, *config.declared()])
+            raise TypeError(f"{cls.__name__}.from_pretrained takes no argument {name!r}{hint}")
 
 
 def _type(wanted: Any, config: PretrainedConfig) -> torch.dtype | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,9 @@ class TestSeq2Seq(Comparison):
         with torch.no_grad():
             whole = model(**given, decoder_input_ids=ids).logits
             read = model.get_encoder()(given["input_ids"], attention_mask=given["attention_mask"])
-            for cuts in ([2, 3], [1, 6], [1, 2, 3, 4, 5, 6]):
+            draw = random.Random(name)
+            drawn = [sorted(draw.sample(range(1, ids.shape[1]), draw.randint(1, 4))) for _ in range(4)]
+            for cuts in ([2, 3], [1, 6], [1, 2, 3, 4, 5, 6], *drawn):
                 cache, found, start = EncoderDecoderCache(), [], 0
                 for stop in [*cuts, ids.shape[1]]:
                     output = model(

@@ -16,6 +16,7 @@ from enfold.errors import EnfoldError
 from enfold.nn.activations import activation
 from enfold.nn.attention import Manner, attend, merge_heads, split_heads
 from enfold.nn.cache import CacheLayer, EncoderDecoderLayer
+from enfold.nn.embedding import Positions
 from enfold.nn.mask import causal_mask, encoder_mask
 from enfold.transformers.configs.bart import BartConfig, BartLikeConfig
 from enfold.transformers.configs.whisper import WhisperConfig
@@ -51,7 +52,7 @@ class ScaledEmbedding(nn.Embedding):
         return super().forward(ids) * self.scale
 
 
-class LearnedPositions(nn.Embedding):
+class LearnedPositions(Positions):
     """Learned positions; the first two rows are unused, an inheritance of fairseq, where they meant padding."""
 
     def __init__(self, length: int, width: int) -> None:

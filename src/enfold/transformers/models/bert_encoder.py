@@ -14,6 +14,7 @@ from enfold.errors import EnfoldError
 from enfold.nn.activations import activation
 from enfold.nn.attention import Manner, attend, merge_heads, split_heads
 from enfold.nn.cache import CacheLayer, EncoderDecoderLayer
+from enfold.nn.embedding import Positions
 from enfold.nn.linear import project
 from enfold.transformers.configs.bert import BertConfig
 
@@ -42,7 +43,7 @@ class BertEmbeddings(nn.Module):
         super().__init__()
         width = config.hidden_size if width is None else width
         self.word_embeddings = nn.Embedding(config.vocab_size, width, padding_idx=config.pad_token_id)
-        self.position_embeddings = nn.Embedding(config.max_position_embeddings, width, padding_idx=padding_position)
+        self.position_embeddings = Positions(config.max_position_embeddings, width, padding_idx=padding_position)
         self.token_type_embeddings = nn.Embedding(config.type_vocab_size, width)
         self.LayerNorm = nn.LayerNorm(width, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)

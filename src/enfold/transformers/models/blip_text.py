@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from enfold.nn.cache import EncoderDecoderCache
+from enfold.nn.embedding import Positions
 from enfold.nn.mask import causal_mask, encoder_mask
 from enfold.transformers.configs.blip import BlipTextConfig
 from enfold.transformers.generation.mixin import GenerationMixin
@@ -34,7 +35,7 @@ class BlipTextEmbeddings(nn.Module):
         super().__init__()
         width = config.hidden_size
         self.word_embeddings = nn.Embedding(config.vocab_size, width, padding_idx=config.pad_token_id)
-        self.position_embeddings = nn.Embedding(config.max_position_embeddings, width)
+        self.position_embeddings = Positions(config.max_position_embeddings, width)
         self.LayerNorm = nn.LayerNorm(width, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 

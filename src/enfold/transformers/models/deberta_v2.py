@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from enfold.nn.activations import activation
 from enfold.nn.attention import Manner, attend, merge_heads, split_heads
+from enfold.nn.embedding import Positions
 from enfold.nn.losses import token_loss
 from enfold.nn.mask import unpadded
 from enfold.nn.relative import scores_of
@@ -162,7 +163,7 @@ class DebertaV2Embeddings(nn.Module):
         width = config.option("embedding_size", config.hidden_size)
         self.word_embeddings = nn.Embedding(config.vocab_size, width, padding_idx=config.pad_token_id)
         self.position_embeddings = (
-            nn.Embedding(config.max_position_embeddings, width) if config.position_biased_input else None
+            Positions(config.max_position_embeddings, width) if config.position_biased_input else None
         )
         self.token_type_embeddings = nn.Embedding(config.type_vocab_size, width) if config.type_vocab_size else None
         self.embed_proj = nn.Linear(width, config.hidden_size, bias=False) if width != config.hidden_size else None

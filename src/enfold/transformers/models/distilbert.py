@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from enfold.nn.activations import activation
 from enfold.nn.attention import Manner, attend, merge_heads, split_heads
+from enfold.nn.embedding import Positions
 from enfold.nn.linear import project
 from enfold.nn.mask import encoder_mask
 from enfold.transformers.configs.distilbert import DistilBertConfig
@@ -53,7 +54,7 @@ class Embeddings(nn.Module):
     def __init__(self, config: DistilBertConfig) -> None:
         super().__init__()
         self.word_embeddings = nn.Embedding(config.vocab_size, config.dim, padding_idx=config.pad_token_id)
-        self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.dim)
+        self.position_embeddings = Positions(config.max_position_embeddings, config.dim)
         self.LayerNorm = nn.LayerNorm(config.dim, eps=NORM_EPS)
         self.dropout = nn.Dropout(config.dropout)
 

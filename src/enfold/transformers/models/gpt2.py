@@ -16,6 +16,7 @@ from enfold.nn.activations import activation
 from enfold.nn.attention import Manner, attend, merge_heads, split_heads
 from enfold.nn.cache import Cache, CacheLayer, EncoderDecoderLayer
 from enfold.nn.conv import Conv1D
+from enfold.nn.embedding import Positions
 from enfold.nn.losses import causal_lm_loss, token_loss
 from enfold.nn.mask import causal_mask, encoder_mask
 from enfold.nn.outputs import ModelOutput
@@ -177,7 +178,7 @@ class GPT2Model(GPT2PreTrainedModel):
     def __init__(self, config: GPT2Config) -> None:
         super().__init__(config)
         self.wte = nn.Embedding(config.vocab_size, config.n_embd)
-        self.wpe = nn.Embedding(config.n_positions, config.n_embd)
+        self.wpe = Positions(config.n_positions, config.n_embd)
         self.drop = nn.Dropout(config.embd_pdrop)
         self.h = nn.ModuleList(GPT2Block(config, index) for index in range(config.n_layer))
         self.ln_f = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from enfold.nn.attention import Manner, attend, merge_heads, split_heads
+from enfold.nn.embedding import Positions
 from enfold.nn.mask import encoder_mask
 from enfold.nn.relative import bucketed_distances, scores_of
 from enfold.transformers.configs.mpnet import MPNetConfig
@@ -52,7 +53,7 @@ class MPNetEmbeddings(nn.Module):
         super().__init__()
         width = config.hidden_size
         self.word_embeddings = nn.Embedding(config.vocab_size, width, padding_idx=PADDING)
-        self.position_embeddings = nn.Embedding(config.max_position_embeddings, width, padding_idx=PADDING)
+        self.position_embeddings = Positions(config.max_position_embeddings, width, padding_idx=PADDING)
         self.LayerNorm = nn.LayerNorm(width, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 

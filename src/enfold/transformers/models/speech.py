@@ -159,6 +159,9 @@ class SpeechModel(SpeechPreTrainedModel):
             output_hidden_states: return the states between the layers.
             return_dict: False returns a tuple.
         """
+        samples = input_values.shape[1]
+        if self.frames(samples, adapted=False) < 1:
+            raise EnfoldError(f"a recording of {samples} samples is too short for a single frame: pad it with silence")
         features = input_values[:, None]  # (B, 1, S)
         for conv in self.feature_extractor.conv_layers:
             features = self.through(conv, features)

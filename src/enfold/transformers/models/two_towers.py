@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from enfold.errors import EnfoldError
 from enfold.nn.activations import activation
 from enfold.nn.attention import Manner, attend, merge_heads, split_heads
+from enfold.nn.embedding import Positions
 from enfold.nn.losses import classification_loss
 from enfold.nn.mask import causal_mask, encoder_mask
 from enfold.nn.outputs import ModelOutput
@@ -56,7 +57,7 @@ class TextEmbeddings(nn.Module):
     def __init__(self, config: Any) -> None:
         super().__init__()
         self.token_embedding = nn.Embedding(config.vocab_size, config.hidden_size)
-        self.position_embedding = nn.Embedding(config.max_position_embeddings, config.hidden_size)
+        self.position_embedding = Positions(config.max_position_embeddings, config.hidden_size)
 
     def forward(self, tokens: Tensor, positions: Tensor) -> Tensor:
         """Return (B, T, D) for embedded tokens (B, T, D) and positions (B | 1, T)."""

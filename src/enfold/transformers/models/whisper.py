@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from enfold.errors import EnfoldError
+from enfold.nn.embedding import Positions
 from enfold.nn.losses import token_loss
 from enfold.nn.spans import random_spans
 from enfold.transformers.configs.whisper import WhisperConfig
@@ -59,7 +60,7 @@ class WhisperPreTrainedModel(BartPreTrainedModel):
 
     def positions(self) -> nn.Module:
         """Return what turns places (B | 1, T) into (B | 1, T, D)."""
-        return nn.Embedding(self.config.max_target_positions, self.config.d_model)
+        return Positions(self.config.max_target_positions, self.config.d_model)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
