@@ -45,11 +45,12 @@ def flex_attend(
         >>> torch.allclose(flex_attend(q, q, q)[0], attend(q, q, q)[0], atol=1e-5)
         True
     """
+    options: dict[str, Any]
     reason = _unfit(query, key, value, dropout)
     if reason:
         _say(reason)
-        out, _ = attend(query, key, value, mask, causal=causal, scale=scale, dropout=dropout, softcap=softcap)
-        return out, None
+        options = {"causal": causal, "scale": scale, "dropout": dropout, "softcap": softcap}
+        return attend(query, key, value, mask, **options)[0], None
     batch, heads, length, _ = query.shape
     seen = None if mask is None else mask.expand(batch, heads, length, key.shape[2])
     low = torch.finfo(query.dtype).min
@@ -62,7 +63,7 @@ def flex_attend(
             value = torch.where(seen[b, h, q, k], value, low) if seen.dtype == torch.bool else value + seen[b, h, q, k]
         return torch.where(k <= q, value, low) if causal else value
 
-    options: dict[str, Any] = {"score_mod": score, "scale": scale, "enable_gqa": heads != key.shape[1]}
+    options = {"score_mod": score, "scale": scale, "enable_gqa": heads != key.shape[1]}
     if query.device.type != "cpu" and not torch.compiler.is_compiling():
         return _compiled()(query, key, value, **options), None
     if torch.compiler.is_compiling():
