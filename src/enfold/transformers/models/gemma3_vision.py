@@ -302,7 +302,7 @@ class Gemma3ForSequenceClassification(LastTokenClassificationHead, Gemma3VisionP
     @property
     def decoder(self) -> Gemma3TextModel:
         """The decoder."""
-        return self.language_model["model"]
+        return cast(Gemma3TextModel, self.language_model["model"])
 
     def states(self, input_ids: Tensor | None, **inputs: Any) -> Any:
         """Return the decoder's output for a text with images in it; ``pixel_values`` as in ``Gemma3Model``."""

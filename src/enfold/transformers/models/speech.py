@@ -90,7 +90,9 @@ class SpeechPreTrainedModel(PreTrainedModel):
         """Train the head alone."""
         self.base_model.requires_grad_(False)
 
-    def load_adapter(self, target_lang: str, force_load: bool = True, **kwargs: Any) -> None:
+    def load_adapter(  # type: ignore[override]  # what speech models have meant by it since before adapters
+        self, target_lang: str, force_load: bool = True, **kwargs: Any
+    ) -> None:
         """Read one language's adapter layers and letters from ``adapter.<language>.safetensors`` (or ``.bin``).
 
         Args:
