@@ -6,7 +6,7 @@ Shapes: B rows, T tokens, N images, P patches of an image, M tokens of an image,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 import torch.nn.functional as F
