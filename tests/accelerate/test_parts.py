@@ -134,7 +134,8 @@ def test_a_state_goes_on_bit_for_bit_inside_an_epoch(tmp_path: Path) -> None:
                 accelerator.save_state(tmp_path / "state")
         return losses
 
-    whole = train(*begin(), 2)
+    accelerator, model, optimizer, loader = begin()
+    whole = train(accelerator, model, optimizer, loader, 2)
     parts = begin()
     torch.manual_seed(99)
     parts[0].load_state(tmp_path / "state")
@@ -224,3 +225,34 @@ def test_helpers_are_under_their_usual_address() -> None:
     assert deep.convert_file_size_to_int("1MiB") == 2**20
     for name in deep.__all__:
         assert getattr(deep, name) is not None
+
+
+def test_blocks_are_compiled_one_by_one() -> None:
+    class Tower(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.blocks = nn.ModuleList(nn.Linear(2, 2) for _ in range(3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            for block in self.blocks:
+                x = block(x)
+            return x
+
+    plugin = deep.TorchDynamoPlugin("eager", use_regional_compilation=True)
+    accelerator, model = Accelerator(cpu=True, dynamo_plugin=plugin), Tower()
+    expected = model(torch.ones(1, 2))
+    prepared = accelerator.prepare(model)
+    assert prepared is model and all(block._compiled_call_impl is not None for block in model.blocks)
+    assert torch.equal(prepared(torch.ones(1, 2)), expected)
+    whole = Accelerator(cpu=True, dynamo_backend="eager").prepare(nn.Linear(2, 2))
+    assert isinstance(accelerator.unwrap_model(whole, keep_torch_compile=False), nn.Linear)
+
+
+def test_variables_say_yes_or_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENFOLD_SOME", "off")
+    monkeypatch.setenv("ENFOLD_NUMBER", "3")
+    assert deep.parse_flag_from_env("ENFOLD_SOME", True) is False
+    assert deep.get_int_from_env(["ENFOLD_NONE", "ENFOLD_NUMBER"], 1) == 3
+    with pytest.raises(ValueError, match="neither yes nor no"):
+        deep.str_to_bool("perhaps")
+    assert deep.convert_dict_to_env_variables({"A": 1, "B": "x;y"}) == ["A=1\n"]

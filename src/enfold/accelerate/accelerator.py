@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from enfold.accelerate import operations
 from enfold.accelerate.data import DataLoaderShard, prepare_data_loader, skip_first_batches
-from enfold.accelerate.facts import ProcessFacts
+from enfold.accelerate.mesh import MeshParts
 from enfold.accelerate.options import (
     AutocastKwargs,
     DataLoaderConfiguration,
@@ -26,7 +26,7 @@ from enfold.accelerate.options import (
     KwargsHandler,
     ProfileKwargs,
     ProjectConfiguration,
-    flag,
+    TorchDynamoPlugin,
     folder,
 )
 from enfold.accelerate.parallel import (
@@ -39,7 +39,7 @@ from enfold.accelerate.parallel import (
     slice_model,
 )
 from enfold.accelerate.project import ProjectParts
-from enfold.accelerate.state import AcceleratorState, DistributedType, GradientState
+from enfold.accelerate.state import AcceleratorState, GradientState
 from enfold.accelerate.wrappers import AcceleratedOptimizer, AcceleratedScheduler
 from enfold.errors import EnfoldError
 
@@ -49,7 +49,7 @@ Handler = TypeVar("Handler", bound=KwargsHandler)
 _PRECISIONS = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-class Accelerator(ProjectParts, ProcessFacts):
+class Accelerator(MeshParts, ProjectParts):
     """What a training loop needs to run anywhere: placing, sharding, mixed precision, accumulation, gathering.
 
     Args:
@@ -140,7 +140,7 @@ class Accelerator(ProjectParts, ProcessFacts):
         if find_unused_parameters:
             self._exchange.find_unused_parameters = True
         self._arrange(fsdp_plugin, parallelism_config, torch_tp_plugin)
-        self.dynamo_backend = (dynamo_backend or os.environ.get("ACCELERATE_DYNAMO_BACKEND", "no")).lower()
+        self._compiling = dynamo_plugin or TorchDynamoPlugin(dynamo_backend)
         self.step = 0
         self._models: list[nn.Module] = []
         self._optimizers: list[AcceleratedOptimizer] = []
@@ -152,41 +152,6 @@ class Accelerator(ProjectParts, ProcessFacts):
 
     def _handler(self, kind: type[Handler]) -> Handler:
         return self._handlers.get(kind) or kind()  # type: ignore[return-value]
-
-    def _arrange(
-        self, fsdp_plugin: FullyShardedDataParallelPlugin | None, parallelism: ParallelismConfig | None, tensor: Any
-    ) -> None:
-        """Decide how the processes share the work, and make their mesh."""
-        if parallelism is None and tensor is not None and getattr(tensor, "tp_size", 1) > 1:
-            parallelism = ParallelismConfig(tp_size=tensor.tp_size)
-        if parallelism is None and flag("ACCELERATE_USE_PARALLELISM_CONFIG"):
-            parallelism = ParallelismConfig()
-        if fsdp_plugin is None and (
-            flag("ACCELERATE_USE_FSDP") or (parallelism is not None and parallelism.fsdp_enabled)
-        ):
-            fsdp_plugin = FullyShardedDataParallelPlugin()
-        if fsdp_plugin is not None and self.state.use_distributed and parallelism is None:
-            parallelism = ParallelismConfig(dp_shard_size=self.num_processes)
-        self.parallelism_config = parallelism
-        self.fsdp_plugin = fsdp_plugin if self.state.use_distributed else None
-        self.torch_device_mesh: Any = None
-        if parallelism is not None and self.state.use_distributed:
-            self.torch_device_mesh = parallelism.build_device_mesh(self.device.type)
-        if self.fsdp_plugin is not None:
-            self.state.distributed_type = DistributedType.FSDP
-
-    @property
-    def _data_place(self) -> tuple[int, int]:
-        """How many processes read different data, and which of them this is."""
-        if self.parallelism_config is None:
-            return self.num_processes, self.process_index
-        same = self.parallelism_config.size("tp")
-        return self.num_processes // same, self.process_index // same
-
-    @property
-    def is_fsdp2(self) -> bool:
-        """Whether parameters are cut between processes."""
-        return self.fsdp_plugin is not None
 
     @property
     def split_batches(self) -> bool:
@@ -300,8 +265,7 @@ class Accelerator(ProjectParts, ProcessFacts):
                 **self._exchange.arguments(),
             )
             self._exchange.register_comm_hook(model)
-        if self.dynamo_backend not in ("no", ""):
-            model = torch.compile(model, backend=self.dynamo_backend)  # type: ignore[assignment]
+        model = self._compiling.compile(model)
         self._models.append(model)
         return model
 

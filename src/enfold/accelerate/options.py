@@ -25,9 +25,14 @@ __all__ = [
     "GradientAccumulationPlugin",
     "InitProcessGroupKwargs",
     "KwargsHandler",
+    "LoggerType",
     "MegatronLMPlugin",
+    "PrecisionType",
     "ProfileKwargs",
     "ProjectConfiguration",
+    "RNGType",
+    "TorchDynamoPlugin",
+    "TorchTensorParallelPlugin",
 ]
 
 
@@ -356,6 +361,89 @@ class MegatronLMPlugin(_Elsewhere):
     """Megatron-LM's options: refused with what to use instead."""
 
     engine = "Megatron-LM"
+
+
+class PrecisionType(str, enum.Enum):
+    """Precisions by name."""
+
+    NO = "no"
+    FP8 = "fp8"
+    FP16 = "fp16"
+    BF16 = "bf16"
+
+    @classmethod
+    def list(cls) -> list[str]:
+        """Return all names."""
+        return [item.value for item in cls]
+
+
+class RNGType(str, enum.Enum):
+    """Kinds of random states by name."""
+
+    TORCH = "torch"
+    CUDA = "cuda"
+    GENERATOR = "generator"
+
+
+class LoggerType(str, enum.Enum):
+    """Trackers by name."""
+
+    ALL = "all"
+    JSONL = "jsonl"
+    TENSORBOARD = "tensorboard"
+    WANDB = "wandb"
+    TRACKIO = "trackio"
+    COMETML = "comet_ml"
+    MLFLOW = "mlflow"
+    SWANLAB = "swanlab"
+
+
+@dataclass
+class TorchTensorParallelPlugin:
+    """How many processes cut each matrix between them; ``ParallelismConfig(tp_size=…)`` says the same."""
+
+    tp_size: int = 1
+    torch_device_mesh: Any = None
+
+
+@dataclass
+class TorchDynamoPlugin(KwargsHandler):
+    """How models are compiled: the arguments of ``torch.compile``.
+
+    Attributes:
+        backend: ``"no"`` leaves models as they are.
+        use_regional_compilation: compile each of a model's repeated blocks, once for all, instead of the whole.
+    """
+
+    backend: str | None = None
+    mode: str | None = None
+    fullgraph: bool | None = None
+    dynamic: bool | None = None
+    options: Any = None
+    disable: bool = False
+    use_regional_compilation: bool | None = None
+
+    def __post_init__(self) -> None:
+        self.backend = (self.backend or os.environ.get("ACCELERATE_DYNAMO_BACKEND", "no")).lower()
+        if self.use_regional_compilation is None:
+            self.use_regional_compilation = flag("ACCELERATE_DYNAMO_USE_REGIONAL_COMPILATION")
+
+    def compile(self, model: nn.Module) -> nn.Module:
+        """Return the model compiled as chosen."""
+        if self.backend == "no" or self.disable:
+            return model
+        chosen = {"backend": self.backend, "mode": self.mode, "dynamic": self.dynamic, "options": self.options}
+        given = {name: value for name, value in chosen.items() if value is not None}
+        if self.fullgraph:
+            given["fullgraph"] = True
+        if not self.use_regional_compilation:
+            compiled: Any = torch.compile(model, **given)
+            return compiled  # type: ignore[no-any-return]
+        for module in model.modules():
+            if isinstance(module, nn.ModuleList):
+                for block in module:
+                    block.compile(**given)
+        return model
 
 
 def folder(path: str | os.PathLike[str]) -> Path:

@@ -102,6 +102,16 @@ class PartialState:
         """Whether this is the last of all processes."""
         return self.process_index == self.num_processes - 1
 
+    @property
+    def default_device(self) -> torch.device:
+        """The device that this process would compute on if it could choose."""
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    def set_device(self) -> None:
+        """Make this process's GPU the current one."""
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
+
     def wait_for_everyone(self) -> None:
         """Wait until every process has come here."""
         if self.use_distributed:
