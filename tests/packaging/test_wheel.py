@@ -1,5 +1,6 @@
 """The wheel in an empty environment: the base without torch, then the README's examples."""
 
+import configparser
 import os
 import re
 import subprocess
@@ -47,13 +48,13 @@ def test_the_wheel_holds_the_package_its_core_and_its_types_and_nothing_else(whe
     assert any(re.fullmatch(r"enfold/_native\..*so", name) for name in names)
     assert {"enfold/py.typed", "enfold/dropin/site/sitecustomize.py", "enfold/gradio/ui/core.js"} <= set(names)
     assert all(name.startswith(("enfold/", "enfold-")) for name in names)
-    scripts = [name for name in names if name.endswith("entry_points.txt")]
-    assert zipfile.ZipFile(wheel).read(scripts[0]).decode().split() == [
-        "[console_scripts]",
-        "enfold",
-        "=",
-        "enfold.cli:main",
-    ]
+    (points,) = [name for name in names if name.endswith("entry_points.txt")]
+    said = configparser.ConfigParser()
+    said.read_string(zipfile.ZipFile(wheel).read(points).decode())
+    assert {name: dict(said[name]) for name in said.sections()} == {
+        "console_scripts": {"enfold": "enfold.cli:main"},
+        "fsspec.specs": {"hf": "enfold.hub.filesystem.HfFileSystem"},
+    }
 
 
 def test_the_base_works_without_torch(empty_environment: Path, tmp_path: Path) -> None:
