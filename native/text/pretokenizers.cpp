@@ -263,7 +263,8 @@ PreTokenizerPtr make_split(const Json& spec) {
   if (const Json* regex = pattern.find("Regex")) {
     std::string source = regex->string();
     if (Scanner scan = find_scanner(source)) {
-      if (behavior == Behavior::Isolated && !invert) {
+      // A scanner's words leave nothing between them, so there is nothing that removing it would change.
+      if (behavior == Behavior::Isolated || (behavior == Behavior::Removed && invert)) {
         auto made = std::make_shared<ScannerPreTokenizer>();
         made->scan = scan;
         return made;
