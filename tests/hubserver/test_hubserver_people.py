@@ -53,6 +53,16 @@ def test_a_gated_repository_shows_itself_and_keeps_its_files(
     assert http.get(f"/{gated}/resolve/main/a.txt").text == "a", "members need not ask"
 
 
+def test_who_may_propose_may_not_read_for_that(
+    http: httpx.Client, guest: httpx.Client, embedded: EmbeddedHub, gated: str
+) -> None:
+    told = guest.get(f"/api/models/{gated}/xet-write-token/main", params={"create_pr": "1"})
+    assert told.status_code == 200
+    right = {"Authorization": f"Bearer {told.json()['accessToken']}"}
+    refused = httpx.get(f"{embedded.endpoint}/cas/v2/reconstructions/{'0' * 64}", headers=right)
+    assert refused.status_code == 403 and "ask for one to read" in refused.json()["error"]
+
+
 def test_access_is_asked_for_and_decided(http: httpx.Client, guest: httpx.Client, gated: str) -> None:
     address, name = f"/api/models/{gated}/user-access-request", who(guest)
     assert guest.post(f"/{gated}/ask-access", data={"purpose": "to learn"}).json() == {"status": "pending"}

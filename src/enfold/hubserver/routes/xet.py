@@ -126,7 +126,7 @@ def telemetry(call: Call) -> Response:
 @cas.add("GET", "v2/reconstructions")
 def reconstruction(call: Call) -> Response:
     """Say which parts of which xorbs make up a file, or a range of it, and where they can be had."""
-    repo_id = _repo_id(call, "read", "write")
+    repo_id = _repo_id(call, "read")  # who may propose to a gated repository may not read it for that
     file = call.hub.xet.find(hash=_last(call))
     with call.hub.database.read() as connection:
         owned = file is not None and connection.scalar(
