@@ -1,0 +1,1 @@
+"""The schema: one file for each thing that is kept."""

@@ -1,0 +1,47 @@
+"""Bringing the tables of an older Hub up to date."""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import Any
+
+from sqlalchemy import Connection, Table, insert, inspect, select, text
+from sqlalchemy.schema import CreateColumn
+
+from enfold.hubserver.tables.base import metadata
+from enfold.hubserver.tables.contents import xet_file, xet_use
+from enfold.hubserver.tables.events import webhook, webhook_watch
+
+__all__ = ["OLDER", "upgrade"]
+
+OLDER = ("1", "2", "3")  # schemas that can be brought up to date
+_TERM = struct.Struct("<4Q12x")  # of a file of chunks: the xorb's hash, and three numbers
+
+
+def upgrade(connection: Connection) -> None:
+    """Give the tables the columns and indexes they lack, and fill those tables that repeat what others say.
+
+    Every table exists already, the new ones empty; the caller notes the new version.
+    """
+    present = inspect(connection)
+    for table in metadata.sorted_tables:
+        known = {column["name"] for column in present.get_columns(table.name)}
+        lacking = [column for column in table.columns if column.name not in known]
+        for column in lacking:
+            description = CreateColumn(column).compile(dialect=connection.dialect)
+            connection.execute(text(f'ALTER TABLE "{table.name}" ADD COLUMN {description}'))
+        for index in table.indexes:
+            if any(column in index.columns.values() for column in lacking):
+                index.create(connection)
+    for row in connection.execute(select(webhook.c.id, webhook.c.watched)).all():
+        watched = {(kind, name.lower()) for kind, name in json.loads(row.watched)}
+        _fill(connection, webhook_watch, [{"kind": kind, "name": name, "webhook_id": row.id} for kind, name in watched])
+    for row in connection.execute(select(xet_file.c.hash, xet_file.c.terms)).all():
+        xorbs = {"".join(f"{word:016x}" for word in words) for words in _TERM.iter_unpack(row.terms)}
+        _fill(connection, xet_use, [{"xorb": name, "file": row.hash} for name in sorted(xorbs)])
+
+
+def _fill(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        connection.execute(insert(table), rows)
