@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
-from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +14,6 @@ from enfold.accelerate import operations
 from enfold.accelerate.data import DataLoaderShard, prepare_data_loader, skip_first_batches
 from enfold.accelerate.mesh import MeshParts
 from enfold.accelerate.options import (
-    AutocastKwargs,
     DataLoaderConfiguration,
     DistributedDataParallelKwargs,
     FullyShardedDataParallelPlugin,
@@ -24,10 +21,8 @@ from enfold.accelerate.options import (
     GradScalerKwargs,
     InitProcessGroupKwargs,
     KwargsHandler,
-    ProfileKwargs,
     ProjectConfiguration,
     TorchDynamoPlugin,
-    folder,
 )
 from enfold.accelerate.parallel import (
     ParallelismConfig,
@@ -38,18 +33,15 @@ from enfold.accelerate.parallel import (
     shard_model,
     slice_model,
 )
-from enfold.accelerate.project import ProjectParts
 from enfold.accelerate.state import AcceleratorState, GradientState
+from enfold.accelerate.stepping import PRECISIONS, Stepping
 from enfold.accelerate.wrappers import AcceleratedOptimizer, AcceleratedScheduler
 from enfold.errors import EnfoldError
 
 __all__ = ["Accelerator", "extract_model_from_parallel"]
 
-Handler = TypeVar("Handler", bound=KwargsHandler)
-_PRECISIONS = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
-
-class Accelerator(MeshParts, ProjectParts):
+class Accelerator(MeshParts, Stepping):
     """What a training loop needs to run anywhere: placing, sharding, mixed precision, accumulation, gathering.
 
     Args:
@@ -111,8 +103,8 @@ class Accelerator(MeshParts, ProjectParts):
         sync_with_dataloader: bool = True,
         find_unused_parameters: bool = False,
     ) -> None:
-        if mixed_precision is not None and mixed_precision not in _PRECISIONS:
-            raise ValueError(f"mixed_precision must be one of {', '.join(_PRECISIONS)}, got {mixed_precision!r}")
+        if mixed_precision is not None and mixed_precision not in PRECISIONS:
+            raise ValueError(f"mixed_precision must be one of {', '.join(PRECISIONS)}, got {mixed_precision!r}")
         for other in (deepspeed_plugin, deepspeed_plugins, megatron_lm_plugin):
             if other is not None:
                 raise EnfoldError(f"{type(other).__name__}: the training loop is not handed to other engines")
@@ -150,9 +142,6 @@ class Accelerator(MeshParts, ProjectParts):
         scaling = self._handler(GradScalerKwargs).to_kwargs()
         self.scaler = torch.amp.GradScaler(self.device.type, **scaling) if half else None
 
-    def _handler(self, kind: type[Handler]) -> Handler:
-        return self._handlers.get(kind) or kind()  # type: ignore[return-value]
-
     @property
     def split_batches(self) -> bool:
         """Whether a loader's batch size is that of all processes together."""
@@ -166,30 +155,6 @@ class Accelerator(MeshParts, ProjectParts):
     @even_batches.setter
     def even_batches(self, value: bool) -> None:
         self.dataloader_config.even_batches = value
-
-    @property
-    def mixed_precision(self) -> str:
-        """``"no"``, ``"bf16"`` or ``"fp16"``."""
-        return self._mixed_precision
-
-    @property
-    def gradient_accumulation_steps(self) -> int:
-        """Batches per optimizer step; can be set."""
-        return self.gradient_state.num_steps
-
-    @gradient_accumulation_steps.setter
-    def gradient_accumulation_steps(self, value: int) -> None:
-        self.gradient_state.num_steps = value
-
-    @property
-    def sync_gradients(self) -> bool:
-        """Whether this step ends a window of accumulated gradients."""
-        return self.gradient_state.sync_gradients
-
-    @property
-    def optimizer_step_was_skipped(self) -> bool:
-        """Whether an optimizer left out its last step because of an overflow."""
-        return any(optimizer.step_was_skipped for optimizer in self._optimizers)
 
     # --- preparing ------------------------------------------------------------------------------------------------
 
@@ -240,7 +205,7 @@ class Accelerator(MeshParts, ProjectParts):
         self.verify_device_map(model)
         if self.parallelism_config is not None and self.parallelism_config.tp_enabled:
             slice_model(model, axis_of(self.torch_device_mesh, "tp"), self.parallelism_config.tp_plan)
-        dtype = _PRECISIONS[self.mixed_precision]
+        dtype = PRECISIONS[self.mixed_precision]
         if dtype is not None and "_plain_forward" not in vars(model):
             plain = model.forward
 
@@ -353,104 +318,6 @@ class Accelerator(MeshParts, ProjectParts):
         """Return the loader without its first batches, to resume in the middle of an epoch."""
         return skip_first_batches(dataloader, num_batches)
 
-    # --- training -------------------------------------------------------------------------------------------------
-
-    def autocast(self, autocast_handler: Any = None) -> contextlib.AbstractContextManager[Any]:
-        """Compute in the chosen precision, for the length of a ``with`` block."""
-        dtype, chosen = _PRECISIONS[self.mixed_precision], autocast_handler or self._handler(AutocastKwargs)
-        if dtype is None:
-            return contextlib.nullcontext()
-        return torch.autocast(self.device.type, dtype=dtype, **chosen.to_kwargs())
-
-    def backward(self, loss: Tensor, **kwargs: Any) -> None:
-        """Compute gradients of ``loss``, divided by the number of batches in a window."""
-        if self.gradient_accumulation_steps > 1:
-            loss = loss / self.gradient_accumulation_steps
-        (self.scaler.scale(loss) if self.scaler is not None else loss).backward(**kwargs)
-
-    @contextlib.contextmanager
-    def accumulate(self, *models: nn.Module) -> Iterator[None]:
-        """Count one batch, and exchange gradients between processes only at the end of a window.
-
-        A window ends after ``gradient_accumulation_steps`` batches and with the last batch of the loader.
-        """
-        if self._accumulation.sync_with_dataloader and self.gradient_state.end_of_dataloader:
-            self.step = 0
-            self.gradient_state.sync_gradients = True
-        else:
-            self.step += 1
-            self.gradient_state.sync_gradients = self.step % self.gradient_state.num_steps == 0
-        with contextlib.ExitStack() as stack:
-            for model in models:
-                whole = self.sync_gradients or self._accumulation.sync_each_batch
-                stack.enter_context(contextlib.nullcontext() if whole else self.no_sync(model))
-            yield
-
-    def no_sync(self, model: nn.Module) -> contextlib.AbstractContextManager[None]:
-        """Do not exchange gradients between processes, for the length of a ``with`` block."""
-        if is_sharded(model):
-            return _keep_gradients(model)
-        return model.no_sync() if hasattr(model, "no_sync") else contextlib.nullcontext()  # type: ignore[operator]
-
-    @contextlib.contextmanager
-    def join_uneven_inputs(self, joinables: list[Any], even_batches: bool | None = None) -> Iterator[None]:
-        """Let processes with fewer batches wait for the others, for the length of a ``with`` block.
-
-        Args:
-            joinables: models wrapped by :meth:`prepare`.
-            even_batches: whether loaders fill up, inside the block.
-        """
-        inner: list[Any] = [item for item in joinables if isinstance(item, nn.parallel.DistributedDataParallel)]
-        if not inner:
-            yield
-            return
-        samplers = [
-            loader.batch_sampler for loader in self._dataloaders if hasattr(loader.batch_sampler, "even_batches")
-        ]
-        before = [sampler.even_batches for sampler in samplers]  # type: ignore[union-attr]
-        try:
-            for sampler in samplers:
-                if even_batches is not None:
-                    sampler.even_batches = even_batches  # type: ignore[union-attr]
-            with torch.distributed.algorithms.join.Join(inner):
-                yield
-        finally:
-            for sampler, usual in zip(samplers, before, strict=True):
-                sampler.even_batches = usual  # type: ignore[union-attr]
-
-    @contextlib.contextmanager
-    def profile(self, profile_handler: ProfileKwargs | None = None) -> Iterator[Any]:
-        """Record what runs, for the length of a ``with`` block; yields the ``torch.profiler.profile``."""
-        chosen = profile_handler or self._handler(ProfileKwargs)
-        with chosen.build() as profiler:
-            yield profiler
-        if chosen.output_trace_dir is not None:
-            name = f"profile_{self.process_index}.json"
-            profiler.export_chrome_trace(str(folder(chosen.output_trace_dir) / name))
-            self.wait_for_everyone()
-
-    def unscale_gradients(self, optimizer: Any = None) -> None:
-        """Take the loss scale out of the gradients (float16 training)."""
-        if self.scaler is None:
-            return
-        chosen = self._optimizers if optimizer is None else optimizer
-        for item in chosen if isinstance(chosen, (list, tuple)) else [chosen]:
-            self.scaler.unscale_(getattr(item, "optimizer", item))
-
-    def clip_grad_norm_(self, parameters: Any, max_norm: float, norm_type: float = 2) -> Tensor | None:
-        """Shorten the gradient to ``max_norm`` at the end of a window; return its length before."""
-        if not self.sync_gradients:
-            return None
-        self.unscale_gradients()
-        norm = nn.utils.clip_grad_norm_(parameters, max_norm, norm_type=norm_type)
-        return norm.full_tensor() if hasattr(norm, "full_tensor") else norm
-
-    def clip_grad_value_(self, parameters: Any, clip_value: float) -> None:
-        """Limit every entry of the gradient to ``clip_value`` at the end of a window."""
-        if self.sync_gradients:
-            self.unscale_gradients()
-            nn.utils.clip_grad_value_(parameters, clip_value)
-
     # --- models ---------------------------------------------------------------------------------------------------
 
     def unwrap_model(
@@ -492,15 +359,6 @@ class Accelerator(MeshParts, ProjectParts):
         return [None] * len(objects)
 
     clear = free_memory
-
-
-@contextlib.contextmanager
-def _keep_gradients(model: Any) -> Iterator[None]:
-    model.set_requires_gradient_sync(False)
-    try:
-        yield
-    finally:
-        model.set_requires_gradient_sync(True)
 
 
 def _is_schedule(item: Any) -> bool:

@@ -16,6 +16,14 @@ from torch import nn
 from enfold.accelerate.data import SeedableRandomSampler, get_sampler
 from enfold.accelerate.options import folder
 from enfold.accelerate.parallel import is_sharded
+from enfold.accelerate.sharded_files import (
+    numbered,
+    read_file,
+    read_optimizer,
+    read_weights,
+    write_optimizer,
+    write_weights,
+)
 from enfold.checkpoints import read_state_dict, save
 from enfold.errors import EnfoldError
 from enfold.log import get_logger
@@ -26,17 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["load_state", "save_state"]
 
 logger = get_logger(__name__)
-
-
-def numbered(name: str, number: int) -> str:
-    """Return ``name`` for the first, and with a number before its extension for the others.
-
-    Example:
-        >>> numbered("optimizer.bin", 0), numbered("optimizer.bin", 1)
-        ('optimizer.bin', 'optimizer_1.bin')
-    """
-    stem, extension = os.path.splitext(name)
-    return name if number == 0 else f"{stem}_{number}{extension}"
 
 
 def checkpoint_folder(accelerator: ProjectParts, given: str | os.PathLike[str] | None) -> Path:
@@ -130,13 +127,7 @@ def _save_model(
 ) -> None:
     plugin = accelerator.fsdp_plugin
     if is_sharded(model) and plugin is not None:
-        if plugin.state_dict_type == "SHARDED_STATE_DICT":
-            from torch.distributed import checkpoint as dcp
-            from torch.distributed.checkpoint.state_dict import get_model_state_dict
-
-            dcp.save({"model": get_model_state_dict(model)}, checkpoint_id=part / f"pytorch_model_fsdp_{number}")
-        elif accelerator.is_main_process:
-            torch.save(state, part / numbered("pytorch_model_fsdp.bin", number))
+        write_weights(model, part, str(plugin.state_dict_type), accelerator.is_main_process, number, state)
         return
     if accelerator.is_main_process:
         name = numbered("model.safetensors" if safe else "pytorch_model.bin", number)
@@ -146,17 +137,7 @@ def _save_model(
 def _save_optimizer(accelerator: ProjectParts, optimizer: torch.optim.Optimizer, part: Path, number: int) -> None:
     model, plugin = accelerator._model_of(optimizer), accelerator.fsdp_plugin
     if model is not None and is_sharded(model) and plugin is not None:
-        from torch.distributed import checkpoint as dcp
-        from torch.distributed.checkpoint.state_dict import StateDictOptions, get_optimizer_state_dict
-
-        if plugin.state_dict_type == "SHARDED_STATE_DICT":
-            state = get_optimizer_state_dict(model, optimizer)
-            dcp.save({"optimizer": state}, checkpoint_id=part / f"optimizer_{number}")
-            return
-        whole = StateDictOptions(full_state_dict=True, cpu_offload=True)
-        state = get_optimizer_state_dict(model, optimizer, options=whole)
-        if accelerator.is_main_process:
-            torch.save(state, part / numbered("optimizer.bin", number))
+        write_optimizer(model, optimizer, part, str(plugin.state_dict_type), accelerator.is_main_process, number)
         return
     if accelerator.is_main_process:
         torch.save(optimizer.state_dict(), part / numbered("optimizer.bin", number))
@@ -182,22 +163,22 @@ def load_state(accelerator: ProjectParts, given: str | os.PathLike[str] | None, 
     for number, optimizer in enumerate(accelerator._optimizers):
         _load_optimizer(accelerator, optimizer.optimizer, source, number)
     for number, scheduler in enumerate(accelerator._schedulers):
-        scheduler.load_state_dict(_read(source / numbered("scheduler.bin", number)))
+        scheduler.load_state_dict(read_file(source / numbered("scheduler.bin", number)))
     for number, loader in enumerate(accelerator._dataloaders):
         sampler, path = get_sampler(loader), source / numbered("sampler.bin", number)
         if isinstance(sampler, SeedableRandomSampler) and path.is_file():
-            kept = _read(path)
+            kept = read_file(path)
             if isinstance(kept, dict):
                 sampler.epoch, sampler.initial_seed = kept["epoch"], kept["initial_seed"]
         if accelerator.dataloader_config.use_stateful_dataloader:
-            loader.load_state_dict(_read(source / numbered("dl_state_dict.bin", number)))
+            loader.load_state_dict(read_file(source / numbered("dl_state_dict.bin", number)))
     if accelerator.scaler is not None:
-        accelerator.scaler.load_state_dict(_read(source / "scaler.pt"))
+        accelerator.scaler.load_state_dict(read_file(source / "scaler.pt"))
     for number, item in enumerate(accelerator._custom_objects):
-        item.load_state_dict(_read(source / f"custom_checkpoint_{number}.pkl"))
+        item.load_state_dict(read_file(source / f"custom_checkpoint_{number}.pkl"))
     states = source / f"random_states_{accelerator.process_index}.pkl"
     if states.is_file():
-        accelerator.step = _restore_random(_read(states))
+        accelerator.step = _restore_random(read_file(states))
     else:
         logger.warning("%s holds no random state of process %d", source, accelerator.process_index)
     accelerator.wait_for_everyone()
@@ -218,14 +199,6 @@ def _found(accelerator: ProjectParts, given: str | os.PathLike[str] | None) -> P
     return known[-1]
 
 
-def _read(path: Path) -> Any:
-    if not path.is_file():
-        raise EnfoldError(f"{path} is missing: the checkpoint was written by a training with other parts")
-    allowed = [numpy._core.multiarray._reconstruct, numpy.ndarray, numpy.dtype, numpy.dtypes.UInt32DType]  # type: ignore[attr-defined]
-    with torch.serialization.safe_globals(allowed):
-        return torch.load(path, map_location="cpu", weights_only=True)
-
-
 def _restore_random(states: dict[str, Any]) -> int:
     random.setstate(states["random_state"])
     numpy.random.set_state(states["numpy_random_seed"])
@@ -238,17 +211,7 @@ def _restore_random(states: dict[str, Any]) -> int:
 def _load_model(accelerator: ProjectParts, model: nn.Module, source: Path, number: int, strict: bool) -> None:
     plugin = accelerator.fsdp_plugin
     if is_sharded(model) and plugin is not None:
-        from torch.distributed import checkpoint as dcp
-        from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict, set_model_state_dict
-
-        if plugin.state_dict_type == "SHARDED_STATE_DICT":
-            state = {"model": get_model_state_dict(model)}
-            dcp.load(state, checkpoint_id=source / f"pytorch_model_fsdp_{number}")
-            set_model_state_dict(model, state["model"])
-        else:
-            whole = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
-            path = source / numbered("pytorch_model_fsdp.bin", number)
-            set_model_state_dict(model, _read(path) if accelerator.is_main_process else {}, options=whole)
+        read_weights(model, source, str(plugin.state_dict_type), accelerator.is_main_process, number)
         return
     inner = accelerator.unwrap_model(model, keep_torch_compile=False)
     for name in ("model.safetensors", "pytorch_model.bin"):
@@ -272,21 +235,6 @@ def _load_model(accelerator: ProjectParts, model: nn.Module, source: Path, numbe
 def _load_optimizer(accelerator: ProjectParts, optimizer: torch.optim.Optimizer, source: Path, number: int) -> None:
     model, plugin = accelerator._model_of(optimizer), accelerator.fsdp_plugin
     if model is not None and is_sharded(model) and plugin is not None:
-        from torch.distributed import checkpoint as dcp
-        from torch.distributed.checkpoint.state_dict import (
-            StateDictOptions,
-            get_optimizer_state_dict,
-            set_optimizer_state_dict,
-        )
-
-        if plugin.state_dict_type == "SHARDED_STATE_DICT":
-            state = {"optimizer": get_optimizer_state_dict(model, optimizer)}
-            dcp.load(state, checkpoint_id=source / f"optimizer_{number}")
-            set_optimizer_state_dict(model, optimizer, state["optimizer"])
-        else:
-            whole = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
-            path = source / numbered("optimizer.bin", number)
-            held = _read(path) if accelerator.is_main_process else {}
-            set_optimizer_state_dict(model, optimizer, held, options=whole)
+        read_optimizer(model, optimizer, source, str(plugin.state_dict_type), accelerator.is_main_process, number)
         return
-    optimizer.load_state_dict(_read(source / numbered("optimizer.bin", number)))
+    optimizer.load_state_dict(read_file(source / numbered("optimizer.bin", number)))

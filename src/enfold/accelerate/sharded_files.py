@@ -1,0 +1,128 @@
+"""Weights and optimizer states that are cut between processes, in a folder: whole files, or each process its shards.
+
+Every process calls each of these functions. ``FULL_STATE_DICT`` gathers on the main process, which alone reads and
+writes; ``SHARDED_STATE_DICT`` is torch's distributed checkpoint, which another number of processes can read.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+from torch import Tensor, nn
+
+from enfold.errors import EnfoldError
+
+__all__ = ["numbered", "read_file", "read_optimizer", "read_weights", "set_weights", "write_optimizer", "write_weights"]
+
+SHARDED = "SHARDED_STATE_DICT"
+
+
+def numbered(name: str, number: int) -> str:
+    """Return ``name`` for the first, and with a number before its extension for the others.
+
+    Example:
+        >>> numbered("optimizer.bin", 0), numbered("optimizer.bin", 1)
+        ('optimizer.bin', 'optimizer_1.bin')
+    """
+    stem, extension = os.path.splitext(name)
+    return name if number == 0 else f"{stem}_{number}{extension}"
+
+
+def read_file(path: Path) -> Any:
+    """Return what ``torch.save`` wrote, tensors and plain values only.
+
+    Raises:
+        EnfoldError: the file is missing.
+    """
+    if not path.is_file():
+        raise EnfoldError(f"{path} is missing: the checkpoint was written by a training with other parts")
+    allowed = [numpy._core.multiarray._reconstruct, numpy.ndarray, numpy.dtype, numpy.dtypes.UInt32DType]  # type: ignore[attr-defined]
+    with torch.serialization.safe_globals(allowed):
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _whole(**options: bool) -> Any:
+    from torch.distributed.checkpoint.state_dict import StateDictOptions
+
+    return StateDictOptions(full_state_dict=True, **options)
+
+
+def write_weights(
+    model: nn.Module, folder: Path, kind: str, main: bool, number: int = 0, whole: dict[str, Tensor] | None = None
+) -> None:
+    """Write the weights of a cut model.
+
+    Args:
+        model: the model.
+        folder: where to.
+        kind: ``SHARDED_STATE_DICT`` or ``FULL_STATE_DICT``.
+        main: whether this is the main process.
+        number: which of several models.
+        whole: its whole weights on the main process, where they were gathered before.
+    """
+    from torch.distributed import checkpoint as dcp
+    from torch.distributed.checkpoint.state_dict import get_model_state_dict
+
+    if kind == SHARDED:
+        dcp.save({"model": get_model_state_dict(model)}, checkpoint_id=folder / f"pytorch_model_fsdp_{number}")
+        return
+    if whole is None:
+        whole = get_model_state_dict(model, options=_whole(cpu_offload=True))  # type: ignore[assignment]
+    if main:
+        torch.save(whole, folder / numbered("pytorch_model_fsdp.bin", number))
+
+
+def read_weights(model: nn.Module, folder: Path, kind: str, main: bool, number: int = 0) -> None:
+    """Put the weights that :func:`write_weights` wrote into a cut model; arguments as there."""
+    from torch.distributed import checkpoint as dcp
+    from torch.distributed.checkpoint.state_dict import get_model_state_dict, set_model_state_dict
+
+    if kind == SHARDED:
+        state = {"model": get_model_state_dict(model)}
+        dcp.load(state, checkpoint_id=folder / f"pytorch_model_fsdp_{number}")
+        set_model_state_dict(model, state["model"])
+        return
+    set_weights(model, read_file(folder / numbered("pytorch_model_fsdp.bin", number)) if main else {})
+
+
+def set_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Put whole weights, which the main process holds, into a cut model."""
+    from torch.distributed.checkpoint.state_dict import set_model_state_dict
+
+    set_model_state_dict(model, weights, options=_whole(broadcast_from_rank0=True))
+
+
+def write_optimizer(
+    model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, kind: str, main: bool, number: int = 0
+) -> None:
+    """Write the state of a cut model's optimizer; arguments as in :func:`write_weights`."""
+    from torch.distributed import checkpoint as dcp
+    from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict
+
+    if kind == SHARDED:
+        state = get_optimizer_state_dict(model, optimizer)
+        dcp.save({"optimizer": state}, checkpoint_id=folder / f"optimizer_{number}")
+        return
+    state = get_optimizer_state_dict(model, optimizer, options=_whole(cpu_offload=True))
+    if main:
+        torch.save(state, folder / numbered("optimizer.bin", number))
+
+
+def read_optimizer(
+    model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, kind: str, main: bool, number: int = 0
+) -> None:
+    """Put the state that :func:`write_optimizer` wrote into an optimizer; arguments as there."""
+    from torch.distributed import checkpoint as dcp
+    from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
+
+    if kind == SHARDED:
+        state = {"optimizer": get_optimizer_state_dict(model, optimizer)}
+        dcp.load(state, checkpoint_id=folder / f"optimizer_{number}")
+        set_optimizer_state_dict(model, optimizer, state["optimizer"])
+        return
+    held = read_file(folder / numbered("optimizer.bin", number)) if main else {}
+    set_optimizer_state_dict(model, optimizer, held, options=_whole(broadcast_from_rank0=True))
