@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from enfold.hubserver import database as db
-from enfold.hubserver import trees
+from enfold.hubserver import search, trees
 from enfold.hubserver.accounts import Viewer
 from enfold.hubserver.commits import Commits, Header
 from enfold.hubserver.errors import HubServerError
@@ -68,6 +68,7 @@ class History:
             connection.execute(insert(db.ref), kept)
             values = {"card": source.card, "facts": source.facts}
             connection.execute(update(db.repo).where(db.repo.c.id == made.id).values(**values))
+            search.note(connection, [made.id])
             return str(made.name)
 
     def forget(self, kind: str, name: str, viewer: Viewer | None, shas: set[str], *, rewrite: bool) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, insert, or_, select, update
 
 from enfold.hubserver import database as db
+from enfold.hubserver import search
 from enfold.hubserver.accounts import Accounts, Viewer
 from enfold.hubserver.errors import HubServerError, repo_not_found, revision_not_found
 from enfold.hubserver.names import KINDS, check_branch, check_name, is_commit
@@ -42,6 +43,7 @@ class Repositories:
         self._database, self._accounts, self.webhooks = database, accounts, webhooks
         self._counts: dict[int, int] = {}
         self._counts_lock = threading.Lock()
+        search.prepare(database)
 
     # ------------------------------------------------------------------ finding
 
@@ -153,6 +155,7 @@ class Repositories:
         connection.execute(insert(db.repo).values(kind=kind, name=name, **values))
         row = self._by_name(connection, kind, name)
         assert row is not None
+        search.note(connection, [row.id])
         self.webhooks.note(connection, row, "repo", "create")
         return row
 
@@ -161,6 +164,7 @@ class Repositories:
         with self._database.write() as connection:
             row = self.find(connection, kind, name, viewer, write=True)
             self.webhooks.note(connection, row, "repo", "delete")
+            search.forget(connection, [row.id])
             connection.execute(delete(db.repo).where(db.repo.c.id == row.id))
             connection.execute(delete(db.alias).where(db.alias.c.kind == kind, db.alias.c.target_key == row.key))
 
@@ -182,6 +186,7 @@ class Repositories:
                 .where(db.repo.c.id == row.id)
                 .values(name=target, key=target.lower(), namespace=namespace.lower())
             )
+            search.note(connection, [row.id])
             connection.execute(
                 update(db.alias)
                 .where(db.alias.c.kind == kind, db.alias.c.target_key == row.key)
@@ -257,7 +262,7 @@ class Repositories:
         kind: str,
         viewer: Viewer | None,
         *,
-        search: Iterable[str] = (),
+        words: Iterable[str] = (),
         author: str | None = None,
         tags: Iterable[str] = (),
         sort: str = "lastModified",
@@ -270,33 +275,16 @@ class Repositories:
             connection: a transaction.
             kind: "models", "datasets" or "spaces".
             viewer: who asks.
-            search: words that the id must contain.
+            words: words that the id must contain.
             author: the namespace.
             tags: tags that the repository must all have.
             sort: "lastModified", "createdAt", "downloads", "likes" or "trendingScore".
             limit: how many at most.
             after: the sort value and the key of the last repository of the page before.
         """
-        if sort not in SORTS:
-            raise HubServerError(400, f"Invalid sort {sort!r}: expected one of {', '.join(SORTS)}")
         self.flush_counts()
-        column = db.repo.c[SORTS[sort]]
-        query = select(db.repo).where(db.repo.c.kind == kind)
-        if viewer is None:
-            query = query.where(db.repo.c.private.is_(False))
-        elif not viewer.admin:
-            mine = [viewer.name.lower(), *(name.lower() for name in viewer.organisations)]
-            query = query.where(or_(db.repo.c.private.is_(False), db.repo.c.namespace.in_(mine)))
-        for word in search:
-            query = query.where(db.repo.c.key.contains(word.lower(), autoescape=True))
-        if author:
-            query = query.where(db.repo.c.namespace == author.lower())
-        for tag in tags:
-            query = query.where(db.repo.c.id.in_(select(db.repo_tag.c.repo_id).where(db.repo_tag.c.tag == tag)))
-        if after is not None:
-            value, key = after
-            query = query.where(or_(column < value, (column == value) & (db.repo.c.id < key)))
-        return connection.execute(query.order_by(column.desc(), db.repo.c.id.desc()).limit(limit)).all()
+        wanted = search.Wanted(kind, tuple(words), author, tuple(tags), sort, after)
+        return search.find(connection, wanted, viewer, limit)
 
     def tags(self, connection: Connection, ids: Sequence[int]) -> dict[int, list[str]]:
         """Return the tags of several repositories."""
@@ -323,6 +311,7 @@ class Repositories:
         if tags:
             rows = [{"repo_id": repo_id, "tag": tag, "position": position} for position, tag in enumerate(tags)]
             connection.execute(insert(db.repo_tag), rows)
+        search.note(connection, [repo_id])
 
     def count_download(self, repo_id: int) -> None:
         """Count a download; counts reach the database in batches."""
@@ -339,16 +328,3 @@ class Repositories:
                     connection.execute(
                         update(db.repo).where(db.repo.c.id == key).values(downloads=db.repo.c.downloads + count)
                     )
-
-
-#: the API's names of sort orders → columns; there is no trend to compute yet beyond downloads
-SORTS = {
-    "lastModified": "modified",
-    "last_modified": "modified",
-    "createdAt": "created",
-    "created_at": "created",
-    "downloads": "downloads",
-    "likes": "likes",
-    "trendingScore": "downloads",
-    "trending_score": "downloads",
-}

@@ -13,8 +13,8 @@ from starlette.responses import JSONResponse, Response
 from enfold.hubserver import trees
 from enfold.hubserver.errors import HubServerError, repo_not_found
 from enfold.hubserver.names import KINDS
-from enfold.hubserver.repositories import SORTS
 from enfold.hubserver.routes.call import Call, Routes
+from enfold.hubserver.search import SORTS
 from enfold.hubserver.views import repo_view, sibling_view
 
 __all__ = ["fixed", "lists", "repository", "visibility_of"]
@@ -196,7 +196,7 @@ def listing(call: Call) -> Response:
             connection,
             call.kind,
             call.viewer,
-            search=[word for value in parameters.getlist("search") for word in value.split()],
+            words=[word for value in parameters.getlist("search") for word in value.split()],
             author=call.query("author"),
             tags=tags,
             sort=sort,

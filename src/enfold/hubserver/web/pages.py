@@ -92,7 +92,7 @@ def _list(call: Call, heading: str, *, search: str = "", author: str | None = No
             connection,
             call.kind,
             call.viewer,
-            search=search.split(),
+            words=search.split(),
             author=author,
             sort="lastModified",
             limit=_PAGE + 1,
