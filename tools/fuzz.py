@@ -19,6 +19,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -37,13 +38,17 @@ def compiler() -> str:
 
 
 def compiled(clang: str, source: Path) -> Path:
-    """The object file of a source, made anew when it or any header is newer."""
+    """The object file of a source, made anew when it or a file that it includes is newer."""
     target = BUILD / "objects" / source.relative_to(ROOT / "native").with_suffix(".o")
-    headers = [path for pattern in ("*.hpp", "*.inc") for path in (ROOT / "native").rglob(pattern)]
-    newest = max(path.stat().st_mtime for path in [source, *headers])
-    if not target.exists() or target.stat().st_mtime < newest:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run([clang, *FLAGS, "-c", str(source), "-o", str(target)], check=True)
+    rule = target.with_suffix(".d")  # the compiler's own list of what it read
+    if target.exists() and rule.exists():
+        read = rule.read_text(encoding="utf-8").partition(":")[2].replace("\\\n", " ").split()
+        if all(os.path.exists(path) and os.path.getmtime(path) <= target.stat().st_mtime for path in read):
+            return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    begun = time.monotonic()
+    subprocess.run([clang, *FLAGS, "-MMD", "-MF", str(rule), "-c", str(source), "-o", str(target)], check=True)
+    print(f"{source.relative_to(ROOT)}: {time.monotonic() - begun:.0f} s", flush=True)
     return target
 
 
