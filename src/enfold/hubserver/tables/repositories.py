@@ -56,9 +56,12 @@ repo = Table(
     Column("facts", Text, nullable=False, default="{}"),  # what other files say (architecture, library), JSON
     Column("small", BigInteger, nullable=False, default=0, server_default="0"),  # bytes of small files first seen here
     UniqueConstraint("kind", "key"),
-    Index("repo_by_modified", "kind", "modified", "id"),
-    Index("repo_by_downloads", "kind", "downloads", "id"),
     Index("repo_by_namespace", "kind", "namespace"),
+    # A list in any of these orders is read off its index, what it leaves out included.
+    *(
+        Index(f"repo_in_order_{column}", "kind", column, "id", "private", "namespace", "key")
+        for column in ("modified", "created", "downloads", "likes")
+    ),
 )
 
 repo_tag = Table(
