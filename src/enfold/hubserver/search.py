@@ -203,8 +203,9 @@ def _matches(connection: Connection, words: set[str], limit: int | None) -> list
 
 
 def _conditions(wanted: Wanted, viewer: Viewer | None, column: Any) -> list[Any]:
+    """Return what a repository of the kind has to fulfil, apart from its tags."""
     table = db.repo
-    conditions = [table.c.kind == wanted.kind]
+    conditions = []
     if viewer is None:
         conditions.append(table.c.private.is_(False))
     elif not viewer.admin:
@@ -230,7 +231,8 @@ def _in_order(
 ) -> list[int]:
     """Walk through the repositories in order, ``steps`` of them at most, and return the keys of those wanted."""
     table = db.repo
-    query = select(table.c.id).where(*_conditions(wanted, viewer, column), *_tagged(wanted))
+    conditions = (table.c.kind == wanted.kind, *_conditions(wanted, viewer, column), *_tagged(wanted))
+    query = select(table.c.id).where(*conditions)
     if steps is not None:
         last = select(column, table.c.id).where(table.c.kind == wanted.kind)
         if wanted.after is not None:
