@@ -211,7 +211,7 @@ def _restore_random(states: dict[str, Any]) -> int:
 def _load_model(accelerator: ProjectParts, model: nn.Module, source: Path, number: int, strict: bool) -> None:
     plugin = accelerator.fsdp_plugin
     if is_sharded(model) and plugin is not None:
-        read_weights(model, source, str(plugin.state_dict_type), accelerator.is_main_process, number)
+        read_weights(model, source, str(plugin.state_dict_type), number)
         return
     inner = accelerator.unwrap_model(model, keep_torch_compile=False)
     for name in ("model.safetensors", "pytorch_model.bin"):
@@ -235,6 +235,6 @@ def _load_model(accelerator: ProjectParts, model: nn.Module, source: Path, numbe
 def _load_optimizer(accelerator: ProjectParts, optimizer: torch.optim.Optimizer, source: Path, number: int) -> None:
     model, plugin = accelerator._model_of(optimizer), accelerator.fsdp_plugin
     if model is not None and is_sharded(model) and plugin is not None:
-        read_optimizer(model, optimizer, source, str(plugin.state_dict_type), accelerator.is_main_process, number)
+        read_optimizer(model, optimizer, source, str(plugin.state_dict_type), number)
         return
     optimizer.load_state_dict(read_file(source / numbered("optimizer.bin", number)))

@@ -16,7 +16,17 @@ from torch import Tensor, nn
 
 from enfold.errors import EnfoldError
 
-__all__ = ["numbered", "read_file", "read_optimizer", "read_weights", "set_weights", "write_optimizer", "write_weights"]
+__all__ = [
+    "SHARDED",
+    "by_name",
+    "numbered",
+    "read_file",
+    "read_optimizer",
+    "read_weights",
+    "set_optimizer",
+    "write_optimizer",
+    "write_weights",
+]
 
 SHARDED = "SHARDED_STATE_DICT"
 
@@ -45,7 +55,7 @@ def read_file(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def _whole(**options: bool) -> Any:
+def _whole(**options: Any) -> Any:
     from torch.distributed.checkpoint.state_dict import StateDictOptions
 
     return StateDictOptions(full_state_dict=True, **options)
@@ -76,8 +86,8 @@ def write_weights(
         torch.save(whole, folder / numbered("pytorch_model_fsdp.bin", number))
 
 
-def read_weights(model: nn.Module, folder: Path, kind: str, main: bool, number: int = 0) -> None:
-    """Put the weights that :func:`write_weights` wrote into a cut model; arguments as there."""
+def read_weights(model: nn.Module, folder: Path, kind: str, number: int = 0) -> None:
+    """Put the weights that :func:`write_weights` wrote into a model, cut or whole; arguments as there."""
     from torch.distributed import checkpoint as dcp
     from torch.distributed.checkpoint.state_dict import get_model_state_dict, set_model_state_dict
 
@@ -86,14 +96,7 @@ def read_weights(model: nn.Module, folder: Path, kind: str, main: bool, number: 
         dcp.load(state, checkpoint_id=folder / f"pytorch_model_fsdp_{number}")
         set_model_state_dict(model, state["model"])
         return
-    set_weights(model, read_file(folder / numbered("pytorch_model_fsdp.bin", number)) if main else {})
-
-
-def set_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Put whole weights, which the main process holds, into a cut model."""
-    from torch.distributed.checkpoint.state_dict import set_model_state_dict
-
-    set_model_state_dict(model, weights, options=_whole(broadcast_from_rank0=True))
+    set_model_state_dict(model, read_file(folder / numbered("pytorch_model_fsdp.bin", number)), options=_whole())
 
 
 def write_optimizer(
@@ -113,9 +116,9 @@ def write_optimizer(
 
 
 def read_optimizer(
-    model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, kind: str, main: bool, number: int = 0
+    model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, kind: str, number: int = 0
 ) -> None:
-    """Put the state that :func:`write_optimizer` wrote into an optimizer; arguments as there."""
+    """Put the state that :func:`write_optimizer` wrote into the optimizer of a model, cut or whole."""
     from torch.distributed import checkpoint as dcp
     from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
 
@@ -124,5 +127,20 @@ def read_optimizer(
         dcp.load(state, checkpoint_id=folder / f"optimizer_{number}")
         set_optimizer_state_dict(model, optimizer, state["optimizer"])
         return
-    held = read_file(folder / numbered("optimizer.bin", number)) if main else {}
-    set_optimizer_state_dict(model, optimizer, held, options=_whole(broadcast_from_rank0=True))
+    set_optimizer(model, optimizer, read_file(folder / numbered("optimizer.bin", number)))
+
+
+def set_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, whole: dict[str, Any]) -> None:
+    """Put a whole state, by names of parameters, into the optimizer of a model, cut or whole."""
+    from torch.distributed.checkpoint.state_dict import set_optimizer_state_dict
+
+    set_optimizer_state_dict(model, optimizer, whole, options=_whole())
+
+
+def by_name(model: nn.Module, optimizer: torch.optim.Optimizer, path: Path) -> dict[str, Any]:
+    """Return the state that an optimizer wrote by itself, by numbers of parameters, with their names instead."""
+    known = {id(parameter): name for name, parameter in model.named_parameters()}
+    names = [known[id(parameter)] for group in optimizer.param_groups for parameter in group["params"]]
+    held = read_file(path)
+    groups = [{**group, "params": [names[number] for number in group["params"]]} for group in held["param_groups"]]
+    return {"state": {names[number]: state for number, state in held["state"].items()}, "param_groups": groups}

@@ -6,6 +6,8 @@ __getattr__, __dir__, __all__ = face(
     __name__,
     {
         ".ctranslate2": ["CTranslate2"],
+        ".cut": ["cut_like"],
+        ".empty": ["without_weights"],
         ".errors": ["CheckpointError"],
         ".gguf": ["GGUF"],
         ".files": ["atomic_write", "find_weights", "shard_files"],

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from enfold.checkpoints import read_state_dict, save
+from enfold.checkpoints import cut_like, read_state_dict, save
 from enfold.errors import EnfoldError, nearest
 from enfold.log import get_logger
 from enfold.peft.config import find_adapter_file, split_source_arguments
@@ -210,7 +210,7 @@ def set_peft_model_state_dict(
     with torch.no_grad():
         for key, tensor in peft_model_state_dict.items():
             if key in own and key not in skipped:
-                own[key].copy_(tensor)
+                own[key].copy_(cut_like(tensor, own[key]))
     missing = sorted(required - set(peft_model_state_dict) | (skipped & required))
     unexpected = sorted(key for key in peft_model_state_dict if key not in own)
     return LoadResult(missing, unexpected)

@@ -33,7 +33,7 @@ class UnsupportedArgument(ValueError, EnfoldError):
 
 
 # Fields whose feature is absent: any other value than the default is refused when a Trainer is made.
-ABSENT = ("optim_target_modules", "parallelism_config", "fsdp", "fsdp_config", "deepspeed", "debug")
+ABSENT = ("optim_target_modules", "parallelism_config", "deepspeed", "debug")
 
 _LOG_LEVELS = {
     "debug": logging.DEBUG,
@@ -77,6 +77,9 @@ class TrainingArguments(Groups):
         auto_find_batch_size: halve a batch that does not fit memory until it does, and compute its parts one after
             another: the update stays that of the whole batch.
         batch_eval_metrics: call ``compute_metrics`` for every batch, the last time with ``compute_result=True``.
+        fsdp, fsdp_config: cut parameters, gradients and optimizer states between the processes: True, or words such as
+            ``"full_shard auto_wrap offload"``, and options by name (``state_dict_type``, ``min_num_params``,
+            ``transformer_layer_cls_to_wrap``, ``cpu_offload``, ``activation_checkpointing``).
         eval_accumulation_steps, use_liger_kernel: accepted; every batch's outputs leave the device at once, and a
             kernel changes no result.
 
@@ -190,7 +193,7 @@ class TrainingArguments(Groups):
     ddp_static_graph: bool | None = None
     ddp_backend: str | None = None
     ddp_timeout: int = 1800
-    fsdp: str | list[Any] | None = None
+    fsdp: bool | str | list[Any] | None = None
     fsdp_config: dict[str, Any] | str | None = None
     deepspeed: dict[str, Any] | str | None = None
     debug: str | list[Any] = ""
@@ -280,6 +283,8 @@ class TrainingArguments(Groups):
 
     def check_supported(self) -> None:
         """Raise :class:`UnsupportedArgument` when an argument asks for something that is not implemented."""
+        from enfold.transformers.trainer.sharding import plugin_of
+
         defaults = {item.name: _default(item) for item in dataclasses.fields(self)}
         for name in ABSENT:
             value = getattr(self, name)
@@ -288,6 +293,7 @@ class TrainingArguments(Groups):
         if self.train_sampling_strategy == "batch_rebalance":
             raise UnsupportedArgument("train_sampling_strategy='batch_rebalance' is not supported; use group_by_length")
         algorithm_of(self.optim)
+        plugin_of(self)
         if self.fp16 and self.device.type != "cuda":
             raise UnsupportedArgument("fp16 needs a CUDA device; use bf16=True on a processor")
 

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from enfold.accelerate.operations import gather
 from enfold.errors import nearest
 from enfold.log import get_logger
-from enfold.transformers.trainer import persistence, publishing, searching
+from enfold.transformers.trainer import persistence, publishing, searching, sharding
 from enfold.transformers.trainer.batches import set_epoch
 from enfold.transformers.trainer.bookkeeping import flops_per_token
 from enfold.transformers.trainer.callbacks import TrainerControl, TrainerState
@@ -86,6 +86,7 @@ class Loop(Feeding):
             self._enable_checkpointing()
         if self._own_scheduler:
             self.lr_scheduler = None  # an earlier training's schedule was of its own length
+        sharding.cut(self)  # an optimizer is made of the parameters that a process holds
         self.create_optimizer_and_scheduler(max_steps)
         model = self.model_wrapped = self._wrapped()
         self.state = TrainerState(train_batch_size=args.train_batch_size)
@@ -142,7 +143,7 @@ class Loop(Feeding):
             model = torch.compile(
                 model, backend=self.args.torch_compile_backend or "inductor", mode=self.args.torch_compile_mode
             )
-        if self.args.world_size > 1:
+        if self.args.world_size > 1 and self.accelerator.fsdp_plugin is None:
             devices = [self.args.device] if self.args.device.type == "cuda" else None
             given = {
                 "find_unused_parameters": self.args.ddp_find_unused_parameters,
@@ -296,7 +297,8 @@ class Loop(Feeding):
         self._grad_norm = None
         if args.max_grad_norm and args.max_grad_norm > 0:
             parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-            self._grad_norm = nn.utils.clip_grad_norm_(parameters, args.max_grad_norm)
+            norm: Any = nn.utils.clip_grad_norm_(parameters, args.max_grad_norm)
+            self._grad_norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
         self._event("on_pre_optimizer_step")
         skipped = False
         if scaler is not None:
@@ -364,7 +366,9 @@ class Loop(Feeding):
         if not self.args.logging_nan_inf_filter:
             return
         for name, parameter in self.model.named_parameters():
-            if parameter.requires_grad and not torch.isfinite(parameter).all():
+            own: Any = parameter
+            part = own.to_local() if hasattr(own, "to_local") else own
+            if parameter.requires_grad and not torch.isfinite(part).all():
                 raise NonFiniteLoss.at(
                     self.state.global_step, math.nan, f"parameter {name} is not finite", self.args.output_dir
                 )

@@ -15,8 +15,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from enfold.accelerate.parallel import is_sharded
+from enfold.checkpoints import cut_like, find_weights, read_state_dict
 from enfold.errors import EnfoldError
 from enfold.log import get_logger
+from enfold.transformers.trainer import sharding
 from enfold.transformers.trainer.callbacks import ExportableState, TrainerState
 from enfold.transformers.trainer.outcomes import CHECKPOINT_PREFIX, SaveStrategy, checkpoint_step, get_last_checkpoint
 
@@ -98,11 +101,16 @@ def save_checkpoint(trainer: Parts) -> str:
         shutil.rmtree(folder, ignore_errors=True)
         os.makedirs(folder)
     trainer.accelerator.wait_for_everyone()
+    cut = is_sharded(trainer.model)
     try:
-        if args.should_save:
+        if sharding.in_shards(trainer):
+            _save_around(trainer, folder)
+        elif args.should_save or cut:
             trainer.save_model(folder, _internal_call=True)
-            if not args.save_only_model:
-                _save_progress(trainer, folder)
+        if cut:
+            sharding.write_optimizer(trainer, folder)
+        if args.should_save and not args.save_only_model:
+            _save_progress(trainer, folder, optimizer=not cut)
         if not args.save_only_model:
             suffix = f"_{args.process_index}" if args.world_size > 1 else ""
             torch.save(_rng_states(), os.path.join(folder, f"rng_state{suffix}.pth"))
@@ -155,8 +163,19 @@ def _replace(folder: str, final: str) -> None:
         os.rename(folder, final)
 
 
-def _save_progress(trainer: Parts, folder: str) -> None:
-    if trainer.optimizer is not None:
+def _save_around(trainer: Parts, folder: str) -> None:
+    """Write what belongs to a model whose weights are in shards: its configuration, tokenizer and the arguments."""
+    if not trainer.args.should_save:
+        return
+    kept: list[Any] = [getattr(trainer.model, "config", None), trainer.processing_class]
+    for item in kept:
+        if hasattr(item, "save_pretrained"):
+            item.save_pretrained(folder)
+    write_text(os.path.join(folder, ARGS_NAME), trainer.args.to_json_string() + "\n")
+
+
+def _save_progress(trainer: Parts, folder: str, optimizer: bool = True) -> None:
+    if trainer.optimizer is not None and optimizer:
         torch.save(trainer.optimizer.state_dict(), os.path.join(folder, OPTIMIZER_NAME))
     if trainer.lr_scheduler is not None:
         torch.save(trainer.lr_scheduler.state_dict(), os.path.join(folder, SCHEDULER_NAME))
@@ -199,8 +218,9 @@ def rotate(output_dir: str, limit: int | None, best: str | None, keep: str | Non
 def restore(trainer: Parts, folder: str) -> TrainerState | None:
     """Put optimizer, schedule and loss scale back as a checkpoint has them; return the state, if there is one."""
     device = trainer.args.device
+    done = sharding.read_optimizer(trainer, folder, os.path.join(folder, OPTIMIZER_NAME))
     for name, target in (
-        (OPTIMIZER_NAME, trainer.optimizer),
+        (OPTIMIZER_NAME, None if done else trainer.optimizer),
         (SCHEDULER_NAME, trainer.lr_scheduler),
         (SCALER_NAME, trainer.accelerator.scaler),
     ):
@@ -237,9 +257,12 @@ def load_model(model: nn.Module, folder: str) -> None:
             model.load_adapter(folder, name, is_trainable=True, **place)  # type: ignore[operator]
         model.set_adapter(active, inference_mode=frozen)  # type: ignore[operator]
         return
-    from enfold.checkpoints import find_weights, read_state_dict
-
+    if sharding.read_shards(model, folder):
+        return
     weights = read_state_dict(*find_weights(folder))
+    if is_sharded(model):
+        own = model.state_dict()
+        weights = {name: cut_like(value, own[name]) if name in own else value for name, value in weights.items()}
     result = model.load_state_dict(weights, strict=False)
     missing = [name for name in result.missing_keys if name not in _tied(model)]
     if missing or result.unexpected_keys:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from enfold.errors import nearest
@@ -76,9 +76,22 @@ IGNORED: dict[str, Any] = {
 }
 
 
-def spelled(cls: type[Any]) -> type[Any]:
-    """Let a dataclass's fields be given, read and set under their other names."""
+def spelled(
+    cls: type[Any] | None = None,
+    *,
+    aliases: Mapping[str, Spelling] | None = None,
+    ignored: Mapping[str, Any] | None = None,
+) -> Any:
+    """Let a dataclass's fields be given, read and set under their other names.
+
+    Args:
+        cls: the dataclass; without it, the decorator is returned.
+        aliases, ignored: rows beyond those of :data:`ALIASES` and :data:`IGNORED`.
+    """
+    if cls is None:
+        return functools.partial(spelled, aliases=aliases, ignored=ignored)
     plain = cls.__init__
+    other, without_effect = {**ALIASES, **(aliases or {})}, {**IGNORED, **(ignored or {})}
 
     @functools.wraps(plain)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -86,22 +99,22 @@ def spelled(cls: type[Any]) -> type[Any]:
         self._given = frozenset(kwargs)
         for old in [name for name in kwargs if name not in known]:
             value = kwargs.pop(old)
-            if old in ALIASES:
-                name, turn, _ = ALIASES[old]
+            if old in other:
+                name, turn, _ = other[old]
                 turned = None if value is None else turn(value)
                 if turned is not None:
                     kwargs.setdefault(name, turned)
-            elif old in IGNORED:
+            elif old in without_effect:
                 setattr(self, old, value)
             else:
-                names = [*known, *ALIASES, *IGNORED]
+                names = [*known, *other, *without_effect]
                 raise TypeError(f"{cls.__name__} has no argument {old!r}{nearest(old, names)}")
         plain(self, *args, **kwargs)
 
     cls.__init__ = __init__
-    for old, spelling in ALIASES.items():
+    for old, spelling in other.items():
         setattr(cls, old, _renamed(spelling))
-    for old, value in IGNORED.items():
+    for old, value in without_effect.items():
         setattr(cls, old, value)
     return cls
 

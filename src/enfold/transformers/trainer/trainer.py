@@ -17,7 +17,7 @@ from enfold.accelerate.operations import send_to_device
 from enfold.accelerate.seeds import enable_full_determinism, set_seed
 from enfold.accelerate.state import AcceleratorState, GradientState
 from enfold.log import get_logger, set_verbosity
-from enfold.transformers.trainer import evaluation, persistence, publishing
+from enfold.transformers.trainer import evaluation, persistence, publishing, sharding
 from enfold.transformers.trainer.arguments import TrainingArguments
 from enfold.transformers.trainer.bookkeeping import Bookkeeping
 from enfold.transformers.trainer.callbacks import (
@@ -129,7 +129,9 @@ class Trainer(Loop, Optimizing, Bookkeeping):
         self.model_init = model_init
         self.model: nn.Module = self._made_model() if model is None else model  # type: ignore[assignment]
         AcceleratorState._reset_state()  # each trainer chooses its own precision
-        self.accelerator = Accelerator(mixed_precision=self.args.mixed_precision, cpu=self.args.use_cpu)
+        self.accelerator = Accelerator(
+            mixed_precision=self.args.mixed_precision, cpu=self.args.use_cpu, fsdp_plugin=sharding.plugin_of(self.args)
+        )
         GradientState().num_steps = 1  # windows are the trainer's own affair
         self._place_model()
         self.model_wrapped: nn.Module = self.model
@@ -427,8 +429,9 @@ class Trainer(Loop, Optimizing, Bookkeeping):
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Write the model and its tokenizer or processor, ready for ``from_pretrained``."""
+        whole = sharding.gathered(self.model)  # every process takes part
         if self.args.should_save:
-            persistence.save_model(self, output_dir or self.args.output_dir or "trainer_output")
+            persistence.save_model(self, output_dir or self.args.output_dir or "trainer_output", whole)
         if self.args.push_to_hub and not _internal_call:
             self.push_to_hub(commit_message="Model save")
 

@@ -1,0 +1,84 @@
+"""A training by two real processes whose parameters are cut; a failure names the process."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from trainer_small import losses, rows, trainer
+
+from enfold.accelerate.parallel import is_sharded
+from enfold.transformers import LlamaConfig, LlamaForCausalLM
+from enfold.transformers.trainer import Trainer
+
+torch.set_num_threads(1)
+FOLDER = Path(sys.argv[1])
+RUN = {"per_device_train_batch_size": 2, "max_steps": 6, "logging_steps": 1, "dropout": 0.0, "save_steps": 3}
+
+
+def check_a_whole_run(alone: dict[str, Any], kind: str) -> None:
+    """The losses and weights of one process with batches of four, and again from its checkpoint in the middle."""
+    config = {"state_dict_type": kind, "min_num_params": 10}
+    options: dict[str, Any] = {**RUN, "fsdp": "full_shard auto_wrap", "fsdp_config": config, "save_strategy": "steps"}
+    cut = trainer(FOLDER / kind, **options)
+    cut.train()
+    assert is_sharded(cut.model)
+    torch.testing.assert_close(losses(cut), alone["losses"], atol=1e-5, rtol=1e-5)
+    cut.save_model(str(FOLDER / f"whole-{kind}"))
+    again = trainer(FOLDER / f"again-{kind}", **options)
+    again.train(resume_from_checkpoint=str(FOLDER / kind / "checkpoint-3"))
+    assert losses(again) == losses(cut)
+    for (name, ours), (_, theirs) in zip(again.model.named_parameters(), cut.model.named_parameters(), strict=True):
+        assert torch.equal(ours.to_local(), theirs.to_local()), name
+    # A checkpoint of whole parameters is gone on with in shards.
+    grown = trainer(FOLDER / f"grown-{kind}", **options)
+    grown.train(resume_from_checkpoint=str(FOLDER / "alone" / "checkpoint-3"))
+    torch.testing.assert_close(losses(grown), alone["losses"], atol=1e-5, rtol=1e-5)
+
+
+def check_a_language_model() -> None:
+    """A decoder with tied embeddings, its blocks the units; evaluation and the best checkpoint along the way."""
+    sizes = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=32, tie_word_embeddings=True, **sizes))
+    texts = [{"input_ids": [(row * 7 + step) % 32 for step in range(9)]} for row in range(16)]
+    data = [{**text, "labels": text["input_ids"]} for text in texts]
+    made = trainer(
+        FOLDER / "llama",
+        model=model,
+        train_dataset=data,
+        eval_dataset=data[:4],
+        per_device_train_batch_size=2,
+        max_steps=4,
+        eval_strategy="steps",
+        eval_steps=2,
+        save_strategy="steps",
+        save_steps=2,
+        load_best_model_at_end=True,
+        gradient_accumulation_steps=2,
+        fsdp=True,
+    )
+    made.train()
+    best = made.state.best_metric
+    assert abs(made.evaluate()["eval_loss"] - best) < 1e-6
+    made.save_model(str(FOLDER / "llama-whole"))
+    if made.is_world_process_zero():
+        read = LlamaForCausalLM.from_pretrained(str(FOLDER / "llama-whole"))
+        ids = torch.tensor([text["input_ids"] for text in texts[:4]])
+        assert abs(float(read(input_ids=ids, labels=ids).loss) - best) < 1e-5
+
+
+if __name__ == "__main__":
+    alone = torch.load(FOLDER / "alone.pt", weights_only=True)
+    for kind in ("FULL_STATE_DICT", "SHARDED_STATE_DICT"):
+        check_a_whole_run(alone, kind)
+        print("check_a_whole_run", kind, flush=True)
+    check_a_language_model()
+    print("check_a_language_model", flush=True)
+    assert isinstance(trainer(FOLDER / "x", train_dataset=rows(4)), Trainer)
+    torch.distributed.destroy_process_group()
