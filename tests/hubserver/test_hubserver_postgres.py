@@ -101,7 +101,7 @@ def test_a_database_that_cannot_be_reached_is_a_503(database: str, tmp_path: Pat
         def refuse(secret: str | None) -> None:
             raise OperationalError("connect", None, Exception("refused"))
 
-        monkeypatch.setattr(hub.hub.accounts, "viewer", refuse)
+        monkeypatch.setattr(hub.hub.tokens, "viewer", refuse)
         answer = httpx.get(f"{hub.endpoint}/api/models")
         assert answer.status_code == 503 and answer.headers["retry-after"] == "1"
         assert "refused" not in answer.text and "try again" in answer.json()["error"]

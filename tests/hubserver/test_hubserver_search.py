@@ -51,13 +51,8 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
 
 
 def viewer(name: str, *, admin: bool = False) -> Viewer:
-    class Anybody(Viewer):
-        def __init__(self) -> None:
-            object.__setattr__(self, "name", name)
-            object.__setattr__(self, "admin", admin)
-            object.__setattr__(self, "organisations", {})
-
-    return Anybody()
+    words = {"fullname": name, "email": "", "role": "write", "token_name": "token", "organisations": {}}
+    return Viewer(account_id=1, name=name, admin=admin, **words)
 
 
 def expected(hub: Hub, wanted: Wanted, who: Viewer | None) -> list[str]:

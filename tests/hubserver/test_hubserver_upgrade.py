@@ -19,7 +19,7 @@ from enfold.hubserver.xet.hashes import from_hex
 TABLES = "session failure device audit mirror xet_use chunk webhook_watch".split()
 COLUMNS = {
     "account": ["password", "locked", "quota"],
-    "token": ["scopes", "expires", "used"],
+    "token": ["scopes", "expires", "used", "family"],
     "repo": ["small"],
     "xorb": ["namespace"],
 }
@@ -59,7 +59,7 @@ def test_tables_get_what_they_lack(url: str, tmp_path: Path) -> None:
     settings = Settings(tmp_path / "data", database=url, durable=False)
     hub = Hub(settings)
     hub.accounts.create_user("ada")
-    secret = hub.accounts.create_token("ada")
+    secret = hub.tokens.create("ada")
     with hub.database.write() as connection:
         values = {"url": "https://hooks.invalid", "watched": json.dumps([["model", "Ada/One"]]), "domains": "[]"}
         connection.execute(db.webhook.insert().values(id="hook", account_id=1, **values))
@@ -74,7 +74,8 @@ def test_tables_get_what_they_lack(url: str, tmp_path: Path) -> None:
         if engine.dialect.name == "postgresql":
             for name in ("update", "delete"):
                 connection.execute(text(f"DROP FUNCTION audit_no_{name}"))
-        connection.execute(text("DROP INDEX IF EXISTS ix_xorb_namespace"))
+        for name in ("ix_xorb_namespace", "ix_token_family"):
+            connection.execute(text(f"DROP INDEX {name}"))
         for table, columns in COLUMNS.items():
             for column in columns:
                 connection.execute(text(f"ALTER TABLE {table} DROP COLUMN {column}"))
@@ -83,7 +84,7 @@ def test_tables_get_what_they_lack(url: str, tmp_path: Path) -> None:
     assert _shape(_engine(url)) != wanted
 
     hub = Hub(settings)
-    viewer = hub.accounts.viewer(secret)
+    viewer = hub.tokens.viewer(secret)
     assert viewer is not None and viewer.name == "ada"
     with hub.database.read() as connection:
         assert connection.execute(select(db.webhook_watch)).all() == [("model", "ada/one", "hook")]

@@ -33,7 +33,7 @@ class Access:
 
     def require(self, connection: Connection, repo: Row[Any], viewer: Viewer | None) -> None:
         """Raise unless the viewer may read the repository's files: 401 or 403 with the code GatedRepo."""
-        if repo.gated == "false" or (viewer is not None and viewer.member_of(repo.namespace)):
+        if repo.gated == "false" or (viewer is not None and viewer.reads(repo)):
             return
         status = None if viewer is None else self.status(connection, repo.id, viewer.account_id)
         if status != "accepted":

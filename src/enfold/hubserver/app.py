@@ -141,7 +141,7 @@ class _App:
         try:
             call = Call(request, self.hub, None)
             if not request.url.path.startswith("/cas/"):  # the Xet store has tokens of its own
-                call.viewer = await run_in_threadpool(self.hub.accounts.viewer, _bearer(request))
+                call.viewer = await run_in_threadpool(self.hub.tokens.viewer, _bearer(request))
             handler = _find(call)
             if inspect.iscoroutinefunction(handler):
                 return cast(Response, await cast(Awaitable[Response], handler(call)))

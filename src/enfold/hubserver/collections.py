@@ -49,8 +49,9 @@ class Collections:
     def _require_write(self, viewer: Viewer | None, owner: str) -> None:
         if viewer is None:
             raise HubServerError(401, "Invalid username or password.")
-        if viewer.role != "write" or not viewer.may_write(owner):
+        if not viewer.may_write(owner):
             raise HubServerError(403, f"You don't have the rights to write in the namespace {owner!r}")
+        viewer.require("collection.write", owner)
 
     def page(
         self,
@@ -86,7 +87,7 @@ class Collections:
             named = func.lower(item.c.kind + "/" + item.c.name).in_(keys)
             query = query.where(table.c.id.in_(select(item.c.collection_id).where(named)))
         if viewer is None or not viewer.admin:
-            mine = [] if viewer is None else [viewer.name.lower(), *map(str.lower, viewer.organisations)]
+            mine = [] if viewer is None else viewer.namespaces
             query = query.where(table.c.private.is_(False) | func.lower(table.c.owner).in_(mine))
         if sort not in {"lastModified", "upvotes", "trending"}:
             raise HubServerError(400, f'"sort" is "lastModified", "upvotes" or "trending", not {sort!r}')

@@ -56,9 +56,9 @@ class EmbeddedHub:
         self.owner = owner
         try:
             self.hub.accounts.create_user(owner, admin=True)
-            self.hub.accounts.drop_old_tokens(_SESSION, 30 * 86_400)
+            self.hub.tokens.drop_old(_SESSION, 30 * 86_400)
             #: a write token of the owner, valid until :meth:`stop`
-            self.token = self.hub.accounts.create_token(owner, name=_SESSION)
+            self.token = self.hub.tokens.create(owner, name=_SESSION)
             self._server = BackgroundServer(create_app(self.hub), host=host, port=port)
             self.hub.webhooks.base = self.hub.webhooks.base or self._server.url
         except BaseException:
@@ -74,15 +74,15 @@ class EmbeddedHub:
     def create_user(self, name: str, *, role: str = "write", fullname: str = "", email: str = "") -> str:
         """Make a user (or find the one of that name) and return a new token for it with ``role`` "read" or "write"."""
         self.hub.accounts.create_user(name, fullname=fullname, email=email)
-        return self.hub.accounts.create_token(name, role=role)
+        return self.hub.tokens.create(name, role=role)
 
     def has_lasting_token(self) -> bool:
         """Say whether the owner has a token that outlives this session."""
-        return self.hub.accounts.has_tokens(self.owner, _LASTING)
+        return self.hub.tokens.has(self.owner, _LASTING)
 
     def create_lasting_token(self) -> str:
         """Return a new write token of the owner that outlives this session; the Hub keeps only its hash."""
-        return self.hub.accounts.create_token(self.owner, name=_LASTING)
+        return self.hub.tokens.create(self.owner, name=_LASTING)
 
     def create_organisation(self, name: str, members: dict[str, str] | None = None) -> None:
         """Make an organisation; ``members`` maps user names to "read", "write" or "admin"."""
@@ -105,7 +105,7 @@ class EmbeddedHub:
         deadline = time.monotonic() + 5
         while self._server.running and time.monotonic() < deadline:
             time.sleep(0.01)
-        self.hub.accounts.drop_token(self.token)
+        self.hub.tokens.drop(self.token)
         self.hub.close()
 
     def __enter__(self) -> EmbeddedHub:

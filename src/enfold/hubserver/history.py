@@ -55,7 +55,7 @@ class History:
         """
         with self._database.write() as connection:
             source = self._repositories.follow(connection, kind, name, viewer)
-            if source.gated != "false" and (viewer is None or not viewer.member_of(source.namespace)):
+            if source.gated != "false" and (viewer is None or not viewer.reads(source)):
                 raise HubServerError(403, f"{source.name} is gated: its files are not to be copied")
             shut = source.private if private is None else private
             made = self._repositories.insert(connection, kind, target, viewer, private=shut, sdk=source.sdk)

@@ -16,6 +16,7 @@ from enfold.hubserver.signing import Signer
 from enfold.hubserver.store.blobs import BlobStore
 from enfold.hubserver.store.contents import Contents
 from enfold.hubserver.store.objects import Bucket, Folder, Objects, sweep
+from enfold.hubserver.tokens import Tokens
 from enfold.hubserver.webhooks import Webhooks
 from enfold.hubserver.xet.store import XetStore
 
@@ -37,6 +38,7 @@ class Hub:
         self.xet = XetStore(self._objects("xorbs"), self.database)
         self.contents = Contents(self.blobs, self.xet)
         self.accounts = Accounts(self.database)
+        self.tokens = Tokens(self.database, self.accounts)
         self.webhooks = Webhooks(self.database)
         self.webhooks.base = (settings.public_url or "").rstrip("/")
         self.repositories = Repositories(self.database, self.accounts, self.webhooks)
@@ -62,4 +64,5 @@ class Hub:
     def close(self) -> None:
         """Write what is pending and close the database."""
         self.repositories.flush_counts()
+        self.tokens.flush()
         self.database.close()

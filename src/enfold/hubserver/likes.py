@@ -64,6 +64,6 @@ class Likes:
             .where(table.c.account_id == account_id, repo.c.id > after)
         )
         if viewer is None or not viewer.admin:
-            seen = [] if viewer is None else [viewer.name.lower(), *map(str.lower, viewer.organisations)]
+            seen = [] if viewer is None else viewer.namespaces
             query = query.where(or_(repo.c.private.is_(False), repo.c.namespace.in_(seen)))
         return connection.execute(query.order_by(repo.c.id).limit(limit)).all()

@@ -62,10 +62,10 @@ class Repositories:
             if target is None:
                 raise repo_not_found(viewer is None)
             raise Redirected(target)
-        if row.private and (viewer is None or not viewer.member_of(row.namespace)):
+        if row.private and (viewer is None or not viewer.reads(row)):
             raise repo_not_found(viewer is None)
         if write:
-            self._require_write(viewer, row.namespace)
+            self._require_write(viewer, row.namespace, (row.kind, row.key))
         return row
 
     def follow(
@@ -78,12 +78,13 @@ class Repositories:
             return self.find(connection, kind, other.target, viewer, write=write)
 
     def propose(self, connection: Connection, kind: str, name: str, viewer: Viewer | None) -> tuple[Row[Any], Viewer]:
-        """Return the repository for somebody who may comment on it and propose changes: every reader with a token that
-        writes."""
+        """Return the repository for somebody who may comment on it and propose changes: every reader whose token says
+        so."""
         row = self.follow(connection, kind, name, viewer)
         if viewer is None:
             raise HubServerError(401, "Invalid username or password.")
-        self._require_writing_token(viewer)
+        if not viewer.allows("repo.write", row.namespace, (row.kind, row.key)):
+            viewer.require("discussion.write", row.namespace, (row.kind, row.key))
         return row, viewer
 
     def _by_name(self, connection: Connection, kind: str, name: str) -> Row[Any] | None:
@@ -104,18 +105,12 @@ class Repositories:
                 return str(found.name)
         return None
 
-    def _require_write(self, viewer: Viewer | None, namespace: str) -> None:
+    def _require_write(self, viewer: Viewer | None, namespace: str, repo: tuple[str, str] | None = None) -> None:
         if viewer is None:
             raise HubServerError(401, "Invalid username or password.")
         if not viewer.may_write(namespace):
             raise HubServerError(403, f"You don't have the rights to write in the namespace {namespace!r}")
-        self._require_writing_token(viewer)
-
-    def _require_writing_token(self, viewer: Viewer) -> None:
-        if viewer.role != "write":
-            raise HubServerError(
-                403, f"The token {viewer.token_name!r} may only read; this needs a token with the role 'write'"
-            )
+        viewer.require("repo.write", namespace, repo)
 
     def revision(self, connection: Connection, repo_id: int, revision: str) -> Row[Any]:
         """Return the commit that a branch, tag, reference or commit id stands for, else raise a 404."""

@@ -209,7 +209,7 @@ def _conditions(wanted: Wanted, viewer: Viewer | None, column: Any) -> list[Any]
     if viewer is None:
         conditions.append(table.c.private.is_(False))
     elif not viewer.admin:
-        mine = [viewer.name.lower(), *(name.lower() for name in viewer.organisations)]
+        mine = viewer.namespaces
         conditions.append(or_(table.c.private.is_(False), table.c.namespace.in_(mine)))
     conditions += [table.c.key.contains(word.lower(), autoescape=True) for word in wanted.search]
     if wanted.author:

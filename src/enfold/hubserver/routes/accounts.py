@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.responses import JSONResponse, Response
 
 from enfold.hubserver.errors import HubServerError
 from enfold.hubserver.metadata import CardError, read_card
 from enfold.hubserver.routes.call import Call, Routes
+from enfold.hubserver.views import timestamp
 
 __all__ = ["fixed"]
 
@@ -23,6 +26,13 @@ def whoami(call: Call) -> Response:
         {"type": "org", "id": name, "name": name, "fullname": name, "roleInOrg": role, "isEnterprise": False}
         for name, role in viewer.organisations.items()
     ]
+    token: dict[str, Any] = {
+        "displayName": viewer.token_name,
+        "role": viewer.role,
+        "createdAt": timestamp(viewer.created),
+    }
+    if viewer.role == "fineGrained":
+        token["fineGrained"] = viewer.scopes.view()
     return JSONResponse(
         {
             "type": "user",
@@ -34,10 +44,7 @@ def whoami(call: Call) -> Response:
             "canPay": False,
             "isPro": False,
             "orgs": organisations,
-            "auth": {
-                "type": "access_token",
-                "accessToken": {"displayName": viewer.token_name, "role": viewer.role},
-            },
+            "auth": {"type": "access_token", "accessToken": token},
         }
     )
 

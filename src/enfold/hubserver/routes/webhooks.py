@@ -21,8 +21,7 @@ fixed = Routes()
 def _viewer(call: Call) -> Viewer:
     if call.viewer is None:
         raise HubServerError(401, "Invalid username or password.")
-    if call.request.method != "GET" and call.viewer.role != "write":
-        raise HubServerError(403, f"The token {call.viewer.token_name!r} may only read")
+    call.viewer.require("user.webhooks.read" if call.request.method == "GET" else "user.webhooks.write")
     return call.viewer
 
 

@@ -59,9 +59,10 @@ token = Table(
     Column("name", String, nullable=False),
     Column("role", String, nullable=False),
     Column("created", Float, nullable=False, default=time.time),
-    Column("scopes", Text),  # of a fine-grained one: [[kind, name, [right, …]], …], JSON
+    Column("scopes", Text),  # of a fine-grained one: {"global": [right, …], "scoped": [{type, name, rights}, …]}, JSON
     Column("expires", Float),  # seconds since 1970
     Column("used", Float),  # about when it was last used
+    Column("family", String, index=True),  # tokens that were made from each other and go together
 )
 
 #: Who is signed in on pages; the cookie itself is never stored.
