@@ -8,7 +8,8 @@ __getattr__, __dir__, __all__ = face(
     __name__,
     {
         ".builders.base": ["DatasetBuilder"],
-        ".builders.scripted": ["ArrowBasedBuilder", "BuilderConfig", "GeneratorBasedBuilder", "SplitGenerator"],
+        ".builders.configs": ["BuilderConfig"],
+        ".builders.scripted": ["ArrowBasedBuilder", "GeneratorBasedBuilder", "SplitGenerator"],
         ".column": ["Column"],
         ".combine": ["concatenate_datasets", "interleave_datasets"],
         ".dataset": ["Dataset"],
@@ -60,14 +61,14 @@ __getattr__, __dir__, __all__ = face(
         ".streaming.columns": ["IterableColumn"],
         ".streaming.dataset": ["IterableDataset"],
         ".streaming.dataset_dict": ["IterableDatasetDict"],
-        ".utils": [
+        ".utils": ["logging"],
+        ".utils.switches": [
             "are_progress_bars_disabled",
             "disable_progress_bar=disable_progress_bars",
             "disable_progress_bars",
             "enable_progress_bar=enable_progress_bars",
             "enable_progress_bars",
             "is_progress_bar_enabled",
-            "logging",
         ],
     },
 )

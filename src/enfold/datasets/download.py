@@ -190,16 +190,9 @@ class DownloadManager:
 
     def get_recorded_sizes_checksums(self) -> dict[str, dict[str, Any]]:
         """Return the size and SHA-256 of every file that was fetched."""
-        import hashlib
+        from .utils.info_utils import get_size_checksum_dict
 
-        out = {}
-        for address, path in self.downloaded_paths.items():
-            digest = hashlib.sha256()
-            with open(path, "rb") as file:
-                while piece := file.read(1 << 20):
-                    digest.update(piece)
-            out[address] = {"num_bytes": os.path.getsize(path), "checksum": digest.hexdigest()}
-        return out
+        return {address: get_size_checksum_dict(path) for address, path in self.downloaded_paths.items()}
 
     def iter_archive(self, path_or_buf: Any) -> Iterator[tuple[str, IO[bytes]]]:
         """Yield the files of an archive: name and an open file."""

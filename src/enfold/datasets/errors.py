@@ -6,6 +6,7 @@ from enfold.errors import EnfoldError
 
 __all__ = [
     "CacheWriteError",
+    "ChecksumVerificationError",
     "ColumnNotFoundError",
     "DataFilesNotFoundError",
     "DatasetBuildError",
@@ -13,10 +14,19 @@ __all__ = [
     "DatasetGenerationError",
     "DatasetNotFoundError",
     "DatasetsError",
+    "DefunctDatasetError",
     "EmptyDatasetError",
+    "ExpectedMoreDownloadedFilesError",
+    "ExpectedMoreSplitsError",
+    "FileFormatError",
     "FileNotFoundDatasetsError",
     "HubUnreachableError",
+    "ManualDownloadError",
     "MapOutputError",
+    "NonMatchingChecksumError",
+    "NonMatchingSplitsSizesError",
+    "SplitsVerificationError",
+    "UnexpectedDownloadedFileError",
     "UnexpectedSplitsError",
     "WorkerDiedError",
 ]
@@ -58,8 +68,48 @@ class DatasetGenerationCastError(DatasetGenerationError):
     """A data file's columns do not fit the features of the dataset."""
 
 
-class UnexpectedSplitsError(DatasetsError, ValueError):
-    """A split was asked for that the dataset does not have."""
+class ManualDownloadError(DatasetBuildError):
+    """Files that the user has to fetch were not given: ``data_dir`` says where they are."""
+
+
+class FileFormatError(DatasetBuildError):
+    """A file is of another format than its name says."""
+
+
+class DefunctDatasetError(DatasetsError):
+    """A dataset is no longer offered by those who made it."""
+
+
+class ChecksumVerificationError(DatasetsError):
+    """Files are others than those that the dataset was described with."""
+
+
+class UnexpectedDownloadedFileError(ChecksumVerificationError):
+    """A file was fetched that the description does not have."""
+
+
+class ExpectedMoreDownloadedFilesError(ChecksumVerificationError):
+    """A file of the description was not fetched."""
+
+
+class NonMatchingChecksumError(ChecksumVerificationError):
+    """A file has another content than when it was described."""
+
+
+class SplitsVerificationError(DatasetsError):
+    """Splits are others than the card, or the builder, says."""
+
+
+class UnexpectedSplitsError(SplitsVerificationError, ValueError):
+    """A split was asked for that the dataset does not have, or was made and is not described."""
+
+
+class ExpectedMoreSplitsError(SplitsVerificationError):
+    """A split that is described was not made."""
+
+
+class NonMatchingSplitsSizesError(SplitsVerificationError):
+    """A split has another number of rows than its description says."""
 
 
 class ColumnNotFoundError(DatasetsError, KeyError, ValueError):

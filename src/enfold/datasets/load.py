@@ -81,7 +81,10 @@ def load_dataset(
         streaming: read the rows when they are asked for; nothing is written to disk.
         download_config: its token is used where ``token`` is None.
         storage_options: arguments of the file systems behind addresses such as ``s3://…``, also by protocol.
-        num_proc, verification_mode, save_infos: accepted for compatibility.
+        verification_mode: ``"no_checks"`` to take splits of other sizes than the card says; ``"all_checks"`` also
+            compares the checksums of files that a builder describes.
+        save_infos: as ``verification_mode="all_checks"``.
+        num_proc: accepted for compatibility.
         trust_remote_code: accepted for compatibility; no code of a repository is ever run.
         config_kwargs: options of the builder, such as ``sep=";"`` or ``field="data"``.
 
@@ -92,6 +95,7 @@ def load_dataset(
     Raises:
         FileNotFoundError: there is no such folder, repository or file.
         DatasetGenerationError: a file cannot be read; the message names it and the line.
+        SplitsVerificationError: the splits, or their numbers of rows, are not those that the card says.
         ValueError: an unknown split or configuration; the known ones are named.
     """
     builder = load_dataset_builder(
@@ -112,7 +116,10 @@ def load_dataset(
 
         return stream_splits(builder, split, token)
     mode = getattr(download_mode, "value", download_mode)
-    builder.download_and_prepare(download_mode=mode, keep_in_memory=bool(keep_in_memory), num_proc=num_proc)
+    checks = verification_mode if verification_mode is not None or not save_infos else "all_checks"
+    builder.download_and_prepare(
+        download_mode=mode, verification_mode=checks, keep_in_memory=bool(keep_in_memory), num_proc=num_proc
+    )
     in_memory = bool(keep_in_memory)
     if keep_in_memory is None and builder.info.dataset_size is not None:
         in_memory = builder.info.dataset_size < in_memory_max_size()
@@ -296,7 +303,8 @@ def _of_tree(
         not in ("config_name", "data_files", "data_dir", "default", *([] if _is_folder(kind) else ["drop_labels"]))
     }
     info = DatasetInfo.from_yaml_dict(infos[config_name]) if config_name in infos else DatasetInfo()
-    info.splits = None
+    if picked:  # a part of the files has other sizes
+        info.splits = None
     if isinstance(header.get("license"), str):
         info.license = header["license"]
     if features is None and info.features is not None:

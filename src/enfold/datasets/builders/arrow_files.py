@@ -9,7 +9,8 @@ import pyarrow as pa
 from ..errors import DatasetGenerationError
 from ..features.features import Features
 from ..source import Source, TableSource, chain, open_arrow
-from .base import DatasetBuilder, fit
+from .base import DatasetBuilder
+from .fitting import fit
 
 __all__ = ["Builder"]
 

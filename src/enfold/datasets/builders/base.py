@@ -22,19 +22,20 @@ from ..config import datasets_cache
 from ..data_files import DataFile
 from ..dataset import Dataset
 from ..dataset_dict import DatasetDict
+from ..download import VerificationMode
 from ..errors import DataFilesNotFoundError, DatasetGenerationCastError, DatasetGenerationError, UnexpectedSplitsError
-from ..features.features import Features, storage_schema, to_arrow
-from ..features.storage import cast_to
+from ..features.features import Features
 from ..fingerprint import combine
 from ..info import DatasetInfo, Version
-from ..source import Source, TableSource, cast_table, chain, open_arrow
+from ..source import Source, TableSource, chain, open_arrow
 from ..splits import NamedSplit, SplitDict, SplitInfo, parse_split, unknown_split
-from ..values import one_array
+from ..utils.info_utils import verify_splits
 from ..writer import TableWriter
-from . import kinds
+from . import configs, kinds
 from .archives import extract, is_archive
+from .fitting import fit
 
-__all__ = ["BUILDERS", "DatasetBuilder", "StartAgain", "builder_for", "builder_of", "fit", "readable_by"]
+__all__ = ["BUILDERS", "DatasetBuilder", "StartAgain", "builder_for", "builder_of", "readable_by"]
 
 logger = get_logger(__name__)
 
@@ -122,38 +123,6 @@ def _ending(name: str) -> str:
     return os.path.splitext(lower)[1]
 
 
-def fit(table: pa.Table, features: Features, file: str) -> pa.Table:
-    """Return a table with the columns and types of features; names of labels become integers.
-
-    Raises:
-        DatasetGenerationCastError: the table's columns or values do not fit.
-    """
-    schema = storage_schema(features.arrow_schema).remove_metadata()
-    if table.schema.equals(schema):
-        return table
-    columns, names = [], []
-    for name in table.column_names:
-        feature, column = features.get(name), one_array(table.column(name))
-        try:
-            if feature is not None and pa.types.is_string(to_arrow(feature)) and pa.types.is_nested(column.type):
-                column = pa.array(
-                    [None if v is None else feature.encode_example(v) for v in column.to_pylist()], pa.string()
-                )
-            elif feature is not None:
-                column = cast_to(column, feature)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
-            raise DatasetGenerationCastError(f"{file}: column {name!r} does not fit {feature!r}: {error}") from error
-        columns.append(column)
-        names.append(name)
-    try:
-        return cast_table(pa.table(columns, names=names), schema)
-    except pa.ArrowInvalid as error:
-        raise DatasetGenerationCastError(
-            f"{file}: {error}. All files of a dataset have the same columns; give other files a configuration of "
-            "their own, or name the wanted ones in data_files"
-        ) from error
-
-
 class StartAgain(Exception):
     """What a builder gave of a large file, part by part, was wrong: it must be read as a whole."""
 
@@ -222,6 +191,7 @@ class DatasetBuilder:
         self.info.dataset_name = self.dataset_name.rsplit("___", 1)[-1]
         self.info.config_name = config_name
         self.info.version = self.info.version or Version("0.0.0")
+        self._given, self._expected = self.info.features, self.info.splits
         files = {split: [file.identity for file in entries] for split, entries in self.data_files.items()}
         form = self.info.features.to_dict() if self.info.features is not None else None
         self.hash = combine(_FORMAT, self.name, files, self._options_key(), form)
@@ -233,6 +203,8 @@ class DatasetBuilder:
             *(part.replace("/", "-") for part in place),
         )
         self._sources: dict[str, Source] = {}
+        if not self.in_place and os.path.isfile(os.path.join(self.cache_dir, "dataset_info.json")):
+            self.info = DatasetInfo.from_directory(self.cache_dir)  # an earlier run knows columns and sizes
 
     # ---- what each builder gives
 
@@ -294,19 +266,22 @@ class DatasetBuilder:
             max_shard_size: bytes of a file at most, such as ``"500MB"``, with ``"parquet"`` or an address.
             storage_options: arguments of the file system behind an address.
             keep_in_memory: write nothing.
-            download_config, verification_mode, dl_manager, base_path, num_proc: accepted for compatibility.
+            verification_mode: ``"no_checks"`` to take splits of other sizes than the card says.
+            download_config, dl_manager, base_path, num_proc: accepted for compatibility.
 
         Raises:
             ValueError: another format.
+            SplitsVerificationError: the splits, or their numbers of rows, are not those that the card says.
         """
         self._begin()
+        checks = str(getattr(verification_mode, "value", verification_mode) or "basic_checks").lower()
         if file_format not in ("arrow", "parquet"):
             raise ValueError(f"file_format must be 'arrow' or 'parquet', not {file_format!r}")
         remote = output_dir is not None and "://" in output_dir
         if remote or file_format == "parquet":
             from .output import write_splits
 
-            self.download_and_prepare(download_mode=download_mode)
+            self.download_and_prepare(download_mode=download_mode, verification_mode=checks)
             write_splits(self, output_dir or self.cache_dir, file_format, max_shard_size, storage_options)
             return
         if output_dir is not None:
@@ -318,12 +293,12 @@ class DatasetBuilder:
                 self._sources[split] = self.source([file.fetch() for file in files])
             features = self.info.features or Features.from_arrow_schema(next(iter(self._sources.values())).schema)
             self.info.features = features
-            self._count()
+            self._count(checks)
             return
         if keep_in_memory:
             for split in self.data_files:
                 self._sources[split] = self._build(split, None)
-            self._count()
+            self._count(checks)
             return
         if not again and self._load():
             return
@@ -333,9 +308,9 @@ class DatasetBuilder:
         with FileLock(f"{self.cache_dir}_builder.lock"):
             if not again and self._load():  # another process made it while this one waited
                 return
-            self._prepare()
+            self._prepare(checks)
 
-    def _prepare(self) -> None:
+    def _prepare(self, checks: str) -> None:
         temporary = f"{self.cache_dir}.incomplete"
         shutil.rmtree(temporary, ignore_errors=True)
         os.makedirs(temporary)
@@ -343,7 +318,7 @@ class DatasetBuilder:
             for split in self.data_files:
                 path = os.path.join(temporary, f"{self.info.dataset_name}-{split}.arrow")
                 self._sources[split] = self._build(split, path)
-            self._count()
+            self._count(checks)
             self.info.write_to_directory(temporary)
             shutil.rmtree(self.cache_dir, ignore_errors=True)
             os.replace(temporary, self.cache_dir)
@@ -395,10 +370,12 @@ class DatasetBuilder:
     def _inferred(self, schema: pa.Schema) -> Features:
         return Features.from_arrow_schema(schema)
 
-    def _count(self) -> None:
+    def _count(self, checks: str) -> None:
         splits = SplitDict()
         for split, source in self._sources.items():
             splits.add(SplitInfo(split, int(source.nbytes), source.num_rows, dataset_name=self.info.dataset_name))
+        if checks != VerificationMode.NO_CHECKS.value:
+            verify_splits(self._expected, splits)
         self.info.splits = splits
         sizes = [os.path.getsize(file.fetch()) for files in self.data_files.values() for file in files]
         self.info.download_size = sum(sizes)
@@ -416,6 +393,15 @@ class DatasetBuilder:
             self._sources[split] = chain([TableSource.mapped(path, open_arrow(path)) for path in paths])
         self.info = info
         return True
+
+    @property
+    def config(self) -> Any:
+        """The configuration: its name, its files by split, and the builder's options as attributes."""
+        files = {split: [file.name for file in entries] for split, entries in self.data_files.items()}
+        said = {item.name: getattr(self.options, item.name) for item in dataclasses.fields(self.options)}
+        return configs.config_class(type(self))(
+            name=self.config_name, version=self.info.version, data_files=files, **{**said, "features": self._given}
+        )
 
     def as_streaming_dataset(self, split: Any = None, base_path: str | None = None) -> Any:
         """Return the rows as a stream that reads the files when it is asked, or a dict of them where ``split`` is None.

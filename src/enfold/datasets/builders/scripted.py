@@ -20,28 +20,11 @@ from ..features.features import Features
 from ..fingerprint import Unhashable, combine, generate_random_fingerprint
 from ..info import DatasetInfo, Version
 from ..reading import rows_to_table
+from ..utils.info_utils import VerificationMode, verify_checksums
 from .base import DatasetBuilder
+from .configs import BuilderConfig
 
 __all__ = ["ArrowBasedBuilder", "BuilderConfig", "GeneratorBasedBuilder", "SplitGenerator"]
-
-
-@dataclass
-class BuilderConfig:
-    """A configuration of a dataset; a dataclass that inherits from it adds options of its own.
-
-    Args:
-        name: its name.
-        version: its version.
-        data_dir: the folder that the user gave.
-        data_files: the files that the user gave, by split.
-        description: what it is.
-    """
-
-    name: str = "default"
-    version: Version | str | None = "0.0.0"
-    data_dir: str | None = None
-    data_files: Any = None
-    description: str | None = None
 
 
 @dataclass
@@ -95,7 +78,7 @@ class _Scripted(DatasetBuilder):
         token: str | bool | None = None,
         **config_kwargs: Any,
     ) -> None:
-        self.config = self._configured(config_name, {"data_dir": data_dir, "data_files": data_files, **config_kwargs})
+        self._config = self._configured(config_name, {"data_dir": data_dir, "data_files": data_files, **config_kwargs})
         self.base_path = base_path or _folder_of(type(self))
         if self.config.data_files is not None:
             found = resolve(sanitize(self.config.data_files), LocalTree(data_dir or os.getcwd()), "", token)
@@ -148,6 +131,11 @@ class _Scripted(DatasetBuilder):
         return self.BUILDER_CONFIG_CLASS(**{"name": name or "default", **options})
 
     @property
+    def config(self) -> Any:
+        """The configuration."""
+        return self._config
+
+    @property
     def builder_configs(self) -> dict[str, Any]:
         """The configurations that the class has, by name."""
         return {config.name: config for config in self.BUILDER_CONFIGS}
@@ -171,11 +159,17 @@ class _Scripted(DatasetBuilder):
         config = DownloadConfig(token=self._token)
         manager = kind(self.dataset_name, self.config.data_dir, config, self.base_path)
         self._generators = {str(found.name): found for found in self._split_generators(manager)}
+        self._fetched = manager
         self.data_files = {name: [] for name in self._generators}
 
     def _begin(self) -> None:
         if not self._generators:
             self._prepare_splits()
+
+    def _count(self, checks: str) -> None:
+        super()._count(checks)
+        if checks == VerificationMode.ALL_CHECKS.value and self.info.download_checksums is not None:
+            verify_checksums(self.info.download_checksums, self._fetched.get_recorded_sizes_checksums(), self.name)
 
     def split_tables(self, split: str) -> Iterator[tuple[str, pa.Table]]:
         """Yield the rows of a split."""

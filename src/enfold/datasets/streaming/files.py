@@ -75,7 +75,7 @@ class _FileShard(Shard):
 
     def _fit(self, table: pa.Table) -> pa.Table:
         if self.features is not None:
-            from ..builders.base import fit as fit_table
+            from ..builders.fitting import fit as fit_table
 
             return fit_table(table.replace_schema_metadata(None), self.features, self.file.name)
         plain = storage_schema(table.schema)

@@ -94,7 +94,7 @@ def to_table(piece: Piece, features: Features | None = None) -> pa.Table:
 
 def fit(table: pa.Table, features: Features) -> pa.Table:
     """Return a table with the columns and types of features, missing columns as nulls and others left out."""
-    from ..builders.base import fit as fit_table
+    from ..builders.fitting import fit as fit_table
 
     wanted = [name for name in table.column_names if name in features]
     if len(wanted) != table.num_columns:

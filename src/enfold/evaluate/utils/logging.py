@@ -1,8 +1,14 @@
 """The verbosity of messages, under the ecosystem's names."""
 
-from __future__ import annotations
-
-from enfold.datasets.utils import logging as _switches
+from enfold.datasets.utils.logging import (
+    get_logger,
+    get_verbosity,
+    set_verbosity,
+    set_verbosity_debug,
+    set_verbosity_error,
+    set_verbosity_info,
+    set_verbosity_warning,
+)
 
 __all__ = [
     "get_logger",
@@ -13,11 +19,3 @@ __all__ = [
     "set_verbosity_info",
     "set_verbosity_warning",
 ]
-
-get_logger = _switches.get_logger
-get_verbosity = _switches.get_verbosity
-set_verbosity = _switches.set_verbosity
-set_verbosity_debug = _switches.set_verbosity_debug
-set_verbosity_error = _switches.set_verbosity_error
-set_verbosity_info = _switches.set_verbosity_info
-set_verbosity_warning = _switches.set_verbosity_warning

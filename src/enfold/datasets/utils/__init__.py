@@ -1,0 +1,19 @@
+"""What programs take from `datasets.utils`: switches for bars and messages, and small helpers."""
+
+from enfold.lazy import face
+
+__getattr__, __dir__, __all__ = face(
+    __name__,
+    {
+        "..info": ["Version"],
+        ".info_utils": ["VerificationMode"],
+        ".switches": [
+            "are_progress_bars_disabled",
+            "disable_progress_bar=disable_progress_bars",
+            "disable_progress_bars",
+            "enable_progress_bar=enable_progress_bars",
+            "enable_progress_bars",
+            "is_progress_bar_enabled",
+        ],
+    },
+)
