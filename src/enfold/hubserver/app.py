@@ -26,6 +26,7 @@ from enfold.hubserver.routes import (
     collections,
     content,
     discussions,
+    git,
     people,
     refs,
     repos,
@@ -220,9 +221,11 @@ def _find(call: Call) -> Handler:
         if not segments:
             return pages.top.get(method, "")
     action, rest = _split_repo(call, segments)
-    if call.name.endswith(".git") and [action, *rest[:1]] == ["info", "lfs"]:
+    if call.name.endswith(".git") or action in {"info", "git-upload-pack", "git-receive-pack"}:
         call.name = call.name.removesuffix(".git")
-        return uploads.lfs.get(method, "/".join(rest[1:]))
+        if [action, *rest[:1]] == ["info", "lfs"]:
+            return uploads.lfs.get(method, "/".join(rest[1:]))
+        return git.git.get(method, "/".join([action, *rest]))
     call.rest = tuple(rest)
     return _PAGES.get(method, action)
 

@@ -134,7 +134,7 @@ def plan(connection: Connection, commits: Commits, history: History, asked: Aske
         reached = {oid for want in wanted for oid in history.chain(want, cut)}
         made.unshallow = sorted((asked.shallow & reached) - cut)
     seen: dict[str, int] = {}
-    known = {have for have in history.common(asked)[:64]}
+    known = set(history.common(asked)[:64])
     known |= {parent for oid in sent if (parent := history.commits[oid].parent) in has}
     if asked.filter is None:
         for oid in known:
@@ -206,9 +206,7 @@ def _walk(connection: Connection, oid: str, depth: int, limits: _Limits, seen: d
             made.blobs[entry.oid] = None
 
 
-def _add_wanted(
-    connection: Connection, history: History, wanted: Sequence[str], limits: _Limits, made: Plan
-) -> None:
+def _add_wanted(connection: Connection, history: History, wanted: Sequence[str], limits: _Limits, made: Plan) -> None:
     """Add folders and files that are wanted by their ids: only what a commit of this repository leads to."""
     missing, folders = set(wanted), set[str]()
     seen: set[str] = set()

@@ -169,8 +169,8 @@ def _take(asked: Asked, line: str) -> bool:
 
 
 def _finish(call: Call, connection: Connection, repo: Row[Any], asked: Asked) -> None:
-    names = [name if name.startswith("refs/") else name for name in asked.without]
-    asked.without = [str(call.hub.repositories.revision(connection, repo.id, name).oid) for name in names]
+    """Put commits in place of the names of branches and tags."""
+    asked.without = [str(call.hub.repositories.revision(connection, repo.id, name).oid) for name in asked.without]
 
 
 def _first_version(call: Call, connection: Connection, repo: Row[Any], body: bytes) -> Iterable[bytes]:
@@ -228,7 +228,7 @@ def _second_version(call: Call, connection: Connection, repo: Row[Any], body: by
         common = history.common(asked)
         answer += _packet("acknowledgments\n")
         answer += b"".join(_packet(f"ACK {oid}\n") for oid in common) or _packet("NAK\n")
-        if asked.haves and not history.enough(asked):
+        if not history.enough(asked):
             return [bytes(answer), _FLUSH]
         answer += _packet("ready\n") + _DELIMITER
     made = plan(connection, call.hub.commits, history, asked)
