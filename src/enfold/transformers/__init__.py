@@ -161,6 +161,7 @@ __getattr__, __dir__, __all__ = face(
             "TextIteratorStreamer",
             "TextStreamer",
         ],
+        ".hf_argparser": ["HfArgumentParser"],
         ".modeling": ["PreTrainedModel"],
         "enfold.nn.activations": ["ACT2FN"],
         "enfold.nn.cache": [

@@ -87,6 +87,8 @@ def plugin_of(args: TrainingArguments) -> FullyShardedDataParallelPlugin | None:
     for old in ("min_num_params", "transformer_layer_cls_to_wrap"):  # version 4's arguments of their own
         if getattr(args, f"fsdp_{old}", None):
             settings.setdefault(old, getattr(args, f"fsdp_{old}"))
+    if settings.get("min_num_params"):
+        settings["min_num_params"] = int(settings["min_num_params"])
     if settings.get("xla"):
         raise ValueError("fsdp_config asks for XLA, which is not used here: leave 'xla' out")
     for name, value in settings.items():

@@ -112,11 +112,18 @@ def spelled(
         plain(self, *args, **kwargs)
 
     cls.__init__ = __init__
+    cls.other_names = staticmethod(other_names)
     for old, spelling in other.items():
         setattr(cls, old, _renamed(spelling))
     for old, value in without_effect.items():
         setattr(cls, old, value)
     return cls
+
+
+def other_names() -> dict[str, tuple[str, bool]]:
+    """Return each other name of an argument, the argument, and whether the other name takes a truth, for a parser."""
+    renamed = {old: (spelling.field, spelling.turn is not _same) for old, spelling in ALIASES.items()}
+    return renamed | {old: ("output_dir", isinstance(value, bool)) for old, value in IGNORED.items()}
 
 
 def _renamed(spelling: Spelling) -> property:
