@@ -18,15 +18,22 @@ __all__ = [
     "FileMetadataError",
     "FileNotFoundInSource",
     "GatedRepoError",
+    "GenerationError",
     "HFValidationError",
     "HfHubHTTPError",
     "HubUnreachable",
+    "IncompleteGenerationError",
+    "InferenceTimeoutError",
     "LocalEntryNotFoundError",
     "LocalTokenNotFoundError",
     "OfflineModeIsEnabled",
+    "OverloadedError",
     "RemoteEntryNotFoundError",
     "RepositoryNotFoundError",
     "RevisionNotFoundError",
+    "TextGenerationError",
+    "UnknownError",
+    "ValidationError",
 ]
 
 
@@ -132,3 +139,31 @@ class CacheNotFound(EnfoldError):
 
 class CorruptedCacheException(EnfoldError):
     """A folder of the cache is not laid out as it should be."""
+
+
+class InferenceTimeoutError(HubUnreachable, TimeoutError):
+    """A model server did not answer in time: the model may still be loading."""
+
+
+class TextGenerationError(EnfoldError):
+    """A model server could not write a text."""
+
+
+class ValidationError(TextGenerationError):
+    """The server does not accept a parameter of text generation."""
+
+
+class GenerationError(TextGenerationError):
+    """Generating failed inside the server."""
+
+
+class OverloadedError(TextGenerationError):
+    """The server has too much to do."""
+
+
+class IncompleteGenerationError(TextGenerationError):
+    """The server stopped before the text was complete."""
+
+
+class UnknownError(TextGenerationError):
+    """The server named an error that is not known here."""

@@ -19,29 +19,91 @@ from enfold.log import get_logger
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["build_hf_headers", "get_session", "hf_raise_for_status", "pages", "request", "stream", "transient"]
+__all__ = [
+    "build_hf_headers",
+    "close_session",
+    "get_async_session",
+    "get_session",
+    "hf_raise_for_status",
+    "pages",
+    "request",
+    "set_async_client_factory",
+    "set_client_factory",
+    "stream",
+    "transient",
+]
 
 _log = get_logger(__name__)
 
 _RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 _ATTEMPTS, _CONNECTS = 5, 2
 _client: httpx.Client | None = None
-_client_key: tuple[int, int] | None = None
+_client_process: int | None = None
 _lock = threading.Lock()
+
+
+def _new_client() -> httpx.Client:
+    import httpx
+
+    return httpx.Client(**_settings())
+
+
+def _new_async_client() -> httpx.AsyncClient:
+    import httpx
+
+    return httpx.AsyncClient(**_settings())
+
+
+def _settings() -> dict[str, Any]:
+    import httpx
+
+    limits = httpx.Limits(max_connections=64, max_keepalive_connections=32)
+    return {"timeout": httpx.Timeout(30, connect=10), "limits": limits}
+
+
+_factory: Callable[[], httpx.Client] = _new_client
+_async_factory: Callable[[], httpx.AsyncClient] = _new_async_client
 
 
 def get_session() -> httpx.Client:
     """Return the ``httpx.Client`` that all requests share; a forked process gets its own."""
-    global _client, _client_key
-    import httpx
-
-    key = (os.getpid(), 0)
+    global _client, _client_process
     with _lock:
-        if _client is None or _client_key != key or _client.is_closed:
-            limits = httpx.Limits(max_connections=64, max_keepalive_connections=32)
-            _client = httpx.Client(timeout=httpx.Timeout(30, connect=10), limits=limits)
-            _client_key = key
+        if _client is None or _client_process != os.getpid() or _client.is_closed:
+            _client, _client_process = _factory(), os.getpid()
         return _client
+
+
+def get_async_session() -> httpx.AsyncClient:
+    """Return a new ``httpx.AsyncClient``, for the caller to close: an event loop shares none with another."""
+    return _async_factory()
+
+
+def close_session() -> None:
+    """Close the client that all requests share; the next request makes a new one."""
+    global _client
+    with _lock:
+        if _client is not None and _client_process == os.getpid():
+            _client.close()
+        _client = None
+
+
+def set_client_factory(factory: Callable[[], httpx.Client]) -> None:
+    """Have ``factory()`` make the client that all requests share, from the next request on.
+
+    Example:
+        >>> import httpx
+        >>> set_client_factory(lambda: httpx.Client(proxy="http://proxy:3128"))  # doctest: +SKIP
+    """
+    global _factory
+    close_session()
+    _factory = factory
+
+
+def set_async_client_factory(factory: Callable[[], httpx.AsyncClient]) -> None:
+    """Have ``factory()`` make the clients that :func:`get_async_session` returns."""
+    global _async_factory
+    _async_factory = factory
 
 
 def transient(error: BaseException) -> bool:
@@ -104,7 +166,7 @@ def _unreachable(url: str, error: Exception) -> errors.HubUnreachable:
     return errors.HubUnreachable(f"cannot reach {'/'.join(url.split('/')[:3])}: {said}; is HF_ENDPOINT right?")
 
 
-def _before_request(url: str) -> None:
+def before_request(url: str) -> None:
     if constants.is_offline():
         raise errors.OfflineModeIsEnabled(
             f"cannot reach {url}: offline mode is enabled; to disable it, unset the environment variable HF_HUB_OFFLINE"
@@ -149,7 +211,7 @@ def request(
     """
     import httpx
 
-    _before_request(url)
+    before_request(url)
     all_headers = build_hf_headers(token=token, headers=headers)
     client = get_session()
     for attempt in range(attempts):
@@ -184,17 +246,24 @@ def request(
 
 @contextmanager
 def stream(
-    url: str, *, token: bool | str | None = None, headers: Mapping[str, str] | None = None, timeout: float | None = None
+    url: str,
+    *,
+    token: bool | str | None = None,
+    headers: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+    method: str = "GET",
+    json: Any = None,
 ) -> Iterator[httpx.Response]:
-    """Make a GET request whose body is read piece by piece; one attempt, since the caller knows how far it came."""
+    """Make a request whose answer is read piece by piece; one attempt, since the caller knows how far it came."""
     import httpx
 
-    _before_request(url)
+    before_request(url)
     all_headers = build_hf_headers(token=token, headers={"accept-encoding": "identity", **(headers or {})})
     with get_session().stream(
-        "GET",
+        method,
         url,
         headers=all_headers,
+        json=json,
         follow_redirects=True,
         timeout=timeout if timeout is not None else httpx.Timeout(constants.HF_HUB_DOWNLOAD_TIMEOUT, connect=10),
     ) as response:
