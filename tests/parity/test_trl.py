@@ -1,0 +1,73 @@
+"""An alignment training here follows the ecosystem's step by step: same losses, same measures, same gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+import trl_runs
+from trl_runs import LLAMA, RUNS, TEMPLATE, WORDS
+
+import enfold.datasets
+import enfold.peft
+import enfold.transformers
+import enfold.trl
+from enfold.tokenizers import Tokenizer, models, pre_tokenizers
+
+pytestmark = pytest.mark.peer
+
+OURS = SimpleNamespace(
+    torch=torch, trl=enfold.trl, transformers=enfold.transformers, datasets=enfold.datasets, peft=enfold.peft
+)
+PEER = """
+import json, sys
+sys.path.insert(0, sys.argv[2])
+from types import SimpleNamespace
+import torch, transformers, datasets, peft, trl
+import trl_runs
+torch.set_num_threads(1)
+datasets.disable_progress_bars()
+side = SimpleNamespace(torch=torch, trl=trl, transformers=transformers, datasets=datasets, peft=peft)
+print(json.dumps({name: trl_runs.run(side, sys.argv[1], name) for name in trl_runs.RUNS}))
+"""
+# What depends on the clock or on how operations are counted.
+OTHERWISE = ("runtime", "per_second", "total_flos", "seconds", "mem_")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tokenizer of few words, with a chat template, and two models of random weights."""
+    root = tmp_path_factory.mktemp("alignment")
+    words = Tokenizer(models.WordLevel({word: place for place, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer = enfold.transformers.PreTrainedTokenizerFast(
+        tokenizer_object=words, unk_token="[UNK]", pad_token="[PAD]", eos_token="[END]"
+    )
+    tokenizer.chat_template = TEMPLATE
+    config = enfold.transformers.LlamaConfig(**LLAMA)
+    torch.manual_seed(0)
+    enfold.transformers.LlamaForCausalLM(config).save_pretrained(root / "llama")
+    judge = enfold.transformers.LlamaConfig(**LLAMA, num_labels=1)
+    enfold.transformers.LlamaForSequenceClassification(judge).save_pretrained(root / "judge")
+    for name in ("llama", "judge"):
+        tokenizer.save_pretrained(root / name)
+    return root
+
+
+@pytest.fixture(scope="module")
+def theirs(peer: Callable[..., Any], folder: Path) -> dict[str, Any]:
+    return peer(PEER, folder, Path(trl_runs.__file__).parent, timeout=500)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_training_logs_what_the_peers_logs(name: str, theirs: dict[str, Any], folder: Path) -> None:
+    ours = trl_runs.run(OURS, str(folder), name)
+    assert len(ours) == len(theirs[name])
+    for mine, right in zip(ours, theirs[name], strict=True):
+        wanted = {key: value for key, value in right.items() if not any(part in key for part in OTHERWISE)}
+        there = {key: mine.get(key) for key in wanted}
+        assert there == pytest.approx(wanted, abs=2e-4, rel=2e-4), f"step {right.get('step')}"

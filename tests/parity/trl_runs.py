@@ -1,0 +1,139 @@
+"""The alignment trainings that both sides run: rows, arguments. Uses only names that both have."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+WORDS = (
+    "[PAD] [END] [UNK] user assistant system : . the a cat dog sat on mat ran fast slow is it what who where hello "
+    "there i am fine good bad yes no blue green sky grass sun moon one two three four five six seven eight nine ten"
+).split()
+TEMPLATE = (
+    "{% for message in messages %}{{ message['role'] + ' : ' }}{% if message['role'] == 'assistant' %}"
+    "{% generation %}{{ message['content'] + ' [END]' }}{% endgeneration %}{{ ' ' }}{% else %}"
+    "{{ message['content'] + ' . ' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'assistant : ' }}{% endif %}"
+)
+LLAMA: dict[str, Any] = dict(
+    vocab_size=64, hidden_size=24, num_hidden_layers=2, num_attention_heads=2, intermediate_size=48,
+    max_position_embeddings=64, pad_token_id=0, eos_token_id=1, bos_token_id=None, initializer_range=0.4,
+)  # fmt: skip
+COMMON: dict[str, Any] = dict(
+    max_steps=4, per_device_train_batch_size=2, learning_rate=5e-3, logging_steps=1, save_strategy="no", use_cpu=True,
+    report_to="none", disable_tqdm=True, bf16=False, gradient_checkpointing=False,
+)  # fmt: skip
+LORA: dict[str, Any] = dict(
+    r=4, lora_alpha=8, lora_dropout=0.0, target_modules=["q_proj", "v_proj"], init_lora_weights=False,
+    task_type="CAUSAL_LM",
+)  # fmt: skip
+
+TEXTS = [
+    {"text": text}
+    for text in (
+        "the cat sat on the mat", "hello there", "the sky is blue and the grass is green", "i am fine", "one two three",
+        "who is it", "where is the dog", "it ran fast", "the moon is good", "yes no yes no yes no yes",
+    )
+]  # fmt: skip
+PAIRS = [
+    {"prompt": prompt, "chosen": f" {chosen}", "rejected": f" {rejected}"}
+    for prompt, chosen, rejected in (
+        ("the sky is", "blue", "green and bad"), ("what is it", "a good cat", "no"), ("hello there", "i am fine", "bad"),
+        ("one two three", "four five six", "ten nine"), ("where is the dog", "on the mat", "it ran fast on the moon"),
+        ("the grass is", "green", "blue"), ("who ran", "the dog ran fast", "it"), ("is it", "yes it is", "no no no"),
+    )
+]  # fmt: skip
+
+
+def said(role: str, text: str) -> dict[str, str]:
+    """One message."""
+    return {"role": role, "content": text}
+
+
+CHATS = [
+    {
+        "messages": [
+            said("system", "i am good"), said("user", row["prompt"]), said("assistant", row["chosen"].strip()),
+            said("user", "who is it"), said("assistant", "a cat"),
+        ]
+    }
+    for row in PAIRS
+]  # fmt: skip
+PROMPTS = [{"prompt": row["prompt"], "completion": row["chosen"]} for row in PAIRS]
+CHAT_PAIRS = [
+    {
+        "prompt": [said("user", row["prompt"])],
+        "chosen": [said("assistant", row["chosen"].strip())],
+        "rejected": [said("assistant", row["rejected"].strip())],
+    }
+    for row in PAIRS
+]
+WHOLE_PAIRS = [{side: row["prompt"] + row[side] for side in ("chosen", "rejected")} for row in PAIRS]
+UNPAIRED = [
+    {"prompt": row["prompt"], "completion": row["chosen"] if index % 3 else row["rejected"], "label": bool(index % 3)}
+    for index, row in enumerate(PAIRS)
+]
+ROWS = {
+    "texts": TEXTS, "pairs": PAIRS, "chats": CHATS, "prompts": PROMPTS, "chat_pairs": CHAT_PAIRS,
+    "whole_pairs": WHOLE_PAIRS, "unpaired": UNPAIRED,
+}  # fmt: skip
+
+# name → (trainer, rows, arguments, with an adapter)
+RUNS: dict[str, tuple[str, str, dict[str, Any], bool]] = {
+    "sft": ("SFT", "texts", {}, False),
+    "sft-windows": ("SFT", "texts", {"gradient_accumulation_steps": 2, "max_steps": 3}, False),
+    "sft-completions": ("SFT", "prompts", {}, False),
+    "sft-whole": ("SFT", "prompts", {"completion_only_loss": False}, False),
+    "sft-dft": ("SFT", "texts", {"loss_type": "dft"}, False),
+    "sft-chat": ("SFT", "chats", {}, False),
+    "sft-assistant": ("SFT", "chats", {"assistant_only_loss": True}, False),
+    "sft-short": ("SFT", "texts", {"max_length": 5}, False),
+    "sft-packed": ("SFT", "texts", {"packing": True, "max_length": 12}, False),
+    "sft-wrapped": ("SFT", "texts", {"packing": True, "max_length": 12, "packing_strategy": "wrapped"}, False),
+    "sft-flat": ("SFT", "texts", {"padding_free": True, "max_length": None}, False),
+    "sft-lora": ("SFT", "prompts", {}, True),
+    "dpo-lora": ("DPO", "pairs", {"loss_type": ["sigmoid"]}, True),
+    "dpo-chat": ("DPO", "chat_pairs", {}, False),
+    "dpo-whole": ("DPO", "whole_pairs", {"max_length": 7}, False),
+    "dpo-precomputed": ("DPO", "pairs", {"precompute_ref_log_probs": True}, False),
+    "dpo-ld": ("DPO", "pairs", {"ld_alpha": 0.3}, False),
+    "dpo-weighted": ("DPO", "pairs", {"use_weighting": True}, False),
+    "dpo-mixed": ("DPO", "pairs", {"loss_type": ["sigmoid", "bco_pair", "sft"], "loss_weights": [0.8, 0.2, 1.0]}, False),
+    **{
+        f"dpo-{kind}": ("DPO", "pairs", {"loss_type": [kind], "label_smoothing": smoothing, "max_steps": 2}, False)
+        for kind, smoothing in (
+            ("sigmoid", 0.0), ("hinge", 0.0), ("ipo", 0.0), ("exo_pair", 1e-3), ("nca_pair", 0.0), ("robust", 0.1),
+            ("bco_pair", 0.0), ("sppo_hard", 0.0), ("aot", 0.1), ("aot_unpaired", 0.0), ("apo_zero", 0.0),
+            ("apo_down", 0.0), ("discopop", 0.0), ("sft", 0.0), ("sigmoid_norm", 0.0),
+        )
+    },
+    **{
+        f"dpo-{kind}": ("DPO", "pairs", {"f_divergence_type": kind, "max_steps": 2}, False)
+        for kind in ("forward_kl", "js_divergence", "alpha_divergence")
+    },
+    "reward": ("Reward", "pairs", {}, False),
+    "reward-centred": ("Reward", "chat_pairs", {"center_rewards_coefficient": 0.5}, False),
+    "kto": ("KTO", "unpaired", {"desirable_weight": 1.5, "per_device_train_batch_size": 4}, False),
+    "kto-pairs": ("KTO", "pairs", {"loss_type": "apo_zero_unpaired", "per_device_train_batch_size": 4}, False),
+}  # fmt: skip
+
+
+def run(side: SimpleNamespace, folder: str, name: str) -> list[dict[str, float]]:
+    """Run one training and return what it logs."""
+    kind, rows, options, adapter = RUNS[name]
+    config, trainer = (getattr(side.trl, kind + part) for part in ("Config", "Trainer"))
+    args = config(f"{folder}/out-{name}", **{**COMMON, **options})
+    tokenizer = side.transformers.AutoTokenizer.from_pretrained(folder + "/llama")
+    heads = {"Reward": "AutoModelForSequenceClassification"}
+    architecture = getattr(side.transformers, heads.get(kind, "AutoModelForCausalLM"))
+    model = architecture.from_pretrained(folder + ("/judge" if kind == "Reward" else "/llama"))
+    extra: dict[str, Any] = {}
+    if adapter:
+        side.torch.manual_seed(0)
+        extra["peft_config"] = side.peft.LoraConfig(**LORA)
+    made = trainer(
+        model=model, args=args, train_dataset=side.datasets.Dataset.from_list(ROWS[rows]), processing_class=tokenizer,
+        **extra,
+    )  # fmt: skip
+    made.train()
+    return [{k: v for k, v in log.items() if isinstance(v, (int, float))} for log in made.state.log_history]
