@@ -115,13 +115,25 @@ RUNS: dict[str, tuple[str, str, dict[str, Any], bool]] = {
     "reward-centred": ("Reward", "chat_pairs", {"center_rewards_coefficient": 0.5}, False),
     "kto": ("KTO", "unpaired", {"desirable_weight": 1.5, "per_device_train_batch_size": 4}, False),
     "kto-pairs": ("KTO", "pairs", {"loss_type": "apo_zero_unpaired", "per_device_train_batch_size": 4}, False),
+    "orpo": ("ORPO", "pairs", {}, False),
+    "orpo-chat": ("ORPO", "chat_pairs", {}, False),
+    "cpo": ("CPO", "pairs", {"label_smoothing": 0.1}, False),
+    "cpo-hinge": ("CPO", "pairs", {"loss_type": "hinge", "max_steps": 2}, False),
+    "cpo-ipo": ("CPO", "pairs", {"loss_type": "ipo", "max_steps": 2}, False),
+    "simpo": ("CPO", "pairs", {"loss_type": "simpo", "cpo_alpha": 0.0, "simpo_gamma": 0.3}, False),
+    "alphapo": ("CPO", "pairs", {"loss_type": "simpo", "alpha": 0.25}, False),
+    "bco": ("BCO", "unpaired", {"per_device_train_batch_size": 4, "train_sampling_strategy": "sequential"}, False),
 }  # fmt: skip
+# Trainers that the peer keeps in a place of their own, and those that only its older version has.
+EXPERIMENTAL = ("ORPO", "CPO", "BCO", "GKD", "OnlineDPO", "XPO", "NashMD", "PPO")
+OLDER = ("BCO", "XPO", "NashMD", "PPO")
 
 
 def run(side: SimpleNamespace, folder: str, name: str) -> list[dict[str, float]]:
     """Run one training and return what it logs."""
     kind, rows, options, adapter = RUNS[name]
-    config, trainer = (getattr(side.trl, kind + part) for part in ("Config", "Trainer"))
+    home = side.experimental(kind) if kind in EXPERIMENTAL else side.trl
+    config, trainer = (getattr(home, kind + part) for part in ("Config", "Trainer"))
     args = config(f"{folder}/out-{name}", **{**COMMON, **options})
     tokenizer = side.transformers.AutoTokenizer.from_pretrained(folder + "/llama")
     heads = {"Reward": "AutoModelForSequenceClassification"}

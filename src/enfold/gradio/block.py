@@ -27,9 +27,27 @@ _numbers = itertools.count()
 ALIASES: dict[str, Any] = {
     "show_copy_button": lambda on: {"buttons": ["copy"]} if on else {"buttons": []},
     "elem_class": "elem_classes",
+    "source": lambda given: {"sources": [given] if isinstance(given, str) else given},
+    "mirror_webcam": lambda on: {"webcam_options": {"mirror": bool(on), "constraints": None}},
+    "col_count": "column_count",
+    "max_length_of_text": "max_plain_text_length",
+}
+# Older switches of single buttons: the button each stands for.
+SWITCHES = {
+    "show_download_button": "download",
+    "show_share_button": "share",
+    "show_fullscreen_button": "fullscreen",
+    "show_copy_all_button": "copy_all",
 }
 # Arguments that only changed how an older version looked or reported; they have nothing to change here.
-RETIRED = frozenset({"optional", "source", "analytics_enabled", "proxy_url", "load_fn"})
+RETIRED = frozenset(
+    {
+        *("optional", "analytics_enabled", "proxy_url", "load_fn", "tool", "shape", "invert_colors", "crop_size"),
+        *("brush_radius", "brush_color", "mask_opacity", "bubble_full_width", "likeable", "max_rows", "max_cols"),
+        *("overflow_row_behaviour", "overflow_row_behavior", "show_fullscreen", "min_length", "recording_format"),
+        *("waveform_color", "info_position", "interactive_columns"),
+    }
+)
 
 
 def current_root() -> Blocks | None:
@@ -115,6 +133,10 @@ class Block:
                     f"{cls.__name__}({name}=) is spelled {', '.join(now)}= now", DeprecationWarning, stacklevel=4
                 )
                 modern.update(now)
+            elif name in SWITCHES:
+                if not value:
+                    shown = modern.get("buttons", kwargs.get("buttons")) or getattr(cls, "BUTTONS", ())
+                    modern["buttons"] = [each for each in shown if each != SWITCHES[name]]
             elif name not in RETIRED:
                 raise TypeError(f"{cls.__name__} has no argument {name!r}{nearest(name, known)}")
         return modern

@@ -51,7 +51,8 @@ class Blocks(BlockContext):
         mode: what clients are told the page is.
         title: the window's title.
         fill_height, fill_width: whether the page takes the whole window.
-        delete_cache: accepted for files, which this page does not keep.
+        delete_cache: ``(seconds between two rounds, age in seconds)`` after which files that were uploaded or made
+            for this page are deleted; never when None.
         looks: see :class:`Looks`.
 
     Example:
@@ -78,6 +79,7 @@ class Blocks(BlockContext):
         **looks: Unpack[Looks],
     ) -> None:
         self.set_up(mode=mode, title=title, fill_height=fill_height, fill_width=fill_width, looks=dict(looks))
+        self.delete_cache = delete_cache
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Blocks:
         # A page's arguments are not properties of a block, and subclasses bring their own.
@@ -99,6 +101,7 @@ class Blocks(BlockContext):
         self.mode, self.title = mode, title
         self.fill_height, self.fill_width = fill_height, fill_width
         self.looks = {name: value for name, value in looks.items() if value is not None}
+        self.delete_cache: tuple[float, float] | None = None
         self.blocks: dict[int, Block] = {}
         self.fns: dict[int, BlockFunction] = {}
         self.default_concurrency_limit: int | None = _default_limit()
@@ -173,11 +176,32 @@ class Blocks(BlockContext):
         if kind is None:
             for block in list(self.blocks.values()):
                 if isinstance(block, Component) and block.load_value is not None:
-                    block_value, block.load_value = block.load_value, None
-                    self.load(block_value, None, block, api_visibility="private", queue=False, show_progress="hidden")
+                    self._keep_fresh(block)
         super().__exit__(kind, error, trace)
         if kind is None and current_context.get() is not None:
             self.render()
+
+    def _keep_fresh(self, block: Component) -> None:
+        """Run a function that stands for a value: for each visitor, when its inputs change, and every so often."""
+        from enfold.gradio.components.times import Timer
+        from enfold.gradio.events import on
+
+        fn, block.load_value = block.load_value, None
+        inputs = as_list(block.__dict__.get("inputs"))
+        triggers = [self.load, *(each.change for each in inputs)]
+        every = block.__dict__.get("every")
+        if every is not None:
+            triggers.append((every if isinstance(every, Timer) else Timer(every)).tick)
+        on(
+            triggers,
+            fn,
+            inputs,
+            block,
+            api_visibility="private",
+            queue=False,
+            show_progress="hidden",
+            trigger_mode="always_last" if inputs else "once",
+        )
 
     def render(self) -> Blocks:
         """Place this whole page, with its functions, inside the page being put together; returns it."""
@@ -350,6 +374,9 @@ class Blocks(BlockContext):
         ssl_certfile: str | None = None,
         ssl_keyfile_password: str | None = None,
         app_kwargs: dict[str, Any] | None = None,
+        allowed_paths: str | Path | Sequence[str | Path] | None = None,
+        blocked_paths: str | Path | Sequence[str | Path] | None = None,
+        max_file_size: str | int | None = None,
         **looks: Any,
     ) -> tuple[App, str, str | None]:
         """Serve the page over HTTP.
@@ -372,6 +399,10 @@ class Blocks(BlockContext):
             footer_links: what the page's foot shows: "api", and ``{"label": ..., "url": ...}``.
             show_api: older spelling: False leaves "api" out of ``footer_links``.
             ssl_keyfile, ssl_certfile, ssl_keyfile_password: for https.
+            allowed_paths: files and folders that any visitor may read and functions may show, beside the working and
+                the temporary folder.
+            blocked_paths: files and folders that nobody may, whatever else is allowed.
+            max_file_size: the largest upload, in bytes or as a text such as "5mb".
             inline, app_kwargs: accepted; the page is not put into notebooks, and the application takes no options.
             looks: see :class:`Looks`; also the ecosystem's arguments that have nothing to change here
                 (``height``, ``width``, ``ssr_mode``, ``node_port`` …).
@@ -384,6 +415,7 @@ class Blocks(BlockContext):
             MissingExtra: the web server's packages are not installed.
         """
         from enfold.gradio.routes import App, Settings
+        from enfold.gradio.transfers import existing
         from enfold.web.server import BackgroundServer
 
         if share:
@@ -410,6 +442,9 @@ class Blocks(BlockContext):
             max_threads=max_threads,
             favicon=Path(favicon_path) if favicon_path else None,
             footer_links=[link for link in links if link != "api" or show_api is not False],
+            allowed_paths=existing(allowed_paths),
+            blocked_paths=existing(blocked_paths),
+            max_file_size=max_file_size,
         )
         host = server_name or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
         from enfold.web.origin import is_loopback

@@ -14,6 +14,7 @@ from enfold.gradio.block import Block
 from enfold.gradio.components.base import Component
 from enfold.gradio.components.state import State
 from enfold.gradio.errors import Error, GradioError
+from enfold.gradio.files import FileRules, current_rules, with_address
 from enfold.gradio.functions import BlockFunction, function_name
 from enfold.gradio.jobs import Cancelled, Job, current_job
 from enfold.log import get_logger
@@ -39,10 +40,18 @@ class Engine:
         blocks: the demo.
         max_threads: threads for functions that are not coroutines.
         show_error: whether visitors see the text of errors that functions did not raise for them.
+        rules: which files functions may show.
     """
 
-    def __init__(self, blocks: Blocks, *, max_threads: int = 40, show_error: bool = False) -> None:
-        self.blocks, self.show_error = blocks, show_error
+    def __init__(
+        self,
+        blocks: Blocks,
+        *,
+        max_threads: int = 40,
+        show_error: bool = False,
+        rules: FileRules | None = None,
+    ) -> None:
+        self.blocks, self.show_error, self.rules = blocks, show_error, rules or FileRules()
         self.pool = ThreadPoolExecutor(max_threads, thread_name_prefix="gradio")
         self.lanes: dict[str, Lane[Job]] = {}
         self._telling: set[str] = set()
@@ -144,11 +153,9 @@ class Engine:
     async def _run_one(self, job: Job) -> None:
         try:
             if job.fn.is_async:
-                token = current_job.set(job)
-                try:
-                    data = await self._call_async(job)
-                finally:
-                    current_job.reset(token)
+                current_job.set(job)  # this task's own context: nothing to restore
+                current_rules.set(self.rules)
+                data = await self._call_async(job)
             else:
                 data = await self._in_thread(job, self._call, job)
             job.fn.record(time.perf_counter() - job.started)
@@ -161,6 +168,7 @@ class Engine:
     async def _in_thread(self, job: Job, call: Callable[..., Any], *arguments: Any) -> Any:
         context = contextvars.copy_context()
         context.run(current_job.set, job)
+        context.run(current_rules.set, self.rules)
         return await job.loop.run_in_executor(self.pool, context.run, call, *arguments)
 
     def _call(self, job: Job) -> list[Any]:
@@ -198,6 +206,7 @@ class Engine:
     async def _run_batch(self, jobs: list[Job]) -> None:
         fn = jobs[0].fn
         assert fn.fn is not None
+        current_rules.set(self.rules)
         ready: list[tuple[Job, list[Any]]] = []
         for job in jobs:
             try:
@@ -293,10 +302,11 @@ class Engine:
             session.change(block, changes)
             if "value" in changes and isinstance(block, Component) and job.fn.postprocess:
                 changes["value"] = session.component(block).postprocess(changes["value"])
-            return changes
+            return with_address(changes, job.root) if block.has_files else changes
         if not isinstance(block, Component):
             raise GradioError(f"a {type(block).__name__} has no value; return gr.update(...) for it")
-        return session.component(block).postprocess(value) if job.fn.postprocess else value
+        shown = session.component(block).postprocess(value) if job.fn.postprocess else value
+        return with_address(shown, job.root) if block.has_files else shown
 
     def explain(self, error: BaseException, fn: BlockFunction) -> dict[str, Any]:
         """What the visitor is told of an error, and the log of its traceback."""

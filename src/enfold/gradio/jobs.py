@@ -59,6 +59,7 @@ class Job:
         self.id = uuid.uuid4().hex
         self.fn, self.data, self.session, self.request, self.sink = fn, data, session, request, sink
         self.event_data, self.trigger_id = event_data, trigger_id
+        self.root = ""  # the page's address for this visitor, which files' addresses begin with
         self.edits, self.every_value = edits, every_value
         self.loop = asyncio.get_running_loop()
         self.cancelled = threading.Event()

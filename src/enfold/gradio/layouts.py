@@ -11,7 +11,20 @@ from enfold.gradio.events import Event
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["Accordion", "Column", "Form", "Group", "Row", "Tab", "TabItem", "Tabs"]
+__all__ = [
+    "Accordion",
+    "Column",
+    "Draggable",
+    "Form",
+    "Group",
+    "Row",
+    "Sidebar",
+    "Step",
+    "Tab",
+    "TabItem",
+    "Tabs",
+    "Walkthrough",
+]
 
 
 class LayoutArguments(TypedDict, total=False):
@@ -186,3 +199,89 @@ class Tab(BlockContext):
 
 
 TabItem = Tab
+
+
+class Sidebar(BlockContext):
+    """A part at the side of the page that folds away.
+
+    Args:
+        label: its name for readers of the screen.
+        open: whether it begins open.
+        width: in pixels, or any CSS length.
+        position: "left" or "right".
+        common: see :class:`LayoutArguments`.
+    """
+
+    type_name = "sidebar"
+    expand = Event()
+    collapse = Event()
+
+    def __init__(
+        self,
+        label: str | None = None,
+        *,
+        open: bool = True,
+        width: int | str = 320,
+        position: Literal["left", "right"] = "left",
+        **common: Unpack[LayoutArguments],
+    ) -> None:
+        self._settle()
+
+
+class Walkthrough(BlockContext):
+    """A way through the page in steps, one of which is shown; ``Walkthrough(selected=)`` goes to another.
+
+    Args:
+        selected: the ``id`` of the step that begins shown; the first when None.
+        common: see :class:`LayoutArguments`.
+    """
+
+    type_name = "walkthrough"
+    change = Event()
+    select = Event()
+
+    def __init__(self, *, selected: int | str | None = None, **common: Unpack[LayoutArguments]) -> None:
+        self._settle()
+
+
+class Step(BlockContext):
+    """One step of a :class:`Walkthrough`.
+
+    Args:
+        label: its title.
+        interactive: whether visitors can go to it.
+        id: how ``Walkthrough(selected=)`` names it; its position when None.
+        scale: its share of spare height.
+        common: see :class:`LayoutArguments`.
+    """
+
+    type_name = "walkthroughstep"
+    select = Event()
+
+    def __init__(
+        self,
+        label: str | None = None,
+        *,
+        interactive: bool = True,
+        id: int | str | None = None,
+        scale: int | None = None,
+        **common: Unpack[LayoutArguments],
+    ) -> None:
+        self._settle()
+
+    def props(self) -> dict[str, Any]:
+        return {**super().props(), "name": "step"}
+
+
+class Draggable(BlockContext):
+    """Blocks whose order visitors can change, by mouse or keyboard.
+
+    Args:
+        orientation: "row" or "column".
+        common: see :class:`LayoutArguments`.
+    """
+
+    type_name = "draggable"
+
+    def __init__(self, *, orientation: Literal["row", "column"] = "column", **common: Unpack[LayoutArguments]) -> None:
+        self._settle()

@@ -15,16 +15,19 @@ from typing import TYPE_CHECKING, Any
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HTTPRequest
-from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from enfold.errors import nearest
+from enfold.gradio.components.base import Component
 from enfold.gradio.encoding import encode
 from enfold.gradio.engine import Engine, QueueFull
+from enfold.gradio.files import FileRules, parse_size, with_address
 from enfold.gradio.jobs import Job
 from enfold.gradio.page import assets, page
 from enfold.gradio.request import Request
 from enfold.gradio.sessions import Session, Sessions
+from enfold.gradio.transfers import Transfers
 from enfold.log import get_logger
 from enfold.web.limits import BodyTooLarge, read_json
 from enfold.web.origin import OriginGuard
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from enfold.gradio.blocks import Blocks
     from enfold.gradio.functions import BlockFunction
 
-__all__ = ["App", "Settings", "mount_gradio_app"]
+__all__ = ["App", "Settings"]
 
 log = get_logger(__name__)
 PREFIX = "/gradio_api"
@@ -65,6 +68,9 @@ class Settings:
     favicon: Path | None = None
     footer_links: list[Any] = field(default_factory=lambda: ["api"])
     hosts: list[str] | None = None
+    allowed_paths: list[str | Path] = field(default_factory=list)
+    blocked_paths: list[str | Path] = field(default_factory=list)
+    max_file_size: str | int | None = None
 
 
 class JSON(Response):
@@ -95,12 +101,22 @@ class App:
         from enfold.gradio.login import Login
 
         self.blocks, self.settings = blocks, settings or Settings()
-        self.engine = Engine(blocks, max_threads=self.settings.max_threads, show_error=self.settings.show_error)
+        self.rules = FileRules(
+            self.settings.allowed_paths, self.settings.blocked_paths, parse_size(self.settings.max_file_size)
+        )
+        self.engine = Engine(
+            blocks, max_threads=self.settings.max_threads, show_error=self.settings.show_error, rules=self.rules
+        )
+        transfers = Transfers(blocks, self.rules, blocks.delete_cache)
         self.sessions = Sessions(self.settings.session_capacity)
         self.calls: dict[str, tuple[Job, Mailbox]] = {}
         self.config = blocks.get_config_file() | {
             "show_error": self.settings.show_error,
             "footer_links": self.settings.footer_links,
+            "max_file_size": self.rules.max_size,
+        }
+        self._has_files = {
+            block._id for block in blocks.blocks.values() if isinstance(block, Component) and block.has_files
         }
         self.names = {fn.api_name: fn for fn in blocks.fns.values() if fn.fn is not None}
         self.ended = False
@@ -137,6 +153,11 @@ class App:
             Route("/reset", self.reset, methods=["POST"]),
             Route("/reset/", self.reset, methods=["POST"]),
             Route("/heartbeat/{session}", self.heartbeat),
+            Route("/upload", transfers.upload, methods=["POST"]),
+            Route("/file={path:path}", transfers.file),
+            Route("/file/{path:path}", transfers.file),
+            Route("/component_server", transfers.component, methods=["POST"]),
+            Route("/component_server/", transfers.component, methods=["POST"]),
         ]
         self._inner = Starlette(
             routes=[*routes, *(Route(PREFIX + route.path, route.endpoint, methods=route.methods) for route in api)],
@@ -191,7 +212,14 @@ class App:
         return f"{scheme}://{host}{path}".rstrip("/")
 
     def _config(self, request: HTTPRequest) -> dict[str, Any]:
-        return {**self.config, "root": self.root(request), "username": self.login.user(request)}
+        root = self.root(request)
+        config = {**self.config, "root": root, "username": self.login.user(request)}
+        if self._has_files:
+            config["components"] = [
+                {**entry, "props": with_address(entry["props"], root)} if entry["id"] in self._has_files else entry
+                for entry in config["components"]
+            ]
+        return config
 
     async def index(self, request: HTTPRequest) -> Response:
         if not self.login.allows(request):
@@ -270,7 +298,7 @@ class App:
             raise HTTPException(503, f"this session has {CALLS_PER_SESSION} calls under way; wait for some to end")
         trigger = body.get("trigger_id")
         asked = Request(request, username=self.login.user(request), session_hash=session.hash)
-        return Job(
+        job = Job(
             fn,
             data,
             session,
@@ -280,6 +308,8 @@ class App:
             trigger_id=trigger if isinstance(trigger, int) else None,
             **options,
         )
+        job.root = self.root(request)
+        return job
 
     def _submit(self, job: Job) -> None:
         if self.ended:
@@ -524,59 +554,3 @@ async def _explain(request: HTTPRequest, error: Exception) -> Response:
 
 async def _too_large(request: HTTPRequest, error: Exception) -> Response:
     return JSON({"detail": str(error)}, status_code=413)
-
-
-def mount_gradio_app(
-    app: Any,
-    blocks: Blocks,
-    path: str,
-    server_name: str = "0.0.0.0",
-    server_port: int = 7860,
-    *,
-    auth: Any = None,
-    auth_message: str | None = None,
-    root_path: str | None = None,
-    show_error: bool = True,
-    favicon_path: str | None = None,
-    footer_links: list[Any] | None = None,
-    **looks: Any,
-) -> Any:
-    """Show a page under a path of a FastAPI or Starlette application.
-
-    Args:
-        app: the application.
-        blocks: the page.
-        path: where, such as "/demo".
-        server_name, server_port: accepted; the application's own server decides.
-        auth, auth_message, root_path, show_error, favicon_path, footer_links: as for ``launch``.
-        looks: see :class:`enfold.gradio.blocks.Looks`.
-
-    Returns:
-        The application.
-    """
-    from enfold.gradio.blocks import _NOTHING_TO_DO, Looks
-
-    for name in looks:
-        if name not in Looks.__annotations__ and name not in _NOTHING_TO_DO:
-            raise TypeError(f"mount_gradio_app() has no argument {name!r}{nearest(name, Looks.__annotations__)}")
-    blocks.looks |= {
-        name: value for name, value in looks.items() if name in Looks.__annotations__ and value is not None
-    }
-    settings = Settings(
-        auth=auth,
-        auth_message=auth_message,
-        root_path=(root_path or "").rstrip("/"),
-        show_error=show_error,
-        favicon=Path(favicon_path) if favicon_path else None,
-        footer_links=["api"] if footer_links is None else list(footer_links),
-    )
-    blocks.app = App(blocks, settings)
-    path = "/" + path.strip("/")
-    if path != "/":
-        # Relative addresses on the page need the slash at its end.
-        async def with_slash(request: HTTPRequest) -> Response:
-            return RedirectResponse(request.scope.get("root_path", "") + path + "/")
-
-        app.router.routes.append(Route(path, with_slash))
-    app.mount(path, blocks.app)
-    return app

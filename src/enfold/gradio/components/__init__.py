@@ -3,15 +3,29 @@
 from enfold.lazy import face
 
 TABLE = {
+    ".audio": ["Audio"],
     ".base": ["Component", "FormComponent"],
+    ".browser_state": ["BrowserState"],
     ".buttons": ["Button", "ClearButton"],
+    ".chat": ["ChatMessage", "Chatbot", "MultimodalTextbox"],
     ".choices": ["Checkbox", "CheckboxGroup", "Dropdown", "Radio"],
+    ".code": ["Code", "HighlightedText"],
+    ".color": ["ColorPicker"],
+    ".dataframe": ["DataFrame=Dataframe", "Dataframe"],
     ".dataset": ["Dataset"],
+    ".editor": ["ImageEditor", "ImageMask", "Paint", "Sketchpad"],
+    ".file": ["DownloadButton", "File", "FileExplorer", "UploadButton"],
+    ".gallery": ["Gallery"],
+    ".image": ["AnnotatedImage", "Image", "ImageSlider"],
     ".label": ["Label"],
     ".numbers": ["Number", "Slider"],
+    ".options": ["Brush", "Eraser", "LayerOptions", "WatermarkOptions", "WaveformOptions", "WebcamOptions"],
+    ".plot": ["BarPlot", "LinePlot", "Plot", "ScatterPlot"],
     ".state": ["State"],
     ".structured": ["HTML", "JSON"],
     ".text": ["Markdown", "Text=Textbox", "TextArea", "Textbox"],
+    ".times": ["DateTime", "Timer"],
+    ".video": ["Video"],
 }
 
 __getattr__, __dir__, __all__ = face(__name__, TABLE)

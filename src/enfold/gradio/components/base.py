@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict
+from dataclasses import asdict, is_dataclass
+from typing import Any, ClassVar, Literal, TypedDict
 
 from enfold.gradio.block import Block, BlockContext
 from enfold.gradio.errors import Error
-
-if TYPE_CHECKING:
-    from enfold.gradio.components.buttons import Button
 
 __all__ = ["Common", "Component", "FormComponent", "Placed"]
 
@@ -35,7 +33,9 @@ class Common(Placed, total=False):
     ``scale``, ``min_width``: its share of a row, and the pixels below which the row wraps. ``interactive``: whether it
     can be edited; when None, what is an input, or no output, can. ``visible``: False leaves it out, "hidden" keeps it
     in the page unseen. ``elem_id``, ``elem_classes``: for style sheets. ``render``: False to place it later.
-    ``key``, ``preserved_by_key``: identity across re-rendering. ``buttons``: such as ``["copy"]``.
+    ``key``, ``preserved_by_key``: identity across re-rendering. ``buttons``: such as ``["copy"]``. ``every``,
+    ``inputs``: when ``value`` is a function, the seconds (or a Timer) after which it runs again, and the components
+    whose values it takes and whose changes run it.
     """
 
     label: str | None
@@ -43,7 +43,9 @@ class Common(Placed, total=False):
     show_label: bool | None
     container: bool
     interactive: bool | None
-    buttons: list[Literal["copy"] | Button] | None
+    buttons: list[Any] | None
+    every: Any
+    inputs: Any
 
 
 class Component(Block):
@@ -55,6 +57,9 @@ class Component(Block):
 
     in_form: ClassVar[bool] = False
     lists_buttons: ClassVar[bool] = True  # whether the wire carries an empty list when there are none
+    BUTTONS: ClassVar[tuple[str, ...]] = ()  # those shown when the author names none
+    has_files: ClassVar[bool] = False  # whether payloads may hold files, whose addresses depend on the visitor
+    EXTRA: ClassVar[Mapping[str, Any]] = {}  # properties that the wire carries beside the constructor's
     COMMON: ClassVar[Mapping[str, Any]] = {
         "label": None,
         "info": None,
@@ -70,13 +75,16 @@ class Component(Block):
         "key": None,
         "preserved_by_key": "value",
         "buttons": None,
+        "every": None,
+        "inputs": None,
     }
 
     def _settle(self) -> None:
         if self.__dict__.get("show_label", False) is None:
             self.show_label = True
-        if self.lists_buttons and "buttons" in self.__dict__:
-            self.buttons = list(self.__dict__["buttons"] or [])
+        if "buttons" in self.__dict__ and (self.lists_buttons or self.BUTTONS):
+            given = self.__dict__["buttons"]
+            self.buttons = list(self.BUTTONS if given is None else given)
         value = self.__dict__.get("value")
         # A function as value runs for every visitor; what it returns now is what the first paint shows.
         self.load_value: Callable[[], Any] | None = value if callable(value) else None
@@ -85,7 +93,8 @@ class Component(Block):
         super()._settle()
 
     def props(self) -> dict[str, Any]:
-        return {**super().props(), "_selectable": False}
+        made = {**super().props(), "_selectable": False, **self.EXTRA}
+        return {name: asdict(value) if is_dataclass(value) else value for name, value in made.items()}  # type: ignore[arg-type]
 
     @property
     def skip_api(self) -> bool:
@@ -148,6 +157,11 @@ def pairs(choices: Any) -> list[tuple[Any, Any]]:
         (choice[0], choice[1]) if isinstance(choice, (tuple, list)) else (str(choice), choice)
         for choice in choices or []
     ]
+
+
+def common(*without: str, **defaults: Any) -> dict[str, Any]:
+    """The shared arguments without some, and with other defaults: for a component's ``COMMON``."""
+    return {name: value for name, value in Component.COMMON.items() if name not in without} | defaults
 
 
 def in_context(block: Block, context: BlockContext) -> bool:
