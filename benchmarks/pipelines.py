@@ -4,14 +4,17 @@
 
 ``label`` rows classify paragraphs of English web text with a DistilBERT of its published size, weights drawn and a
 vocabulary trained on the texts; scores are compared first. Whole processes are beside one that only imports torch:
-from ``pipeline`` to a first answer, and from a folder of 0.4 and 1.5 GB to a tokenizer and a model, with the peak of
-memory after one forward pass. Times are of the processor on one thread and of the clock on several.
+from ``pipeline`` to a first answer, and from a folder of 0.4 and 1.5 GB to a tokenizer and a model, with the weights in
+the system's file cache (warm) or dropped from it (cold), and the peak of memory after one forward pass. All have their
+modules compiled to bytecode, as after an installation. Times are of the processor on one thread and of the clock on
+several.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import resource
 import statistics
@@ -163,11 +166,21 @@ print(spent, int(peak.split()[1]) * 1024)
 """
 
 
+def drop(folder: str) -> None:
+    """Let the system forget what a folder's files hold."""
+    for file in Path(folder).iterdir():
+        with file.open("rb") as opened:
+            os.fsync(opened.fileno())
+            os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 def whole(side: str, what: str, folder: str, threads: int) -> tuple[float, float]:
     """Return seconds and peak bytes of a fresh process; a second forward pass, which only measures, is taken off."""
     python = PEER if side == "peer" else sys.executable
+    compiled = {"PYTHONPYCACHEPREFIX": str(Path(folder).parent / "bytecode"), "PYTHONDONTWRITEBYTECODE": ""}
+    command = [python, "-c", WHOLE, side, what, folder, str(threads)]
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run([python, "-c", WHOLE, side, what, folder, str(threads)], capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | compiled)
     if done.returncode:
         sys.exit(done.stderr)
     after, spent = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter() - start
@@ -253,7 +266,8 @@ def main() -> None:
 
         rows = {"whole process, first answer (s)": ("answer", "distilbert")}
         for size, numbers in FOLDERS.items():
-            rows[f"whole process, {size} to a model (s)"] = ("ready", size)
+            for state in ("warm", "cold"):
+                rows[f"whole process, {size} to a model, {state} (s)"] = ("ready", size)
             rows[f"memory over torch's, {size} (of the weights)"] = ("memory", size)
             if any(options.only in name for name in rows if size in name):
                 transformers.BertModel(transformers.BertConfig(**numbers)).save_pretrained(f"{folder}/{size}")
@@ -262,8 +276,11 @@ def main() -> None:
             if options.only not in name:
                 continue
             times: dict[str, list[float]] = {"ours": [], "transformers": [], "import torch": []}
+            sides = list(zip(times, ("ours", "peer", "torch"), strict=True))
             for turn in range(options.turns + 1):
-                for side, who in zip(times, ("ours", "peer", "torch"), strict=True):
+                for side, who in sides if turn % 2 else reversed(sides):
+                    if "cold" in name:
+                        drop(f"{folder}/{place}")
                     seconds, peak = whole(who, what, f"{folder}/{place}", options.threads)
                     if turn:  # the first fills the file cache
                         times[side].append(peak if what == "memory" else seconds)
@@ -273,6 +290,12 @@ def main() -> None:
                 report(name, {side: [peak - bare for peak in peaks] for side, peaks in times.items()}, weights)
             else:
                 report(name, times)
+                bare = times.pop("import torch")
+                line = f"  of it beyond import torch{' and a forward' * (what == 'answer')} (s)"
+                for side, spent in times.items():
+                    more = sorted(a - b for a, b in zip(spent, bare, strict=True))
+                    line += f"   {side} {statistics.median(more):.2f} ({more[0]:.2f} to {more[-1]:.2f})"
+                print(line, flush=True)
 
 
 if __name__ == "__main__":

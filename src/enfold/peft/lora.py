@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from enfold.checkpoints import without_weights
 from enfold.peft.config import UnsupportedPeftFeature
 from enfold.peft.layer import AdapterLayer, is_conv1d, is_linear
 from enfold.peft.lora_config import LoraConfig
@@ -186,7 +187,7 @@ class LoraLinear(LoraLayer):
 
     def make_factors(self, name: str, rank: int, config: Any) -> None:
         if config.init_lora_weights is EMPTY:  # all of it comes from a file
-            with torch.device("meta"):
+            with without_weights():
                 first = nn.Linear(self.in_features, rank, bias=False)
                 second = nn.Linear(rank, self.out_features, bias=config.lora_bias)
             first, second = first.to_empty(device="cpu"), second.to_empty(device="cpu")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import torch
-
 from enfold.errors import EnfoldError
 
 __all__ = ["estimate"]
@@ -24,15 +22,15 @@ def estimate(name: str, dtypes: Iterable[str], trust_remote_code: bool = False) 
         dtypes: of ``"float32"``, ``"float16"``, ``"bfloat16"``, ``"int8"`` and ``"int4"``.
         trust_remote_code: read a configuration by the repository's own code.
     """
-    from enfold.accelerate.empty import init_empty_weights
     from enfold.accelerate.sizes import calculate_maximum_sizes
+    from enfold.checkpoints.empty import without_weights
     from enfold.transformers import AutoConfig, AutoModel
 
     for dtype in dtypes:
         if dtype not in _BYTES:
             raise EnfoldError(f"{dtype!r} is no type to estimate; expected {', '.join(_BYTES)}")
     config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
-    with torch.device("meta"), init_empty_weights():
+    with without_weights():
         model = AutoModel.from_config(config)
     whole, (largest, _) = calculate_maximum_sizes(model.float())
     rows = []

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from enfold.checkpoints import LoadReport, find_weights, load_into
+from enfold.checkpoints import LoadReport, find_weights, load_into, without_weights
 from enfold.errors import EnfoldError, nearest
 from enfold.log import get_logger
 from enfold.transformers.config import PretrainedConfig
@@ -112,7 +112,7 @@ def from_pretrained(cls: type[PreTrainedModel], source: Any, *model_args: Any, *
         )
     dtype = _type(wanted, config)
     _check_arguments(cls, config, model_kwargs)
-    with torch.device("meta"):
+    with without_weights():
         model = cls(config, *model_args, **model_kwargs)
     spread = _Spread(model, device_map, dtype, **spreading)
     device = spread.device
