@@ -6,11 +6,18 @@ __getattr__, __dir__, __all__ = face(
     __name__,
     {
         "enfold.transformers.trainer.reporting": [
+            "ClearMLCallback",
             "CodeCarbonCallback",
+            "CometCallback",
+            "DVCLiveCallback",
+            "MLflowCallback",
+            "SwanLabCallback",
             "TensorBoardCallback",
             "TrackioCallback",
             "WandbCallback",
             "get_available_reporting_integrations",
+            "get_reporting_integration_callbacks",
+            "rewrite_logs=numbers",
         ],
         "enfold.transformers.utils.availability": [
             "is_codecarbon_available",

@@ -7,6 +7,7 @@ import sys
 import types
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 import torch
@@ -122,3 +123,56 @@ def test_a_reporter_without_its_package_says_so(monkeypatch: pytest.MonkeyPatch,
         WandbCallback()
     train(tmp_path, report_to="wandb")
     assert (tmp_path / "log.jsonl").exists() or list(tmp_path.rglob("log.jsonl"))
+
+
+@pytest.fixture
+def services(monkeypatch: pytest.MonkeyPatch) -> dict[str, MagicMock]:
+    """Stand-ins for packages that keep every call."""
+    made = {name: MagicMock(name=name) for name in ("comet_ml", "mlflow", "swanlab", "clearml", "dvclive")}
+    for name, module in made.items():
+        module.__spec__ = importlib.machinery.ModuleSpec(name, None)
+        monkeypatch.setitem(sys.modules, name, module)
+    return made
+
+
+def test_services_get_arguments_numbers_and_an_end(
+    tmp_path: Path, services: dict[str, MagicMock], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlflow, comet, live = services["mlflow"], services["comet_ml"], services["dvclive"].Live()
+    mlflow.active_run.return_value = services["clearml"].Task.current_task.return_value = services["swanlab"].run = None
+    mlflow.is_tracking_uri_set.return_value = False
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "file:///runs")
+    monkeypatch.setenv("MLFLOW_TAGS", '{"team": "one"}')
+    train(tmp_path, report_to=list(services), run_name="first", eval_strategy="steps", eval_steps=2)
+    mlflow.set_tracking_uri.assert_called_once_with("file:///runs")
+    mlflow.start_run.assert_called_once_with(run_name="first")
+    mlflow.set_tags.assert_called_once_with({"team": "one"})
+    mlflow.end_run.assert_called_once()
+    noted = {name: value for call in mlflow.log_params.call_args_list for name, value in call.args[0].items()}
+    assert noted["max_steps"] == 2 and all(len(call.args[0]) <= 100 for call in mlflow.log_params.call_args_list)
+    assert mlflow.log_metrics.call_args_list[0].kwargs == {"step": 1}
+    assert "loss" in mlflow.log_metrics.call_args_list[0].args[0]
+    experiment = comet.start.return_value
+    comet.ExperimentConfig.assert_called_once_with(name="first")
+    assert experiment.log_parameters.call_args.args[0]["max_steps"] == 2
+    assert {"train/loss"} <= set(experiment.log_metrics.call_args_list[0].args[0])
+    experiment.end.assert_called_once()
+    assert services["swanlab"].init.call_args.kwargs["experiment_name"] == "first"
+    assert services["swanlab"].log.call_args_list[0].kwargs == {"step": 1}
+    task = services["clearml"].Task.init.return_value
+    assert task.get_logger().report_scalar.call_args_list[0].args[:2] == ("loss", "train")
+    task.close.assert_called_once()
+    assert ("train/loss",) in {call.args[:1] for call in live.log_metric.call_args_list} and live.end.called
+
+
+def test_a_run_of_the_programs_own_stays_open(tmp_path: Path, services: dict[str, MagicMock]) -> None:
+    train(tmp_path, report_to=["mlflow", "clearml"])
+    assert not services["mlflow"].start_run.called and not services["mlflow"].end_run.called
+    assert not services["clearml"].Task.init.called
+
+
+def test_unknown_programs_are_refused_with_the_nearest_name(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not 'wanb'; did you mean 'wandb'"):
+        TrainingArguments(str(tmp_path), report_to="wanb")
+    with pytest.raises(ValueError, match="'neptune' is not offered"):
+        TrainingArguments(str(tmp_path), report_to=["neptune"])

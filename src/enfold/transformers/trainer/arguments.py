@@ -255,7 +255,11 @@ class TrainingArguments(Groups):
             from enfold.transformers.trainer.reporting import get_available_reporting_integrations
 
             return get_available_reporting_integrations()
-        return [name for name in names if name != "none"]
+        from enfold.transformers.trainer.reporting import check_names
+
+        names = [name for name in names if name != "none"]
+        check_names(names)
+        return names
 
     def _check_best(self) -> None:
         wants_best = self.load_best_model_at_end or self.save_strategy == SaveStrategy.BEST

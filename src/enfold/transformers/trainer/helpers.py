@@ -11,15 +11,24 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from enfold.accelerate.operations import gather
+
 __all__ = [
+    "EvalLoopContainer",
     "RemoveColumnsCollator",
+    "atleast_1d",
     "denumpify_detensorize",
+    "distributed_concat",
+    "expand_like",
     "get_model_param_count",
+    "get_module_class_from_name",
     "has_length",
     "is_main_process",
     "joined_arrays",
     "nested_concat",
     "nested_detach",
+    "nested_gather",
+    "nested_new_like",
     "nested_numpify",
     "nested_truncate",
     "seed_worker",
@@ -91,6 +100,78 @@ def nested_concat(tensors: Any, new_tensors: Any, padding_index: int = -100) -> 
         return {name: nested_concat(tensors[name], new_tensors[name], padding_index) for name in tensors}
     joined = joined_arrays([nested_numpify(tensors), nested_numpify(new_tensors)], padding_index)
     return torch.from_numpy(joined).to(tensors) if isinstance(tensors, Tensor) else joined
+
+
+def atleast_1d(value: Any) -> Any:
+    """Return a tensor or an array of at least one axis."""
+    return torch.atleast_1d(value) if isinstance(value, Tensor) else np.atleast_1d(value)
+
+
+def expand_like(arrays: Array, new_seq_length: int, padding_index: int = -100) -> Array:
+    """Return an array widened to ``new_seq_length`` columns, filled on the right."""
+    return _widened(arrays, new_seq_length, padding_index)
+
+
+def nested_new_like(arrays: Any, num_samples: int, padding_index: int = -100) -> Any:
+    """Return nested arrays of ``num_samples`` rows each, filled."""
+    return _leaves(lambda item: np.full_like(item, padding_index, shape=(num_samples, *item.shape[1:])), arrays)
+
+
+def distributed_concat(tensor: Any, num_total_examples: int | None = None) -> Any:
+    """Return the rows of nested tensors of all processes, the first ``num_total_examples`` of them if that is given."""
+    gathered = gather(_leaves(atleast_1d, tensor))
+    return gathered if num_total_examples is None else nested_truncate(gathered, num_total_examples)
+
+
+def nested_gather(tensors: Any, parallel_mode: Any = None, name: str | None = None) -> Any:
+    """Return the rows of nested tensors of all processes; None stays None.
+
+    Args:
+        tensors: a tensor, or tuples, lists and dictionaries of them.
+        parallel_mode, name: accepted.
+    """
+    return None if tensors is None else distributed_concat(tensors)
+
+
+class EvalLoopContainer:
+    """Outputs of an evaluation, batch by batch.
+
+    Args:
+        do_nested_concat: keep one structure, narrower batches filled on the right; a list of the batches' otherwise.
+        padding_index: what fills them.
+    """
+
+    def __init__(self, do_nested_concat: bool = True, padding_index: int = -100) -> None:
+        self.do_nested_concat, self.padding_index = do_nested_concat, padding_index
+        self.tensors: Any = None
+        self.arrays: Any = None
+
+    def add(self, tensors: Any) -> None:
+        """Keep a batch's outputs."""
+        self.tensors = self._with(self.tensors, tensors if self.do_nested_concat else [tensors])
+
+    def to_cpu_and_numpy(self) -> None:
+        """Turn what was added since the last call into arrays."""
+        if self.tensors is None:
+            return
+        fresh = nested_numpify(self.tensors)
+        self.arrays = self._with(self.arrays, fresh if self.do_nested_concat else list(fresh))
+        self.tensors = None
+
+    def get_arrays(self) -> Any:
+        """Return all that was added as arrays; None where nothing was."""
+        self.to_cpu_and_numpy()
+        return self.arrays
+
+    def _with(self, kept: Any, fresh: Any) -> Any:
+        if kept is None:
+            return fresh
+        return nested_concat(kept, fresh, self.padding_index) if self.do_nested_concat else kept + fresh
+
+
+def get_module_class_from_name(module: nn.Module, name: str) -> type[nn.Module] | None:
+    """Return the class called ``name`` of a module or of one inside it; None where there is none."""
+    return next((type(part) for part in module.modules() if type(part).__name__ == name), None)
 
 
 def denumpify_detensorize(metrics: Any) -> Any:

@@ -13,12 +13,14 @@ import numpy as np
 __all__ = [
     "EvalLoopOutput",
     "EvalPrediction",
+    "FSDPOption",
     "HubStrategy",
     "IntervalStrategy",
     "PredictionOutput",
     "SaveStrategy",
     "TrainOutput",
     "get_last_checkpoint",
+    "sort_checkpoints",
     "speed_metrics",
 ]
 
@@ -49,6 +51,18 @@ class HubStrategy(str, enum.Enum):
     EVERY_SAVE = "every_save"
     CHECKPOINT = "checkpoint"
     ALL_CHECKPOINTS = "all_checkpoints"
+
+
+class FSDPOption(str, enum.Enum):
+    """Words of the argument ``fsdp``."""
+
+    FULL_SHARD = "full_shard"
+    SHARD_GRAD_OP = "shard_grad_op"
+    NO_SHARD = "no_shard"
+    HYBRID_SHARD = "hybrid_shard"
+    HYBRID_SHARD_ZERO2 = "hybrid_shard_zero2"
+    OFFLOAD = "offload"
+    AUTO_WRAP = "auto_wrap"
 
 
 class TrainOutput(NamedTuple):
@@ -137,3 +151,30 @@ def get_last_checkpoint(folder: str) -> str | None:
     steps = {checkpoint_step(name): name for name in os.listdir(folder) if os.path.isdir(os.path.join(folder, name))}
     known = [step for step in steps if step is not None]
     return os.path.join(folder, steps[max(known)]) if known else None
+
+
+def sort_checkpoints(
+    output_dir: str,
+    checkpoint_prefix: str = CHECKPOINT_PREFIX,
+    use_mtime: bool = False,
+    best_model_checkpoint: str | None = None,
+) -> list[str]:
+    """Return the checkpoints in a folder, oldest first.
+
+    Args:
+        output_dir: the folder.
+        checkpoint_prefix: what their names begin with.
+        use_mtime: by the time of their last change instead of by their steps.
+        best_model_checkpoint: one to put right before the newest, out of reach of a rotation.
+    """
+    found: list[tuple[float, str]] = []
+    for name in os.listdir(output_dir):
+        path, step = os.path.join(output_dir, name), re.fullmatch(rf"{re.escape(checkpoint_prefix)}-(\d+)", name)
+        if step and os.path.isdir(path):
+            found.append((os.path.getmtime(path) if use_mtime else int(step.group(1)), path))
+    ordered = [path for _, path in sorted(found)]
+    best = next((path for path in ordered if path == os.path.normpath(best_model_checkpoint or "")), None)
+    if best is not None and best != ordered[-1]:
+        ordered.remove(best)
+        ordered.insert(len(ordered) - 1, best)
+    return ordered

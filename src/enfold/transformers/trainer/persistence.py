@@ -21,7 +21,13 @@ from enfold.errors import EnfoldError
 from enfold.log import get_logger
 from enfold.transformers.trainer import sharding
 from enfold.transformers.trainer.callbacks import ExportableState, TrainerState
-from enfold.transformers.trainer.outcomes import CHECKPOINT_PREFIX, SaveStrategy, checkpoint_step, get_last_checkpoint
+from enfold.transformers.trainer.outcomes import (
+    CHECKPOINT_PREFIX,
+    SaveStrategy,
+    checkpoint_step,
+    get_last_checkpoint,
+    sort_checkpoints,
+)
 
 if TYPE_CHECKING:
     from enfold.transformers.trainer.parts import Parts
@@ -32,6 +38,7 @@ __all__ = [
     "load_model",
     "restore",
     "restore_rng",
+    "rotate_checkpoints",
     "save_checkpoint",
     "save_model",
     "sweep",
@@ -196,12 +203,18 @@ def _save_state(trainer: Parts, folder: str) -> None:
     trainer.state.save_to_json(os.path.join(folder, STATE_NAME))
 
 
-def rotate(output_dir: str, limit: int | None, best: str | None, keep: str | None = None) -> None:
+def rotate(
+    output_dir: str,
+    limit: int | None,
+    best: str | None,
+    keep: str | None = None,
+    use_mtime: bool = False,
+    prefix: str = CHECKPOINT_PREFIX,
+) -> None:
     """Remove the oldest checkpoints until ``limit`` are left; the best one and ``keep`` always stay."""
     if not limit or limit <= 0:
         return
-    steps = sorted(step for step in map(checkpoint_step, os.listdir(output_dir)) if step is not None)
-    folders = [os.path.join(output_dir, f"{CHECKPOINT_PREFIX}-{step}") for step in steps]
+    folders = sort_checkpoints(output_dir, prefix, use_mtime)
     safe = {os.path.abspath(path) for path in (best, keep) if path}
     surplus = len(folders) - limit
     for folder in folders:
@@ -210,6 +223,26 @@ def rotate(output_dir: str, limit: int | None, best: str | None, keep: str | Non
         if os.path.abspath(folder) not in safe:
             shutil.rmtree(folder, ignore_errors=True)
             surplus -= 1
+
+
+def rotate_checkpoints(
+    output_dir: str,
+    save_total_limit: int | None = None,
+    best_model_checkpoint: str | None = None,
+    use_mtime: bool = False,
+    checkpoint_prefix: str = CHECKPOINT_PREFIX,
+) -> None:
+    """Remove the oldest checkpoints in a folder until ``save_total_limit`` are left; the best and the newest stay.
+
+    Args:
+        output_dir: the folder.
+        save_total_limit: how many stay; None for all.
+        best_model_checkpoint: one that stays in any case.
+        use_mtime, checkpoint_prefix: as of ``sort_checkpoints``.
+    """
+    newest = sort_checkpoints(output_dir, checkpoint_prefix, use_mtime)[-1:]
+    keep = newest[0] if newest else None
+    rotate(output_dir, save_total_limit, best_model_checkpoint, keep, use_mtime, checkpoint_prefix)
 
 
 # --- reading back -----------------------------------------------------------------------------------------------------

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
 import os
+import re
 from typing import Any, ClassVar
 
-from enfold.errors import EnfoldError
+from enfold.errors import EnfoldError, nearest
 from enfold.transformers.trainer.callbacks import TrainerCallback
 
 __all__ = [
     "REPORTERS",
+    "ClearMLCallback",
     "CodeCarbonCallback",
+    "CometCallback",
+    "DVCLiveCallback",
+    "MLflowCallback",
+    "SwanLabCallback",
     "TensorBoardCallback",
     "TrackioCallback",
     "WandbCallback",
+    "check_names",
     "get_available_reporting_integrations",
+    "get_reporting_integration_callbacks",
 ]
 
 
@@ -98,6 +107,164 @@ class TrackioCallback(_Runs):
             self.module.finish()
 
 
+class SwanLabCallback(_Runs):
+    """Reports to SwanLab; ``SWANLAB_PROJECT`` names the project."""
+
+    package = "swanlab"
+
+    def start(self, args: Any) -> None:
+        """Open a run with the arguments of the training."""
+        project = os.environ.get("SWANLAB_PROJECT", "huggingface")
+        self.module.init(project=project, experiment_name=getattr(args, "run_name", None), config=args.to_dict())
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        """Send the numbers."""
+        if state.is_world_process_zero and logs:
+            self.module.log(numbers(logs), step=state.global_step)
+
+
+class CometCallback(Reporter):
+    """Reports to Comet; ``COMET_PROJECT_NAME``, ``COMET_MODE`` and ``COMET_START_ONLINE`` say where, as everywhere."""
+
+    package = "comet_ml"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.experiment: Any = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Open an experiment and note the arguments."""
+        if not state.is_world_process_zero or self.experiment is not None:
+            return
+        named = {} if args.run_name is None else {"experiment_config": self.module.ExperimentConfig(name=args.run_name)}
+        mode = os.environ.get("COMET_MODE", "").lower()
+        self.experiment = self.module.start(**named, **({"mode": mode} if mode else {}))
+        self.experiment.log_parameters(args.to_sanitized_dict(), prefix="args")
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        """Send the numbers."""
+        if self.experiment is not None and logs:
+            self.experiment.log_metrics(numbers(logs), step=state.global_step, epoch=state.epoch)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Close the experiment."""
+        if self.experiment is not None:
+            self.experiment.end()
+            self.experiment = None
+
+
+class MLflowCallback(Reporter):
+    """Reports to MLflow: ``MLFLOW_TRACKING_URI``, ``MLFLOW_EXPERIMENT_NAME`` and ``MLFLOW_TAGS`` (JSON) say where."""
+
+    package = "mlflow"
+    longest, most = 250, 100  # characters of a parameter's value, and parameters in one call, that every server takes
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.own = False  # the run is ours to end
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Open a run, unless the program has one open, and note the arguments."""
+        if not state.is_world_process_zero:
+            return
+        read = os.environ.get
+        if read("MLFLOW_TRACKING_URI") and not self.module.is_tracking_uri_set():
+            self.module.set_tracking_uri(read("MLFLOW_TRACKING_URI"))
+        if self.module.active_run() is None:
+            if read("MLFLOW_EXPERIMENT_NAME"):
+                self.module.set_experiment(read("MLFLOW_EXPERIMENT_NAME"))
+            self.module.start_run(run_name=args.run_name)
+            self.own = True
+        values = [(name, value) for name, value in args.to_dict().items() if len(str(value)) <= self.longest]
+        for start in range(0, len(values), self.most):
+            self.module.log_params(dict(values[start : start + self.most]))
+        if read("MLFLOW_TAGS"):
+            self.module.set_tags(json.loads(os.environ["MLFLOW_TAGS"]))
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        """Send the numbers, under the names of the logs."""
+        if state.is_world_process_zero:
+            found = {name: value for name, value in (logs or {}).items() if isinstance(value, int | float)}
+            clean = {re.sub(r"[^0-9A-Za-z_\-. :/]", "_", name): value for name, value in found.items()}
+            self.module.log_metrics(clean, step=state.global_step)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Close the run."""
+        if self.own:
+            self.module.end_run()
+            self.own = False
+
+
+class ClearMLCallback(Reporter):
+    """Reports to ClearML; ``CLEARML_PROJECT`` and ``CLEARML_TASK`` name project and task."""
+
+    package = "clearml"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.task: Any = None
+        self.own = False
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Open a task, unless the program has one open, and connect the arguments."""
+        if not state.is_world_process_zero or self.task is not None:
+            return
+        read, kind = os.environ.get, self.module.Task
+        self.task, self.own = kind.current_task(), kind.current_task() is None
+        if self.own:
+            name = args.run_name or read("CLEARML_TASK", "Trainer")
+            project = read("CLEARML_PROJECT", "HuggingFace Transformers")
+            self.task = kind.init(project_name=project, task_name=name, auto_connect_frameworks=False)
+        self.task.connect(args.to_sanitized_dict(), "Args")
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        """Send the numbers, a graph for each of train, eval and test."""
+        if self.task is not None:
+            for name, value in numbers(logs or {}).items():
+                series, _, title = name.partition("/")
+                self.task.get_logger().report_scalar(title, series, value, state.global_step)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Close the task."""
+        if self.own and self.task is not None:
+            self.task.close()
+            self.task = None
+
+
+class DVCLiveCallback(Reporter):
+    """Reports to DVCLive.
+
+    Args:
+        live: a ``dvclive.Live`` to use; by default one is made.
+    """
+
+    package = "dvclive"
+
+    def __init__(self, live: Any = None, **kwargs: Any) -> None:
+        super().__init__()
+        self.live, self.own = live, live is None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Make the recorder and note the arguments."""
+        if state.is_world_process_zero:
+            self.live = self.live or self.module.Live()
+            self.live.log_params(args.to_sanitized_dict())
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        """Record the numbers of a step."""
+        if state.is_world_process_zero and self.live is not None:
+            self.live.step = state.global_step
+            for name, value in numbers(logs or {}).items():
+                self.live.log_metric(name, value)
+            self.live.make_summary()
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """End the recording."""
+        if self.own and self.live is not None:
+            self.live.end()
+            self.live = None
+
+
 class TensorBoardCallback(Reporter):
     """Writes event files for TensorBoard.
 
@@ -162,13 +329,45 @@ class CodeCarbonCallback(Reporter):
 
 # name in ``report_to`` → callback
 REPORTERS: dict[str, type[Reporter]] = {
+    "clearml": ClearMLCallback,
     "codecarbon": CodeCarbonCallback,
+    "comet_ml": CometCallback,
+    "dvclive": DVCLiveCallback,
+    "mlflow": MLflowCallback,
+    "swanlab": SwanLabCallback,
     "tensorboard": TensorBoardCallback,
     "trackio": TrackioCallback,
     "wandb": WandbCallback,
 }
+_OURS = ("jsonl", "json")  # written in any case
+_ELSEWHERE = ("azure_ml", "dagshub", "flyte", "kubeflow", "neptune")  # the ecosystem's, of services of one vendor each
 
 
 def get_available_reporting_integrations() -> list[str]:
     """Return the names in ``report_to`` whose packages are installed."""
     return [name for name, kind in REPORTERS.items() if installed(kind.package)]
+
+
+def get_reporting_integration_callbacks(report_to: list[str]) -> list[type[Reporter]]:
+    """Return the callbacks of programs by name.
+
+    Raises:
+        ValueError: a name is unknown.
+    """
+    check_names(report_to)
+    return [REPORTERS[name] for name in report_to if name in REPORTERS]
+
+
+def check_names(names: list[str]) -> None:
+    """Raise where a name in ``report_to`` is of no program.
+
+    Raises:
+        ValueError: with the nearest name.
+    """
+    for name in names:
+        if name in _ELSEWHERE:
+            raise ValueError(
+                f"report_to={name!r} is not offered; there are {', '.join(REPORTERS)}, or a TrainerCallback"
+            )
+        if name not in REPORTERS and name not in _OURS:
+            raise ValueError(f"report_to knows {', '.join(REPORTERS)}, not {name!r}{nearest(name, REPORTERS)}")
