@@ -38,7 +38,7 @@ TEXTS = [
 PAIRS = [
     {"prompt": prompt, "chosen": f" {chosen}", "rejected": f" {rejected}"}
     for prompt, chosen, rejected in (
-        ("the sky is", "blue", "green and bad"), ("what is it", "a good cat", "no"), ("hello there", "i am fine", "bad"),
+        ("the sky is", "blue", "green and bad"), ("what is it", "a good cat", "no"), ("hello there", "i am", "bad"),
         ("one two three", "four five six", "ten nine"), ("where is the dog", "on the mat", "it ran fast on the moon"),
         ("the grass is", "green", "blue"), ("who ran", "the dog ran fast", "it"), ("is it", "yes it is", "no no no"),
     )
@@ -98,7 +98,7 @@ RUNS: dict[str, tuple[str, str, dict[str, Any], bool]] = {
     "dpo-precomputed": ("DPO", "pairs", {"precompute_ref_log_probs": True}, False),
     "dpo-ld": ("DPO", "pairs", {"ld_alpha": 0.3}, False),
     "dpo-weighted": ("DPO", "pairs", {"use_weighting": True}, False),
-    "dpo-mixed": ("DPO", "pairs", {"loss_type": ["sigmoid", "bco_pair", "sft"], "loss_weights": [0.8, 0.2, 1.0]}, False),
+    "dpo-mixed": ("DPO", "pairs", {"loss_type": ["sigmoid", "bco_pair", "sft"], "loss_weights": [1, 0.2, 2]}, False),
     **{
         f"dpo-{kind}": ("DPO", "pairs", {"loss_type": [kind], "label_smoothing": smoothing, "max_steps": 2}, False)
         for kind, smoothing in (

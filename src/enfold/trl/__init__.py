@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = face(
     {
         ".base": ["AlignmentTrainer"],
         ".collators": ["DataCollatorForLanguageModeling", "DataCollatorForUnpairedPreference"],
+        ".cpo": ["CPOConfig", "CPOTrainer", "ORPOConfig", "ORPOTrainer"],
         ".dpo": ["DPOConfig", "DPOTrainer"],
         ".formats": [
             "ChatTemplateError",
@@ -24,6 +25,7 @@ __getattr__, __dir__, __all__ = face(
             "prepare_multimodal_messages",
             "unpair_preference_dataset",
         ],
+        ".kto": ["BCOConfig", "BCOTrainer", "KTOConfig", "KTOTrainer"],
         ".packing": ["pack_dataset"],
         ".preparing": ["AlignmentError", "create_reference_model"],
         ".reward": ["RewardConfig", "RewardTrainer"],

@@ -62,6 +62,9 @@ def tokenized_preferences(trainer: Any, dataset: Any, name: str) -> Any:
                 }
                 row = {**row, **finished}
             prompt, (chosen, rejected) = answers(tokenizer, row, "chosen", "rejected")
+            last = trainer.text_tokenizer.eos_token_id
+            if getattr(trainer, "always_ends", False) and last is not None:
+                chosen, rejected = (ids if ids[-1:] == [last] else [*ids, last] for ids in (chosen, rejected))
             longest = getattr(args, "max_prompt_length", None)
             if longest is not None:
                 prompt = prompt[-longest:]
