@@ -4,4 +4,31 @@ from enfold.lazy import face
 
 __version__ = "0.42.1"
 
-__getattr__, __dir__, __all__ = face(__name__, {})
+__getattr__, __dir__, __all__ = face(
+    __name__,
+    {
+        ".configuration": ["ConfigMixin", "FrozenDict"],
+        ".schedulers": [
+            "CMStochasticIterativeScheduler",
+            "DDIMInverseScheduler",
+            "DDIMScheduler",
+            "DDPMScheduler",
+            "DEISMultistepScheduler",
+            "DPMSolverMultistepScheduler",
+            "DPMSolverSinglestepScheduler",
+            "EulerAncestralDiscreteScheduler",
+            "EulerDiscreteScheduler",
+            "FlowMatchEulerDiscreteScheduler",
+            "FlowMatchHeunDiscreteScheduler",
+            "HeunDiscreteScheduler",
+            "KDPM2AncestralDiscreteScheduler",
+            "KDPM2DiscreteScheduler",
+            "LCMScheduler",
+            "LMSDiscreteScheduler",
+            "PNDMScheduler",
+            "SchedulerMixin",
+            "TCDScheduler",
+            "UniPCMultistepScheduler",
+        ],
+    },
+)
