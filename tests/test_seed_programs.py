@@ -310,8 +310,25 @@ def test_13_accelerate(run: Any, offline: dict[str, str]) -> None:
     assert result.output.split() == ["loss", str(result.values["loss"])]
 
 
+def test_15_gradio(run: Any, environment: dict[str, str], peer: Callable[..., Any], tmp_path: Path) -> None:
+    # The ecosystem's own client, alone from its environment: it is no part of ours.
+    home = peer("import json, gradio_client\nprint(json.dumps(gradio_client.__path__[0]))")
+    (tmp_path / "client").mkdir()
+    (tmp_path / "client" / "gradio_client").symlink_to(home)
+    given = environment | {"PYTHONPATH": str(tmp_path / "client"), "GRADIO_TEMP_DIR": str(tmp_path / "files")}
+    result = run(
+        "15_gradio.py", given, {"gradio", "transformers"}, label="predict('I love this')", url="blocks.local_url"
+    )
+    assert set(result.values["label"]) == {"POSITIVE", "NEGATIVE"} and result.values["url"] is None
+
+
 def test_16_fastapi(run: Any, environment: dict[str, str]) -> None:
     run("16_fastapi.py", environment, {"transformers"})
+
+
+def test_19_trl(run: Any, environment: dict[str, str]) -> None:
+    result = run("19_trl.py", environment, {"trl", "datasets", "transformers"}, step="trainer.state.global_step")
+    assert result.values["step"] == 2
 
 
 def test_20_token_ids(run: Any, environment: dict[str, str], theirs: dict[str, Any]) -> None:
