@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from enfold.hubserver import database as db
+from enfold.hubserver.audit import Audit
 from enfold.hubserver.database import Database, account, membership
 from enfold.hubserver.errors import HubServerError
 from enfold.hubserver.names import check_name
@@ -40,10 +41,11 @@ class Accounts:
 
     Args:
         database: where they are kept.
+        audit: told what becomes of them.
     """
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, audit: Audit) -> None:
+        self._database, self._audit = database, audit
 
     # ------------------------------------------------------------------ people
 
@@ -70,11 +72,13 @@ class Accounts:
             if found is None:
                 values = {"fullname": fullname or name, "email": email, "admin": admin, "password": secret}
                 connection.execute(insert(account).values(name=name, key=name.lower(), **values))
+                self._audit.note(connection, "account.create", name, admin=admin)
             elif found.organisation or not exist_ok:
                 what = "an organisation" if found.organisation else "a user"
                 raise HubServerError(409, f"{name!r} is {what} of this Hub")
             elif admin and not found.admin:
-                connection.execute(account.update().where(account.c.id == found.id).values(admin=True))
+                connection.execute(update(account).where(account.c.id == found.id).values(admin=True))
+                self._audit.note(connection, "account.change", found.name, admin=True)
 
     def change_user(self, name: str, values: Mapping[str, Any]) -> None:
         """Set ``fullname``, ``email``, ``admin``, ``locked`` or ``quota`` (also of an organisation)."""
@@ -82,6 +86,7 @@ class Accounts:
             done = connection.execute(update(account).where(account.c.key == name.lower()).values(**values))
             if done.rowcount == 0:
                 raise HubServerError(404, f"there is no account {name!r}")
+            self._audit.note(connection, "account.change", name, **values)
             if values.get("locked"):
                 user_id = self.find(connection, name).id
                 connection.execute(delete(db.session).where(db.session.c.account_id == user_id))
@@ -98,6 +103,7 @@ class Accounts:
             if repo is not None:
                 raise HubServerError(409, f"{row.name} has repositories, such as {repo}: move or delete them first")
             connection.execute(delete(account).where(account.c.id == row.id))
+            self._audit.note(connection, "account.delete", row.name)
 
     def find(self, connection: Connection, name: str) -> Row[Any]:
         """Return the account called ``name``, or raise a 404."""
@@ -120,6 +126,7 @@ class Accounts:
             if row.organisation:
                 raise HubServerError(400, f"{row.name} is an organisation: its members sign in")
             connection.execute(update(account).where(account.c.id == row.id).values(password=secret))
+            self._audit.note(connection, "account.password", row.name)
             connection.execute(delete(db.session).where(db.session.c.account_id == row.id))
 
     def check_password(self, name: str, password: str) -> Row[Any] | None:
@@ -173,6 +180,7 @@ class Accounts:
         connection.execute(delete(membership).where(keys))
         if role is not None:
             connection.execute(insert(membership).values(organisation_id=group.id, user_id=user_id, role=role))
+        self._audit.note(connection, "account.member", group.name, user=user, role=role)
 
     def organisations(self, connection: Connection, user_id: int) -> dict[str, str]:
         """Return the organisations that a user belongs to: name → role."""
@@ -190,4 +198,5 @@ class Accounts:
             return int(found)
         values = {"name": name, "key": name.lower(), "organisation": True, "fullname": name}
         connection.execute(insert(account).values(**values))
+        self._audit.note(connection, "account.create", name, organisation=True)
         return int(connection.execute(select(account.c.id).where(account.c.key == name.lower())).scalar_one())

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import cast
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 from sqlalchemy.exc import OperationalError
 from starlette.concurrency import run_in_threadpool
@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from enfold.hubserver.audit import Actor, acting
 from enfold.hubserver.errors import HubServerError
 from enfold.hubserver.hub import Hub
 from enfold.hubserver.names import KINDS, RESERVED
@@ -27,6 +28,7 @@ from enfold.hubserver.routes import (
     content,
     discussions,
     git,
+    oauth,
     people,
     refs,
     repos,
@@ -35,8 +37,9 @@ from enfold.hubserver.routes import (
     webhooks,
     xet,
 )
-from enfold.hubserver.routes.call import Call, Handler, Routes
+from enfold.hubserver.routes.call import Call, Handler, Routes, current
 from enfold.hubserver.settings import Settings
+from enfold.hubserver.viewers import Viewer
 from enfold.hubserver.web import pages
 from enfold.hubserver.webhooks import Delivery
 from enfold.log import get_logger
@@ -142,18 +145,50 @@ class _App:
         try:
             call = Call(request, self.hub, None)
             if not request.url.path.startswith("/cas/"):  # the Xet store has tokens of its own
-                call.viewer = await run_in_threadpool(self.hub.tokens.viewer, _bearer(request))
+                call.viewer = await run_in_threadpool(self._viewer, call)
+            current.set(call)
             handler = _find(call)
-            if inspect.iscoroutinefunction(handler):
-                return cast(Response, await cast(Awaitable[Response], handler(call)))
-            call.body = await _read(request, self.hub.settings.limits.json_body)
-            return cast(Response, await run_in_threadpool(handler, call))
+            with acting(_actor(call)):
+                if inspect.iscoroutinefunction(handler):
+                    _check_form(call)
+                    return cast(Response, await cast(Awaitable[Response], handler(call)))
+                call.body = await _read(request, self.hub.settings.limits.json_body)
+                _check_form(call)
+                return cast(Response, await run_in_threadpool(handler, call))
         except Redirected as other:
             return RedirectResponse(_moved(request, call.name, other.target), 307)
         except HubServerError as error:
             if wants_page:
                 return pages.error_page(error)
             return _error(error)
+
+    def _viewer(self, call: Call) -> Viewer | None:
+        """Return who asks: by a token, or on pages by the cookie of a session, which opens nothing of the API."""
+        secret = _bearer(call.request)
+        if secret is not None or call.request.url.path.startswith("/api/"):
+            return self.hub.tokens.viewer(secret)
+        return self.hub.sessions.viewer(call.request.cookies.get(call.cookie))
+
+
+def _actor(call: Call) -> Actor:
+    viewer = call.viewer
+    return Actor(viewer.name if viewer else "", viewer.token_name if viewer else "", call.address)
+
+
+def _check_form(call: Call) -> None:
+    """Refuse what another site made the browser of somebody who is signed in send."""
+    if call.request.method in {"GET", "HEAD", "OPTIONS"} or call.request.url.path.startswith(("/api/", "/cas/")):
+        return
+    came = call.request.headers.get("sec-fetch-site", "same-origin")
+    origin = urlsplit(call.request.headers.get("origin", call.base)).netloc
+    if came not in {"same-origin", "none"} or origin != urlsplit(call.base).netloc:
+        raise HubServerError(403, "this form is of another site")
+    entering = call.request.url.path in {"/login", "/join"}  # maybe again, from a page that knew of no session
+    if call.viewer is not None and call.viewer.session is not None and not entering:
+        proof = call.request.headers.get("x-form-proof") or call.query("proof") or ""
+        if not proof and "urlencoded" in call.request.headers.get("content-type", ""):
+            proof = call.field("proof")
+        call.hub.sessions.check_proof(call.viewer.session, proof)
 
 
 def _error(error: HubServerError) -> Response:
@@ -210,6 +245,9 @@ def _find(call: Call) -> Handler:
     if segments[0] == "cas":
         call.rest = tuple(segments[3:])
         return xet.cas.get(method, "/".join(segments[1:3]))
+    if (action := "/".join(segments[:2])) in oauth.routes.addresses:
+        call.rest = tuple(segments[2:])
+        return oauth.routes.get(method, action)
     if segments == [""]:
         return pages.top.get(method, "")
     if segments[0] == "static":

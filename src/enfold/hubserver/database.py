@@ -90,15 +90,15 @@ class Database:
             raise EnfoldError(
                 f"a Hub keeps its data in SQLite or Postgres, not in {kind!r}: sqlite:///… or postgresql://…"
             )
-        self._sqlite = kind == "sqlite"
-        if self._sqlite:
+        self.sqlite = kind == "sqlite"  #: else it is Postgres
+        if self.sqlite:
             self.engine = create_engine(address, pool_size=16, max_overflow=64)
         else:
             address = address.set(drivername="postgresql+psycopg")
             self.engine = create_engine(address, pool_size=16, max_overflow=16, pool_pre_ping=True)
         # SQLite has one writer at a time: waiting here is fair and costs nothing, waiting in SQLite polls.
-        self._turn = threading.Lock() if self._sqlite else contextlib.nullcontext()
-        if self._sqlite:
+        self._turn = threading.Lock() if self.sqlite else contextlib.nullcontext()
+        if self.sqlite:
             self._prepare_sqlite(durable)
         with self.write() as connection:
             metadata.create_all(connection)
@@ -133,7 +133,7 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """Open a transaction that sees one state of the database throughout."""
         with self.engine.connect() as connection:
-            if not self._sqlite:
+            if not self.sqlite:
                 connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
                 yield connection
@@ -146,7 +146,7 @@ class Database:
             self.engine.connect().execution_options(enfold_write=True) as connection,
             connection.begin(),
         ):
-            if not self._sqlite:
+            if not self.sqlite:
                 connection.execute(select(func.pg_advisory_xact_lock(_WRITER)))
             yield connection
 

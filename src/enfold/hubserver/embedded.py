@@ -7,6 +7,7 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from enfold.hubserver.app import create_app
 from enfold.hubserver.hub import Hub
@@ -30,6 +31,7 @@ class EmbeddedHub:
         database: ``postgresql://user:password@host/name``; SQLite inside ``folder`` by default.
         store: ``s3://bucket/prefix`` for contents; folders inside ``folder`` by default.
         webhook_hosts: hosts inside this machine's network that webhooks may tell; others may be anywhere else.
+        settings: further members of :class:`~enfold.hubserver.settings.Settings`.
 
     Example:
         >>> with EmbeddedHub("hub-data") as hub:  # doctest: +SKIP
@@ -48,11 +50,11 @@ class EmbeddedHub:
         database: str | None = None,
         store: str | None = None,
         webhook_hosts: Collection[str] = (),
+        **settings: Any,
     ) -> None:
+        places: dict[str, Any] = {"database": database, "store": store, "durable": durable}
         hosts = frozenset(webhook_hosts)
-        self.hub = Hub(
-            Settings(Path(folder).absolute(), database=database, store=store, durable=durable, webhook_hosts=hosts)
-        )
+        self.hub = Hub(Settings(Path(folder).absolute(), **places, webhook_hosts=hosts, **settings))
         self.owner = owner
         try:
             self.hub.accounts.create_user(owner, admin=True)

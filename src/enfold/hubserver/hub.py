@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from enfold.hubserver.access import Access
 from enfold.hubserver.accounts import Accounts
+from enfold.hubserver.audit import Audit
 from enfold.hubserver.collections import Collections
 from enfold.hubserver.commits import Commits
 from enfold.hubserver.database import Database
+from enfold.hubserver.devices import Devices
 from enfold.hubserver.discussions import Discussions
 from enfold.hubserver.history import History
 from enfold.hubserver.likes import Likes
 from enfold.hubserver.repositories import Repositories
+from enfold.hubserver.sessions import Sessions
 from enfold.hubserver.settings import Settings
 from enfold.hubserver.signing import Signer
 from enfold.hubserver.store.blobs import BlobStore
@@ -37,9 +40,13 @@ class Hub:
         self.blobs = BlobStore(self._objects("blobs"))
         self.xet = XetStore(self._objects("xorbs"), self.database)
         self.contents = Contents(self.blobs, self.xet)
-        self.accounts = Accounts(self.database)
-        self.tokens = Tokens(self.database, self.accounts)
-        self.webhooks = Webhooks(self.database)
+        self.signer = Signer(self.database.secret)
+        self.audit = Audit(self.database)
+        self.accounts = Accounts(self.database, self.audit)
+        self.tokens = Tokens(self.database, self.accounts, self.audit)
+        self.sessions = Sessions(self.database, self.accounts, self.audit, self.database.secret)
+        self.devices = Devices(self.database, self.tokens, self.audit)
+        self.webhooks = Webhooks(self.database, self.audit)
         self.webhooks.base = (settings.public_url or "").rstrip("/")
         self.repositories = Repositories(self.database, self.accounts, self.webhooks)
         self.commits = Commits(self.database, self.contents, self.repositories, settings.limits)
@@ -48,7 +55,6 @@ class Hub:
         self.collections = Collections(self.database, self.repositories)
         self.access = Access(self.database, self.repositories)
         self.likes = Likes(self.database, self.repositories)
-        self.signer = Signer(self.database.secret)
 
     def _objects(self, name: str) -> Objects:
         """Return the place for one kind of objects, without what an earlier run left unfinished."""

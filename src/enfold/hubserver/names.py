@@ -19,6 +19,9 @@ RESERVED = frozenset(
     "xet-write-token".split()
 )
 
+#: first address segments that are no account's
+TOP = frozenset("admin device docs join login logout new oauth openapi.json organizations search users".split())
+
 _NAME = re.compile(r"[A-Za-z0-9_][\w.-]{0,95}", re.ASCII)
 _BRANCH = re.compile(r"[\w./-]{1,200}", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -32,6 +35,8 @@ def is_commit(revision: str) -> bool:
 def check_name(name: str, what: str = "repository") -> str:
     """Return ``name`` when it may name a repository or an account, else raise a 400."""
     bad = "--" in name or ".." in name or name.endswith((".git", ".", "-")) or name.lower() in RESERVED
+    if what != "repository":
+        bad = bad or name.lower() in TOP
     if bad or not _NAME.fullmatch(name):
         raise HubServerError(
             400,

@@ -51,6 +51,7 @@ class Settings:
         store: ``s3://bucket/prefix`` for contents; folders inside ``folder`` by default.
         public_url: the address clients use, when a proxy hides it; by default what each request's Host header says.
         durable: flush every file to the disk before a commit is acknowledged. Turn off only for throw-away data.
+        sign_up: whether anybody may make an account on the pages.
         webhook_hosts: hosts inside the Hub's own network that webhooks may tell; others may be anywhere else.
         limits: sizes the server accepts.
 
@@ -64,6 +65,7 @@ class Settings:
     store: str | None = None
     public_url: str | None = None
     durable: bool = True
+    sign_up: bool = False
     webhook_hosts: frozenset[str] = frozenset()
     limits: Limits = Limits()
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from enfold.hubserver import database as db
 from enfold.hubserver.accounts import Accounts
+from enfold.hubserver.audit import Audit
 from enfold.hubserver.database import account, token
 from enfold.hubserver.errors import HubServerError
 from enfold.hubserver.viewers import ROLES, Scopes, Viewer
@@ -42,10 +43,11 @@ class Tokens:
     Args:
         database: where their hashes are kept.
         accounts: whose they are.
+        audit: told of new and of revoked ones.
     """
 
-    def __init__(self, database: db.Database, accounts: Accounts) -> None:
-        self._database, self._accounts = database, accounts
+    def __init__(self, database: db.Database, accounts: Accounts, audit: Audit) -> None:
+        self._database, self._accounts, self._audit = database, accounts, audit
         self._seen: dict[int, float] = {}  # tokens in use, not yet noted
         self._lock = threading.Lock()
         self._flushed = time.monotonic()
@@ -59,6 +61,7 @@ class Tokens:
         scopes: Scopes | None = None,
         expires: float | None = None,
         family: str | None = None,
+        renews: str | None = None,
     ) -> str:
         """Make a token for a user and return it: the only time that it can be read.
 
@@ -69,6 +72,7 @@ class Tokens:
             scopes: what a fine-grained one allows.
             expires: seconds since 1970 after which it is refused; never by default.
             family: tokens of a family are revoked together.
+            renews: of a token that only gets new ones: their role.
 
         Raises:
             HubServerError: 400, another role, or scopes that do not fit it; 404, there is no such user.
@@ -87,10 +91,12 @@ class Tokens:
             if len(self._of(connection, user_id)) >= _MANY:
                 raise HubServerError(400, f"an account has at most {_MANY} tokens: revoke one first")
             values = {"name": name, "role": role, "expires": expires, "family": family}
-            said = None if scopes is None else scopes.dumps()
+            said = renews if scopes is None else scopes.dumps()
             connection.execute(
                 insert(token).values(account_id=user_id, digest=digest_of(secret), scopes=said, **values)
             )
+            if role != REFRESH:
+                self._audit.note(connection, "token.create", user, name=name, role=role)
         return secret
 
     def _user(self, connection: Connection, user: str) -> int:
@@ -120,6 +126,7 @@ class Tokens:
             connection.execute(delete(token).where(mine))
             if row.family is not None:
                 connection.execute(delete(token).where(token.c.family == row.family))
+            self._audit.note(connection, "token.revoke", user, name=row.name)
             return str(row.name)
 
     def drop(self, secret: str) -> None:
@@ -176,10 +183,10 @@ class Tokens:
 
     def find(self, connection: Connection, secret: str) -> Row[Any] | None:
         """Return the account and, as ``token_id``, ``token_name``, ``role``, …, the token; None without one."""
-        columns = [token.c[name].label(f"token_{name}") for name in ("id", "name", "created")]
-        columns += [token.c[name] for name in ("role", "scopes", "expires", "used", "family")]
+        named = [token.c[name].label(f"token_{name}") for name in ("id", "name", "created")]
+        others = [token.c[name] for name in ("role", "scopes", "expires", "used", "family")]
         return connection.execute(
-            select(account, *columns)
+            select(account, *named, *others)
             .join(token, token.c.account_id == account.c.id)
             .where(token.c.digest == digest_of(secret))
         ).one_or_none()

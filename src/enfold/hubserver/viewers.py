@@ -82,7 +82,7 @@ class Scopes:
     def loads(text: str | None) -> Scopes:
         """Return what :meth:`dumps` wrote."""
         value = json.loads(text or "{}")
-        scoped = tuple(Scope(*item[:2], frozenset(item[2])) for item in value.get("scoped", []))
+        scoped = tuple(Scope(kind, name, frozenset(rights)) for kind, name, rights in value.get("scoped", []))
         return Scopes(frozenset(value.get("global", [])), scoped)
 
     def dumps(self) -> str:

@@ -15,10 +15,11 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, tuple_, update
 
 from enfold.hubserver import database as db
 from enfold.hubserver.accounts import Viewer
+from enfold.hubserver.audit import Audit
 from enfold.hubserver.errors import HubServerError
 from enfold.hubserver.names import KINDS
 from enfold.log import get_logger
@@ -32,6 +33,7 @@ _WAITS = (1.0, 10.0, 60.0, 600.0, 3600.0)  # seconds between attempts; after the
 _PATIENCE, _ANSWER = 10.0, 64_000  # seconds for an answer, and the bytes of it that are read
 _CLAIM = 60.0  # seconds for which a server that took a message keeps others from sending it
 _MINE = 50  # webhooks of an account
+_AUDITED = {"updatedRefs", "updatedConfig", "movedTo"}  # what the audit log keeps of a message
 
 _log = get_logger(__name__)
 
@@ -43,10 +45,11 @@ class Webhooks:
 
     Args:
         database: where they are kept.
+        audit: told the same.
     """
 
-    def __init__(self, database: db.Database) -> None:
-        self._database = database
+    def __init__(self, database: db.Database, audit: Audit) -> None:
+        self._database, self._audit = database, audit
         self.base = ""  #: the address of this Hub, for links in messages
         self.waiting = threading.Event()  #: set when there may be something to send
 
@@ -88,6 +91,8 @@ class Webhooks:
                     id=number, account_id=viewer.account_id, watched=json.dumps(watched), **values
                 )
             )
+            self._watch(connection, number, watched)
+            self._audit.note(connection, "webhook.create", viewer.name, host=urlsplit(url).hostname)
         return number
 
     def change(self, viewer: Viewer, webhook_id: str, values: Mapping[str, Any]) -> None:
@@ -96,17 +101,29 @@ class Webhooks:
             row = self.find(connection, viewer, webhook_id)
             if values:
                 connection.execute(update(db.webhook).where(db.webhook.c.id == row.id).values(**values))
+                self._audit.note(connection, "webhook.change", viewer.name, changed=sorted(values))
+            if "watched" in values:
+                self._watch(connection, row.id, json.loads(values["watched"]))
+
+    def _watch(self, connection: Connection, webhook_id: str, watched: Sequence[tuple[str, str]]) -> None:
+        table = db.webhook_watch
+        connection.execute(delete(table).where(table.c.webhook_id == webhook_id))
+        rows = [{"kind": kind, "name": name, "webhook_id": webhook_id} for kind, name in _named(watched)]
+        if rows:
+            connection.execute(insert(table), rows)
 
     def remove(self, viewer: Viewer, webhook_id: str) -> None:
         """Delete a webhook, and what waits to be sent to it."""
         with self._database.write() as connection:
             row = self.find(connection, viewer, webhook_id)
             connection.execute(delete(db.webhook).where(db.webhook.c.id == row.id))
+            self._audit.note(connection, "webhook.delete", viewer.name)
 
     # ------------------------------------------------------------------ what happens
 
     def note(self, connection: Connection, repo: Row[Any], scope: str, action: str, **more: Any) -> None:
-        """Write a message for every webhook that watches a repository, in the transaction of what it tells.
+        """Write a message for every webhook that watches a repository, and a row of the audit log, in the transaction
+        of what they tell.
 
         Args:
             connection: a write transaction.
@@ -115,6 +132,8 @@ class Webhooks:
             action: "create", "update", "delete" or "move".
             more: further members of the message: ``updatedRefs``, ``discussion``, ``comment``, ``movedTo``.
         """
+        told = {key: more[key] for key in _AUDITED & more.keys()}
+        self._audit.note(connection, f"{scope}.{action}", f"{repo.kind}/{repo.name}", **told)
         domain = scope.partition(".")[0]
         hooks = [row for row in self._watching(connection, repo) if domain in json.loads(row.domains)]
         if not hooks:
@@ -140,16 +159,15 @@ class Webhooks:
 
     def _watching(self, connection: Connection, repo: Row[Any]) -> list[Row[Any]]:
         """Return the webhooks that watch a repository and whose accounts may see it."""
-        wanted = {(KINDS[repo.kind], repo.name.lower()), ("user", repo.namespace), ("org", repo.namespace)}
-        table, account, member = db.webhook, db.account, db.membership
+        wanted = [(KINDS[repo.kind], repo.name.lower()), ("user", repo.namespace), ("org", repo.namespace)]
+        table, watch, account, member = db.webhook, db.webhook_watch, db.account, db.membership
+        named = select(watch.c.webhook_id).where(tuple_(watch.c.kind, watch.c.name).in_(wanted))
         found = []
         for row in connection.execute(
             select(table, account.c.key, account.c.admin)
             .join(account, account.c.id == table.c.account_id)
-            .where(table.c.disabled.is_(False))
+            .where(table.c.id.in_(named), table.c.disabled.is_(False), account.c.locked.is_(False))
         ):
-            if not wanted & {(kind, name.lower()) for kind, name in json.loads(row.watched)}:
-                continue
             if repo.private and not row.admin and row.key != repo.namespace:
                 inside = (
                     select(member.c.user_id)
@@ -195,6 +213,10 @@ class Webhooks:
         """Return when the next message is due, in seconds since 1970."""
         with self._database.read() as connection:
             return connection.scalar(select(func.min(db.webhook_message.c.due)))
+
+
+def _named(watched: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    return sorted({(kind, name.lower()) for kind, name in watched})
 
 
 def address_of(url: str, trusted: Collection[str] = ()) -> tuple[str, str]:

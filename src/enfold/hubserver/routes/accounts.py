@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
 from enfold.hubserver.errors import HubServerError
 from enfold.hubserver.metadata import CardError, read_card
-from enfold.hubserver.routes.call import Call, Routes
+from enfold.hubserver.routes.call import PAGE, Call, Routes
 from enfold.hubserver.views import timestamp
 
 __all__ = ["fixed"]
@@ -47,6 +48,38 @@ def whoami(call: Call) -> Response:
             "auth": {"type": "access_token", "accessToken": token},
         }
     )
+
+
+@fixed.add("GET", "audit")
+def audit(call: Call) -> Response:
+    """List what was done, newest first: administrators see everything, others what they did themselves."""
+    viewer = call.viewer
+    if viewer is None:
+        raise HubServerError(401, "Invalid username or password.")
+    account, cursor = call.query("account"), call.query("cursor")
+    if not viewer.admin:
+        if account not in {None, viewer.name} or viewer.role == "fineGrained":
+            raise HubServerError(403, "Only administrators read what others did")
+        account = viewer.name
+    with call.hub.database.read() as connection:
+        rows = call.hub.audit.page(
+            connection,
+            account=account,
+            subject=call.query("subject"),
+            action=call.query("action"),
+            before=int(cursor) if cursor and cursor.isascii() and cursor.isdigit() else None,
+            limit=PAGE + 1,
+        )
+    shown = [
+        {
+            "id": row.id,
+            "date": timestamp(row.moment),
+            **{name: getattr(row, name) for name in ("account", "token", "address", "action", "subject")},
+            "details": json.loads(row.details),
+        }
+        for row in rows
+    ]
+    return call.page(shown, [str(row.id) for row in rows])
 
 
 @fixed.add("POST", "validate-yaml")

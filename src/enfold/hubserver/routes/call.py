@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import dataclasses
 import json
 import re
@@ -17,7 +18,10 @@ from enfold.hubserver.accounts import Viewer
 from enfold.hubserver.errors import HubServerError
 from enfold.hubserver.hub import Hub
 
-__all__ = ["PAGE", "PULL_REQUEST", "Call", "Handler", "Routes"]
+__all__ = ["PAGE", "PULL_REQUEST", "Call", "Handler", "Routes", "current"]
+
+#: the request that is being answered, for what every page shows
+current: contextvars.ContextVar[Call] = contextvars.ContextVar("enfold_hub_call")
 
 PAGE = 100  # items in a page of those lists that have no other size
 
@@ -78,6 +82,37 @@ class Call:
     def repo_url(self, name: str) -> str:
         """Return the address of a repository's page."""
         return f"{self.base}/{'' if self.kind == 'models' else self.kind + '/'}{name}"
+
+    @property
+    def secure(self) -> bool:
+        """Whether people come by https."""
+        return self.base.startswith("https://")
+
+    @property
+    def cookie(self) -> str:
+        """The name of the cookie of a session; by https one that no other host can set."""
+        return "__Host-enfold-hub" if self.secure else "enfold-hub"
+
+    @property
+    def address(self) -> str:
+        """The address that the request came from; uvicorn has put the one in, which a proxy on this machine names."""
+        return self.request.client.host if self.request.client else ""
+
+    @property
+    def proof(self) -> str:
+        """What the forms of this session carry; empty without one."""
+        session = self.viewer.session if self.viewer else None
+        return "" if session is None else self.hub.sessions.proof(session)
+
+    def signed_in(self) -> Viewer:
+        """Return the viewer, who has to be signed in on pages: a token does not open the settings of its account."""
+        if self.viewer is None or self.viewer.session is None:
+            raise HubServerError(401, "Sign in first.")
+        return self.viewer
+
+    def field(self, name: str, default: str = "") -> str:
+        """Return one value of a form."""
+        return self.form().get(name, [default])[0]
 
     def query(self, name: str, default: str | None = None) -> str | None:
         """Return a query parameter."""
@@ -142,6 +177,11 @@ class Routes:
             return function
 
         return register
+
+    @property
+    def addresses(self) -> set[str]:
+        """Every action that there is a function for."""
+        return {action for _, action in self.table}
 
     def get(self, method: str, action: str) -> Handler:
         """Return the function for an address, or raise a 404 or 405."""
