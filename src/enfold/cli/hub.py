@@ -290,6 +290,6 @@ def cache_ls(
     widths = [max(len(row[column]) for row in table) for column in range(5)]
     for row in table:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    typer.echo(f"{len(rows)} repositories, {found.size_on_disk_str} in {found.folder}")
+    typer.echo(f"{len(rows)} repositories, {found.size_on_disk_str} in {found.cache_dir}")
     for warning in found.warnings:
         typer.echo(f"warning: {warning}", err=True)

@@ -83,7 +83,9 @@ __getattr__, __dir__, __all__ = face(
             "rename_discussion",
             "repo_exists",
             "repo_info",
+            "resolve_revision",
             "revision_exists",
+            "run_as_future",
             "space_info",
             "super_squash_history",
             "unlike",
@@ -95,6 +97,7 @@ __getattr__, __dir__, __all__ = face(
             "upload_file",
             "upload_folder",
             "upload_large_folder",
+            "verify_repo_checksums",
             "whoami",
         ],
         ".api_storage": ["LFSFileInfo", "RepoStorageInfo"],
@@ -129,7 +132,7 @@ __getattr__, __dir__, __all__ = face(
             "metadata_update",
         ],
         ".collections": ["Collection", "CollectionItem"],
-        ".commit": ["CommitOperationAdd", "CommitOperationCopy", "CommitOperationDelete"],
+        ".commit": ["CommitOperation=Operation", "CommitOperationAdd", "CommitOperationCopy", "CommitOperationDelete"],
         ".constants": [
             "CONFIG_NAME",
             "PYTORCH_WEIGHTS_NAME",
@@ -147,7 +150,7 @@ __getattr__, __dir__, __all__ = face(
             "DiscussionTitleChange",
             "DiscussionWithDetails",
         ],
-        ".download": ["HfFileMetadata", "get_hf_file_metadata", "hf_hub_download", "hf_hub_url"],
+        ".download": ["DryRunFileInfo", "HfFileMetadata", "get_hf_file_metadata", "hf_hub_download", "hf_hub_url"],
         ".fetch": ["find_file"],
         ".filesystem": [
             "HfFileSystem",
@@ -344,6 +347,7 @@ __getattr__, __dir__, __all__ = face(
         ".mixin": ["ModelHubMixin"],
         "enfold.checkpoints.mixin": ["PyTorchModelHubMixin"],  # torch, and so a higher floor
         ".people": ["AccessRequest", "Organization", "User", "UserLikes"],
+        ".revisions": ["ResolvedRevision"],
         ".safetensors_info": [
             "NotASafetensorsRepoError",
             "SafetensorsFileMetadata",
@@ -354,13 +358,16 @@ __getattr__, __dir__, __all__ = face(
         ],
         ".scan": [
             "CachedFileInfo",
+            "CachedIncompleteFileInfo",
             "CachedRepoInfo",
             "CachedRevisionInfo",
             "DeleteCacheStrategy",
             "HFCacheInfo",
             "scan_cache_dir",
         ],
+        ".scheduler": ["CommitScheduler"],
         ".snapshot": ["snapshot_download"],
+        ".trees": ["get_cached_repo_tree"],
         ".types": [
             "CommitInfo",
             "DatasetInfo",

@@ -87,7 +87,9 @@ __all__ = [
     "rename_discussion",
     "repo_exists",
     "repo_info",
+    "resolve_revision",
     "revision_exists",
+    "run_as_future",
     "space_info",
     "super_squash_history",
     "unlike",
@@ -99,6 +101,7 @@ __all__ = [
     "upload_file",
     "upload_folder",
     "upload_large_folder",
+    "verify_repo_checksums",
     "whoami",
 ]
 
@@ -209,3 +212,6 @@ update_webhook = api.update_webhook
 enable_webhook = api.enable_webhook
 disable_webhook = api.disable_webhook
 delete_webhook = api.delete_webhook
+resolve_revision = api.resolve_revision
+verify_repo_checksums = api.verify_repo_checksums
+run_as_future = api.run_as_future

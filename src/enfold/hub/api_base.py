@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from enfold.hub import constants, http
 from enfold.hub.validation import plural, validate_repo_id
 
 __all__ = ["Caller", "Patterns", "Token"]
 
+T = TypeVar("T")
 Token = bool | str | None
 Patterns = Sequence[str] | str | None
 
@@ -30,6 +33,21 @@ class Caller:
         self.token = token
         self.library_name, self.library_version = library_name, library_version
         self.user_agent, self.headers = user_agent, headers
+        self._pool: ThreadPoolExecutor | None = None
+        self._lock = threading.Lock()
+
+    def run_as_future(self, function: Callable[..., T], *arguments: Any, **options: Any) -> Future[T]:
+        """Call a function in the background; calls of one object come one after another, in their order.
+
+        Example:
+            >>> from enfold.hub import HfApi
+            >>> HfApi().run_as_future(max, 1, 2).result()
+            2
+        """
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(1, thread_name_prefix="enfold-hub-api")
+        return self._pool.submit(function, *arguments, **options)
 
     @property
     def endpoint(self) -> str:

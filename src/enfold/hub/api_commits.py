@@ -52,8 +52,8 @@ class CommitCalls(RepositoryCalls, FileCalls):
         parent_commit: str | None = None,
         run_as_future: bool = False,
         hot_reload: bool = False,
-    ) -> CommitInfo:
-        """Make one commit of several operations: all of them happen, or none.
+    ) -> Any:
+        """Make one commit of several operations, all of them or none, and return a ``CommitInfo``.
 
         Args:
             repo_id: the repository.
@@ -66,7 +66,7 @@ class CommitCalls(RepositoryCalls, FileCalls):
             create_pr: open a pull request instead (the Hub has to offer them).
             num_threads: how many large files are uploaded at once (4).
             parent_commit: fail with 412 unless this is the branch's head.
-            run_as_future: not offered; True raises.
+            run_as_future: commit in the background and return a ``concurrent.futures.Future``.
             hot_reload: accepted; for Spaces that run.
 
         Raises:
@@ -74,7 +74,8 @@ class CommitCalls(RepositoryCalls, FileCalls):
             RepositoryNotFoundError, RevisionNotFoundError, HfHubHTTPError
         """
         if run_as_future:
-            raise ValueError("run_as_future is not offered: call from a thread of your own")
+            given = {name: value for name, value in locals().items() if name not in {"self", "run_as_future"}}
+            return self.run_as_future(self.create_commit, **given)
         if not commit_message or not commit_message.strip():
             raise ValueError("commit_message must not be empty")
         api_url = self._api(repo_id, repo_type)
@@ -198,8 +199,8 @@ class CommitCalls(RepositoryCalls, FileCalls):
         create_pr: bool | None = None,
         parent_commit: str | None = None,
         run_as_future: bool = False,
-    ) -> CommitInfo:
-        """Add or replace one file in one commit; arguments as in :meth:`create_commit`.
+    ) -> Any:
+        """Add or replace one file in one commit and return a ``CommitInfo``; arguments as in :meth:`create_commit`.
 
         Example:
             >>> HfApi().upload_file(path_or_fileobj=b"hello", path_in_repo="a.txt", repo_id="me/x")  # doctest: +SKIP
@@ -235,8 +236,8 @@ class CommitCalls(RepositoryCalls, FileCalls):
         delete_patterns: Patterns = None,
         run_as_future: bool = False,
         **ignored: Any,
-    ) -> CommitInfo:
-        """Upload a folder in one commit.
+    ) -> Any:
+        """Upload a folder in one commit and return a ``CommitInfo``.
 
         Args:
             repo_id: the repository.
@@ -252,7 +253,7 @@ class CommitCalls(RepositoryCalls, FileCalls):
             allow_patterns: shell patterns; only files that match one are uploaded.
             ignore_patterns: files that match one are not.
             delete_patterns: files of the repository that match one and are not uploaded are deleted.
-            run_as_future: not offered; True raises.
+            run_as_future: commit in the background and return a ``concurrent.futures.Future``.
             ignored: retired arguments.
 
         Raises:

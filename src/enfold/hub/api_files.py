@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from enfold.hub import http
 from enfold.hub.api_base import Caller, Token
+from enfold.hub.cache import RepoCache, is_commit_hash
 from enfold.hub.download import HfFileMetadata, get_hf_file_metadata, hf_hub_download
+from enfold.hub.errors import OfflineModeIsEnabled, RevisionResolutionError
+from enfold.hub.revisions import ResolvedRevision, pinned
 from enfold.hub.snapshot import snapshot_download
 from enfold.hub.types import (
     GitCommitInfo,
@@ -19,6 +24,7 @@ from enfold.hub.types import (
     parse_datetime,
     parse_entry,
 )
+from enfold.hub.verification import FolderVerification, verify_folder
 
 __all__ = ["FileCalls"]
 
@@ -80,15 +86,99 @@ class FileCalls(Caller):
         data = {"paths": [paths] if isinstance(paths, str) else list(paths), "expand": str(expand)}
         return [parse_entry(raw) for raw in self._send("POST", url, token, data=data).json()]
 
+    def resolve_revision(
+        self,
+        repo_id: str,
+        *,
+        repo_type: str | None = None,
+        revision: str | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        local_files_only: bool = False,
+        token: Token = None,
+    ) -> ResolvedRevision:
+        """Return a revision together with the commit that it stands for now.
+
+        Passed as ``revision`` to several calls it keeps them at one commit, whatever happens to the branch meanwhile.
+
+        Args:
+            repo_id: the repository.
+            repo_type: "model" (the default), "dataset" or "space".
+            revision: a branch, tag or commit; "main" by default.
+            cache_dir: the cache, where the answer is kept for when the Hub cannot be reached.
+            local_files_only: do not ask the Hub.
+            token: as everywhere.
+
+        Raises:
+            RevisionResolutionError: nothing is cached, and the Hub could not be (or was not to be) asked.
+            RepositoryNotFoundError, RevisionNotFoundError
+        """
+        if isinstance(revision, ResolvedRevision):
+            if revision.of(repo_id, repo_type):
+                return revision
+            revision = revision.initial
+        if revision is not None and is_commit_hash(revision):
+            return ResolvedRevision(revision, revision, repo_id, repo_type)
+        cache, name = RepoCache(repo_id, repo_type, cache_dir), revision or "main"
+        why: Exception | None = None
+        if not local_files_only:
+            try:
+                url = f"{self._api(repo_id, repo_type)}/revision/{quote(name, safe='')}"
+                commit = str(self._send("GET", url, token, params={"expand": "sha"}).json()["sha"])
+                cache.remember_quietly(name, commit)
+                return ResolvedRevision(commit, revision, repo_id, repo_type)
+            except Exception as error:
+                if not (http.transient(error) or isinstance(error, OfflineModeIsEnabled)):
+                    raise
+                why = error
+        kept = cache.commit_of(name)
+        if kept is None:
+            reason = f"the Hub cannot be asked ({why})" if why else "local_files_only=True"
+            raise RevisionResolutionError(f"the commit of {repo_id!r} at {name!r} is not in the cache, and {reason}")
+        return ResolvedRevision(kept, revision, repo_id, repo_type)
+
+    def verify_repo_checksums(
+        self,
+        repo_id: str,
+        *,
+        repo_type: str | None = None,
+        revision: str | None = None,
+        local_dir: str | os.PathLike[str] | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        token: Token = None,
+    ) -> FolderVerification:
+        """Compare the files of a repository on this machine with the Hub's, by their hashes.
+
+        Args:
+            repo_id: the repository.
+            repo_type: "model" (the default), "dataset" or "space".
+            revision: a branch, tag or commit; in the cache, what it stood for when it was downloaded.
+            local_dir: a folder to check instead of the cache.
+            cache_dir: the cache; ``HF_HUB_CACHE`` by default.
+            token: as everywhere.
+
+        Raises:
+            ValueError: there is no such folder, or the revision is not in the cache.
+        """
+        if local_dir is not None:
+            folder, name = Path(local_dir).expanduser().resolve(), revision or "main"
+        else:
+            cache = RepoCache(repo_id, repo_type, cache_dir)
+            name = cache.commit_of(pinned(revision, repo_id, repo_type)) or ""
+            folder = cache.snapshot(name) if name else cache.folder
+        if not name or not folder.is_dir():
+            raise ValueError(f"{repo_id!r} at {revision or 'main'!r} is not on this machine: there is no {folder}")
+        tree = self.list_repo_tree(repo_id, recursive=True, revision=name, repo_type=repo_type, token=token)
+        return verify_folder(folder, name, [entry for entry in tree if isinstance(entry, RepoFile)])
+
     def get_hf_file_metadata(self, *, url: str, token: Token = None, timeout: float | None = None) -> HfFileMetadata:
         """Return what the Hub says about the file at an address."""
         return get_hf_file_metadata(url, self._token(token), timeout)
 
-    def hf_hub_download(self, repo_id: str, filename: str = "", **options: Any) -> str:
+    def hf_hub_download(self, repo_id: str, filename: str = "", **options: Any) -> Any:
         """Return the path of a file, downloaded if needed; see :func:`enfold.hub.hf_hub_download`."""
         return hf_hub_download(repo_id, filename, **self._download_options(options))
 
-    def snapshot_download(self, repo_id: str, **options: Any) -> str:
+    def snapshot_download(self, repo_id: str, **options: Any) -> Any:
         """Return the folder of a repository's files, downloaded if needed; see :func:`enfold.hub.snapshot_download`."""
         return snapshot_download(repo_id, **self._download_options(options))
 

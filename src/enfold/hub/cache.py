@@ -65,7 +65,7 @@ class RepoCache:
     def __init__(
         self, repo_id: str, repo_type: str | None = None, cache_dir: str | os.PathLike[str] | None = None
     ) -> None:
-        self.root = Path(os.path.expanduser(cache_dir if cache_dir is not None else constants.hub_cache()))
+        self.root = Path(os.path.expanduser(cache_dir if cache_dir is not None else constants.hub_cache())).absolute()
         name = repo_folder_name(repo_id=repo_id, repo_type=check_repo_type(repo_type))
         self.folder = self.root / name
         self._locks = self.root / ".locks" / name
@@ -85,6 +85,13 @@ class RepoCache:
         """Note that ``revision`` stands for ``commit`` now."""
         if revision != commit and _inside(self.folder / "refs", revision) and self.commit_of(revision) != commit:
             write_atomically(self.folder / "refs" / revision, commit.encode())
+
+    def remember_quietly(self, revision: str, commit: str) -> None:
+        """As :meth:`remember`; nothing happens in a cache that cannot be written."""
+        try:
+            self.remember(revision, commit)
+        except OSError:
+            pass
 
     def blob(self, etag: str) -> Path:
         """Return where the content with this ETag is or would be."""

@@ -10,7 +10,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, urljoin, urlsplit
 
 from enfold.hub import constants, http
@@ -24,11 +24,13 @@ from enfold.hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from enfold.hub.revisions import pinned
+from enfold.hub.shared import SharedStore
 from enfold.hub.validation import check_filename, check_repo_type, check_retired, validate_repo_id
 from enfold.log import get_logger
 from enfold.progress import Progress
 
-__all__ = ["HfFileMetadata", "get_hf_file_metadata", "hf_hub_download", "hf_hub_url"]
+__all__ = ["DryRunFileInfo", "HfFileMetadata", "get_hf_file_metadata", "hf_hub_download", "hf_hub_url"]
 
 _log = get_logger(__name__)
 
@@ -45,12 +47,35 @@ class HfFileMetadata:
         etag: the content's id, without quotes.
         location: where the content is.
         size: bytes.
+        xet_hash: the content's hash in the Xet store, where the Hub keeps it there.
     """
 
     commit_hash: str | None
     etag: str | None
     location: str
     size: int | None
+    xet_hash: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class DryRunFileInfo:
+    """What a download would do.
+
+    Args:
+        commit_hash: the commit that the file was found in.
+        file_size: bytes.
+        filename: the file's path in the repository.
+        local_path: where it is or would be.
+        is_cached: whether it is there.
+        will_download: whether it would be downloaded.
+    """
+
+    commit_hash: str
+    file_size: int | None
+    filename: str
+    local_path: str
+    is_cached: bool
+    will_download: bool
 
 
 def hf_hub_url(
@@ -114,6 +139,7 @@ def get_hf_file_metadata(
         etag=_plain(found.get("x-linked-etag") or found.get("etag")),
         location=url,
         size=int(size) if size is not None else None,
+        xet_hash=found.get("x-xet-hash"),
     )
 
 
@@ -143,7 +169,7 @@ def hf_hub_download(
     endpoint: str | None = None,
     dry_run: bool = False,
     **ignored: Any,
-) -> str:
+) -> Any:
     """Return the path of a repository's file on this machine, downloading it when it is not there yet.
 
     Args:
@@ -163,7 +189,7 @@ def hf_hub_download(
         local_files_only: do not ask the Hub.
         headers: further headers of the requests.
         endpoint: the Hub's address; ``HF_ENDPOINT`` by default.
-        dry_run: not offered; True raises.
+        dry_run: download nothing and return a :class:`DryRunFileInfo`.
         ignored: ``resume_download``, ``proxies``, ``local_dir_use_symlinks`` and other retired arguments.
 
     Raises:
@@ -178,15 +204,13 @@ def hf_hub_download(
     check_retired("hf_hub_download", ignored, _ARGUMENTS)
     token = ignored.get("use_auth_token") if token is None else token
     validate_repo_id(repo_id)
-    if dry_run:
-        raise ValueError("dry_run is not offered: get_paths_info and list_repo_tree tell sizes without downloading")
     path = check_filename(filename, subfolder)
     kind = check_repo_type(repo_type)
-    revision = revision or constants.DEFAULT_REVISION
+    revision = pinned(revision, repo_id, repo_type)
     cache = RepoCache(repo_id, kind, cache_dir)
     target = Path(local_dir) if local_dir is not None else None
 
-    if target is None and is_commit_hash(revision) and not force_download:
+    if target is None and is_commit_hash(revision) and not force_download and not dry_run:
         found = cache.find(path, revision)
         if found is not None:
             return str(found)
@@ -218,6 +242,8 @@ def hf_hub_download(
     if not commit or not etag or size is None or not is_commit_hash(commit):
         missing = "commit" if not commit else "ETag" if not etag else "size"
         raise FileMetadataError(f"{url} answered without the file's {missing}: is this the address of a Hub?")
+    if dry_run:
+        return would_download(cache, target, path, commit, etag, size, force=force_download)
     send = token if urlsplit(found_at.location)[:2] == urlsplit(url)[:2] else False
 
     def fetch(place: Path) -> None:
@@ -225,7 +251,17 @@ def hf_hub_download(
 
     if target is not None:
         return str(place_in_folder(target, path, commit, etag, fetch, force=force_download))
-    return str(place_in_cache(cache, path, revision, commit, etag, fetch, force=force_download))
+    shared = Shared(found_at.xet_hash, size)
+    return str(place_in_cache(cache, path, revision, commit, etag, fetch, force=force_download, shared=shared))
+
+
+def would_download(
+    cache: RepoCache, folder: Path | None, path: str, commit: str, etag: str, size: int, *, force: bool
+) -> DryRunFileInfo:
+    """Return what a download would do."""
+    place = folder / path if folder is not None else cache.snapshot(commit) / path
+    there = place.exists() or (folder is None and cache.blob(etag).exists())
+    return DryRunFileInfo(commit, size, path, str(place), there, force or not there)
 
 
 def _agent(library_name: str | None, library_version: str | None, user_agent: Any) -> dict[str, str]:
@@ -252,6 +288,13 @@ def _from_disk(
     return str(found)
 
 
+class Shared(NamedTuple):
+    """By what name a content may be shared between repositories, and its size in bytes."""
+
+    name: str | None
+    size: int
+
+
 def place_in_cache(
     cache: RepoCache,
     path: str,
@@ -261,15 +304,24 @@ def place_in_cache(
     fetch: Callable[[Path], None],
     *,
     force: bool = False,
+    shared: Shared | None = None,
 ) -> Path:
     """Return a file in the cache, calling ``fetch(where)`` when its content is not there."""
+    there = cache.snapshot(commit) / path
+    if not force and there.exists():  # also in a cache that cannot be written
+        cache.remember_quietly(revision, commit)
+        return there
     cache.prepare()
     blob = cache.blob(etag)
     if force or not blob.exists():
         with cache.lock(etag):
             if force or not blob.exists():  # another process may have fetched it while this one waited
                 blob.parent.mkdir(parents=True, exist_ok=True)
-                fetch(blob)
+                store, name = SharedStore(cache.root), shared.name if shared else None
+                if force or name is None or shared is None or not store.take(name, etag, shared.size, blob):
+                    fetch(blob)
+                    if name is not None:
+                        store.put(name, blob)
     found = cache.link(path, commit, blob)
     cache.remember(revision, commit)
     return found

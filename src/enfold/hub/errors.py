@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BadRequestError",
+    "BucketNotFoundError",
     "CacheNotFound",
+    "CachedRepoTreeNotFoundError",
     "CorruptedCacheException",
     "DisabledRepoError",
     "EntryNotFoundError",
@@ -21,8 +23,10 @@ __all__ = [
     "GenerationError",
     "HFValidationError",
     "HfHubHTTPError",
+    "HfUriError",
     "HubUnreachable",
     "IncompleteGenerationError",
+    "IncompleteSnapshotError",
     "InferenceTimeoutError",
     "LocalEntryNotFoundError",
     "LocalTokenNotFoundError",
@@ -31,6 +35,7 @@ __all__ = [
     "RemoteEntryNotFoundError",
     "RepositoryNotFoundError",
     "RevisionNotFoundError",
+    "RevisionResolutionError",
     "TextGenerationError",
     "UnknownError",
     "ValidationError",
@@ -167,3 +172,26 @@ class IncompleteGenerationError(TextGenerationError):
 
 class UnknownError(TextGenerationError):
     """The server named an error that is not known here."""
+
+
+class RevisionResolutionError(EnfoldError, OSError):
+    """A revision's commit is not known here, and the Hub could not be (or was not to be) asked."""
+
+
+class CachedRepoTreeNotFoundError(EnfoldError, FileNotFoundError):
+    """The list of a revision's files is not kept on this machine."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class IncompleteSnapshotError(LocalEntryNotFoundError):
+    """Some of a revision's files are on this machine, but not all that were asked for."""
+
+
+class BucketNotFoundError(RepositoryNotFoundError):
+    """There is no such bucket: Hubs made of repositories have none."""
+
+
+class HfUriError(EnfoldError, ValueError):
+    """An ``hf://`` address is not written as it should be."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
+import fnmatch
 import os
 import shutil
 from pathlib import Path
 
 from enfold.hub import constants
 from enfold.hub.errors import CacheNotFound, CorruptedCacheException
+from enfold.hub.shared import SharedStore
 
 __all__ = [
     "CachedFileInfo",
+    "CachedIncompleteFileInfo",
     "CachedRepoInfo",
     "CachedRevisionInfo",
     "DeleteCacheStrategy",
@@ -26,6 +30,19 @@ def _size(count: float) -> str:
             return f"{count:.0f}{unit}" if not unit or count >= 100 else f"{count:.1f}{unit}"
         count /= 1000
     return f"{count:.1f}P"
+
+
+_SPANS = {"year": 31_536_000, "month": 2_592_000, "week": 604_800, "day": 86_400, "hour": 3600, "minute": 60}
+
+
+def _ago(moment: float) -> str:
+    """Return how long ago a moment was, in the largest unit that fits."""
+    seconds = max(datetime.datetime.now().timestamp() - moment, 0)
+    for unit, length in _SPANS.items():
+        if seconds >= length:
+            count = int(seconds // length)
+            return f"{count} {unit}{'s' if count != 1 else ''} ago"
+    return "a few seconds ago"
 
 
 class _Sized:
@@ -48,6 +65,16 @@ class CachedFileInfo(_Sized):
     blob_last_accessed: float
     blob_last_modified: float
 
+    @property
+    def blob_last_accessed_str(self) -> str:
+        """When the content was last read, for people."""
+        return _ago(self.blob_last_accessed)
+
+    @property
+    def blob_last_modified_str(self) -> str:
+        """When the content came, for people."""
+        return _ago(self.blob_last_modified)
+
 
 @dataclasses.dataclass(frozen=True)
 class CachedRevisionInfo(_Sized):
@@ -59,6 +86,11 @@ class CachedRevisionInfo(_Sized):
     files: frozenset[CachedFileInfo]
     refs: frozenset[str]
     last_modified: float
+
+    @property
+    def last_modified_str(self) -> str:
+        """When its newest content came, for people."""
+        return _ago(self.last_modified)
 
     @property
     def nb_files(self) -> int:
@@ -80,9 +112,32 @@ class CachedRepoInfo(_Sized):
     last_modified: float
 
     @property
+    def cache_id(self) -> str:
+        """What commands call the repository: ``model/namespace/name``."""
+        return f"{self.repo_type}/{self.repo_id}"
+
+    @property
+    def last_accessed_str(self) -> str:
+        """When a file was last read, for people."""
+        return _ago(self.last_accessed)
+
+    @property
+    def last_modified_str(self) -> str:
+        """When a file last came, for people."""
+        return _ago(self.last_modified)
+
+    @property
     def refs(self) -> dict[str, CachedRevisionInfo]:
         """Branch or tag → its revision."""
         return {name: revision for revision in self.revisions for name in revision.refs}
+
+
+@dataclasses.dataclass(frozen=True)
+class CachedIncompleteFileInfo(_Sized):
+    """What a download left that did not end; the next download goes on from it."""
+
+    file_path: Path
+    size_on_disk: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +149,8 @@ class DeleteCacheStrategy:
     refs: frozenset[Path]
     repos: frozenset[Path]
     snapshots: frozenset[Path]
+    files: frozenset[Path] = frozenset()
+    cache_dir: Path | None = None
 
     @property
     def expected_freed_size_str(self) -> str:
@@ -101,21 +158,74 @@ class DeleteCacheStrategy:
         return _size(self.expected_freed_size)
 
     def execute(self) -> None:
-        """Delete."""
+        """Delete; a content that repositories share goes with the last of them."""
+        blobs = {blob for repo in self.repos for blob in (repo / "blobs").glob("*")} | self.blobs
+        store = SharedStore(self.cache_dir) if self.cache_dir is not None else None
+        shared = {found for blob in blobs if store and (found := store.target(blob))}
         for folder in (*self.repos, *self.snapshots):
             shutil.rmtree(folder, ignore_errors=True)
-        for file in (*self.refs, *self.blobs):
+        for file in (*self.refs, *self.files, *self.blobs):
             file.unlink(missing_ok=True)
+        for content in shared:
+            assert store is not None
+            store.sweep(content)
 
 
 @dataclasses.dataclass(frozen=True)
 class HFCacheInfo(_Sized):
-    """The repositories of a cache, and what in it could not be read."""
+    """The repositories of a cache, downloads that did not end, and what in it could not be read.
+
+    ``size_on_disk`` is what the disk holds: a content that repositories share counts once here, and in each of them.
+    """
 
     size_on_disk: int
     repos: frozenset[CachedRepoInfo]
     warnings: list[CorruptedCacheException]
-    folder: Path
+    cache_dir: Path
+    incomplete_files: frozenset[CachedIncompleteFileInfo] = frozenset()
+
+    @property
+    def incomplete_size_on_disk(self) -> int:
+        """What downloads that did not end take up."""
+        return sum(file.size_on_disk for file in self.incomplete_files)
+
+    def delete_files(self, *patterns: str, repo_id: str | None = None) -> DeleteCacheStrategy:
+        """Return what would be deleted with the files whose names match a shell pattern, in every revision."""
+        gone: set[Path] = set()
+        blobs: set[Path] = set()
+        freed = 0
+        for repo in (item for item in self.repos if repo_id in (None, item.repo_id)):
+            files = [file for revision in repo.revisions for file in revision.files]
+            chosen = {
+                file.file_path: file
+                for file in files
+                if any(fnmatch.fnmatch(file.file_name, pattern) for pattern in patterns)
+            }
+            kept = {file.blob_path for file in files if file.file_path not in chosen}
+            gone |= chosen.keys()
+            for file in chosen.values():
+                if file.blob_path not in kept and file.blob_path not in blobs:
+                    blobs.add(file.blob_path)
+                    freed += _freed(file, self.cache_dir)
+        none: frozenset[Path] = frozenset()
+        return DeleteCacheStrategy(freed, frozenset(blobs), none, none, none, frozenset(gone), self.cache_dir)
+
+    def export_as_table(self, *, verbosity: int = 0) -> str:
+        """Return the cache as a table for people: repositories, and with ``verbosity=1`` their revisions."""
+        header = ["REPO ID", "REPO TYPE", "SIZE ON DISK", "NB FILES", "REFS", "LOCAL PATH"]
+        if verbosity:
+            header.insert(2, "REVISION")
+        rows = [header]
+        for repo in sorted(self.repos, key=lambda item: item.repo_path):
+            first = [repo.repo_id, repo.repo_type]
+            if not verbosity:
+                refs = ", ".join(sorted(repo.refs))
+                rows.append([*first, repo.size_on_disk_str, str(repo.nb_files), refs, str(repo.repo_path)])
+                continue
+            for item in sorted(repo.revisions, key=lambda item: item.commit_hash):
+                refs, where = ", ".join(sorted(item.refs)), str(item.snapshot_path)
+                rows.append([*first, item.commit_hash, item.size_on_disk_str, str(item.nb_files), refs, where])
+        return table(rows)
 
     def delete_revisions(self, *revisions: str) -> DeleteCacheStrategy:
         """Return what would be deleted with these commits: contents that no other revision shares."""
@@ -130,7 +240,8 @@ class HFCacheInfo(_Sized):
                 continue
             if gone == repo.revisions:
                 repos.add(repo.repo_path)
-                freed += repo.size_on_disk
+                every = {file.blob_path: file for item in gone for file in item.files}
+                freed += sum(_freed(file, self.cache_dir) for file in every.values())
                 continue
             kept = {file.blob_path for item in repo.revisions - gone for file in item.files}
             for item in gone:
@@ -139,8 +250,30 @@ class HFCacheInfo(_Sized):
                 for file in item.files:
                     if file.blob_path not in kept and file.blob_path not in blobs:
                         blobs.add(file.blob_path)
-                        freed += file.size_on_disk
-        return DeleteCacheStrategy(freed, frozenset(blobs), frozenset(refs), frozenset(repos), frozenset(snapshots))
+                        freed += _freed(file, self.cache_dir)
+        kinds = frozenset(blobs), frozenset(refs), frozenset(repos), frozenset(snapshots)
+        return DeleteCacheStrategy(freed, *kinds, cache_dir=self.cache_dir)
+
+
+def _freed(file: CachedFileInfo, cache: Path) -> int:
+    """Return what deleting a content frees: nothing while another repository leads to it."""
+    store = SharedStore(cache)
+    content = store.target(file.blob_path)
+    if content is None:
+        return file.size_on_disk
+    try:
+        return file.size_on_disk if store.references(content) <= {file.blob_path} else 0
+    except OSError:
+        return 0
+
+
+def table(rows: list[list[str]]) -> str:
+    """Return rows, the first of them a header, as columns of text."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [rows[0], ["-" * width for width in widths], *rows[1:]]
+    return "\n".join(
+        " ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
 
 
 def scan_cache_dir(cache_dir: str | os.PathLike[str] | None = None) -> HFCacheInfo:
@@ -162,13 +295,18 @@ def scan_cache_dir(cache_dir: str | os.PathLike[str] | None = None) -> HFCacheIn
     repos, warnings = set(), []
     for path in sorted(folder.iterdir()):
         # Hidden folders hold locks; "blobs" is a store that newer clients share between repositories.
-        if not path.is_dir() or path.name.startswith(".") or path.name == "blobs":
+        if not path.is_dir() or path.name.startswith(".") or path == SharedStore(folder).folder:
             continue
         try:
             repos.add(_scan_repo(path))
         except CorruptedCacheException as error:
             warnings.append(error)
-    return HFCacheInfo(sum(repo.size_on_disk for repo in repos), frozenset(repos), warnings, folder)
+    store = SharedStore(folder)
+    own = {file.blob_path: file for repo in repos for item in repo.revisions for file in item.files}
+    size = sum(file.size_on_disk for blob, file in own.items() if store.target(blob) is None)
+    size += sum(content.stat().st_size for content in store.contents())
+    partial = [CachedIncompleteFileInfo(path, path.stat().st_size) for path in folder.glob("*/blobs/*.incomplete")]
+    return HFCacheInfo(size, frozenset(repos), warnings, folder, frozenset(partial))
 
 
 def _scan_repo(path: Path) -> CachedRepoInfo:
@@ -190,7 +328,8 @@ def _scan_repo(path: Path) -> CachedRepoInfo:
         for file in snapshot.rglob("*"):
             if file.is_dir():
                 continue
-            blob = file.resolve()
+            # One step of the link: a blob may itself lead to a content that repositories share.
+            blob = Path(os.path.normpath(file.parent / os.readlink(file))) if file.is_symlink() else file
             try:
                 known = blob.stat()
             except FileNotFoundError:

@@ -10,7 +10,16 @@ from typing import Any, TypeVar
 
 from enfold.hub import constants, http
 from enfold.hub.cache import RepoCache, is_commit_hash
-from enfold.hub.download import _agent, _fetch, _reason, hf_hub_url, place_in_cache, place_in_folder
+from enfold.hub.download import (
+    Shared,
+    _agent,
+    _fetch,
+    _reason,
+    hf_hub_url,
+    place_in_cache,
+    place_in_folder,
+    would_download,
+)
 from enfold.hub.errors import (
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
@@ -18,6 +27,8 @@ from enfold.hub.errors import (
     RevisionNotFoundError,
 )
 from enfold.hub.parallel import run_all
+from enfold.hub.revisions import pinned
+from enfold.hub.trees import read_tree, write_tree
 from enfold.hub.types import RepoFile
 from enfold.hub.validation import check_filename, check_repo_type, check_retired, validate_repo_id
 from enfold.progress import Progress
@@ -89,8 +100,9 @@ def snapshot_download(
     max_workers: int = 8,
     headers: Mapping[str, str] | None = None,
     endpoint: str | None = None,
+    dry_run: bool = False,
     **ignored: Any,
-) -> str:
+) -> Any:
     """Download a repository's files and return the folder that holds them.
 
     Args:
@@ -111,6 +123,7 @@ def snapshot_download(
         max_workers: how many files are downloaded at once (8).
         headers: further headers of the requests.
         endpoint: the Hub's address; ``HF_ENDPOINT`` by default.
+        dry_run: download nothing and return a list of :class:`~enfold.hub.DryRunFileInfo`.
         ignored: retired arguments such as ``resume_download``.
 
     Raises:
@@ -125,7 +138,7 @@ def snapshot_download(
     token = ignored.get("use_auth_token") if token is None else token
     validate_repo_id(repo_id)
     kind = check_repo_type(repo_type)
-    revision = revision or constants.DEFAULT_REVISION
+    revision = pinned(revision, repo_id, repo_type)
     cache = RepoCache(repo_id, kind, cache_dir)
     folder = Path(local_dir) if local_dir is not None else None
     if local_files_only or constants.is_offline():
@@ -133,7 +146,7 @@ def snapshot_download(
         return _from_disk(cache, folder, revision, f"{repo_id!r} is not in the cache, and {why}")
     extra = _agent(library_name, library_version, user_agent) | dict(headers or {})
     try:
-        commit, files = _listing(repo_id, kind, revision, token, endpoint)
+        commit, files = _listing(repo_id, kind, revision, token, endpoint, cache.folder)
     except (RepositoryNotFoundError, RevisionNotFoundError):
         raise
     except Exception as error:
@@ -150,13 +163,20 @@ def snapshot_download(
     wanted = filter_repo_objects(
         files, allow_patterns=allow_patterns, ignore_patterns=ignore_patterns, key=lambda file: file.path
     )
+    if dry_run:
+        return [
+            would_download(cache, folder, file.path, commit, content_id(file), file.size, force=force_download)
+            for file in wanted
+        ]
+    kept_in = cache.folder if folder is None else folder / ".cache" / "huggingface"
+    write_tree(kept_in, commit, files)
     total = sum(file.size for file in wanted)
     with Progress(total, f"download {repo_id}", unit="B", quiet=total < 1_000_000) as bar:
 
         def one(file: RepoFile, checkpoint: Callable[[], None]) -> None:
             # The listing tells every file's id and size, so that no file needs a question of its own.
             path = check_filename(file.path)
-            etag = file.lfs.sha256 if file.lfs else file.blob_id
+            etag = content_id(file)
             url = hf_hub_url(repo_id, path, repo_type=kind, revision=commit, endpoint=endpoint)
             before = bar.done
 
@@ -178,7 +198,8 @@ def snapshot_download(
             if folder is not None:
                 place_in_folder(folder, path, commit, etag, fetch, force=force_download)
             else:
-                place_in_cache(cache, path, commit, commit, etag, fetch, force=force_download)
+                shared = Shared(file.xet_hash, file.size)
+                place_in_cache(cache, path, commit, commit, etag, fetch, force=force_download, shared=shared)
             if bar.done == before:
                 bar.advance(file.size)
 
@@ -192,14 +213,23 @@ def snapshot_download(
     return str(cache.snapshot(commit))
 
 
+def content_id(file: RepoFile) -> str:
+    """Return what the cache calls a file's content: the ETag that the Hub would send with it."""
+    return file.lfs.sha256 if file.lfs else file.blob_id
+
+
 def _listing(
-    repo_id: str, kind: str, revision: str, token: bool | str | None, endpoint: str | None
+    repo_id: str, kind: str, revision: str, token: bool | str | None, endpoint: str | None, folder: Path
 ) -> tuple[str, list[RepoFile]]:
     from enfold.hub.api import HfApi
 
     api = HfApi(endpoint=endpoint, token=token)
     commit = revision
-    if not is_commit_hash(revision):
+    if is_commit_hash(revision):
+        kept = read_tree(folder, revision)
+        if kept is not None:
+            return revision, kept
+    else:
         commit = str(api.repo_info(repo_id, repo_type=kind, revision=revision).sha)
     entries = api.list_repo_tree(repo_id, repo_type=kind, revision=commit, recursive=True)
     return commit, [entry for entry in entries if isinstance(entry, RepoFile)]

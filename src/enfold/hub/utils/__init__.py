@@ -28,6 +28,7 @@ __getattr__, __dir__, __all__ = face(
         "enfold.hub.http": ["build_hf_headers", "get_session", "hf_raise_for_status"],
         "enfold.hub.scan": [
             "CachedFileInfo",
+            "CachedIncompleteFileInfo",
             "CachedRepoInfo",
             "CachedRevisionInfo",
             "DeleteCacheStrategy",
