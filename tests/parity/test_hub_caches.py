@@ -60,6 +60,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedHub]:
         for repo_id in ("first/model", "second/model"):
             api.create_repo(repo_id)
             api.upload_folder(repo_id=repo_id, folder_path=root / "folder")
+        # Two histories that are the same have the same commits.
+        api.upload_file(path_or_fileobj=b"2", path_in_repo="z.txt", repo_id="second/model")
         api.create_tag("first/model", tag="v1")
         yield server
 
@@ -140,12 +142,12 @@ def test_ours_reads_measures_and_clears_a_cache_of_the_official_client(
     each = {item.repo_id: item.size_on_disk for item in found.repos}
     assert found.size_on_disk < sum(each.values()) - 5_000_000, "a shared content counts once"
     assert hub.try_to_load_from_cache("first/model", "none.txt") is hub._CACHED_NO_EXIST
-    assert [file.path for file in hub.get_cached_repo_tree("second/model")][-1] == "sub/notes.txt"
+    assert [file.path for file in hub.get_cached_repo_tree("second/model")][-1] == "z.txt"
     assert Path(hub.hf_hub_download("first/model", "model.safetensors")).read_bytes() == FILES["model.safetensors"]
 
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     whole = hub.HfApi().verify_repo_checksums("second/model")
-    assert (whole.checked_count, whole.mismatches, whole.missing_paths, whole.extra_paths) == (4, [], [], [])
+    assert (whole.checked_count, whole.mismatches, whole.missing_paths, whole.extra_paths) == (5, [], [], [])
     first, second = (
         [item.commit_hash for repo in found.repos if repo.repo_id == name for item in repo.revisions]
         for name in ("first/model", "second/model")
