@@ -58,6 +58,7 @@ __getattr__, __dir__, __all__ = face(
             "TrainableTokensModel",
         ],
         ".oft": ["OFTConfig"],
+        ".optimizers": ["LoraFAOptimizer", "create_lorafa_optimizer", "create_loraplus_optimizer"],
         ".prompt_configs": [
             "MultitaskPromptTuningConfig",
             "MultitaskPromptTuningInit",

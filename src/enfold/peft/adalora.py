@@ -220,8 +220,8 @@ class AdaLoraModel(Tuner):
             raise ValueError("one AdaLoRA adapter trains at a time: set inference_mode=True for the others")
         super().check(name, config)
 
-    def add_adapter(self, name: str, config: Any, autocast_adapter_dtype: bool = True, empty: bool = False) -> None:
-        super().add_adapter(name, config, autocast_adapter_dtype, empty)
+    def add_adapter(self, name: str, config: Any, *args: Any, **kwargs: Any) -> None:
+        super().add_adapter(name, config, *args, **kwargs)
         if not config.inference_mode:
             self.trainable_adapter_name = name
             self.rankallocator = RankAllocator(self._ours(name), config, name)

@@ -51,6 +51,11 @@ def is_turned(module: nn.Module) -> bool:
     return is_conv1d(module) or isinstance(module, nn.Embedding)
 
 
+def _is_meta(part: Any) -> bool:
+    tensors = part.parameters() if isinstance(part, nn.Module) else [part]
+    return any(tensor.is_meta for tensor in tensors)
+
+
 class Adapted(nn.Module):
     """A place in a model that holds something of adapters: what switching needs to know of it."""
 
@@ -104,6 +109,7 @@ class AdapterLayer(Adapted):
     holders: ClassVar[tuple[str, ...]] = ()  # attributes that hold the tensors of each adapter, by name
     untrained: ClassVar[frozenset[str]] = frozenset()  # holders whose tensors neither train nor go into files
     additive: ClassVar[bool] = True  # the adapter is a change added to the weight
+    bare: ClassVar[bool] = False  # its tensors can be made without memory, to be filled from a file
 
     if TYPE_CHECKING:
 
@@ -272,7 +278,7 @@ class AdapterLayer(Adapted):
         if tensor is not None and tensor.device.type != "cpu":
             for holder in self.holders:
                 held = getattr(self, holder)
-                if name in held:
+                if name in held and not _is_meta(held[name]):
                     held[name] = held[name].to(tensor.device)
         for part in self.parts(name):
             part.requires_grad_(name in self.active_adapters)

@@ -34,6 +34,7 @@ class LoraLayer(AdapterLayer):
     """
 
     kind: ClassVar[str] = "LORA"
+    bare: ClassVar[bool] = True
     holders: ClassVar[tuple[str, ...]] = (
         "lora_A",
         "lora_B",
@@ -59,8 +60,13 @@ class LoraLayer(AdapterLayer):
             return LoraEmbedding(module, config)
         if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
             return LoraConv(module, config)
+        if isinstance(module, nn.MultiheadAttention):
+            from enfold.peft.lora_attention import LoraAttention
+
+            return LoraAttention.wrap(module, config)
         raise UnsupportedPeftFeature(
-            f"is a {type(module).__name__}; adapters go on Linear, Embedding, Conv1d, Conv2d, Conv3d and Conv1D layers"
+            f"is a {type(module).__name__}; adapters go on Linear, Embedding, Conv1d, Conv2d, Conv3d, Conv1D and "
+            "MultiheadAttention layers"
         )
 
     def check(self, plain: nn.Module) -> None:

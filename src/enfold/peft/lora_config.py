@@ -88,6 +88,8 @@ class LoraConfig(LayeredConfig):
             start from the weight (eva from data, see :func:`enfold.peft.initialize_lora_eva_weights`).
         rank_pattern: module name or regular expression → rank.
         alpha_pattern: module name or regular expression → alpha.
+        layer_replication: ranges of blocks that make a deeper model of the same weights, each with adapters of its own:
+            ``[(0, 4), (2, 5)]``.
         trainable_token_indices: tokens whose embeddings train, or module name → tokens.
 
     Example:
@@ -181,7 +183,6 @@ ABSENT = frozenset(
         "alora_invocation_tokens",
         "use_qalora",
         "monteclora_config",
-        "layer_replication",
         "target_parameters",
         "use_bdlora",
         "arrow_config",

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator
 from typing import Any
 
 from torch import nn
 
 from enfold.log import get_logger
-from enfold.peft.cards import write_card
-from enfold.peft.config import PEFT_VERSION, PeftConfig, PeftType, TaskType, split_source_arguments
+from enfold.peft.config import PeftConfig, PeftType, TaskType, split_source_arguments
 from enfold.peft.layer import BASE, is_quantized
 from enfold.peft.prompted import PromptTuner
+from enfold.peft.sharing import Sharing
 from enfold.peft.tuner import Tuner, tuner_class
 from enfold.peft.weights import (
     LoadResult,
-    get_peft_model_state_dict,
     load_peft_weights,
-    save_adapter_file,
     set_peft_model_state_dict,
 )
 
@@ -38,7 +35,7 @@ __all__ = [
 logger = get_logger(__name__)
 
 
-class PeftModel(nn.Module):
+class PeftModel(Sharing):
     """A model with adapters: it computes, generates and shows attributes as the model does.
 
     Args:
@@ -46,7 +43,7 @@ class PeftModel(nn.Module):
         peft_config: the first adapter's configuration.
         adapter_name: its name.
         autocast_adapter_dtype: keep adapters in float32 where the base is in half precision.
-        low_cpu_mem_usage: accepted.
+        low_cpu_mem_usage: leave the adapter on the meta device until it is filled from a file.
 
     Attributes:
         base_model: what holds the adapters, such as a :class:`~enfold.peft.LoraModel`.
@@ -77,7 +74,8 @@ class PeftModel(nn.Module):
         # A model that has been cast down keeps float32 adapters, unless the caller wants one dtype throughout.
         kind: Any = self._tuner_class or (PromptTuner if peft_config.is_prompt_learning else tuner_class(peft_config))
         self.base_model: Any = kind(model) if kind is PromptTuner else kind(model, {}, adapter_name)
-        self.base_model.add_adapter(adapter_name, peft_config, autocast_adapter_dtype, empty=kwargs.get("empty", False))
+        how = {"empty": kwargs.get("empty", False), "low_cpu_mem_usage": low_cpu_mem_usage}
+        self.base_model.add_adapter(adapter_name, peft_config, autocast_adapter_dtype, **how)
         self.modules_to_save = self._names_to_save(peft_config)
 
     def _add_whole_modules(self, config: PeftConfig) -> None:
@@ -172,11 +170,11 @@ class PeftModel(nn.Module):
         autocast_adapter_dtype: bool = True,
     ) -> None:
         """Put another, freshly initialised adapter into the model; it becomes active with :meth:`set_adapter`."""
-        self._add_adapter(adapter_name, peft_config, autocast_adapter_dtype)
+        self._add_adapter(adapter_name, peft_config, autocast_adapter_dtype, low_cpu_mem_usage=low_cpu_mem_usage)
 
-    def _add_adapter(self, adapter_name: str, peft_config: PeftConfig, autocast: bool, empty: bool = False) -> None:
+    def _add_adapter(self, adapter_name: str, peft_config: PeftConfig, autocast: bool, **how: bool) -> None:
         self._add_whole_modules(peft_config)
-        self.base_model.add_adapter(adapter_name, peft_config, autocast, empty=empty)
+        self.base_model.add_adapter(adapter_name, peft_config, autocast, **how)
         names = self._names_to_save(peft_config)
         self.modules_to_save = (self.modules_to_save or set()) | names if names else self.modules_to_save
 
@@ -217,7 +215,8 @@ class PeftModel(nn.Module):
             is_trainable: go on training it; frozen otherwise.
             torch_device: where its weights go; by default beside the layers.
             autocast_adapter_dtype: keep it in float32.
-            ephemeral_gpu_offload, low_cpu_mem_usage: accepted.
+            ephemeral_gpu_offload: accepted.
+            low_cpu_mem_usage: take the tensors as they are in the file, with no memory for the adapter before.
             key_mapping: regular expression → replacement for the keys of the file.
             kwargs: ``subfolder``, ``revision``, ``token``, ``cache_dir``, ``local_files_only``, ``force_download``.
 
@@ -229,9 +228,10 @@ class PeftModel(nn.Module):
         if adapter_name not in self.peft_config:
             config = PeftConfig.from_pretrained(model_id, subfolder=subfolder, **where)
             config.inference_mode = not is_trainable
-            self._add_adapter(adapter_name, config, autocast_adapter_dtype, empty=True)
+            how = {"empty": True, "low_cpu_mem_usage": low_cpu_mem_usage}
+            self._add_adapter(adapter_name, config, autocast_adapter_dtype, **how)
         tensors = load_peft_weights(model_id, torch_device, subfolder, key_mapping, **where)
-        result = set_peft_model_state_dict(self, tensors, adapter_name)
+        result = set_peft_model_state_dict(self, tensors, adapter_name, low_cpu_mem_usage=low_cpu_mem_usage)
         if result.missing_keys:
             logger.warning("adapter %r: the file has no weights for %s", adapter_name, ", ".join(result.missing_keys))
         if result.unexpected_keys:
@@ -263,7 +263,8 @@ class PeftModel(nn.Module):
             is_trainable: go on training it; frozen otherwise.
             config: configuration to use instead of the file's.
             autocast_adapter_dtype: keep the adapter in float32.
-            ephemeral_gpu_offload, low_cpu_mem_usage: accepted.
+            ephemeral_gpu_offload: accepted.
+            low_cpu_mem_usage: take the tensors as they are in the file, with no memory for the adapter before.
             key_mapping: regular expression → replacement for the keys of the file.
             kwargs: where to find the files, as in :meth:`load_adapter`.
 
@@ -275,7 +276,9 @@ class PeftModel(nn.Module):
             config = PeftConfig.from_pretrained(model_id, subfolder=rest.get("subfolder"), **where)
         config.inference_mode = not is_trainable
         kind = _CLASSES.get(config.task_type, PeftModel) if cls is PeftModel else cls
-        wrapped = kind(model, config, adapter_name, autocast_adapter_dtype=autocast_adapter_dtype, empty=True)
+        how = {"empty": True, "low_cpu_mem_usage": low_cpu_mem_usage}
+        wrapped = kind(model, config, adapter_name, autocast_adapter_dtype=autocast_adapter_dtype, **how)
+        kwargs["low_cpu_mem_usage"] = low_cpu_mem_usage
         wrapped.load_adapter(model_id, adapter_name, is_trainable=is_trainable, key_mapping=key_mapping, **kwargs)
         return wrapped if is_trainable else wrapped.eval()
 
@@ -322,112 +325,6 @@ class PeftModel(nn.Module):
         print(
             f"trainable params: {trainable:,d} || all params: {total:,d} || trainable%: {100 * trainable / total:.4f}"
         )
-
-    # --- files ----------------------------------------------------------------------------------------------------
-
-    def save_pretrained(
-        self,
-        save_directory: str | os.PathLike[str],
-        safe_serialization: bool = True,
-        selected_adapters: list[str] | None = None,
-        save_embedding_layers: bool | str = "auto",
-        is_main_process: bool = True,
-        **kwargs: Any,
-    ) -> None:
-        """Write adapters: configuration, weights and a card; the one named "default" at the root.
-
-        Args:
-            save_directory: folder; any other adapter goes into a folder of its own name inside it.
-            safe_serialization: safetensors, or a ``.bin`` file otherwise.
-            selected_adapters: which adapters; None for all.
-            save_embedding_layers: as in :func:`get_peft_model_state_dict`.
-            is_main_process: only the main process of several writes.
-            kwargs: ``state_dict`` to take the values from; ``push_to_hub``, ``repo_id``, ``token`` and ``private``.
-        """
-        root = os.fspath(save_directory)
-        if os.path.isfile(root):
-            raise ValueError(f"{root} is a file; a folder was expected")
-        names = list(self.peft_config) if selected_adapters is None else selected_adapters
-        self.base_model._check_names(names)
-        if not is_main_process:
-            return
-        for name in names:
-            folder = root if name == "default" else os.path.join(root, name)
-            os.makedirs(folder, exist_ok=True)
-            tensors = get_peft_model_state_dict(
-                self, kwargs.get("state_dict"), name, save_embedding_layers=save_embedding_layers
-            )
-            save_adapter_file(tensors, folder, safe_serialization)
-            config = self.peft_config[name]
-            base = config.base_model_name_or_path or self._base_name()
-            mapping = config.auto_mapping
-            if config.task_type is None:
-                kind = type(self.get_base_model())
-                mapping = {"base_model_class": kind.__name__, "parent_library": kind.__module__}
-            config.save_pretrained(
-                folder,
-                inference_mode=True,
-                base_model_name_or_path=base,
-                auto_mapping=mapping,
-                peft_version=PEFT_VERSION,
-            )
-        self.create_or_update_model_card(root)
-        if kwargs.get("push_to_hub"):
-            repo = kwargs.get("repo_id") or os.path.basename(os.path.normpath(root))
-            _upload(root, repo, kwargs.get("token"), kwargs.get("private"), None, "Upload adapter", None)
-
-    def create_or_update_model_card(self, output_dir: str | os.PathLike[str]) -> None:
-        """Write README.md into a folder, or fill in what one that is there lacks: base model, library, tags."""
-        write_card(os.fspath(output_dir), self.active_peft_config, self._base_name())
-
-    def _base_name(self) -> str | None:
-        model = self.get_base_model()
-        name = vars(model).get("name_or_path") or getattr(getattr(model, "config", None), "_name_or_path", None)
-        return name or None
-
-    def push_to_hub(
-        self,
-        repo_id: str,
-        *,
-        commit_message: str | None = None,
-        private: bool | None = None,
-        token: str | bool | None = None,
-        revision: str | None = None,
-        commit_description: str | None = None,
-        **kwargs: Any,
-    ) -> Any:
-        """Save into a temporary folder and upload it to the repository ``repo_id``, made if need be.
-
-        Returns:
-            What the Hub answers about the commit.
-        """
-        with tempfile.TemporaryDirectory() as folder:
-            self.save_pretrained(folder, **kwargs)
-            return _upload(
-                folder, repo_id, token, private, revision, commit_message or "Upload adapter", commit_description
-            )
-
-
-def _upload(
-    folder: str,
-    repo_id: str,
-    token: str | bool | None,
-    private: bool | None,
-    revision: str | None,
-    message: str,
-    description: str | None,
-) -> Any:
-    from enfold.hub import HfApi
-
-    api = HfApi(token=token)
-    made = api.create_repo(repo_id, private=private, exist_ok=True)
-    return api.upload_folder(
-        repo_id=getattr(made, "repo_id", None) or repo_id,
-        folder_path=folder,
-        revision=revision,
-        commit_message=message,
-        commit_description=description,
-    )
 
 
 class PeftModelForSequenceClassification(PeftModel):
@@ -488,7 +385,7 @@ def get_peft_model(
         mixed: let adapters of several kinds stand in the model at once; see :class:`~enfold.peft.PeftMixedModel`.
         autocast_adapter_dtype: keep the adapter in float32 where the base is in half precision.
         revision: revision of the base model, noted in the configuration.
-        low_cpu_mem_usage: accepted.
+        low_cpu_mem_usage: leave the adapter on the meta device until ``set_peft_model_state_dict`` fills it.
 
     Returns:
         The :class:`PeftModel` class that fits the configuration's task type.
@@ -512,4 +409,5 @@ def get_peft_model(
 
         return PeftMixedModel(model, peft_config, adapter_name, autocast_adapter_dtype=autocast_adapter_dtype)
     kind = _CLASSES.get(peft_config.task_type, PeftModel)
-    return kind(model, peft_config, adapter_name, autocast_adapter_dtype=autocast_adapter_dtype)
+    how = {"autocast_adapter_dtype": autocast_adapter_dtype, "low_cpu_mem_usage": low_cpu_mem_usage}
+    return kind(model, peft_config, adapter_name, **how)

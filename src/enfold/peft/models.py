@@ -115,8 +115,8 @@ class OFTModel(Tuner):
 class TrainableTokensModel(Tuner):
     """A model of whose embeddings some rows train."""
 
-    def add_adapter(self, name: str, config: Any, autocast_adapter_dtype: bool = True, empty: bool = False) -> None:
-        super().add_adapter(name, config, autocast_adapter_dtype, empty)
+    def add_adapter(self, name: str, config: Any, *args: Any, **kwargs: Any) -> None:
+        super().add_adapter(name, config, *args, **kwargs)
         for layer in list(self.layers_with_adapters.values()):
             if isinstance(layer, TrainableTokensLayer) and not layer.tied:
                 self.places.update(tie(self.model, layer, config))

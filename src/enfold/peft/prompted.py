@@ -55,7 +55,12 @@ class PromptTuner(Holder):
         return self.model.get_input_embeddings()  # type: ignore[operator,no-any-return]
 
     def add_adapter(
-        self, name: str, config: PeftConfig, autocast_adapter_dtype: bool = True, empty: bool = False
+        self,
+        name: str,
+        config: PeftConfig,
+        autocast_adapter_dtype: bool = True,
+        empty: bool = False,
+        low_cpu_mem_usage: bool = False,
     ) -> None:
         """Put another prompt before the model; the first one is made active.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from importlib import import_module
 from typing import Any, ClassVar
@@ -9,11 +10,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from enfold.checkpoints import without_weights
 from enfold.errors import nearest
 from enfold.log import get_logger
 from enfold.peft.config import PeftConfig, UnsupportedPeftFeature
 from enfold.peft.holder import Holder
 from enfold.peft.layer import Adapted, AdapterLayer, is_conv1d
+from enfold.peft.replication import replicate_layers
 from enfold.peft.targets import matches, resolve_targets
 from enfold.peft.tokens import token_wrappers
 from enfold.peft.whole import wrap_whole_modules
@@ -118,7 +121,7 @@ class Tuner(Holder):
         super().__init__(model)
         given = config if isinstance(config, dict) else {adapter_name: config}
         for name, value in given.items():
-            self.add_adapter(name, value)
+            self.add_adapter(name, value, low_cpu_mem_usage=low_cpu_mem_usage)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         return self.model(*args, **kwargs)
@@ -146,7 +149,12 @@ class Tuner(Holder):
         """Make what all layers of a new adapter share, before they are made."""
 
     def add_adapter(
-        self, name: str, config: PeftConfig, autocast_adapter_dtype: bool = True, empty: bool = False
+        self,
+        name: str,
+        config: PeftConfig,
+        autocast_adapter_dtype: bool = True,
+        empty: bool = False,
+        low_cpu_mem_usage: bool = False,
     ) -> None:
         """Put another adapter into the model; the first one is made active.
 
@@ -155,6 +163,7 @@ class Tuner(Holder):
             config: its configuration.
             autocast_adapter_dtype: keep it in float32 where the base is halved.
             empty: leave its numbers open where that is possible: they are about to be read from a file.
+            low_cpu_mem_usage: leave out its memory too where that is possible: it is on the meta device until then.
 
         Raises:
             ValueError: no layer fits ``target_modules``, the name is taken or has a dot in it.
@@ -162,6 +171,10 @@ class Tuner(Holder):
         """
         self.check(name, config)
         asked: Any = config
+        if getattr(asked, "layer_replication", None):
+            if self.peft_config:
+                raise ValueError("layer_replication changes the model: only its first adapter can ask for it")
+            replicate_layers(self.model, asked.layer_replication)
         found = self.find(asked)
         self.peft_config[name] = config
         if len(self.peft_config) == 1:
@@ -176,9 +189,12 @@ class Tuner(Holder):
         ):
             making = copy.copy(asked)
             making.init_lora_weights = "empty"
+        bare = low_cpu_mem_usage and kind.bare and not self._needs_weights(asked)
+        making = asked if bare else making
         for key, module in found:
             layer = self._layer(key, module, kind, asked)
-            layer.add_adapter(name, making, key)
+            with without_weights() if bare else contextlib.nullcontext():
+                layer.add_adapter(name, making, key)
             if not autocast_adapter_dtype:
                 dtype = layer.get_base_layer().weight.dtype  # type: ignore[union-attr]
                 for part in layer.parts(name):
@@ -188,6 +204,12 @@ class Tuner(Holder):
         self.places.update(token_wrappers(self.model, asked, name))
         if not self.active_adapters:
             self.set_adapter(name, inference_mode=config.inference_mode)
+
+    @staticmethod
+    def _needs_weights(config: Any) -> bool:
+        """Say whether making an adapter looks at the weights below, which the meta device does not have."""
+        begun = getattr(config, "init_lora_weights", getattr(config, "init_weights", True))
+        return getattr(config, "use_dora", False) or not isinstance(begun, bool)
 
     def _layer(self, key: str, module: nn.Module, kind: type[AdapterLayer], config: Any) -> AdapterLayer:
         if isinstance(module, AdapterLayer) and isinstance(module, kind):
@@ -399,7 +421,7 @@ def inject_adapter_in_model(
         peft_config: the adapter's configuration.
         model: the model, changed in place.
         adapter_name: name of the adapter.
-        low_cpu_mem_usage: accepted.
+        low_cpu_mem_usage: leave the adapter on the meta device until ``set_peft_model_state_dict`` fills it.
 
     Returns:
         ``model``, whose targeted layers are :class:`AdapterLayer` now; only the adapters train.
@@ -408,9 +430,9 @@ def inject_adapter_in_model(
         raise UnsupportedPeftFeature("a learnt prompt is not part of any layer: use get_peft_model")
     held = vars(model).get("_tuner")
     if held is not None:
-        held[0].add_adapter(adapter_name, peft_config)
+        held[0].add_adapter(adapter_name, peft_config, low_cpu_mem_usage=low_cpu_mem_usage)
     else:
-        tuner = tuner_class(peft_config)(model, peft_config, adapter_name)
+        tuner = tuner_class(peft_config)(model, peft_config, adapter_name, low_cpu_mem_usage)
         model.__dict__["_tuner"] = (tuner,)  # a tuple, so that the model does not become its own grandchild
         model.__dict__["peft_config"] = tuner.peft_config
     return model

@@ -174,7 +174,7 @@ def set_peft_model_state_dict(
         peft_model_state_dict: file key → tensor.
         adapter_name: which adapter to fill.
         ignore_mismatched_sizes: leave out tensors of another shape instead of refusing them.
-        low_cpu_mem_usage: accepted; tensors are copied one by one in any case.
+        low_cpu_mem_usage: take the given tensors as they are instead of copying them.
 
     Returns:
         The adapter's keys that got nothing and the given keys that fit nothing.
@@ -210,7 +210,10 @@ def set_peft_model_state_dict(
     with torch.no_grad():
         for key, tensor in peft_model_state_dict.items():
             if key in own and key not in skipped:
-                own[key].copy_(cut_like(tensor, own[key]))
+                if own[key].is_meta or (low_cpu_mem_usage and key in names):
+                    _replace(model, names[key], tensor)
+                else:
+                    own[key].copy_(cut_like(tensor, own[key]))
     missing = sorted(required - set(peft_model_state_dict) | (skipped & required))
     unexpected = sorted(key for key in peft_model_state_dict if key not in own)
     return LoadResult(missing, unexpected)
@@ -226,6 +229,20 @@ def _parts(model: nn.Module, names: dict[str, str]) -> dict[str, Tensor]:
             part = part._modules[step] if isinstance(part, nn.Module) and step in part._modules else getattr(part, step)
         found[source] = part[leaf] if isinstance(part, nn.ParameterDict) else getattr(part, leaf)
     return found
+
+
+def _replace(model: nn.Module, source: str, tensor: Tensor) -> None:
+    """Put ``tensor`` in the place of the parameter called ``source``, in that one's type where it is memory already."""
+    path, _, leaf = source.rpartition(".")
+    holder: Any = model
+    for step in path.split("."):
+        holder = holder._modules[step] if step in holder._modules else getattr(holder, step)
+    old = holder[leaf] if isinstance(holder, nn.ParameterDict) else getattr(holder, leaf)
+    made = nn.Parameter(tensor.to(old.dtype), requires_grad=old.requires_grad)
+    if isinstance(holder, nn.ParameterDict):
+        holder[leaf] = made
+    else:
+        setattr(holder, leaf, made)
 
 
 def load_peft_weights(
