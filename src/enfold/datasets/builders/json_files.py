@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import itertools
 import json
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any, NoReturn
 
 import pyarrow as pa
 
 from ..errors import DatasetGenerationError
 from ..features.features import Features, from_arrow
-from ..features.types import Json
-from .base import DatasetBuilder
-from .opened import read_bytes
+from ..features.types import Json, Value
+from ..writer import widen
+from .base import DatasetBuilder, StartAgain
+from .json_values import json_rows
+from .opened import read_blocks, read_texts
 
 __all__ = ["Builder"]
 
 _BLOCK = 1 << 20
+# Bytes of a file that are parsed and written at a time, for each thread that parses.
+_PART = 2 << 20
+_UTF8 = ("utf-8", "utf8")
 
 
 class Builder(DatasetBuilder):
@@ -50,53 +57,156 @@ class Builder(DatasetBuilder):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._mixed: set[str] = set()
+        # the columns of files that had to be looked at as a whole before they were read
+        self._surveyed: dict[str, pa.Schema] = {}
 
     def _inferred(self, schema: pa.Schema) -> Features:
         out = {field.name: Json() if field.name in self._mixed else from_arrow(field.type) for field in schema}
         return Features(out)
 
-    def tables(self, path: str, name: str) -> Iterator[pa.Table]:
-        data = read_bytes(path)
-        plain = self.options.encoding.lower().replace("_", "-") in ("utf-8", "utf8")
-        if not plain or self.options.encoding_errors not in (None, "strict"):
-            text = data.to_pybytes().decode(self.options.encoding, self.options.encoding_errors or "strict")
-            data = pa.py_buffer(text.encode())
-        head = bytes(memoryview(data)[:64])
-        if head.startswith(b"\xef\xbb\xbf"):
-            data, head = data.slice(3), head[3:]
-        if self.options.field is not None or head.lstrip()[:1] == b"[":
-            rows = self._rows(data, name)
-            lines = "\n".join([json.dumps(row, ensure_ascii=False) for row in rows])
-            data = pa.py_buffer(lines.encode())
-        if not bytes(memoryview(data)[:64]).strip() and not data.to_pybytes().strip():
+    def tables(self, path: str | pa.Buffer, name: str) -> Iterator[pa.Table]:
+        key = path if isinstance(path, str) else ""
+        if key in self._surveyed:
+            yield from (self._told(part, self._surveyed[key], name) for part in self._parts(path, name))
             return
-        yield self._parse(data, name)
+        schema: pa.Schema | None = None
+        parts = self._parts(path, name)
+        part, following = next(parts, None), next(parts, None)
+        if following is None:
+            if part is not None:
+                yield self._parse(part, name)
+            return
+        if self.info.features is None and not self.may_start_again and self._survey(path, name, key):
+            yield from self.tables(path, name)
+            return
+        for number, one in enumerate(itertools.chain((part, following), parts)):
+            assert one is not None
+            try:
+                table = self._read(one)
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+                if self.info.features is None:
+                    self._survey(path, name, key)
+                    raise StartAgain from error
+                table = self._slowly(one, name, error, partial(self._lines, path, name, number))
+            if self.info.features is None and schema is not None and table.schema != schema:
+                self._survey(path, name, key)
+                raise StartAgain
+            schema = table.schema
+            yield table
 
-    def _rows(self, data: pa.Buffer, name: str) -> list[Any]:
-        try:
-            loaded = json.loads(data.to_pybytes())
-        except json.JSONDecodeError as error:
-            raise DatasetGenerationError(f"{name}, line {error.lineno}: no JSON: {error.msg}") from error
-        field = self.options.field
-        if field is not None:
-            if not isinstance(loaded, dict) or field not in loaded:
-                from enfold.errors import nearest
+    # ---- a file in parts of whole rows, each row on a line
 
-                known = list(loaded) if isinstance(loaded, dict) else []
-                raise DatasetGenerationError(
-                    f"{name}: there is no field {field!r}{nearest(field, known)}; it has {known}"
-                )
-            loaded = loaded[field]
-        if isinstance(loaded, dict):  # an object of columns
-            return [dict(zip(loaded, values, strict=False)) for values in zip(*loaded.values(), strict=False)]
-        return [row if isinstance(row, dict) else {"text": row} for row in loaded]
+    def _parts(self, path: str | pa.Buffer, name: str) -> Iterator[pa.Buffer]:
+        """Yield a file as JSON Lines, in parts that end where a row does."""
+        size = _PART * min(max(pa.cpu_count(), 2), 32)
+        encoding = self.options.encoding.lower().replace("_", "-")
+        plain = encoding in _UTF8 and self.options.encoding_errors in (None, "strict")
+        blocks = read_blocks(path, size) if plain else self._encoded(path, size)
+        head = next(blocks, b"").removeprefix(b"\xef\xbb\xbf")
+        begin = head[:_BLOCK].lstrip()
+        # an array, or what an indented object begins with
+        if self.options.field is not None or begin[:1] == b"[" or begin.partition(b"\n")[0].rstrip() == b"{":
+            texts = read_texts(path, "utf-8-sig" if plain else self.options.encoding, self.options.encoding_errors)
+            blocks = self._dumped(json_rows(texts, self.options.field, name), size)
+            head = next(blocks, b"")
+        if isinstance(path, pa.Buffer):  # a stream has cut the file already
+            yield from self._filled([b"".join([head, *blocks])])
+            return
+        yield from self._filled(_whole_lines(itertools.chain([head], blocks)))
+
+    def _encoded(self, path: str | pa.Buffer, size: int) -> Iterator[bytes]:
+        for text in read_texts(path, self.options.encoding, self.options.encoding_errors, size):
+            yield text.encode()
+
+    @staticmethod
+    def _dumped(rows: Iterable[Any], size: int) -> Iterator[bytes]:
+        lines: list[str] = []
+        length = 0
+        for row in rows:
+            lines.append(json.dumps(row, ensure_ascii=False) + "\n")
+            length += len(lines[-1])
+            if length >= size:
+                yield "".join(lines).encode()
+                lines, length = [], 0
+        yield "".join(lines).encode()
+
+    @staticmethod
+    def _filled(parts: Iterable[bytes]) -> Iterator[pa.Buffer]:
+        for part in parts:
+            if part[:64].strip() or part.strip():
+                yield pa.py_buffer(part)
+
+    def _lines(self, path: str | pa.Buffer, name: str, number: int) -> int:
+        """Return how many lines stand before a part; counted only where a message needs it."""
+        before = itertools.islice(self._parts(path, name), number)
+        return sum(part.to_pybytes().count(b"\n") for part in before)
+
+    # ---- what the columns are
+
+    def _survey(self, path: str | pa.Buffer, name: str, key: str) -> bool:
+        """Find the type of every column in all of a file, part by part; False for what is no file.
+
+        Raises:
+            DatasetGenerationError: a row is no JSON, or values of several types are not to be kept as JSON.
+        """
+        if not key:
+            return False
+        kinds: dict[str, pa.DataType] = {}
+        for number, part in enumerate(self._parts(path, name)):
+            try:
+                found = self._read(part).schema
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+                found = self._slowly(part, name, error, partial(self._lines, path, name, number)).schema
+            for field in found:
+                try:
+                    kinds[field.name] = _joint(kinds.get(field.name, pa.null()), field.type)
+                except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+                    if self.options.on_mixed_types != "use_json":
+                        both = [str(kinds[field.name]), str(field.type)]
+                        self._refuse(name, self._lines(path, name, number) + 1, field.name, both)
+                    self._mixed.add(field.name)
+        for column in self._mixed:
+            kinds[column] = pa.string()
+        if self._mixed:  # rows are then read by Python, which takes no text for a time
+            kinds = {column: _textual(kind) for column, kind in kinds.items()}
+        self._surveyed[key] = pa.schema(kinds)
+        return True
+
+    def _told(self, part: pa.Buffer, schema: pa.Schema, name: str) -> pa.Table:
+        """Return the rows of a part of a file whose columns are known."""
+        if not self._mixed & set(schema.names):
+            try:
+                return self._read(part, schema)
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+                pass  # a number that is no integer of its type, say: Python's own words for it are better
+        rows = [json.loads(line) for line in io.BytesIO(part.to_pybytes()) if line.strip()]
+        columns = {}
+        for field in schema:
+            values = [row.get(field.name) for row in rows]
+            if field.name in self._mixed:
+                values = [Json().encode_example(value) for value in values]
+            try:
+                columns[field.name] = pa.array(values, field.type)
+            except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+                raise DatasetGenerationError(f"{name}: column {field.name!r}: {error}") from error
+        return pa.table(columns)
+
+    # ---- parsing
 
     def _parse(self, data: pa.Buffer, name: str) -> pa.Table:
+        try:
+            return self._read(data)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            return self._slowly(data, name, error, int)
+
+    def _read(self, data: pa.Buffer, schema: pa.Schema | None = None) -> pa.Table:
         import pyarrow.json as paj
 
         size = _BLOCK
         total = memoryview(data).nbytes
-        parse = paj.ParseOptions(explicit_schema=self._explicit(), unexpected_field_behavior="infer")
+        parse = paj.ParseOptions(
+            explicit_schema=self._explicit() if schema is None else schema, unexpected_field_behavior="infer"
+        )
         while True:
             try:
                 options = paj.ReadOptions(
@@ -109,73 +219,101 @@ class Builder(DatasetBuilder):
                 if size < total and ("straddling" in str(error) or "JSON conversion" in str(error)):
                     size *= 4  # a row longer than a block
                     continue
-                return self._slowly(data, name, error)
+                raise
 
     def _explicit(self) -> pa.Schema | None:
         """The columns that must not be guessed: those of known text and numbers."""
         features = self.info.features
         if features is None:
             return None
-        from ..features.types import Value
-
         fields = [(name, feature()) for name, feature in features.items() if isinstance(feature, Value)]
         fields = [(name, kind) for name, kind in fields if pa.types.is_primitive(kind) or pa.types.is_string(kind)]
         return pa.schema(fields) if fields else None
 
-    def _slowly(self, data: pa.Buffer, name: str, error: Exception) -> pa.Table:
-        """Read row by row: to name the line that is wrong, or to keep mixed columns as JSON."""
+    def _slowly(self, data: pa.Buffer, name: str, error: Exception, before: Callable[[], int]) -> pa.Table:
+        """Read row by row: to name the line that is wrong, or to keep mixed columns as JSON.
+
+        Args:
+            data: the rows.
+            name: the file.
+            error: what Arrow's reader said of them.
+            before: gives the number of lines that stand before the rows.
+        """
         rows: list[Any] = []
-        raw = data.to_pybytes()
-        for number, line in enumerate(io.BytesIO(raw), 1):
+        numbers: list[int] = []
+        for number, line in enumerate(io.BytesIO(data.to_pybytes()), 1):
             if not line.strip():
                 continue
             try:
                 row = json.loads(line)
             except ValueError as wrong:
-                whole = self._whole(raw)
-                if whole is not None:
-                    rows = whole
-                    break
                 message = getattr(wrong, "msg", str(wrong))
                 column = getattr(wrong, "colno", None)
-                place = f"{name}, line {number}" + (f", column {column}" if column else "")
+                place = f"{name}, line {before() + number}" + (f", column {column}" if column else "")
                 raise DatasetGenerationError(f"{place}: no JSON: {message}") from error
             if not isinstance(row, dict):
                 raise DatasetGenerationError(
-                    f"{name}, line {number}: a row is an object, not {type(row).__name__}"
+                    f"{name}, line {before() + number}: a row is an object, not {type(row).__name__}"
                 ) from error
             rows.append(row)
-        names = list(dict.fromkeys(key for row in rows for key in row))
+            numbers.append(number)
         columns = {}
-        for column_name in names:
+        for column_name in dict.fromkeys(key for row in rows for key in row):
             values = [row.get(column_name) for row in rows]
             wanted = (self.info.features or {}).get(column_name)
             try:
                 if isinstance(wanted, Json):
                     raise pa.ArrowInvalid("kept as JSON")
                 columns[column_name] = pa.array(values)
-            except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as mixed:
+            except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
                 if self.options.on_mixed_types != "use_json":
                     kinds = sorted({type(value).__name__ for value in values if value is not None})
-                    at = self._first_other(values)
-                    raise DatasetGenerationError(
-                        f"{name}, line {at}: column {column_name!r} holds values of several types: {', '.join(kinds)}"
-                    ) from mixed
+                    self._refuse(name, before() + numbers[_first_other(values)], column_name, kinds)
                 self._mixed.add(column_name)
-                feature = Json()
-                columns[column_name] = pa.array([feature.encode_example(value) for value in values], pa.string())
+                columns[column_name] = pa.array([Json().encode_example(value) for value in values], pa.string())
         return pa.table(columns)
 
     @staticmethod
-    def _whole(raw: bytes) -> list[Any] | None:
-        """Return the rows of a file that is one object over several lines, or None."""
-        try:
-            loaded = json.loads(raw)
-        except ValueError:
-            return None
-        return [loaded] if isinstance(loaded, dict) else None
+    def _refuse(name: str, line: int, column: str, kinds: list[str]) -> NoReturn:
+        raise DatasetGenerationError(
+            f"{name}, line {line}: column {column!r} holds values of several types: {', '.join(kinds)}"
+        )
 
-    @staticmethod
-    def _first_other(values: list[Any]) -> int:
-        known = [(number, type(value)) for number, value in enumerate(values, 1) if value is not None]
-        return next((number for number, kind in known if kind is not known[0][1]), 1)
+
+def _whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield what blocks hold, cut where lines end; a last line without an end is not alone."""
+    part, rest = b"", []
+    for block in blocks:
+        end = block.rfind(b"\n") + 1
+        if end:
+            if part:
+                yield part
+            part = b"".join([*rest, block[:end]])
+            rest = []
+        rest.append(block[end:])
+    yield b"".join([part, *rest])
+
+
+def _joint(first: pa.DataType, second: pa.DataType) -> pa.DataType:
+    """Return a type for the values of both, as Arrow's reader finds one for all of a file."""
+    try:
+        return widen(first, second)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        # what looks like a time in one part is text where other text is in another
+        return widen(_textual(first), _textual(second))
+
+
+def _textual(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_timestamp(kind):
+        return pa.string()
+    if pa.types.is_list(kind):
+        return pa.list_(_textual(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([(field.name, _textual(field.type)) for field in kind])
+    return kind
+
+
+def _first_other(values: list[Any]) -> int:
+    """Return the place of the first value of another type than the one before it."""
+    known = [(place, type(value)) for place, value in enumerate(values) if value is not None]
+    return next((place for place, kind in known if kind is not known[0][1]), 0)

@@ -8,9 +8,12 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from .base import DatasetBuilder
-from .opened import read_text
+from .opened import read_texts
 
 __all__ = ["Builder"]
+
+# Bytes that are read at a time.
+_BLOCK = 4 << 20
 
 
 class Builder(DatasetBuilder):
@@ -40,21 +43,39 @@ class Builder(DatasetBuilder):
 
     def tables(self, path: str, name: str) -> Iterator[pa.Table]:
         options = self.options
-        text = read_text(path, options.encoding, options.encoding_errors)
+        texts = read_texts(path, options.encoding, options.encoding_errors, _BLOCK)
         if options.sample_by == "line":
-            rows = text.split("\n")
-            if options.keep_linebreaks:
-                rows = [row + "\n" for row in rows[:-1]] + rows[-1:]
-            if rows[-1] == "":
-                rows.pop()
+            found = _lines(texts, options.keep_linebreaks)
         elif options.sample_by == "paragraph":
-            rows = [part for part in text.split("\n\n") if part]
+            found = _paragraphs(texts)
         elif options.sample_by == "document":
-            rows = [text]
+            found = iter([["".join(texts)]])
         else:
             raise ValueError(f"sample_by must be 'line', 'paragraph' or 'document', not {options.sample_by!r}")
         column = (self.info.features and next(iter(self.info.features))) or self.column
-        for start in range(0, len(rows), 1 << 18):
-            yield pa.table({column: pa.array(rows[start : start + (1 << 18)], pa.string())})
-        if not rows:
+        empty = True
+        for rows in found:
+            empty = False
+            yield pa.table({column: pa.array(rows, pa.string())})
+        if empty:
             yield pa.table({column: pa.array([], pa.string())})
+
+
+def _lines(texts: Iterator[str], keep_ends: bool) -> Iterator[list[str]]:
+    rest = ""
+    for text in texts:
+        *rows, rest = (rest + text).split("\n")
+        if rows:
+            yield [row + "\n" for row in rows] if keep_ends else rows
+    if rest:
+        yield [rest]
+
+
+def _paragraphs(texts: Iterator[str]) -> Iterator[list[str]]:
+    rest = ""
+    for text in texts:
+        *parts, rest = (rest + text).split("\n\n")
+        if any(parts):
+            yield [part for part in parts if part]
+    if rest:
+        yield [rest]
