@@ -239,10 +239,12 @@ def _find(call: Call) -> Handler:
     method = call.request.method
     if segments[0] == "api":
         return _find_api(call, method, segments[1:])
-    if segments[0] == "lfs-objects" and len(segments) == 3:
+    if segments[0] == "lfs-objects" and len(segments) in {3, 4} and segments[1].isdigit():
         call.rest = tuple(segments[1:])
         return _FIXED.get(method, "lfs-objects")
     if segments[0] == "cas":
+        if segments[1:2] not in (["v1"], ["v2"]):  # as hf_xet before 1.3 writes the first version's addresses
+            segments.insert(1, "v1")
         call.rest = tuple(segments[3:])
         return xet.cas.get(method, "/".join(segments[1:3]))
     if (action := "/".join(segments[:2])) in oauth.routes.addresses:

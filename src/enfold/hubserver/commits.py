@@ -257,10 +257,11 @@ class Commits:
     ) -> dict[str, str | None]:
         rules = self.rules(connection, base)
         changes: dict[str, str | None] = {}
+        fresh: list[int] = []
         for operation in operations:
             path = check_path(operation.path.rstrip("/") if isinstance(operation, Delete) else operation.path)
             if isinstance(operation, AddFile):
-                changes[path] = self._add_file(connection, repo, rules, operation)
+                changes[path] = self._add_file(connection, repo, rules, operation, fresh)
             elif isinstance(operation, AddLfs):
                 changes[path] = self._add_lfs(connection, repo, operation)
             elif isinstance(operation, Delete):
@@ -277,9 +278,21 @@ class Commits:
                 if found is None or found.folder:
                     raise entry_not_found(operation.source, source.oid if source else base)
                 changes[path] = found.oid
+        if fresh:
+            self._repositories.quota.require(connection, repo.namespace, sum(fresh))
+            values = {"small": db.repo.c.small + sum(fresh)}
+            connection.execute(update(db.repo).where(db.repo.c.id == repo.id).values(**values))
         return changes
 
-    def _add_file(self, connection: Connection, repo: Row[Any], rules: Sequence[tuple[str, bool]], add: AddFile) -> str:
+    def _add_file(
+        self,
+        connection: Connection,
+        repo: Row[Any],
+        rules: Sequence[tuple[str, bool]],
+        add: AddFile,
+        fresh: list[int],
+    ) -> str:
+        """Return the id of a file's blob; append its size to ``fresh`` when this Hub did not have it."""
         stored = add.stored
         if add.data is None:
             self.require_content(stored.sha256)
@@ -290,6 +303,8 @@ class Commits:
             self.grant(connection, repo.id, stored)
             return self._register(connection, pointer(stored.sha256, stored.size), stored, lfs=True)
         content = add.data if add.data is not None else self._contents.read(stored.sha256)
+        if connection.scalar(select(db.blob.c.oid).where(db.blob.c.oid == blob_oid(content))) is None:
+            fresh.append(stored.size)
         return self._register(connection, content, stored, lfs=False, data=add.data)
 
     def _add_lfs(self, connection: Connection, repo: Row[Any], add: AddLfs) -> str:
@@ -320,7 +335,9 @@ class Commits:
             raise HubServerError(503, f"the content {sha256} is gone; upload it again", headers={"Retry-After": "0"})
 
     def grant(self, connection: Connection, repo_id: int, stored: StoredBlob) -> None:
-        """Note that a repository was given an LFS object."""
+        """Note that a repository was given an LFS object; a 403 when its account may not hold that much."""
+        namespace = connection.execute(select(db.repo.c.namespace).where(db.repo.c.id == repo_id)).scalar_one()
+        self._repositories.quota.require(connection, namespace, stored.size, known=[stored.sha256])
         keys = (db.repo_lfs.c.repo_id == repo_id) & (db.repo_lfs.c.sha256 == stored.sha256)
         connection.execute(delete(db.repo_lfs).where(keys))
         connection.execute(insert(db.repo_lfs).values(repo_id=repo_id, sha256=stored.sha256, size=stored.size))

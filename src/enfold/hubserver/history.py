@@ -68,6 +68,7 @@ class History:
             connection.execute(insert(db.ref), kept)
             values = {"card": source.card, "facts": source.facts}
             connection.execute(update(db.repo).where(db.repo.c.id == made.id).values(**values))
+            self._repositories.quota.require(connection, made.namespace, 0)
             search.note(connection, [made.id])
             return str(made.name)
 

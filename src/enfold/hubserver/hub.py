@@ -12,6 +12,7 @@ from enfold.hubserver.devices import Devices
 from enfold.hubserver.discussions import Discussions
 from enfold.hubserver.history import History
 from enfold.hubserver.likes import Likes
+from enfold.hubserver.quota import Quota
 from enfold.hubserver.repositories import Repositories
 from enfold.hubserver.sessions import Sessions
 from enfold.hubserver.settings import Settings
@@ -19,6 +20,7 @@ from enfold.hubserver.signing import Signer
 from enfold.hubserver.store.blobs import BlobStore
 from enfold.hubserver.store.contents import Contents
 from enfold.hubserver.store.objects import Bucket, Folder, Objects, sweep
+from enfold.hubserver.store.parts import Parts
 from enfold.hubserver.tokens import Tokens
 from enfold.hubserver.webhooks import Webhooks
 from enfold.hubserver.xet.store import XetStore
@@ -39,6 +41,7 @@ class Hub:
         self.database = Database(settings.database_url, durable=settings.durable)
         self.blobs = BlobStore(self._objects("blobs"))
         self.xet = XetStore(self._objects("xorbs"), self.database)
+        self.parts = Parts(self.blobs)
         self.contents = Contents(self.blobs, self.xet)
         self.signer = Signer(self.database.secret)
         self.audit = Audit(self.database)
@@ -48,7 +51,8 @@ class Hub:
         self.devices = Devices(self.database, self.tokens, self.audit)
         self.webhooks = Webhooks(self.database, self.audit)
         self.webhooks.base = (settings.public_url or "").rstrip("/")
-        self.repositories = Repositories(self.database, self.accounts, self.webhooks)
+        self.quota = Quota(settings.quota)
+        self.repositories = Repositories(self.database, self.accounts, self.webhooks, self.quota)
         self.commits = Commits(self.database, self.contents, self.repositories, settings.limits)
         self.discussions = Discussions(self.database, self.repositories, self.commits)
         self.history = History(self.database, self.repositories, self.commits)

@@ -15,6 +15,7 @@ from enfold.hubserver import search
 from enfold.hubserver.accounts import Accounts, Viewer
 from enfold.hubserver.errors import HubServerError, repo_not_found, revision_not_found
 from enfold.hubserver.names import KINDS, check_branch, check_name, is_commit
+from enfold.hubserver.quota import Quota
 from enfold.hubserver.webhooks import Webhooks
 
 __all__ = ["Redirected", "Repositories"]
@@ -37,10 +38,14 @@ class Repositories:
         database: where they are kept.
         accounts: the accounts that own them.
         webhooks: told of what happens.
+        quota: how much namespaces may hold; as much as they like by default.
     """
 
-    def __init__(self, database: db.Database, accounts: Accounts, webhooks: Webhooks) -> None:
+    def __init__(
+        self, database: db.Database, accounts: Accounts, webhooks: Webhooks, quota: Quota | None = None
+    ) -> None:
         self._database, self._accounts, self.webhooks = database, accounts, webhooks
+        self.quota = quota or Quota()
         self._counts: dict[int, int] = {}
         self._counts_lock = threading.Lock()
         search.prepare(database)
@@ -190,6 +195,7 @@ class Repositories:
             connection.execute(delete(db.alias).where(db.alias.c.kind == kind, db.alias.c.key == target.lower()))
             if row.key != target.lower():
                 self._insert_alias(connection, kind, row.name, target)
+            self.quota.require(connection, namespace.lower(), 0)
             self.webhooks.note(connection, row, "repo", "move", movedTo={"name": target, "owner": {"id": namespace}})
 
     def add_alias(self, kind: str, name: str, target: str) -> None:

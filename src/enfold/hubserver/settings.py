@@ -23,6 +23,7 @@ class Limits:
         commit_body: the largest commit body (2 GB).
         commit_operations: how many operations one commit may hold (25,000).
         lfs_file: the largest LFS object (50 GB).
+        lfs_part: LFS objects above this may come in parts of this size (100 MB).
         preupload_files: how many files one preupload request may name (256).
         tree_page: entries in one page of a file listing (1,000).
         list_page: repositories in one page of a list (100).
@@ -36,6 +37,7 @@ class Limits:
     commit_body: int = 2_000 * _MB
     commit_operations: int = 25_000
     lfs_file: int = 50_000 * _MB
+    lfs_part: int = 100 * _MB
     preupload_files: int = 256
     tree_page: int = 1_000
     list_page: int = 100
@@ -52,6 +54,7 @@ class Settings:
         public_url: the address clients use, when a proxy hides it; by default what each request's Host header says.
         durable: flush every file to the disk before a commit is acknowledged. Turn off only for throw-away data.
         sign_up: whether anybody may make an account on the pages.
+        quota: bytes that the repositories of one account may hold, unless the account has a limit of its own.
         webhook_hosts: hosts inside the Hub's own network that webhooks may tell; others may be anywhere else.
         limits: sizes the server accepts.
 
@@ -66,6 +69,7 @@ class Settings:
     public_url: str | None = None
     durable: bool = True
     sign_up: bool = False
+    quota: int | None = None
     webhook_hosts: frozenset[str] = frozenset()
     limits: Limits = Limits()
 

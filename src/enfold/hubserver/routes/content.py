@@ -145,7 +145,7 @@ def send_file(call: Call, *, attachment: bool) -> Response:
     if call.request.method == "GET" and (span is None or span[0] == 0):
         call.hub.repositories.count_download(row.id)
     return FileContent(
-        bytes(blob.data) if blob.data is not None else call.hub.contents.source(blob.sha256),
+        bytes(blob.data) if blob.data is not None else call.hub.contents.source(blob.sha256, xet),
         blob.size,
         span=span,
         headers=headers,

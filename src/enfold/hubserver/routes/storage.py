@@ -112,6 +112,19 @@ def organisations_repositories(call: Call) -> Response:
     return _repositories(call, call.viewer, call.rest[0])
 
 
+@fixed.add("GET", "users/usage")
+@fixed.add("GET", "organizations/usage")
+def usage(call: Call) -> Response:
+    """Say how many bytes an account's repositories hold, and may hold."""
+    if call.viewer is None:
+        raise HubServerError(401, "Invalid username or password.")
+    if not call.viewer.member_of(call.rest[0]):
+        raise HubServerError(403, f"You are no member of {call.rest[0]!r}")
+    with call.hub.database.read() as connection:
+        found = call.hub.quota.usage(connection, call.rest[0].lower())
+    return JSONResponse({"name": call.rest[0], "used": found.used, "limit": found.limit})
+
+
 def _repositories(call: Call, viewer: Viewer, namespace: str) -> Response:
     cursor = call.query("cursor") or "0"
     after = int(cursor) if cursor.isascii() and cursor.isdigit() else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -20,12 +20,15 @@ from enfold.hubserver.files import FileContent, byte_range
 from enfold.hubserver.names import check_path
 from enfold.hubserver.ndjson import CommitBody
 from enfold.hubserver.routes.call import PULL_REQUEST, Call, Routes
+from enfold.hubserver.store.blobs import StoredBlob
+from enfold.hubserver.store.parts import part_sizes
 
 __all__ = ["fixed", "lfs", "repository"]
 
 repository, lfs, fixed = Routes(), Routes(), Routes()
 
 _LFS_JSON = "application/vnd.git-lfs+json"
+_WHILE = {"expires_in": 21600}  # seconds for which a signed address is good
 
 
 @repository.add("POST", "preupload")
@@ -108,8 +111,12 @@ def _commit(call: Call, header: Header, operations: Sequence[Operation]) -> tupl
 
 
 def _check_contribution(call: Call) -> None:
+    announced = call.request.headers.get("content-length", "")
     with call.hub.database.read() as connection:
-        call.contributed(connection)
+        row = call.contributed(connection)
+        # Only what a body could hold at least: base64 takes a third more, and large files are counted as they come.
+        if announced.isdigit() and int(announced) > 1 << 20:
+            call.hub.quota.require(connection, row.namespace, int(announced) * 3 // 4 - (1 << 20))
 
 
 # ---------------------------------------------------------------------- LFS
@@ -117,12 +124,12 @@ def _check_contribution(call: Call) -> None:
 
 @lfs.add("POST", "objects/batch")
 def batch(call: Call) -> Response:
-    """Answer git-LFS's batch request with signed addresses, for the "basic" transfer."""
+    """Answer git-LFS's batch request with signed addresses; large objects in parts, if the client knows how to."""
     body = call.json()
-    operation, objects = body.get("operation"), body.get("objects")
+    operation, objects, transfers = body.get("operation"), body.get("objects"), body.get("transfers") or ["basic"]
     if operation not in {"upload", "download"} or not isinstance(objects, list) or len(objects) > 1000:
         raise HubServerError(422, '"operation" is "upload" or "download", "objects" a list of at most 1000')
-    answer = []
+    wanted = dict(_object(item) for item in objects)
     with call.hub.database.read() as connection:
         find = call.hub.repositories
         what = (connection, call.kind, call.name, call.viewer)
@@ -130,31 +137,56 @@ def batch(call: Call) -> Response:
         row = find.propose(*what)[0] if operation == "upload" else find.follow(*what)
         if operation == "download":
             call.hub.access.require(connection, row, call.viewer)
-        for item in objects:
-            oid, size = _object(item)
-            owned = connection.scalar(
-                select(db.repo_lfs.c.size).where(db.repo_lfs.c.repo_id == row.id, db.repo_lfs.c.sha256 == oid)
-            )
-            result: dict[str, Any] = {"oid": oid, "size": size, "authenticated": True}
-            path = f"/lfs-objects/{row.id}/{oid}"
-            if operation == "download":
-                if owned is None:
-                    result["error"] = {"code": 404, "message": "Object does not exist"}
-                else:
-                    query = call.hub.signer.query("GET", path, size=owned)
-                    result["actions"] = {"download": {"href": f"{call.base}{path}?{query}", "expires_in": 21600}}
-            elif size > call.hub.settings.limits.lfs_file:
-                limit = call.hub.settings.limits.lfs_file
-                result["error"] = {
-                    "code": 413,
-                    "message": f"the file is larger than the {limit} bytes this Hub accepts",
-                }
-            elif owned != size:
-                # Also when the store has it from another repository: only who has the content may refer to it.
-                query = call.hub.signer.query("PUT", path, size=size)
-                result["actions"] = {"upload": {"href": f"{call.base}{path}?{query}", "expires_in": 21600}}
-            answer.append(result)
-    return JSONResponse({"transfer": "basic", "objects": answer, "hash_algo": "sha256"}, media_type=_LFS_JSON)
+        table = db.repo_lfs
+        mine = (table.c.repo_id == row.id) & table.c.sha256.in_(list(wanted))
+        owned = {
+            str(sha256): int(size)
+            for sha256, size in connection.execute(select(table.c.sha256, table.c.size).where(mine))
+        }
+        if operation == "upload":
+            held = call.hub.quota.holds(connection, row.namespace, list(wanted))
+            more = sum(size for oid, size in wanted.items() if oid not in held)
+            if more:
+                call.hub.quota.require(connection, row.namespace, more)
+    multipart = isinstance(transfers, list) and "multipart" in transfers
+    answer = []
+    for oid, size in wanted.items():
+        if operation == "download":
+            action = _download(call, row.id, oid, owned.get(oid))
+        else:
+            action = _upload(call, row.id, oid, size, multipart) if owned.get(oid) != size else {}
+        answer.append({"oid": oid, "size": size, "authenticated": True, **action})
+    whole = {"transfer": "multipart" if _in_parts(answer) else "basic", "objects": answer, "hash_algo": "sha256"}
+    return JSONResponse(whole, media_type=_LFS_JSON)
+
+
+def _in_parts(answer: Sequence[dict[str, Any]]) -> bool:
+    return any("header" in item.get("actions", {}).get("upload", {}) for item in answer)
+
+
+def _download(call: Call, repo_id: int, oid: str, size: int | None) -> dict[str, Any]:
+    if size is None:
+        return {"error": {"code": 404, "message": "Object does not exist"}}
+    return {"actions": {"download": {"href": _signed(call, "GET", f"/lfs-objects/{repo_id}/{oid}", size), **_WHILE}}}
+
+
+def _upload(call: Call, repo_id: int, oid: str, size: int, multipart: bool) -> dict[str, Any]:
+    """Return where an object is to be sent, also when the Hub has it from another repository: only who has the content
+    may refer to it."""
+    limits, path = call.hub.settings.limits, f"/lfs-objects/{repo_id}/{oid}"
+    if size > limits.lfs_file:
+        message = f"the file is larger than the {limits.lfs_file} bytes this Hub accepts"
+        return {"error": {"code": 413, "message": message}}
+    if not multipart or size <= limits.lfs_part:
+        return {"actions": {"upload": {"href": _signed(call, "PUT", path, size), **_WHILE}}}
+    header = {"chunk_size": str(limits.lfs_part)}
+    for number, part in enumerate(part_sizes(size, limits.lfs_part), 1):
+        header[str(number)] = _signed(call, "PUT", f"{path}/{number}", part)
+    return {"actions": {"upload": {"href": _signed(call, "POST", path, size), "header": header, **_WHILE}}}
+
+
+def _signed(call: Call, method: str, path: str, size: int) -> str:
+    return f"{call.base}{path}?{call.hub.signer.query(method, path, size=size)}"
 
 
 def _object(item: Any) -> tuple[str, int]:
@@ -167,36 +199,63 @@ def _object(item: Any) -> tuple[str, int]:
     return oid, size
 
 
+async def _receive(call: Call, write: Callable[[bytes], None]) -> None:
+    """Pass the body on, a megabyte at a time, from a worker thread."""
+    buffer = bytearray()
+    async for piece in call.request.stream():
+        buffer += piece
+        if len(buffer) >= 1 << 20:
+            await run_in_threadpool(write, bytes(buffer))
+            buffer.clear()
+    await run_in_threadpool(write, bytes(buffer))
+
+
 @fixed.add("PUT", "lfs-objects")
 async def put_object(call: Call) -> Response:
-    """Take an LFS object at a signed address."""
-    repo_id, oid = call.rest
+    """Take an LFS object, or a part of one, at a signed address."""
     size = call.hub.signer.check("PUT", call.request.url.path, call.request.query_params)
+    repo_id, oid = int(call.rest[0]), call.rest[1]
+    if len(call.rest) == 3:
+        with call.hub.parts.writer(repo_id, oid, int(call.rest[2]), size) as part:
+            await _receive(call, part.write)
+            tag = await run_in_threadpool(part.finish)
+        return Response(status_code=200, headers={"ETag": f'"{tag}"'})
     with call.hub.blobs.writer(limit=size, what=f"the object {oid}") as writer:
-        buffer = bytearray()
-        async for piece in call.request.stream():
-            buffer += piece
-            if len(buffer) >= 1 << 20:
-                await run_in_threadpool(writer.write, bytes(buffer))
-                buffer.clear()
-        await run_in_threadpool(writer.write, bytes(buffer))
+        await _receive(call, writer.write)
         stored = await run_in_threadpool(lambda: writer.finish(sha256=oid, size=size))
-
-    def grant() -> None:
-        with call.hub.database.write() as connection:
-            if connection.scalar(select(db.repo.c.id).where(db.repo.c.id == int(repo_id))) is None:
-                raise HubServerError(404, "the repository was deleted meanwhile", code="RepoNotFound")
-            call.hub.commits.require_content(stored.sha256)
-            call.hub.commits.grant(connection, int(repo_id), stored)
-
-    await run_in_threadpool(grant)
+    await run_in_threadpool(_grant, call, repo_id, stored)
     return Response(status_code=200, headers={"ETag": f'"{oid}"'})
+
+
+@fixed.add("POST", "lfs-objects")
+def put_together(call: Call) -> Response:
+    """Make one object of the parts that came before, at a signed address."""
+    size = call.hub.signer.check("POST", call.request.url.path, call.request.query_params)
+    repo_id, oid = int(call.rest[0]), call.rest[1]
+    try:
+        listed = {int(item["partNumber"]): str(item["etag"]) for item in call.json()["parts"]}
+    except (KeyError, TypeError, ValueError):
+        raise HubServerError(400, '"parts" is a list of {"partNumber": …, "etag": …}') from None
+    if sorted(listed) != list(range(1, len(listed) + 1)):
+        raise HubServerError(400, "the parts are not numbered from one on")
+    sizes = part_sizes(size, call.hub.settings.limits.lfs_part)
+    stored = call.hub.parts.join(repo_id, oid, sizes, [listed[number] for number in sorted(listed)])
+    _grant(call, repo_id, stored)
+    return JSONResponse({"success": True})
+
+
+def _grant(call: Call, repo_id: int, stored: StoredBlob) -> None:
+    with call.hub.database.write() as connection:
+        if connection.scalar(select(db.repo.c.id).where(db.repo.c.id == repo_id)) is None:
+            raise HubServerError(404, "the repository was deleted meanwhile", code="RepoNotFound")
+        call.hub.commits.require_content(stored.sha256)
+        call.hub.commits.grant(connection, repo_id, stored)
 
 
 @fixed.add("GET HEAD", "lfs-objects")
 def get_object(call: Call) -> Response:
     """Send an LFS object from a signed address."""
-    _, oid = call.rest
+    oid = call.rest[1]
     size = call.hub.signer.check("GET", call.request.url.path, call.request.query_params)
     span = byte_range(call.request.headers.get("range"), size)
     headers = {"ETag": f'"{oid}"', "Accept-Ranges": "bytes"}

@@ -18,6 +18,8 @@ from enfold.hubserver.errors import HubServerError
 from enfold.hubserver.files import FileContent, byte_range
 from enfold.hubserver.routes.call import Call, Routes
 from enfold.hubserver.store.blobs import StoredBlob
+from enfold.hubserver.xet.dedup import answer
+from enfold.hubserver.xet.hashes import from_hex, to_hex
 from enfold.hubserver.xet.shards import SHARD_LIMIT, read_shard
 from enfold.hubserver.xet.store import StoredFile
 
@@ -47,7 +49,10 @@ def read_token(call: Call) -> Response:
 def _token(call: Call, right: str) -> Response:
     with call.hub.database.read() as connection:
         row = call.contributed(connection) if right == "write" else call.readable(connection)
-    token, expires = call.hub.signer.token(f"{right}.{row.id}")
+    # A fine-grained token opens no namespace as a whole, so its chunks are compared with what is public.
+    own = call.viewer is not None and call.viewer.role != "fineGrained"
+    account = call.viewer.account_id if call.viewer is not None and own else 0
+    token, expires = call.hub.signer.token(f"{right}.{row.id}.{account}")
     address = f"{call.base}/cas"
     headers = {"X-Xet-Cas-Url": address, "X-Xet-Access-Token": token, "X-Xet-Token-Expiration": str(expires)}
     return JSONResponse({"casUrl": address, "accessToken": token, "exp": expires}, headers=headers)
@@ -55,11 +60,17 @@ def _token(call: Call, right: str) -> Response:
 
 def _repo_id(call: Call, *rights: str) -> int:
     """Return the repository that the request's token is for."""
+    return _granted(call, *rights)[0]
+
+
+def _granted(call: Call, *rights: str) -> tuple[int, int]:
+    """Return the repository that the request's token is for, and whose token it is."""
     kind, _, token = call.request.headers.get("authorization", "").partition(" ")
-    right, _, repo_id = call.hub.signer.words(token.strip() if kind.lower() == "bearer" else "..").partition(".")
+    words = call.hub.signer.words(token.strip() if kind.lower() == "bearer" else "..").split(".")
+    right = words[0]
     if right not in rights:
         raise HubServerError(403, f"this token is to {right or 'do nothing'}: ask for one to {rights[0]}")
-    return int(repo_id)
+    return int(words[1]), int(words[2]) if len(words) > 2 else 0
 
 
 # ---------------------------------------------------------------------- in
@@ -68,13 +79,14 @@ def _repo_id(call: Call, *rights: str) -> int:
 @cas.add("POST", "v1/xorbs")
 async def put_xorb(call: Call) -> Response:
     """Take a xorb, chunk by chunk; every one of them is hashed before the xorb is acknowledged."""
-    _repo_id(call, "write")
-    name = _last(call)
+    repo_id, name = _repo_id(call, "write"), _last(call)
     if await run_in_threadpool(call.hub.xet.renew, name):
         async for _ in call.request.stream():
             pass
         return JSONResponse({"was_inserted": False})
-    upload = call.hub.xet.upload(name)
+    announced = call.request.headers.get("content-length", "")
+    namespace = await run_in_threadpool(_require_room, call, repo_id, int(announced) if announced.isdigit() else 0)
+    upload = call.hub.xet.upload(name, namespace)
     with upload:
         buffer = bytearray()
         async for piece in call.request.stream():
@@ -84,6 +96,28 @@ async def put_xorb(call: Call) -> Response:
                 buffer.clear()
         await run_in_threadpool(upload.feed, bytes(buffer))
         return JSONResponse({"was_inserted": await run_in_threadpool(upload.finish)})
+
+
+def _require_room(call: Call, repo_id: int, more: int) -> str:
+    """Return whose a repository is, when it may hold so many more bytes."""
+    with call.hub.database.read() as connection:
+        row = connection.execute(select(db.repo.c.namespace).where(db.repo.c.id == repo_id)).one_or_none()
+        if row is None:
+            raise HubServerError(404, "the repository was deleted meanwhile", code="RepoNotFound")
+        call.hub.quota.require(connection, row.namespace, more)
+        return str(row.namespace)
+
+
+@cas.add("GET", "v1/chunks")
+def known_chunk(call: Call) -> Response:
+    """Say where a chunk is, if it is in a file that the caller may read."""
+    _, account_id = _granted(call, "write")
+    name = to_hex(from_hex(_last(call)))
+    with call.hub.database.read() as connection:
+        found = answer(connection, name, account_id)
+    if found is None or not call.hub.xet.renew(found[0]):
+        raise HubServerError(404, f"no chunk {name} is known")
+    return Response(found[1], media_type="application/octet-stream")
 
 
 @cas.add("POST", "v1/shards")
@@ -138,6 +172,7 @@ def reconstruction(call: Call) -> Response:
     if file.size == 0 or span[0] >= file.size:
         raise HubServerError(416, f"the range begins behind the end of the file ({file.size} bytes)")
     skip, parts = _parts(call, file, *span)
+    first_version = not call.request.url.path.startswith("/cas/v2/")
     terms = [
         {"hash": xorb, "unpacked_length": size, "range": {"start": first, "end": last}}
         for xorb, first, last, size in parts
@@ -148,12 +183,12 @@ def reconstruction(call: Call) -> Response:
         path = f"/cas/v1/parts/default/{xorb}/{begin}-{end}"
         url = f"{call.base}{path}?{call.hub.signer.query('GET', path, size=end - begin)}"
         chunks, where = {"start": first, "end": last}, {"start": begin, "end": end - 1}
-        if call.request.url.path.startswith("/cas/v1/"):
+        if first_version:
             place: dict[str, Any] = {"url": url, "range": chunks, "url_range": where}
         else:
             place = {"url": url, "ranges": [{"chunks": chunks, "bytes": where}]}
         places.setdefault(xorb, []).append(place)
-    name = "fetch_info" if call.request.url.path.startswith("/cas/v1/") else "xorbs"
+    name = "fetch_info" if first_version else "xorbs"
     return JSONResponse({"offset_into_first_range": skip, "terms": terms, name: places})
 
 

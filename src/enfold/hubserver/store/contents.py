@@ -25,9 +25,14 @@ class Contents:
     def __init__(self, blobs: BlobStore, xet: XetStore) -> None:
         self.blobs, self.xet = blobs, xet
 
-    def source(self, sha256: str) -> Path | Callable[[], Reader]:
-        """Return the file of a content, or what opens it for reading."""
-        file = self.xet.find(sha256=sha256)
+    def source(self, sha256: str, xet: str | None = "") -> Path | Callable[[], Reader]:
+        """Return the file of a content, or what opens it for reading.
+
+        Args:
+            sha256: the content.
+            xet: its Xet hash where the caller knows it, or None where the caller knows that it has none.
+        """
+        file = None if xet is None else self.xet.find(hash=xet) if xet else self.xet.find(sha256=sha256)
         return self.blobs.source(sha256) if file is None else partial(self.xet.open, file)
 
     def read(self, sha256: str) -> bytes:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import struct
+from collections.abc import Sequence
 
 from enfold.hubserver.errors import HubServerError
 
-__all__ = ["File", "Term", "read_shard"]
+__all__ = ["File", "Term", "read_shard", "write_shard"]
 
 SHARD_LIMIT = 64 << 20
 _RECORD = 48
@@ -20,6 +21,7 @@ _END = b"\xff" * 32
 _HAS_PROOFS, _HAS_SHA256 = 1 << 31, 1 << 30
 _HEAD = struct.Struct("<32sII")
 _TERM = struct.Struct("<32sIIII")
+_FOOTER = struct.Struct("<9Q32s2Q6Q4Q")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,3 +103,41 @@ def read_shard(data: bytes) -> list[File]:
 def _sha256(record: bytes) -> bytes:
     """Return a SHA-256 from its record, which has it as four little-endian numbers, like every hash here."""
     return struct.pack(">4Q", *struct.unpack("<4Q", record[:32]))
+
+
+def write_shard(
+    xorb: bytes, chunks: Sequence[tuple[bytes, int]], *, on_disk: int, key: bytes, created: int, expires: int
+) -> bytes:
+    """Return a shard that says what one xorb holds.
+
+    Args:
+        xorb: its hash.
+        chunks: hash and size of content of each chunk.
+        on_disk: bytes of the xorb as it is stored.
+        key: what the chunks' hashes were keyed with.
+        created: when the shard was made, in seconds since 1970.
+        expires: when it is not to be believed any more.
+    """
+    content = sum(size for _, size in chunks)
+    end = _END + bytes(_RECORD - len(_END))
+    listed, at = bytearray(_TERM.pack(xorb, 0, len(chunks), content, on_disk)), 0
+    for digest, size in chunks:
+        listed += _TERM.pack(digest, at, size, 0, 0)
+        at += size
+    # Tables to look things up in: the first word of a hash, and where it is.
+    xorbs = struct.pack("<QI", _word(xorb), 0)
+    places = sorted((_word(digest), index) for index, (digest, _) in enumerate(chunks))
+    found = b"".join(struct.pack("<QII", word, 0, index) for word, index in places)
+    files_at = _RECORD
+    xorbs_at = files_at + len(end)
+    lookup_at = xorbs_at + len(listed) + len(end)
+    chunks_at = lookup_at + len(xorbs)
+    footer_at = chunks_at + len(found)
+    places_of = (1, files_at, xorbs_at, lookup_at, 0, lookup_at, 1, chunks_at, len(chunks))
+    footer = _FOOTER.pack(*places_of, key, created, expires, *[0] * 6, on_disk, content, content, footer_at)
+    head = _TAG[:32] + struct.pack("<2Q", _VERSION, len(footer))
+    return head + end + bytes(listed) + end + xorbs + found + footer
+
+
+def _word(digest: bytes) -> int:
+    return int.from_bytes(digest[:8], "little")

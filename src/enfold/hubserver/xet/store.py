@@ -19,6 +19,7 @@ from enfold.hubserver import database as db
 from enfold.hubserver.errors import HubServerError
 from enfold.hubserver.files import Reader
 from enfold.hubserver.store.objects import Objects, open_source
+from enfold.hubserver.xet.dedup import is_telling, note
 from enfold.hubserver.xet.hashes import Node, file_hash, from_hex, range_hash, to_hex
 from enfold.hubserver.xet.shards import File
 from enfold.hubserver.xet.xorbs import Chunks, XorbReader, unpack
@@ -82,9 +83,14 @@ class XetStore:
         """Forget what was read of xorbs, some of which are gone."""
         self._chunks.cache_clear()
 
-    def upload(self, xorb: str) -> XorbUpload:
-        """Return a context manager that takes the xorb of this name in, piece by piece."""
-        return XorbUpload(self, xorb)
+    def upload(self, xorb: str, namespace: str | None = None) -> XorbUpload:
+        """Return a context manager that takes the xorb of this name in, piece by piece.
+
+        Args:
+            xorb: its hash.
+            namespace: for whose repository it comes, in lower case.
+        """
+        return XorbUpload(self, xorb, namespace)
 
     def chunks(self, xorb: str) -> Chunks:
         """Return what a xorb holds; a 400 when there is none."""
@@ -139,6 +145,10 @@ class XetStore:
             packed = b"".join(_TERM.pack(from_hex(xorb), *numbers) for xorb, *numbers in file.terms)
             values = {"hash": file.hash, "sha256": file.sha256, "size": file.size, "terms": packed}
             connection.execute(insert(db.xet_file).values(values))
+            if names:
+                connection.execute(insert(db.xet_use), [{"xorb": name, "file": file.hash} for name in names])
+                first = file.terms[0]
+                note(connection, first.xorb, [(self.chunks(first.xorb)[first.start][0], first.start)])
 
     def find(self, *, hash: str | None = None, sha256: str | None = None) -> StoredFile | None:
         """Return the file with a Xet hash, or one with a SHA-256."""
@@ -181,8 +191,8 @@ def _terms(packed: bytes) -> tuple[StoredTerm, ...]:
 class XorbUpload:
     """A xorb on its way into the store; leaving the block without :meth:`finish` discards it."""
 
-    def __init__(self, store: XetStore, xorb: str) -> None:
-        self._store, self._name, self._hash = store, xorb, from_hex(xorb)
+    def __init__(self, store: XetStore, xorb: str, namespace: str | None = None) -> None:
+        self._store, self._name, self._hash, self._namespace = store, xorb, from_hex(xorb), namespace
         self._path = store.objects.temporary / secrets.token_hex(16)
         self._reader = XorbReader()
         self._file: BinaryIO | None = None
@@ -209,8 +219,10 @@ class XorbUpload:
         with self._store.database.write() as connection:
             if connection.scalar(select(db.xorb.c.hash).where(db.xorb.c.hash == self._name)) is not None:
                 return False
-            values = {"hash": self._name, "size": size, "content": self._reader.size}
+            values = {"hash": self._name, "size": size, "content": self._reader.size, "namespace": self._namespace}
             connection.execute(insert(db.xorb).values(**values, chunks=bytes(self._reader.chunks.packed)))
+            nodes = enumerate(self._reader.chunks.nodes())
+            note(connection, self._name, [(digest, place) for place, (digest, _) in nodes if is_telling(digest)])
         return True
 
     def __exit__(
