@@ -45,7 +45,7 @@ setup: .venv/.native ## make .venv with everything that development needs
 	touch $@
 
 peers: setup ## the ecosystem's own wheels, which tests compare with
-	$(BIN)/python tools/peers.py models s3 ppo
+	$(BIN)/python tools/peers.py models s3 ppo hub-1.33 hub-1.19 hub-0.36
 
 chromium: ## Debian's Chromium for the browser tests, where we may install it
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
