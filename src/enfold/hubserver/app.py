@@ -20,6 +20,7 @@ from enfold.hubserver.audit import Actor, acting
 from enfold.hubserver.errors import HubServerError
 from enfold.hubserver.hub import Hub
 from enfold.hubserver.names import KINDS, RESERVED
+from enfold.hubserver.rates import kind_of
 from enfold.hubserver.repositories import Redirected
 from enfold.hubserver.routes import (
     access,
@@ -100,6 +101,7 @@ class _App:
         request = Request(scope, receive)
         request_id = f"Root={secrets.token_hex(12)}"
         started = False
+        limits: dict[str, str] = {}
 
         async def send_with_headers(message: Message) -> None:
             nonlocal started
@@ -110,11 +112,12 @@ class _App:
                     (b"x-request-id", request_id.encode()),
                     (b"x-content-type-options", b"nosniff"),
                     (b"referrer-policy", b"same-origin"),
+                    *((name.lower().encode(), value.encode()) for name, value in limits.items()),
                 ]
             await send(message)
 
         try:
-            response = await self._answer(request)
+            response = await self._answer(request, limits)
             await response(scope, receive, send_with_headers)
         except ClientDisconnect:
             return
@@ -140,12 +143,15 @@ class _App:
         await run_in_threadpool(delivery.stop)
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _answer(self, request: Request) -> Response:
+    async def _answer(self, request: Request, limits: dict[str, str]) -> Response:
         wants_page = "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/")
         try:
             call = Call(request, self.hub, None)
-            if not request.url.path.startswith("/cas/"):  # the Xet store has tokens of its own
-                call.viewer = await run_in_threadpool(self._viewer, call)
+            try:
+                if not request.url.path.startswith("/cas/"):  # the Xet store has tokens of its own
+                    call.viewer = await run_in_threadpool(self._viewer, call)
+            finally:  # whoever shows a wrong token is counted too
+                limits.update(self._count(call))
             current.set(call)
             handler = _find(call)
             with acting(_actor(call)):
@@ -161,6 +167,13 @@ class _App:
             if wants_page:
                 return pages.error_page(error)
             return _error(error)
+
+    def _count(self, call: Call) -> dict[str, str]:
+        """Count a request, and return the headers that say how many more may come; a 429 when there were too many."""
+        kind = kind_of(call.request.method, call.request.url.path) if self.hub.rates.limits else None
+        if kind is None:
+            return {}
+        return self.hub.rates.take(kind, f"account {call.viewer.account_id}" if call.viewer else call.address)
 
     def _viewer(self, call: Call) -> Viewer | None:
         """Return who asks: by a token, or on pages by the cookie of a session, which opens nothing of the API."""

@@ -13,6 +13,7 @@ from enfold.hubserver.discussions import Discussions
 from enfold.hubserver.history import History
 from enfold.hubserver.likes import Likes
 from enfold.hubserver.quota import Quota
+from enfold.hubserver.rates import Rates
 from enfold.hubserver.repositories import Repositories
 from enfold.hubserver.sessions import Sessions
 from enfold.hubserver.settings import Settings
@@ -51,6 +52,7 @@ class Hub:
         self.devices = Devices(self.database, self.tokens, self.audit)
         self.webhooks = Webhooks(self.database, self.audit)
         self.webhooks.base = (settings.public_url or "").rstrip("/")
+        self.rates = Rates(settings.rates)
         self.quota = Quota(settings.quota)
         self.repositories = Repositories(self.database, self.accounts, self.webhooks, self.quota)
         self.commits = Commits(self.database, self.contents, self.repositories, settings.limits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 __all__ = ["Limits", "Settings"]
@@ -55,6 +56,8 @@ class Settings:
         durable: flush every file to the disk before a commit is acknowledged. Turn off only for throw-away data.
         sign_up: whether anybody may make an account on the pages.
         quota: bytes that the repositories of one account may hold, unless the account has a limit of its own.
+        rates: requests in five minutes by kind ("api", "resolvers", "uploads", "pages") for each account or address; no
+            limits by default.
         webhook_hosts: hosts inside the Hub's own network that webhooks may tell; others may be anywhere else.
         limits: sizes the server accepts.
 
@@ -70,6 +73,7 @@ class Settings:
     durable: bool = True
     sign_up: bool = False
     quota: int | None = None
+    rates: Mapping[str, int] = dataclasses.field(default_factory=dict)
     webhook_hosts: frozenset[str] = frozenset()
     limits: Limits = Limits()
 
