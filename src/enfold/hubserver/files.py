@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from enfold.hubserver.errors import HubServerError
 
-__all__ = ["FileContent", "Reader", "byte_range"]
+__all__ = ["FileContent", "Reader", "byte_range", "open_content"]
 
 _CHUNK = 1 << 20
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
@@ -87,7 +87,7 @@ class FileContent(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the file."""
         head = scope["method"] == "HEAD"
-        file = None if head else await run_in_threadpool(_open, self._source)
+        file = None if head else await run_in_threadpool(open_content, self._source)
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         if file is None:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -105,7 +105,8 @@ class FileContent(Response):
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def _open(source: Path | bytes | Callable[[], Reader]) -> Reader:
+def open_content(source: Path | bytes | Callable[[], Reader]) -> Reader:
+    """Open a content: bytes, a file, or what a function opens."""
     if isinstance(source, bytes):
         return io.BytesIO(source)
     return source.open("rb") if isinstance(source, Path) else source()

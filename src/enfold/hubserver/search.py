@@ -18,7 +18,7 @@ from enfold.hubserver.accounts import Viewer
 from enfold.hubserver.errors import HubServerError
 from enfold.log import get_logger
 
-__all__ = ["SORTS", "Wanted", "find", "forget", "note", "prepare"]
+__all__ = ["SORTS", "Wanted", "find", "forget", "is_used", "note", "prepare"]
 
 _log = get_logger(__name__)
 
@@ -263,3 +263,10 @@ def _parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:
 def _rows(connection: Connection, column: Any, ids: Sequence[int]) -> Sequence[Row[Any]]:
     query = select(db.repo).where(db.repo.c.id.in_(ids)).order_by(column.desc(), db.repo.c.id.desc())
     return connection.execute(query).all() if ids else []
+
+
+def is_used(connection: Connection, kind: str, tag: str) -> bool:
+    """Say whether a public repository of the kind has a tag (of the first twenty that have it, one)."""
+    ids = _matches(connection, {kind[0] + _tag(tag)}, 20)
+    query = select(db.repo.c.id).where(db.repo.c.id.in_(ids), db.repo.c.private.is_(False)).limit(1)
+    return bool(ids) and connection.scalar(query) is not None
