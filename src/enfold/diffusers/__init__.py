@@ -8,6 +8,15 @@ __getattr__, __dir__, __all__ = face(
     __name__,
     {
         ".configuration": ["ConfigMixin", "FrozenDict"],
+        ".models": [
+            "AutoencoderKL",
+            "AutoencoderTiny",
+            "ControlNetModel",
+            "ModelMixin",
+            "MultiControlNetModel",
+            "UNet2DConditionModel",
+            "UNet2DModel",
+        ],
         ".schedulers": [
             "CMStochasticIterativeScheduler",
             "DDIMInverseScheduler",
