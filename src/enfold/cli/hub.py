@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from enfold.hubserver.hub import Hub
+from enfold.cli import hub_admin
+from enfold.cli.hub_admin import Database, Store, opened
 
 __all__ = ["app"]
 
@@ -19,17 +19,11 @@ repo = typer.Typer(no_args_is_help=True, help="Make and delete repositories.")
 cache = typer.Typer(no_args_is_help=True, help="Look at what was downloaded.")
 app.add_typer(repo, name="repo")
 app.add_typer(cache, name="cache")
+hub_admin.add_to(app)
 
 RepoId = Annotated[str, typer.Argument(help="The repository, such as openai-community/gpt2.")]
 Kind = Annotated[str, typer.Option("--type", "--repo-type", help="model, dataset or space.")]
 Token = Annotated[str | None, typer.Option(help="A token; by default HF_TOKEN or the one that login saved.")]
-Database = Annotated[
-    str | None,
-    typer.Option(help="postgresql://user:password@host/name; SQLite in FOLDER by default.", envvar="ENFOLD_DATABASE"),
-]
-Store = Annotated[
-    str | None, typer.Option(help="s3://bucket/prefix for contents; FOLDER by default.", envvar="ENFOLD_STORE")
-]
 Revision = Annotated[str | None, typer.Option(help="A branch, tag or commit; main by default.")]
 
 
@@ -45,6 +39,15 @@ def serve(
     webhook_host: Annotated[
         list[str] | None, typer.Option(help="A host of this network that webhooks may tell (repeatable).")
     ] = None,
+    public_url: Annotated[
+        str | None, typer.Option(help="The address that people use, where a proxy stands before the Hub.")
+    ] = None,
+    sign_up: Annotated[bool, typer.Option("--sign-up", help="Let anybody make an account on the pages.")] = False,
+    quota: Annotated[str | None, typer.Option(help="Bytes that an account may hold, such as 500GB.")] = None,
+    rate: Annotated[
+        list[str] | None,
+        typer.Option(help="Requests in five minutes: api=5000, resolvers=…, uploads=…, pages=…, or none (repeatable)."),
+    ] = None,
 ) -> None:
     """Serve a Hub from FOLDER until Ctrl-C.
 
@@ -53,8 +56,9 @@ def serve(
     """
     from enfold.hubserver import EmbeddedHub
 
-    places = {"database": database, "store": store}
-    with EmbeddedHub(folder, host=host, port=port, owner=owner, webhook_hosts=webhook_host or (), **places) as hub:
+    options: dict[str, Any] = {"database": database, "store": store, "public_url": public_url, "sign_up": sign_up}
+    options |= {"quota": hub_admin.size(quota) if quota else None, "rates": _rates(rate, host)}
+    with EmbeddedHub(folder, host=host, port=port, owner=owner, webhook_hosts=webhook_host or (), **options) as hub:
         try:
             typer.echo(f"Hub at {hub.endpoint}, data in {folder.absolute()}")
             if new_token or not hub.has_lasting_token():
@@ -66,13 +70,19 @@ def serve(
             typer.echo("\nStopped; nothing that was acknowledged is lost.")
 
 
-def _opened(folder: Path, database: str | None, store: str | None) -> Hub:
-    from enfold.hubserver.hub import Hub
-    from enfold.hubserver.settings import Settings
+def _rates(said: list[str] | None, host: str) -> dict[str, int]:
+    """Return what may be asked for: as much as one likes where only this machine comes, else much."""
+    from enfold.hubserver.rates import GENEROUS
 
-    if not folder.is_dir() and database is None:
-        raise typer.BadParameter(f"there is no Hub in {str(folder)!r}")
-    return Hub(Settings(folder.absolute(), database=database, store=store))
+    if said == ["none"] or (said is None and host in {"127.0.0.1", "::1", "localhost"}):
+        return {}
+    limits = dict(GENEROUS)
+    for text in said or []:
+        kind, _, number = text.partition("=")
+        if kind not in limits or not number.isdigit():
+            raise typer.BadParameter(f"{text!r} is no limit such as api=5000, of {', '.join(GENEROUS)}")
+        limits[kind] = int(number)
+    return limits
 
 
 @app.command()
@@ -85,11 +95,8 @@ def fsck(
     """Check everything that a Hub keeps against its hash; ends with 1 when something is missing or damaged."""
     from enfold.hubserver.maintenance import check
 
-    hub = _opened(folder, database, store)
-    try:
+    with opened(folder, database, store) as hub:
         found = check(hub, read=not quick, say=lambda text: typer.echo(f"  {text} …", err=True))
-    finally:
-        hub.close()
     for problem in found.problems:
         typer.echo(problem)
     typer.echo(
@@ -111,11 +118,8 @@ def gc(
     """Throw away what no repository refers to any more; the Hub may be serving meanwhile."""
     from enfold.hubserver.maintenance import collect
 
-    hub = _opened(folder, database, store)
-    try:
+    with opened(folder, database, store) as hub:
         gone = collect(hub, grace=grace * 86_400, dry_run=dry_run)
-    finally:
-        hub.close()
     said = f"{gone.commits} commits, {gone.trees} folders, {gone.contents} contents and {gone.xorbs} xorbs"
     typer.echo(f"{'would throw away' if dry_run else 'threw away'} {said}: {gone.bytes / 1e6:,.1f} MB")
 

@@ -41,7 +41,7 @@ from enfold.hubserver.routes import (
 from enfold.hubserver.routes.call import Call, Handler, Routes, current
 from enfold.hubserver.settings import Settings
 from enfold.hubserver.viewers import Viewer
-from enfold.hubserver.web import pages
+from enfold.hubserver.web import account, pages
 from enfold.hubserver.webhooks import Delivery
 from enfold.log import get_logger
 
@@ -260,9 +260,10 @@ def _find(call: Call) -> Handler:
             segments.insert(1, "v1")
         call.rest = tuple(segments[3:])
         return xet.cas.get(method, "/".join(segments[1:3]))
-    if (action := "/".join(segments[:2])) in oauth.routes.addresses:
-        call.rest = tuple(segments[2:])
-        return oauth.routes.get(method, action)
+    for table in (account.pages, oauth.routes):
+        if (action := "/".join(segments[:2])) in table.addresses:
+            call.rest = tuple(segments[2:])
+            return table.get(method, action)
     if segments == [""]:
         return pages.top.get(method, "")
     if segments[0] == "static":

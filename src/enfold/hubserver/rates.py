@@ -77,9 +77,7 @@ class Rates:
         }
         if count < limit:
             return headers
-        message = (
-            f"Too many requests: {limit} of the kind {kind!r} in {WINDOW} seconds are allowed. Wait {wait} seconds."
-        )
+        message = f"Too many requests: {limit} of the kind {kind!r} may come in {WINDOW} seconds. Wait {wait} seconds."
         raise HubServerError(429, message, headers={**headers, "Retry-After": str(wait)})
 
     def _sweep(self, now: float) -> None:

@@ -12,9 +12,10 @@ import secrets
 import struct
 import time
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from blake3 import blake3
-from sqlalchemy import Connection, Row, insert, or_, select
+from sqlalchemy import Connection, insert, or_, select
 
 from enfold.hubserver import database as db
 from enfold.hubserver.store.objects import LEASE
@@ -69,17 +70,17 @@ def answer(connection: Connection, chunk: str, account_id: int) -> tuple[str, by
         return None
     best = max(useful, key=lambda name: (len(visible[name]), name))
     table = db.xorb
-    row = connection.execute(select(table.c.size, table.c.chunks).where(table.c.hash == best)).one()
+    found = connection.execute(select(table.c.size, table.c.chunks).where(table.c.hash == best)).one()
     key = secrets.token_bytes(32)
     nodes = [
         (blake3(digest, key=key).digest() if place in visible[best] else secrets.token_bytes(32), size)
-        for place, (digest, size) in enumerate(Chunks(row.chunks).nodes())
+        for place, (digest, size) in enumerate(Chunks(found.chunks).nodes())
     ]
     now = int(time.time())
-    return best, write_shard(from_hex(best), nodes, on_disk=row.size, key=key, created=now, expires=now + KNOWN)
+    return best, write_shard(from_hex(best), nodes, on_disk=found.size, key=key, created=now, expires=now + KNOWN)
 
 
-def _readable(connection: Connection, chunk: str, account_id: int) -> Sequence[Row[tuple[str, int, bytes]]]:
+def _readable(connection: Connection, chunk: str, account_id: int) -> Sequence[Any]:
     """Return the xorbs that have a chunk, its place there, and the terms of a file that the account may read."""
     repo, member, account = db.repo, db.membership, db.account
     groups = (
