@@ -73,10 +73,52 @@ UNPAIRED = [
     {"prompt": row["prompt"], "completion": row["chosen"] if index % 3 else row["rejected"], "label": bool(index % 3)}
     for index, row in enumerate(PAIRS)
 ]
+CHAT_PROMPTS = [{"prompt": row["prompt"]} for row in CHAT_PAIRS]
 ROWS = {
+    "chat_prompts": CHAT_PROMPTS,
     "texts": TEXTS, "pairs": PAIRS, "chats": CHATS, "prompts": PROMPTS, "chat_pairs": CHAT_PAIRS,
     "whole_pairs": WHOLE_PAIRS, "unpaired": UNPAIRED,
 }  # fmt: skip
+
+# What is written without drawing is the same on both sides; equal completions of a group cancel out, and teach nothing.
+GREEDY: dict[str, Any] = dict(
+    num_generations=4, per_device_train_batch_size=4, max_completion_length=6, generation_kwargs={"do_sample": False},
+)  # fmt: skip
+
+GIVEN: dict[str, Any] = {name: value for name, value in GREEDY.items() if name != "generation_kwargs"}
+
+
+PPO: dict[str, Any] = dict(
+    total_episodes=8, per_device_train_batch_size=4, num_ppo_epochs=2, response_length=6, num_sample_generations=0,
+    max_steps=-1,
+)  # fmt: skip
+
+
+def answers(prompts: list[list[int]], longest: int) -> list[list[int]]:
+    """Completions that neither side draws: each another one, some with an end."""
+    made = []
+    for place, prompt in enumerate(prompts):
+        length = longest - (place * 3 + len(prompt)) % 3
+        ids = [3 + (sum(prompt) * (step + 2) + 7 * place + step * step) % 45 for step in range(length)]
+        made.append([*ids[:-1], 1] if length < longest else ids)
+    return made
+
+
+def rollout(prompts: list[Any], trainer: Any) -> dict[str, Any]:
+    """Completions in the place of drawn ones."""
+    ids = trainer.processing_class(prompts)["input_ids"]
+    return {"prompt_ids": ids, "completion_ids": answers(ids, 6), "logprobs": None}
+
+
+def counted(completions: list[Any], completion_ids: list[list[int]], **kwargs: Any) -> list[float]:
+    """A reward that tells equal completions of a group apart, by their places."""
+    return [float(sum(ids) % 7) + place % 3 for place, ids in enumerate(completion_ids)]
+
+
+async def brief(completions: list[Any], completion_ids: list[list[int]], **kwargs: Any) -> list[float | None]:
+    """A reward that says nothing about every fifth completion."""
+    return [None if place % 5 == 4 else 0.1 * (place % 4) - len(ids) for place, ids in enumerate(completion_ids)]
+
 
 # name → (trainer, rows, arguments, with an adapter)
 RUNS: dict[str, tuple[str, str, dict[str, Any], bool]] = {
@@ -123,6 +165,28 @@ RUNS: dict[str, tuple[str, str, dict[str, Any], bool]] = {
     "simpo": ("CPO", "pairs", {"loss_type": "simpo", "cpo_alpha": 0.0, "simpo_gamma": 0.3}, False),
     "alphapo": ("CPO", "pairs", {"loss_type": "simpo", "alpha": 0.25}, False),
     "bco": ("BCO", "unpaired", {"per_device_train_batch_size": 4, "train_sampling_strategy": "sequential"}, False),
+    **{
+        f"grpo-{kind}": ("GRPO", "pairs", {**GIVEN, "loss_type": kind, "max_steps": 2}, False)
+        for kind in ("grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "vespo", "luspo")
+    },
+    "grpo-again": ("GRPO", "pairs", {**GIVEN, "num_iterations": 2, "loss_type": "grpo", "beta": 0.1}, False),
+    "grpo-again-sapo": ("GRPO", "pairs", {**GIVEN, "num_iterations": 2, "loss_type": "sapo"}, False),
+    "grpo-again-vespo": ("GRPO", "pairs", {**GIVEN, "num_iterations": 2, "loss_type": "vespo"}, False),
+    "grpo-again-cispo": ("GRPO", "pairs", {**GIVEN, "num_iterations": 2, "loss_type": "cispo"}, False),
+    "gspo": ("GRPO", "pairs", {**GIVEN, "num_iterations": 2, "importance_sampling_level": "sequence"}, False),
+    "grpo-windows": ("GRPO", "pairs", {**GIVEN, "gradient_accumulation_steps": 2, "temperature": 0.7}, False),
+    "grpo-greedy": ("GRPO", "chat_prompts", {**GREEDY, "beta": 0.1, "max_steps": 1}, False),
+    "grpo-lora": ("GRPO", "pairs", {**GIVEN, "beta": 0.1}, True),
+    "grpo-entropy": ("GRPO", "pairs", {**GIVEN, "entropy_coef": 0.1, "top_entropy_quantile": 0.5}, False),
+    "grpo-batch": ("GRPO", "pairs", {**GIVEN, "scale_rewards": "batch", "mask_truncated_completions": True}, False),
+    "gdpo": ("GRPO", "pairs", {**GIVEN, "multi_objective_aggregation": "normalize_then_sum"}, False),
+    "rloo": ("RLOO", "pairs", {**GIVEN}, False),
+    "ppo": ("PPO", "pairs", {**PPO}, False),
+    "ppo-adapter": ("PPO", "pairs", {**PPO, "kl_estimator": "k3", "missing_eos_penalty": 1.0}, True),
+    "ppo-windows": (
+        "PPO", "pairs", {**PPO, "gradient_accumulation_steps": 2, "whiten_rewards": True, "stop_token": "eos"}, False
+    ),
+    "rloo-normal": ("RLOO", "pairs", {**GIVEN, "beta": 0.0, "normalize_advantages": True}, False),
 }  # fmt: skip
 # Trainers that the peer keeps in a place of their own, and those that only its older version has.
 EXPERIMENTAL = ("ORPO", "CPO", "BCO", "GKD", "OnlineDPO", "XPO", "NashMD", "PPO")
@@ -140,12 +204,28 @@ def run(side: SimpleNamespace, folder: str, name: str) -> list[dict[str, float]]
     architecture = getattr(side.transformers, heads.get(kind, "AutoModelForCausalLM"))
     model = architecture.from_pretrained(folder + ("/judge" if kind == "Reward" else "/llama"))
     extra: dict[str, Any] = {}
+    dataset = side.datasets.Dataset.from_list(ROWS[rows])
+    if kind == "PPO":
+        judge = side.transformers.AutoModelForSequenceClassification
+        extra["reward_model"], extra["value_model"] = (judge.from_pretrained(folder + "/judge") for _ in range(2))
+        extra["ref_model"] = None if adapter else architecture.from_pretrained(folder + "/llama")
+        tokenizer.padding_side = "left"
+        ids = tokenizer([row["prompt"] for row in ROWS[rows]])["input_ids"]
+        dataset = side.datasets.Dataset.from_dict({"input_ids": ids})
+        extra["eval_dataset"] = dataset
+        side.draw(home)
     if adapter:
         side.torch.manual_seed(0)
         extra["peft_config"] = side.peft.LoraConfig(**LORA)
+    if kind in ("GRPO", "RLOO"):
+        extra["reward_funcs"] = [counted, brief]
+        if "generation_kwargs" not in options and (kind == "GRPO" or hasattr(trainer, "rolled_out")):
+            extra["rollout_func"] = rollout
     made = trainer(
-        model=model, args=args, train_dataset=side.datasets.Dataset.from_list(ROWS[rows]), processing_class=tokenizer,
+        model=model, args=args, train_dataset=dataset, processing_class=tokenizer,
         **extra,
     )  # fmt: skip
+    if kind == "RLOO" and not hasattr(trainer, "rolled_out"):
+        made._generate_single_turn = lambda prompts, *others, **named: (answers(prompts, 6), None)
     made.train()
     return [{k: v for k, v in log.items() if isinstance(v, (int, float))} for log in made.state.log_history]

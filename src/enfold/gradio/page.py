@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import gzip
-import hashlib
 import html
 import re
 import secrets
@@ -12,32 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from enfold.gradio.components.structured import HTML
+from enfold.gradio.ui_files import MODULES, assets, needed
+
 if TYPE_CHECKING:
     from enfold.gradio.blocks import Blocks
 
-__all__ = ["Asset", "assets", "body_css", "page"]
-
-UI = Path(__file__).parent / "ui"
-_TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
-# The module of the front end that each component type needs beyond core.js.
-MODULES = {"markdown": "markdown.js", "html": "markdown.js", "json": "json.js", "dataset": "dataset.js"}
-
-
-class Asset:
-    """A file of the front end, held in memory with its compressed form."""
-
-    def __init__(self, name: str, body: bytes) -> None:
-        self.body, self.kind = body, _TYPES[Path(name).suffix]
-        self.packed = gzip.compress(body, 9, mtime=0)
-
-
-@functools.lru_cache(maxsize=1)
-def assets() -> tuple[str, Mapping[str, Asset]]:
-    """The files of the front end by name, and a hash of them all, which is part of their address."""
-    files = {path.name: path.read_bytes() for path in sorted(UI.iterdir()) if path.suffix in _TYPES}
-    digest = hashlib.sha256(b"\0".join(name.encode() + b"\0" + body for name, body in files.items())).hexdigest()[:16]
-    return digest, {name: Asset(name, body) for name, body in files.items()}
-
+__all__ = ["body_css", "page"]
 
 def body_css() -> dict[str, str]:
     """Colours of the page before its style sheet is there; pages that embed it read them."""
@@ -61,12 +39,9 @@ def page(blocks: Blocks, config: Mapping[str, Any], *, favicon: str | None = Non
         The HTML, and the headers that go with it: scripts run only from this server, or with this answer's nonce.
     """
     nonce = secrets.token_urlsafe(16)
-    digest, files = assets()
+    digest, _ = assets()
     base = f"gradio_api/ui/{digest}"
-    types = {entry["type"] for entry in config["components"]}
-    wanted = [
-        name for name in ("core.js", *sorted({MODULES[kind] for kind in types if kind in MODULES})) if name in files
-    ]
+    wanted = ["core.js", *needed({entry["type"] for entry in config["components"]})]
     looks = blocks.looks
     css = "\n".join([_theme_css(looks.get("theme")), looks.get("css") or "", *_read(looks.get("css_paths"))])
     scripts = [
@@ -74,9 +49,16 @@ def page(blocks: Blocks, config: Mapping[str, Any], *, favicon: str | None = Non
         for entry in config["dependencies"]
         if entry["js"]
     ]
+    scripts += [
+        f'<script nonce="{nonce}">(window.__g_html??={{}})[{block._id}]='
+        f"async function(element, trigger, props, server){{{_script_safe(block.script)}\n}};</script>"
+        for block in blocks.blocks.values()
+        if isinstance(block, HTML) and block.script
+    ]
     if isinstance(looks.get("js"), str):
         scripts.append(f'<script nonce="{nonce}">window.__g_load=({_script_safe(looks["js"])});</script>')
-    head = "\n".join([looks.get("head") or "", *_read(looks.get("head_paths"))])
+    heads = [block.head for block in blocks.blocks.values() if isinstance(block, HTML) and block.head]
+    head = "\n".join([looks.get("head") or "", *_read(looks.get("head_paths")), *dict.fromkeys(heads)])
     head = re.sub(r"<(script|style)\b", rf'<\1 nonce="{nonce}"', head, flags=re.IGNORECASE)
     shown = {**config, "dependencies": [{**entry, "js": bool(entry["js"])} for entry in config["dependencies"]]}
     shown.pop("page", None)
@@ -91,7 +73,12 @@ def page(blocks: Blocks, config: Mapping[str, Any], *, favicon: str | None = Non
         f"<title>{html.escape(str(config['title']))}</title>",
         f'<link rel="icon" href="{icon}">',
         f'<link rel="stylesheet" href="{base}/base.css">',
-        *(f'<link rel="modulepreload" href="{base}/{name}">' for name in wanted),
+        *(
+            f'<link rel="modulepreload" href="{base}/{name}">'
+            if name.endswith(".js")
+            else f'<link rel="stylesheet" href="{base}/{name}">'
+            for name in wanted
+        ),
         f'<style nonce="{nonce}">{_style_safe(css)}</style>' if css.strip() else "",
         head,
         "</head>",
@@ -100,15 +87,18 @@ def page(blocks: Blocks, config: Mapping[str, Any], *, favicon: str | None = Non
         f'<script nonce="{nonce}">{_FIRST}</script>',
         '<div class="gradio-container" id="app"><noscript>This page needs JavaScript.</noscript></div>',
         f'<script type="application/json" id="g-config">{_json_safe(shown)}</script>',
+        f'<script type="application/json" id="g-modules">{_json_safe(MODULES)}</script>',
         *scripts,
         f'<script type="module" src="{base}/core.js"></script>',
         "</body>",
         "</html>",
     ]
+    # Drawing libraries write styles into the attributes of what they draw.
+    attributes = "style-src-attr 'unsafe-inline'; " if any(e["type"] == "plot" for e in config["components"]) else ""
     policy = (
         f"default-src 'self'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'nonce-{nonce}'; "
-        "img-src 'self' data: blob: https:; media-src 'self' data: blob: https:; font-src 'self' data:; "
-        "connect-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'"
+        f"{attributes}img-src 'self' data: blob: https:; media-src 'self' data: blob: https:; font-src 'self' data:; "
+        "connect-src 'self' data: blob:; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'"
     )
     headers = {
         "Content-Security-Policy": policy,

@@ -24,10 +24,11 @@ from enfold.gradio.encoding import encode
 from enfold.gradio.engine import Engine, QueueFull
 from enfold.gradio.files import FileRules, parse_size, with_address
 from enfold.gradio.jobs import Job
-from enfold.gradio.page import assets, page
+from enfold.gradio.page import page
 from enfold.gradio.request import Request
 from enfold.gradio.sessions import Session, Sessions
 from enfold.gradio.transfers import Transfers
+from enfold.gradio.ui_files import assets
 from enfold.log import get_logger
 from enfold.web.limits import BodyTooLarge, read_json
 from enfold.web.origin import OriginGuard
@@ -156,6 +157,7 @@ class App:
             Route("/upload", transfers.upload, methods=["POST"]),
             Route("/file={path:path}", transfers.file),
             Route("/file/{path:path}", transfers.file),
+            Route("/library/{name}.js", transfers.library),
             Route("/component_server", transfers.component, methods=["POST"]),
             Route("/component_server/", transfers.component, methods=["POST"]),
         ]

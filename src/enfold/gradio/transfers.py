@@ -26,6 +26,11 @@ __all__ = ["Transfers"]
 
 FILES_AT_ONCE = 1000
 UPLOAD_LIMIT = 4 * 2**30  # bytes of one upload when the page sets no limit of its own
+# Name in the address → the package that brings the file, and where it lies in it.
+LIBRARIES = {
+    "plotly": ("plotly", "package_data/plotly.min.js"),
+    "bokeh": ("bokeh", "server/static/js/bokeh.min.js"),
+}
 _FORM_OVERHEAD = 64 * 1024
 
 
@@ -109,6 +114,18 @@ class Transfers:
             content_disposition_type="inline" if shown else "attachment",
             headers=headers,
         )
+
+    async def library(self, request: HTTPRequest) -> Response:
+        """Hand over the browser's half of a drawing library, out of the author's own installation."""
+        import importlib.util
+
+        module, inside = LIBRARIES.get(request.path_params["name"], ("", ""))
+        spec = importlib.util.find_spec(module) if module else None
+        found = Path(next(iter(spec.submodule_search_locations or []), "")) / inside if spec else None
+        if found is None or not found.is_file():
+            raise HTTPException(404, "this library is not installed here")
+        headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=86400"}
+        return FileResponse(found, media_type="text/javascript", headers=headers)
 
     async def component(self, request: HTTPRequest) -> Response:
         """Call a method that a component offers to its page (``SERVER`` names them) and no other."""

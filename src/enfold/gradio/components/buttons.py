@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from enfold.gradio.block import Block, as_list, current_root
@@ -23,17 +24,19 @@ class Button(Component):
         value: its text, or a function that gives it.
         variant: "primary", "secondary", "stop" or "huggingface".
         size: "sm", "md" or "lg".
+        icon: a picture beside the text: a path or an address.
         link, link_target: an address it opens, and where.
         interactive: whether it can be pressed.
         common: see :class:`~enfold.gradio.components.base.Placed`.
     """
 
     type_name = "button"
+    has_files = True
     change = Event("always_last")
     click = Event()
     COMMON: ClassVar[Mapping[str, Any]] = {
         name: Component.COMMON[name]
-        for name in ("scale", "visible", "elem_id", "elem_classes", "render", "key", "preserved_by_key")
+        for name in ("every", "inputs", "scale", "visible", "elem_id", "elem_classes", "render", "key", "preserved_by_key")
     } | {"min_width": None}
 
     def __init__(
@@ -42,11 +45,13 @@ class Button(Component):
         *,
         variant: Literal["primary", "secondary", "stop", "huggingface"] = "secondary",
         size: Literal["sm", "md", "lg"] = "lg",
+        icon: str | Path | None = None,
         link: str | None = None,
         link_target: Literal["_self", "_blank", "_parent", "_top"] = "_self",
         interactive: bool = True,
         **common: Unpack[Placed],
     ) -> None:
+        self.icon = button_icon(icon)
         self._settle()
 
     @property
@@ -60,7 +65,7 @@ class ClearButton(Button):
     Args:
         components: what it empties; more can be added with :meth:`add`.
         value: its text.
-        variant, size, link, link_target, interactive: as for :class:`Button`.
+        variant, size, icon, link, link_target, interactive: as for :class:`Button`.
         common: see :class:`~enfold.gradio.components.base.Placed`.
     """
 
@@ -73,11 +78,13 @@ class ClearButton(Button):
         value: str = "Clear",
         variant: Literal["primary", "secondary", "stop", "huggingface"] = "secondary",
         size: Literal["sm", "md", "lg"] = "lg",
+        icon: str | Path | None = None,
         link: str | None = None,
         link_target: Literal["_self", "_blank", "_parent", "_top"] = "_self",
         interactive: bool = True,
         **common: Unpack[Placed],
     ) -> None:
+        self.icon = button_icon(icon)
         self._settle()
         if current_root() is not None:
             self.add(components)
@@ -89,6 +96,13 @@ class ClearButton(Button):
             empty = json.dumps([empty_payload(block) for block in cleared])
             on([self.click], None, [], cleared, js=f"() => {empty}", queue=False, api_visibility="undocumented")
         return self
+
+
+def button_icon(icon: Any) -> Any:
+    """A button's picture as it travels."""
+    from enfold.gradio.files import cached
+
+    return cached(icon) if isinstance(icon, (str, Path)) else icon
 
 
 def empty_payload(block: Block) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from enfold.gradio.components.base import Common, Component, Placed, common
+from enfold.gradio.components.buttons import button_icon
 from enfold.gradio.components.schemas import FILE, FILES, defined, sample
 from enfold.gradio.events import Event
 from enfold.gradio.files import FileData, cached, file_types_problem, is_url, keep_bytes, received, served
@@ -132,10 +133,6 @@ _BUTTON: dict[str, Any] = {
 } | {"min_width": None}
 
 
-def _icon(icon: Any) -> Any:
-    return cached(icon) if isinstance(icon, (str, Path)) else icon
-
-
 class UploadButton(_Given):
     """A button that asks for files; ``upload`` happens when they have arrived.
 
@@ -169,7 +166,7 @@ class UploadButton(_Given):
         **common: Unpack[Placed],
     ) -> None:
         self._check()
-        self.icon = _icon(icon)
+        self.icon = button_icon(icon)
         self._settle()
 
 
@@ -201,7 +198,7 @@ class DownloadButton(Component):
         interactive: bool = True,
         **common: Unpack[Placed],
     ) -> None:
-        self.icon = _icon(icon)
+        self.icon = button_icon(icon)
         self._settle()
 
     def preprocess(self, payload: Any) -> Any:

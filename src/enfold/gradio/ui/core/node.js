@@ -1,0 +1,157 @@
+// Components: custom elements in light DOM. Each patches only what changed.
+
+import { h, length, same } from "./dom.js";
+import { trigger } from "./events.js";
+
+export const config = JSON.parse(document.getElementById("g-config").textContent);
+export const app = document.getElementById("app");
+export const nodes = new Map();
+export const kinds = new Map();
+
+/** Make a component type known, and what it is called while it has no label: the page's modules call it. */
+export function define(type, Kind, name = "") {
+  if (name) KIND_NAMES[type] = name;
+  kinds.set(type, Kind);
+  customElements.define(`g-${type}`, Kind);
+}
+
+const isInput = new Set();
+const isOutput = new Set();
+const listened = new Set();
+
+/** Note what functions take, fill and listen to, before their components are made. */
+export function wired(deps) {
+  for (const dep of deps) {
+    dep.inputs.forEach((id) => isInput.add(id));
+    dep.outputs.forEach((id) => isOutput.add(id));
+    dep.targets.forEach(([id, event]) => listened.add(`${id}:${event}`));
+  }
+}
+
+/** A component inside another one, such as a table in a message: it has no place among the page's own. */
+export function inner(type, props) {
+  const Kind = kinds.get(type);
+  const node = new Kind();
+  inner.count = (inner.count || 0) + 1;
+  node.setup({ id: `inner-${inner.count}`, type, props: { ...props, interactive: false } });
+  return node;
+}
+
+export class Base extends HTMLElement {
+  setup(entry) {
+    this.gid = entry.id;
+    this.gtype = entry.type;
+    this.props = { ...entry.props };
+    this.fieldId = `g-field-${entry.id}`;
+    this.id = this.props.elem_id || `component-${entry.id}`;
+    this.classList.add(`g-${entry.type}`, "block");
+    this.build();
+    this.common(this.props);
+    this.patch(this.props);
+  }
+
+  /** Make the elements, once. */
+  build() {}
+  /** Show properties; only those in `changed` are new. */
+  patch(changed) {}
+
+  get interactive() {
+    return this.props.interactive ?? (isInput.has(this.gid) || !isOutput.has(this.gid));
+  }
+
+  /** What travels as this component's value. */
+  get value() {
+    return this.props.value ?? null;
+  }
+
+  /** Properties from the server or a script: an event follows when the value is another. */
+  update(changed) {
+    const before = this.props.value;
+    Object.assign(this.props, changed);
+    this.common(changed);
+    this.patch(changed);
+    if ("value" in changed && !same(before, this.props.value)) this.fire("change");
+  }
+
+  /** A value the visitor gave. */
+  entered(value, event = "input") {
+    const before = this.props.value;
+    this.props.value = value;
+    if (event) this.fire(event);
+    if (!same(before, value)) this.fire("change");
+  }
+
+  fire(event, data = null) {
+    if (listened.has(`${this.gid}:${event}`)) trigger(this.gid, event, data);
+  }
+
+  hears(event) {
+    return listened.has(`${this.gid}:${event}`);
+  }
+
+  common(changed) {
+    const p = this.props;
+    if ("visible" in changed) {
+      this.hidden = p.visible === false || p.visible === "hidden";
+      this.parentElement?.dispatchEvent(new Event("g-visibility"));
+    }
+    if ("elem_classes" in changed) {
+      this.classList.remove(...(this.extra || []));
+      this.extra = [p.elem_classes || []].flat();
+      this.classList.add(...this.extra);
+    }
+    if ("scale" in changed && p.scale !== undefined) this.style.flexGrow = p.scale;
+    if ("min_width" in changed && p.min_width !== undefined) this.style.minWidth = `min(${p.min_width}px, 100%)`;
+    if ("container" in changed) this.classList.toggle("bare", p.container === false);
+    if (this.labelEl && ("label" in changed || "show_label" in changed)) {
+      this.labelEl.textContent = p.label ?? KIND_NAMES[this.gtype] ?? "";
+      this.labelEl.classList.toggle("g-sr", p.show_label === false);
+    }
+    if (this.infoEl && "info" in changed) {
+      this.infoEl.textContent = p.info || "";
+      this.infoEl.hidden = !p.info;
+    }
+  }
+
+  /** The row above a field: its label, tools at the end, and the explanation below. */
+  head(tag = "label", ...tools) {
+    this.labelEl = h(tag, { class: "g-caption", id: `${this.fieldId}-label` });
+    if (tag === "label") this.labelEl.htmlFor = this.fieldId;
+    this.infoEl = h("div", { class: "g-info", id: `${this.fieldId}-info` });
+    const bar = h("div", { class: "g-head" }, this.labelEl, ...tools);
+    return [bar, this.infoEl];
+  }
+
+  describedBy() {
+    return this.props.info ? `${this.fieldId}-info` : null;
+  }
+
+  /** Heights that authors give in pixels or any CSS length. */
+  sized(el, changed, names = ["height", "max_height", "min_height", "width"]) {
+    for (const name of names) {
+      if (name in changed && this.props[name] != null) el.style[name.replace(/_h/, "H")] = length(this.props[name]);
+    }
+  }
+
+  /** How the event that fills this component is doing. */
+  status(state) {
+    if (!this.statusEl) {
+      this.statusEl = h("div", { class: "g-status" }, h("div", { class: "g-bar" }), h("div", { class: "g-eta" }));
+      this.append(this.statusEl);
+    }
+    const [bar, text] = this.statusEl.children;
+    this.classList.toggle("pending", state.kind === "pending");
+    this.classList.toggle("generating", state.kind === "generating");
+    this.classList.toggle("failed", state.kind === "error");
+    this.setAttribute("aria-busy", String(state.kind === "pending"));
+    const known = typeof state.fraction === "number";
+    bar.classList.toggle("known", known);
+    bar.style.setProperty("--done", known ? `${Math.min(100, state.fraction * 100)}%` : "");
+    text.textContent = state.text || "";
+  }
+}
+
+export const KIND_NAMES = {
+  textbox: "Textbox", number: "Number", slider: "Slider", checkbox: "Checkbox", checkboxgroup: "Checkbox Group",
+  radio: "Radio", dropdown: "Dropdown", label: "Label", json: "JSON", dataset: "Examples", html: "HTML", markdown: "Markdown",
+};

@@ -1,0 +1,121 @@
+// The page itself: what stands where, and how it begins.
+
+import { Checkbox, CheckboxGroup, Choices } from "./choices.js";
+import { h, icon } from "./dom.js";
+import { Dropdown } from "./dropdown.js";
+import { attach, dependencies, run } from "./events.js";
+import { Accordion, Layout, TabItem, Tabs } from "./layouts.js";
+import { app, config, define, kinds, nodes, wired } from "./node.js";
+import { announcer, toasts } from "./notes.js";
+import { NumberBox, Slider } from "./numbers.js";
+import { Button, Label, State } from "./shown.js";
+import { Textbox } from "./text.js";
+import { address, session, wait } from "./wire.js";
+
+for (const [type, Kind] of Object.entries({
+  textbox: Textbox, number: NumberBox, slider: Slider, checkbox: Checkbox, radio: class extends Choices {}, checkboxgroup: CheckboxGroup,
+  dropdown: Dropdown, button: Button, label: Label, state: State, row: class extends Layout {}, column: class extends Layout {},
+  group: class extends Layout {}, form: class extends Layout {}, accordion: Accordion, tabs: Tabs, tabitem: TabItem,
+})) define(type, Kind);
+
+export function place(branch, into, entries) {
+  const entry = entries.get(branch.id);
+  let target = into;
+  let node = null;
+  if (entry) {
+    const Kind = kinds.get(entry.type);
+    if (!Kind) throw new Error(`this page cannot show a ${entry.type}`);
+    node = new Kind();
+    node.setup(entry);
+    nodes.set(entry.id, node);
+    into.append(node);
+    target = node.place || node;
+  }
+  for (const child of branch.children || []) place(child, target, entries);
+  if (node instanceof Layout) node.refresh();
+}
+
+function footer() {
+  const items = [];
+  for (const link of config.footer_links) {
+    if (link === "api") {
+      items.push(h("button", { type: "button", text: "Use via API", onclick: async () => (await import("./api.js")).open() }));
+    } else if (link?.url && /^(https?:|\/|\.)/.test(link.url)) {
+      items.push(h("a", { href: link.url, text: link.label || link.url, rel: "noopener" }));
+    }
+  }
+  const theme = h("button", { type: "button", "aria-label": "Switch between light and dark" }, icon("sun"));
+  theme.addEventListener("click", () => {
+    const dark = document.body.classList.toggle("dark");
+    document.documentElement.style.colorScheme = dark ? "dark" : "light";
+    theme.setAttribute("aria-pressed", String(dark));
+  });
+  return h("footer", { class: "g-footer" }, ...items, h("span", { text: "Built with enfold" }), theme);
+}
+
+const MODULES = JSON.parse(document.getElementById("g-modules").textContent);
+const here = new URL(".", import.meta.url).href;
+
+/** Fetch what shows these component types, once. */
+export async function fetchModules(types) {
+  const names = new Set([...new Set(types)].flatMap((type) => MODULES[type] || []));
+  await Promise.all([...names].map((name) => {
+    if (name.endsWith(".js")) return import(`${here}${name}`);
+    if (![...document.styleSheets].some((sheet) => sheet.href?.endsWith(`/${name}`))) document.head.append(h("link", { rel: "stylesheet", href: `${here}${name}` }));
+    return null;
+  }));
+}
+
+async function begin() {
+  const entries = new Map(config.components.map((entry) => [entry.id, entry]));
+  wired(config.dependencies);
+  attach(config.dependencies);
+  await fetchModules(config.components.flatMap((entry) => [entry.type, ...(entry.props.components || [])]));
+  const main = h("main", { class: "g-main" });
+  if (config.fill_width) app.classList.add("fill-width");
+  if (config.fill_height) app.classList.add("fill-height");
+  place(config.layout, main, entries);
+  const sides = [...main.querySelectorAll("g-sidebar")];
+  app.replaceChildren(...sides, main, footer());
+  document.body.append(toasts, announcer);
+  for (const branch of nodes.values()) if (branch instanceof Layout) branch.refresh();
+  performance.mark("ui-ready");
+  document.documentElement.dataset.ready = "true";
+  if (config.connect_heartbeat) beat();
+  if (parent !== window) embedded();
+  window.__g_load?.();
+  for (const dep of dependencies.values()) if (dep.targets.some(([, event]) => event === "load")) run(dep, null, null);
+}
+
+/** Tell the page around us, which frames us, how high we are. */
+function embedded() {
+  document.body.classList.add("g-embedded");
+  const tell = () => parent.postMessage({ gradio: "height", height: Math.ceil(app.getBoundingClientRect().height) }, "*");
+  new ResizeObserver(tell).observe(app);
+  tell();
+}
+
+async function beat() {
+  for (let failures = 0; failures < 30; failures += 1) {
+    try {
+      const answer = await fetch(address(`heartbeat/${session}`), { credentials: "same-origin" });
+      if (!answer.ok) return;
+      const reader = answer.body.getReader();
+      while (!(await reader.read()).done) failures = 0;
+    } catch {
+      /* tried again below */
+    }
+    await wait(Math.min(60_000, 1000 * 2 ** failures));
+  }
+}
+
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", (e) => {
+  if (new URLSearchParams(location.search).get("__theme")) return;
+  document.body.classList.toggle("dark", e.matches);
+  document.documentElement.style.colorScheme = e.matches ? "dark" : "light";
+});
+
+begin().catch((error) => {
+  app.replaceChildren(h("p", { class: "g-fatal", text: `The page could not be shown: ${error.message}` }));
+  throw error;
+});

@@ -1,0 +1,107 @@
+// A field for text.
+
+import { copyButton, format, h } from "./dom.js";
+import { Base } from "./node.js";
+
+export class Textbox extends Base {
+  build() {
+    this.tools = h("span", { class: "g-tools" });
+    this.append(...this.head("label", this.tools));
+  }
+
+  field() {
+    const { lines = 1, type = "text", max_lines } = this.props;
+    const single = lines === 1 && type !== "text";
+    const growing = !single;
+    const el = h(growing ? "textarea" : "input", { id: this.fieldId, class: "g-field", ...(growing ? { rows: lines } : { type }) });
+    el.addEventListener("input", () => {
+      this.entered(el.value);
+      this.grow();
+    });
+    el.addEventListener("keydown", (e) => {
+      // One line: Enter sends. Several: Shift+Enter sends, Enter breaks the line.
+      if (e.key === "Enter" && !e.isComposing && (lines === 1 && (max_lines ?? 1) <= 1 ? !e.shiftKey : e.shiftKey)) {
+        e.preventDefault();
+        this.fire("submit");
+      }
+    });
+    for (const event of ["focus", "blur"]) el.addEventListener(event, () => this.fire(event));
+    el.addEventListener("select", () => {
+      const [start, end] = [el.selectionStart, el.selectionEnd];
+      this.fire("select", { index: [start, end], value: el.value.slice(start, end) });
+    });
+    return el;
+  }
+
+  patch(changed) {
+    const p = this.props;
+    if (!this.el || "type" in changed || "lines" in changed) {
+      const fresh = this.field();
+      this.el ? this.el.replaceWith(fresh) : this.append(h("div", { class: "g-entry" }, fresh));
+      this.el = fresh;
+      changed = p;
+    }
+    const el = this.el;
+    if ("value" in changed && el.value !== format(p.value)) {
+      const follow = p.autoscroll !== false && el.scrollHeight - el.scrollTop - el.clientHeight < 40;
+      el.value = format(p.value);
+      if (follow) requestAnimationFrame(() => (el.scrollTop = el.scrollHeight));
+    }
+    el.readOnly = !this.interactive;
+    el.placeholder = p.placeholder || "";
+    p.max_length == null ? el.removeAttribute("maxlength") : el.setAttribute("maxlength", p.max_length);
+    el.dir = p.rtl ? "rtl" : "auto";
+    el.style.textAlign = p.text_align || "";
+    el.setAttribute("aria-describedby", this.describedBy() || "");
+    if (!this.describedBy()) el.removeAttribute("aria-describedby");
+    el.enterKeyHint = this.hears("submit") && p.lines === 1 ? "send" : "";
+    for (const [name, value] of Object.entries(p.html_attributes || {})) {
+      if (!/^on|^style$|^id$/i.test(name)) el.setAttribute(name, value);
+    }
+    if (p.autofocus && !this.focused) {
+      this.focused = true;
+      requestAnimationFrame(() => el.focus());
+    }
+    const entry = el.parentElement;
+    for (const [name, event] of [["submit_btn", "submit"], ["stop_btn", "stop"]]) {
+      let button = entry.querySelector(`.g-${event}`);
+      if (p[name] && !button) {
+        button = h("button", { type: "button", class: `g-button g-${event} ${event === "stop" ? "stop" : "primary"} sm`, onclick: () => this.fire(event) });
+        entry.append(button);
+      }
+      if (button) {
+        button.hidden = !p[name];
+        button.textContent = typeof p[name] === "string" ? p[name] : event === "submit" ? "Send" : "Stop";
+      }
+    }
+    if ("buttons" in changed) {
+      const copies = (p.buttons || []).includes("copy");
+      this.tools.replaceChildren(...(copies ? [copyButton(() => this.el.value, (value) => this.fire("copy", { value }))] : []));
+    }
+    this.grow();
+  }
+
+  grow() {
+    const el = this.el;
+    if (el.tagName !== "TEXTAREA") return;
+    const { lines = 1, max_lines } = this.props;
+    if (CSS.supports("field-sizing", "content")) {
+      // The browser does it, without measuring.
+      const high = (count) => `${count * 22 + 20}px`;
+      Object.assign(el.style, { fieldSizing: "content", minHeight: high(lines), maxHeight: high(max_lines ?? Math.max(20, lines)) });
+      return;
+    }
+    requestAnimationFrame(() => {
+      const line = parseFloat(getComputedStyle(el).lineHeight) || 22;
+      const edge = el.offsetHeight - el.clientHeight + 18;
+      const most = (max_lines ?? Math.max(20, lines)) * line + edge;
+      el.style.height = "auto";
+      el.style.height = `${Math.min(el.scrollHeight + el.offsetHeight - el.clientHeight, most)}px`;
+      el.style.overflowY = el.scrollHeight > most ? "auto" : "hidden";
+    });
+  }
+
+  get value() {
+    return this.props.value ?? (this.interactive ? "" : null);
+  }
+}
