@@ -108,3 +108,18 @@ def test_after_the_first_time_no_network_is_needed(hub: Any, monkeypatch: pytest
     monkeypatch.setattr(logging.getLogger("enfold"), "level", logging.ERROR)
     assert load_dataset("owner/kept", split="train")[4] == {"text": "film 4", "label": 0}
     assert load_dataset("owner/kept", split="train")._fingerprint == first._fingerprint
+
+
+def test_a_configuration_is_deleted_in_a_pull_request(hub: Any) -> None:
+    from enfold.datasets.hub import delete_from_hub
+
+    reviews(4).push_to_hub("owner/reviews", "films")
+    reviews(6).push_to_hub("owner/reviews", "books")
+    with pytest.raises(ValueError, match=r"no configuration 'bookes'.*books"):
+        delete_from_hub("owner/reviews", "bookes")
+    made = delete_from_hub("owner/reviews", "books")
+    assert get_dataset_config_names("owner/reviews") == ["films", "books"]  # the main branch is as it was
+    assert get_dataset_config_names("owner/reviews", revision=made.pr_revision) == ["films"]
+    files = HfApi().list_repo_files("owner/reviews", repo_type="dataset", revision=made.pr_revision)
+    assert [file for file in files if file.endswith(".parquet")] == ["films/train-00000-of-00001.parquet"]
+    assert load_dataset("owner/reviews", "films", revision=made.pr_revision)["train"].num_rows == 4

@@ -105,6 +105,8 @@ def test_a_missing_name_is_an_import_error_and_a_missing_module_names_enfold() -
         ("datasets.exceptions", "DatasetGenerationError"),
         ("datasets.download.download_manager", "DownloadManager"),
         ("datasets.dataset_dict", "IterableDatasetDict"),
+        ("datasets.iterable_dataset", "IterableDataset"),
+        ("datasets.utils.version", "Version"),
         ("huggingface_hub.file_download", "hf_hub_download"),
         ("huggingface_hub.utils", "EntryNotFoundError"),
         ("peft.peft_model", "PeftModel"),

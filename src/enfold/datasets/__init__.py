@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = face(
     {
         ".builders.base": ["DatasetBuilder"],
         ".builders.configs": ["BuilderConfig"],
-        ".builders.scripted": ["ArrowBasedBuilder", "GeneratorBasedBuilder", "SplitGenerator"],
+        ".builders.scripted": ["ArrowBasedBuilder", "GeneratorBasedBuilder"],
         ".column": ["Column"],
         ".combine": ["concatenate_datasets", "interleave_datasets"],
         ".dataset": ["Dataset"],
@@ -54,6 +54,7 @@ __getattr__, __dir__, __all__ = face(
             "Split",
             "SplitBase",
             "SplitDict",
+            "SplitGenerator",
             "SplitInfo",
             "SubSplitInfo",
             "percent",

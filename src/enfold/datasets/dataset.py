@@ -16,7 +16,7 @@ from .exporting import ExportMixin
 from .features.features import Features, to_arrow
 from .fingerprint import combine
 from .formats.base import Formatter
-from .formatting import FormatMixin
+from .formatted import FormatMixin
 from .info import DatasetInfo, InfoMixin
 from .ordering import OrderMixin
 from .reading import ReadMixin

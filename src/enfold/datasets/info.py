@@ -14,7 +14,7 @@ from typing import Any
 from .features.features import Features
 from .splits import NamedSplit, SplitDict
 
-__all__ = ["DatasetInfo", "InfoMixin", "Version", "write_text"]
+__all__ = ["DatasetInfo", "InfoMixin", "SupervisedKeysData", "Version", "write_text"]
 
 
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
@@ -80,6 +80,18 @@ class Version:
 
 
 @dataclass
+class SupervisedKeysData:
+    """The columns that a model is given and that it has to give.
+
+    Args:
+        input, output: the columns' names.
+    """
+
+    input: str = ""
+    output: str = ""
+
+
+@dataclass
 class DatasetInfo:
     """A dataset's description, features and sizes, as ``dataset_info.json`` and the card's YAML hold them.
 
@@ -113,6 +125,11 @@ class DatasetInfo:
     def __post_init__(self) -> None:
         if self.features is not None and not isinstance(self.features, Features):
             self.features = Features.from_dict(self.features) if _is_form(self.features) else Features(self.features)
+        if self.supervised_keys is not None and not isinstance(self.supervised_keys, SupervisedKeysData):
+            keys = self.supervised_keys
+            self.supervised_keys = (
+                SupervisedKeysData(**keys) if isinstance(keys, Mapping) else SupervisedKeysData(*keys)
+            )
         if isinstance(self.version, Mapping):
             self.version = Version.from_dict(self.version)
         elif isinstance(self.version, str):
@@ -140,6 +157,8 @@ class DatasetInfo:
             elif isinstance(value, Version):
                 major, minor, patch = value.tuple
                 value = {"version_str": str(value), "major": major, "minor": minor, "patch": patch}
+            elif isinstance(value, SupervisedKeysData):
+                value = {"input": value.input, "output": value.output}
             elif isinstance(value, SplitDict):
                 value = {name: split.to_dict() for name, split in value.items()}
             if value is not None:

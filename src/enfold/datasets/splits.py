@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from enfold.errors import nearest
@@ -19,6 +19,7 @@ __all__ = [
     "Split",
     "SplitBase",
     "SplitDict",
+    "SplitGenerator",
     "SplitInfo",
     "SubSplitInfo",
     "parse_split",
@@ -150,6 +151,19 @@ class SplitInfo:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields that are set."""
         return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+@dataclass
+class SplitGenerator:
+    """A split, and the arguments that its rows are generated with.
+
+    Args:
+        name: the split's name.
+        gen_kwargs: arguments of ``_generate_examples`` or ``_generate_tables``.
+    """
+
+    name: str
+    gen_kwargs: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass

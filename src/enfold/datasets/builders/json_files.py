@@ -282,7 +282,8 @@ class Builder(DatasetBuilder):
 
 def _whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
     """Yield what blocks hold, cut where lines end; a last line without an end is not alone."""
-    part, rest = b"", []
+    part = b""
+    rest: list[bytes] = []
     for block in blocks:
         end = block.rfind(b"\n") + 1
         if end:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import inspect
 import os
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import fields, replace
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -19,29 +18,14 @@ from ..errors import DatasetGenerationError
 from ..features.features import Features
 from ..fingerprint import Unhashable, combine, generate_random_fingerprint
 from ..info import DatasetInfo, Version
+from ..naming import camelcase_to_snakecase
 from ..reading import rows_to_table
+from ..splits import SplitGenerator
 from ..utils.info_utils import VerificationMode, verify_checksums
 from .base import DatasetBuilder
 from .configs import BuilderConfig
 
-__all__ = ["ArrowBasedBuilder", "BuilderConfig", "GeneratorBasedBuilder", "SplitGenerator"]
-
-
-@dataclass
-class SplitGenerator:
-    """A split, and the arguments that its rows are generated with.
-
-    Args:
-        name: the split's name.
-        gen_kwargs: arguments of ``_generate_examples`` or ``_generate_tables``.
-    """
-
-    name: str
-    gen_kwargs: dict[str, Any] = field(default_factory=dict)
-
-
-def _snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+__all__ = ["ArrowBasedBuilder", "GeneratorBasedBuilder"]
 
 
 class _Scripted(DatasetBuilder):
@@ -111,7 +95,7 @@ class _Scripted(DatasetBuilder):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "name" not in vars(cls):
-            cls.name = _snake(cls.__name__)
+            cls.name = camelcase_to_snakecase(cls.__name__)
 
     def _configured(self, name: str | None, options: dict[str, Any]) -> Any:
         options = {key: value for key, value in options.items() if value is not None}

@@ -17,6 +17,14 @@ from enfold.log import get_logger
 from .arrays import Array2D, Array3D, Array4D, Array5D
 from .audio import Audio
 from .image import Image
+from .nested import (
+    cast_to_python_objects,
+    decode_nested_example,
+    encode_nested_example,
+    require_decoding,
+    require_storage_cast,
+    require_storage_embed,
+)
 from .pdf import Pdf
 from .storage import (
     decode_all,
@@ -30,10 +38,28 @@ from .storage import (
     to_arrow,
 )
 from .translation import Translation, TranslationVariableLanguages
-from .types import ClassLabel, Json, LargeList, List, Sequence, Value
+from .types import ClassLabel, Json, LargeList, List, Sequence, Value, dtype_to_arrow
 from .video import Video
 
-__all__ = ["Features", "decoder", "encode", "from_arrow", "needs_encoding", "storage_schema", "to_arrow"]
+__all__ = [
+    "Features",
+    "cast_to_python_objects",
+    "decode_nested_example",
+    "decoder",
+    "encode",
+    "encode_nested_example",
+    "from_arrow",
+    "generate_from_arrow_type",
+    "generate_from_dict",
+    "get_nested_type",
+    "needs_encoding",
+    "require_decoding",
+    "require_storage_cast",
+    "require_storage_embed",
+    "storage_schema",
+    "string_to_arrow",
+    "to_arrow",
+]
 
 _METADATA = b"huggingface"
 _CLASSES: dict[str, Any] = {
@@ -256,6 +282,11 @@ def _from_dict(form: Any) -> Any:
     if kind == "ClassLabel" and options.get("names"):
         options.pop("num_classes", None)
     return _CLASSES[kind](**options)
+
+
+# what `datasets` calls these functions
+generate_from_dict, generate_from_arrow_type = _from_dict, from_arrow
+get_nested_type, string_to_arrow = to_arrow, dtype_to_arrow
 
 
 # ---- the YAML form ---------------------------------------------------------------------------------------------------
