@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import _hub_transfers
+
 _OWNERS = 20_000
 _TASKS = ("text-generation", "text-classification", "fill-mask", "image-classification", "translation", "summarization")
 _STEMS = ("bert", "llama", "qwen", "mistral", "t5", "gpt2", "whisper", "vit", "gemma", "phi", "falcon", "roberta")
@@ -108,7 +110,15 @@ def _p99(times: list[float]) -> float:
     return statistics.quantiles(times, n=100)[98]
 
 
-PARTS: dict[str, Callable[[], None]] = {"search": search}
+PARTS: dict[str, Callable[[], None]] = {
+    "search": search,
+    "download": _hub_transfers.download,
+    "upload": _hub_transfers.upload,
+    "insertion": _hub_transfers.insertion,
+    "head": _hub_transfers.head,
+    "commit": _hub_transfers.commit,
+    "start": _hub_transfers.start,
+}
 
 
 if __name__ == "__main__":
