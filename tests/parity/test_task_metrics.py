@@ -81,6 +81,32 @@ for name in ("bert", "roberta"):
 print(json.dumps(out))
 """
 
+PERPLEXITIES = """
+import json, sys
+import torch, transformers
+
+folder, texts, choices = sys.argv[1], json.loads(open(sys.argv[2]).read())["plain"], json.loads(sys.argv[3])
+tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+torch.manual_seed(1)
+config = transformers.GPT2Config(vocab_size=len(tokenizer), n_positions=80, n_embd=16, n_layer=2, n_head=2,
+                                 initializer_range=0.4, bos_token_id=tokenizer.bos_token_id)
+model = transformers.GPT2LMHeadModel(config).eval()
+model.save_pretrained(folder)
+out = []
+for options in choices:
+    found = []
+    for text in texts:  # one at a time, without padding: the definition
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        start = [tokenizer.bos_token_id] if options.get("add_start_token", True) else []
+        if options.get("max_length"):
+            ids = ids[: options["max_length"] - len(start)]
+        ids = torch.tensor([start + ids])
+        with torch.no_grad():
+            found.append(float(torch.exp(model(ids, labels=ids).loss)))
+    out.append(found)
+print(json.dumps(out))
+"""
+
 
 @pytest.fixture(scope="module")
 def corpus() -> dict[str, Any]:
@@ -171,3 +197,24 @@ def test_bertscore_is_bert_score(
             )
             for key, column in zip(("precision", "recall", "f1"), columns, strict=True):
                 assert got[key] == pytest.approx(column, abs=2e-5), (name, options, key)
+
+
+def test_perplexity_is_that_of_the_ecosystems_model(
+    peer: Callable[..., Any], corpus: dict[str, Any], folders: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(folders / "bytes", tmp_path / "causal")
+    (tmp_path / "causal" / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "GPT2Tokenizer", "bos_token": "<|endoftext|>", "model_max_length": 80})
+    )
+    (tmp_path / "causal" / "config.json").write_text(json.dumps({"model_type": "gpt2"}))
+    path = tmp_path / "corpus.json"
+    long = [text for text in corpus["plain"] if len(text) > 20]
+    path.write_text(json.dumps({"plain": long}))
+    choices: list[dict[str, Any]] = [{}, {"add_start_token": False}, {"max_length": 5, "batch_size": 3}]
+    expected = peer(PERPLEXITIES, tmp_path / "causal", path, choices)
+    assert len(long) > 15 and len({round(value) for value in expected[0]}) > 10
+    for kind in ("metric", "measurement"):
+        for options, values in zip(choices, expected, strict=True):
+            got = load("perplexity", module_type=kind).compute(long, model_id=str(tmp_path / "causal"), **options)
+            assert got["perplexities"] == pytest.approx(values, rel=2e-5), options
+            assert got["mean_perplexity"] == pytest.approx(sum(values) / len(values), rel=2e-5)
