@@ -57,6 +57,7 @@ __getattr__, __dir__, __all__ = face(
             "Tabs",
             "Walkthrough",
         ],
+        ".rendering": ["render"],
         ".request": ["Progress", "Request", "is_cancelled", "skip", "update"],
         ".mount": ["mount_gradio_app"],
         ".routes": ["App"],

@@ -29,7 +29,6 @@ ALIASES: dict[str, Any] = {
     "elem_class": "elem_classes",
     "source": lambda given: {"sources": [given] if isinstance(given, str) else given},
     "mirror_webcam": lambda on: {"webcam_options": {"mirror": bool(on), "constraints": None}},
-    "col_count": "column_count",
     "max_length_of_text": "max_plain_text_length",
 }
 # Older switches of single buttons: the button each stands for.

@@ -174,6 +174,9 @@ class Engine:
     def _call(self, job: Job) -> list[Any]:
         """Run a function that is not a coroutine, wholly in this thread, also when it is a generator."""
         assert job.fn.fn is not None
+        if job.fn.renderable is not None:
+            job.rendered = with_address(job.fn.renderable.run(job, self._arguments(job)), job.root)
+            return []
         with tracked_bars(job.fn):
             result = job.fn.fn(*self._arguments(job))
             if not inspect.isgenerator(result):
@@ -252,7 +255,8 @@ class Engine:
         return values
 
     def _arguments(self, job: Job) -> list[Any]:
-        target = self.blocks.blocks.get(job.trigger_id) if job.trigger_id is not None else None
+        number = job.trigger_id
+        target = None if number is None else self.blocks.blocks.get(number) or job.session.block(number)
         return job.fn.arguments(self._values(job), job.request, target, job.event_data)
 
     def finish(self, job: Job, result: Any, before: list[Any] | None = None) -> list[Any]:

@@ -59,6 +59,7 @@ class BlockFunction:
     trigger_only_on_failure: bool = False
     concurrency_limit: int | str | None = "default"
     concurrency_id: str | None = None
+    renderable: Any = None  # the part of the page it fills; see rendering.py
 
     def __post_init__(self) -> None:
         self.special, self.count = _special_parameters(self.fn) if self.fn else ({}, (0, None))

@@ -59,6 +59,7 @@ class Job:
         self.id = uuid.uuid4().hex
         self.fn, self.data, self.session, self.request, self.sink = fn, data, session, request, sink
         self.event_data, self.trigger_id = event_data, trigger_id
+        self.rendered: dict[str, Any] | None = None  # the part of the page that the function made
         self.root = ""  # the page's address for this visitor, which files' addresses begin with
         self.edits, self.every_value = edits, every_value
         self.loop = asyncio.get_running_loop()
@@ -117,7 +118,7 @@ class Job:
             "is_generating": False,
             "duration": time.perf_counter() - self.started,
             "average_duration": self.fn.average,
-            "render_config": None,
+            "render_config": self.rendered,
             "changed_state_ids": changed,
         }
 

@@ -335,7 +335,10 @@ class App:
         index, hash = body.get("fn_index"), body.get("session_hash")
         if not isinstance(hash, str) or not 1 <= len(hash) <= 128:
             raise HTTPException(400, "session_hash must be a text of at most 128 characters")
+        known = self.sessions.get(hash)
         fn = self.blocks.fns.get(index) if isinstance(index, int) else None
+        if fn is None and known is not None and isinstance(index, int):
+            fn = known.function(index)
         if fn is None or fn.fn is None:
             raise HTTPException(400, f"there is no function with fn_index {index!r}")
         session = self.sessions.open(hash)

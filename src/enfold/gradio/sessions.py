@@ -24,18 +24,27 @@ class Session:
     Nothing is copied for what did not change: a session begins as a few empty containers.
     """
 
-    __slots__ = ("connections", "hash", "lingers", "mailbox", "overlay", "pending", "reader", "seen", "state")
+    __slots__ = ("connections", "hash", "lingers", "mailbox", "overlay", "parts", "pending", "reader", "seen", "state")
 
     def __init__(self, hash: str) -> None:
         self.hash = hash
         self.state: dict[int, tuple[State, Any]] = {}
         self.overlay: dict[int, Component] = {}
+        self.parts: dict[int, Any] = {}  # what render functions made for this visitor, by render id
         self.mailbox = Mailbox()
         self.pending: dict[str, Job] = {}
         self.reader = 0  # number of the stream that reads the mailbox; a newer one takes over
         self.connections = 0
         self.lingers = False  # whether its stream waits for a next call
         self.seen = time.monotonic()
+
+    def function(self, number: int) -> Any:
+        """A function in a part of the page that was made for this visitor, or None."""
+        return next((part.own[number] for part in self.parts.values() if number in part.own), None)
+
+    def block(self, number: int) -> Any:
+        """A block in such a part, or None."""
+        return next((part.blocks[number] for part in self.parts.values() if number in part.blocks), None)
 
     def component(self, block: Block) -> Any:
         """The block as this visitor sees it."""

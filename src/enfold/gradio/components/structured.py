@@ -128,7 +128,7 @@ class HTML(Component):
         own: dict[str, Any] | None = None,
         **common: Unpack[Common],
     ) -> None:
-        self.own = dict(own or {})
+        self.own = dict(self.__dict__.get("own") or {})
         self._settle()
 
     if TYPE_CHECKING:

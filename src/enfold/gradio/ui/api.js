@@ -6,7 +6,7 @@ const root = () => new URL(".", document.baseURI.split(/[?#]/)[0]).href;
 const python = (value) => JSON.stringify(value ?? null).replace(/\bnull\b/g, "None").replace(/\btrue\b/g, "True").replace(/\bfalse\b/g, "False");
 
 function code(text) {
-  return h("div", { class: "g-code" }, h("pre", { tabindex: "0" }, h("code", { text })), copyButton(() => text));
+  return h("div", { class: "g-snippet" }, h("pre", { tabindex: "0" }, h("code", { text })), copyButton(() => text));
 }
 
 function endpoint(name, described) {

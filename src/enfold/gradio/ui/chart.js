@@ -149,7 +149,7 @@ define("nativeplot", class extends Base {
     svg.append(s("text", { class: "g-axis", x: 12, y: box.top + inH / 2, "text-anchor": "middle", transform: `rotate(-90 12 ${box.top + inH / 2})` }, p.y_title ?? yName));
 
     const clip = `${this.fieldId}-clip`;
-    svg.append(s("clipPath", { id: clip }, s("rect", { x: box.left, y: box.top - 4, width: inW, height: inH + 8 })));
+    svg.append(s("clipPath", { id: clip }, s("rect", { x: box.left - 5, y: box.top - 5, width: inW + 10, height: inH + 10 })));
     const plot = s("g", { "clip-path": `url(#${clip})` });
     svg.append(plot);
     const place = (at) => order.indexOf(at);

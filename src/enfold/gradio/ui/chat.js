@@ -57,6 +57,10 @@ define("chatbot", class extends Base {
     this.append(...this.head("span", this.tools), this.log);
     this.rows = [];
     this.near = true;
+    // Also when a tab opens around it, or a picture in it arrives.
+    const follow = () => this.near && this.props.autoscroll !== false && (this.log.scrollTop = this.log.scrollHeight);
+    new ResizeObserver(follow).observe(this.log);
+    this.log.addEventListener("load", follow, true);
     this.log.addEventListener("scroll", () => (this.near = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 60));
   }
 
