@@ -13,14 +13,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CopyData",
+    "DeletedFileData",
     "Dependency",
+    "DownloadData",
     "EditData",
     "Event",
     "EventData",
     "KeyUpData",
     "LikeData",
+    "RetryData",
     "SelectData",
     "Trigger",
+    "UndoData",
     "api",
     "on",
 ]
@@ -62,7 +66,7 @@ class LikeData(EventData):
     def __init__(self, target: Block | None, data: Any = None) -> None:
         super().__init__(target, data)
         self.index, self.value = self._data.get("index"), self._data.get("value")
-        self.liked: bool = self._data.get("liked", True)
+        self.liked: bool | str = self._data.get("liked", True)
 
 
 class KeyUpData(EventData):
@@ -75,6 +79,30 @@ class EditData(EventData):
 
 class CopyData(EventData):
     """A ``copy`` event: the ``value`` that was copied."""
+
+
+class RetryData(EventData):
+    """A ``retry`` event: ``index`` and ``value`` of the message to be answered again."""
+
+
+class UndoData(EventData):
+    """An ``undo`` event: ``index`` and ``value`` of the message that is taken back."""
+
+
+class DownloadData(EventData):
+    """A ``download`` event: the ``file`` that was fetched."""
+
+    def __init__(self, target: Block | None, data: Any = None) -> None:
+        super().__init__(target, data)
+        self.file = self._data.get("file", self._data)
+
+
+class DeletedFileData(EventData):
+    """A ``delete`` event: the ``file`` that was removed."""
+
+    def __init__(self, target: Block | None, data: Any = None) -> None:
+        super().__init__(target, data)
+        self.file = self._data.get("file", self._data)
 
 
 class Event:

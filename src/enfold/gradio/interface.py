@@ -31,21 +31,28 @@ if TYPE_CHECKING:
 __all__ = ["Interface", "TabbedInterface"]
 
 Given = str | Component | Sequence["str | Component"] | None
-_SHORT = {
+# Names that stand for a component: its own in lower letters, and these.
+_SHORT = {name.lower(): name for name in components.__all__ if name not in {"Component", "FormComponent"}} | {
     "text": "Textbox",
-    "textbox": "Textbox",
-    "textarea": "TextArea",
-    "number": "Number",
-    "slider": "Slider",
-    "checkbox": "Checkbox",
-    "checkboxgroup": "CheckboxGroup",
-    "radio": "Radio",
-    "dropdown": "Dropdown",
-    "label": "Label",
-    "json": "JSON",
-    "html": "HTML",
-    "markdown": "Markdown",
-    "state": "State",
+    "str": "Textbox",
+    "list": "Dataframe",
+    "matrix": "Dataframe",
+    "numpy": "Dataframe",
+    "files": "File",
+    "webcam": "Image",
+    "microphone": "Audio",
+    "mic": "Audio",
+    "playablevideo": "Video",
+}
+
+_SHORT_ARGUMENTS: dict[str, dict[str, Any]] = {
+    "list": {"type": "array", "column_count": 1},
+    "matrix": {"type": "array"},
+    "numpy": {"type": "numpy"},
+    "files": {"file_count": "multiple"},
+    "webcam": {"sources": ["webcam"]},
+    "microphone": {"sources": ["microphone"]},
+    "mic": {"sources": ["microphone"]},
 }
 
 
@@ -332,7 +339,7 @@ def _component(given: Any) -> Component:
             raise GradioError(
                 f"unknown component {given!r}{nearest(given.lower(), _SHORT)}; known: {', '.join(_SHORT)}"
             )
-        return getattr(components, kind)(render=False)
+        return getattr(components, kind)(render=False, **_SHORT_ARGUMENTS.get(given.lower(), {}))
     raise GradioError(f"{given!r} is neither a component nor the name of one")
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["body_css", "page"]
 
+
 def body_css() -> dict[str, str]:
     """Colours of the page before its style sheet is there; pages that embed it read them."""
     return {

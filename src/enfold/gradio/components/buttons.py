@@ -36,7 +36,17 @@ class Button(Component):
     click = Event()
     COMMON: ClassVar[Mapping[str, Any]] = {
         name: Component.COMMON[name]
-        for name in ("every", "inputs", "scale", "visible", "elem_id", "elem_classes", "render", "key", "preserved_by_key")
+        for name in (
+            "every",
+            "inputs",
+            "scale",
+            "visible",
+            "elem_id",
+            "elem_classes",
+            "render",
+            "key",
+            "preserved_by_key",
+        )
     } | {"min_width": None}
 
     def __init__(
