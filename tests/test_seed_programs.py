@@ -358,6 +358,11 @@ def test_22_task_heads(run: Any, environment: dict[str, str], answered: dict[str
     assert result.values["talk"] == answered["talk"]
 
 
+def test_24_ppo(run: Any, environment: dict[str, str]) -> None:
+    result = run("24_ppo.py", environment, {"trl", "datasets", "transformers"}, step="trainer.state.global_step")
+    assert result.values["step"] == 2
+
+
 def test_26_cards_and_files(run: Any, environment: dict[str, str]) -> None:
     run("26_cards_and_files.py", environment, {"huggingface_hub", "transformers"})
 

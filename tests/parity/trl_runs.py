@@ -89,15 +89,16 @@ GIVEN: dict[str, Any] = {name: value for name, value in GREEDY.items() if name !
 
 
 PPO: dict[str, Any] = dict(
-    total_episodes=8, per_device_train_batch_size=4, num_ppo_epochs=2, response_length=6, num_sample_generations=0,
+    total_episodes=16, per_device_train_batch_size=8, num_ppo_epochs=2, response_length=6, num_sample_generations=0,
     max_steps=-1,
 )  # fmt: skip
 
 
-def answers(prompts: list[list[int]], longest: int) -> list[list[int]]:
+def answers(prompts: list[list[int]], longest: int, placed: bool = True) -> list[list[int]]:
     """Completions that neither side draws: each another one, some with an end."""
     made = []
     for place, prompt in enumerate(prompts):
+        place *= placed
         length = longest - (place * 3 + len(prompt)) % 3
         ids = [3 + (sum(prompt) * (step + 2) + 7 * place + step * step) % 45 for step in range(length)]
         made.append([*ids[:-1], 1] if length < longest else ids)
@@ -183,8 +184,8 @@ RUNS: dict[str, tuple[str, str, dict[str, Any], bool]] = {
     "rloo": ("RLOO", "pairs", {**GIVEN}, False),
     "ppo": ("PPO", "pairs", {**PPO}, False),
     "ppo-adapter": ("PPO", "pairs", {**PPO, "kl_estimator": "k3", "missing_eos_penalty": 1.0}, True),
-    "ppo-windows": (
-        "PPO", "pairs", {**PPO, "gradient_accumulation_steps": 2, "whiten_rewards": True, "stop_token": "eos"}, False
+    "ppo-whitened": (
+        "PPO", "pairs", {**PPO, "whiten_rewards": True, "stop_token": "eos"}, False
     ),
     "rloo-normal": ("RLOO", "pairs", {**GIVEN, "beta": 0.0, "normalize_advantages": True}, False),
 }  # fmt: skip
@@ -226,6 +227,6 @@ def run(side: SimpleNamespace, folder: str, name: str) -> list[dict[str, float]]
         **extra,
     )  # fmt: skip
     if kind == "RLOO" and not hasattr(trainer, "rolled_out"):
-        made._generate_single_turn = lambda prompts, *others, **named: (answers(prompts, 6), None)
+        made._generate_single_turn = lambda prompts, *others, **named: answers(prompts, 6)
     made.train()
     return [{k: v for k, v in log.items() if isinstance(v, (int, float))} for log in made.state.log_history]
