@@ -35,6 +35,7 @@ from enfold.hubserver.routes import (
     repos,
     storage,
     uploads,
+    viewer,
     webhooks,
     xet,
 )
@@ -70,6 +71,7 @@ _API = _join(
     access.repository,
     people.repository,
     storage.repository,
+    viewer.repository,
 )
 _PAGES = _join(content.pages, access.pages, pages.repository)
 
@@ -264,6 +266,8 @@ def _find(call: Call) -> Handler:
         if (action := "/".join(segments[:2])) in table.addresses:
             call.rest = tuple(segments[2:])
             return table.get(method, action)
+    if segments[0] == "datasets-server" and len(segments) == 2:
+        return viewer.server.get(method, segments[1])
     if segments == [""]:
         return pages.top.get(method, "")
     if segments[0] == "static":

@@ -15,6 +15,7 @@ from enfold.hubserver.likes import Likes
 from enfold.hubserver.quota import Quota
 from enfold.hubserver.rates import Rates
 from enfold.hubserver.repositories import Repositories
+from enfold.hubserver.sandbox import Sandbox
 from enfold.hubserver.sessions import Sessions
 from enfold.hubserver.settings import Settings
 from enfold.hubserver.signing import Signer
@@ -23,6 +24,7 @@ from enfold.hubserver.store.contents import Contents
 from enfold.hubserver.store.objects import Bucket, Folder, Objects, sweep
 from enfold.hubserver.store.parts import Parts
 from enfold.hubserver.tokens import Tokens
+from enfold.hubserver.viewer.datasets import Datasets
 from enfold.hubserver.webhooks import Webhooks
 from enfold.hubserver.xet.store import XetStore
 
@@ -61,6 +63,8 @@ class Hub:
         self.collections = Collections(self.database, self.repositories)
         self.access = Access(self.database, self.repositories)
         self.likes = Likes(self.database, self.repositories)
+        self.sandbox = Sandbox([settings.folder])
+        self.datasets = Datasets(settings, self.commits, self.contents, self.sandbox)
 
     def _objects(self, name: str) -> Objects:
         """Return the place for one kind of objects, without what an earlier run left unfinished."""
@@ -77,4 +81,5 @@ class Hub:
         """Write what is pending and close the database."""
         self.repositories.flush_counts()
         self.tokens.flush()
+        self.sandbox.close()
         self.database.close()

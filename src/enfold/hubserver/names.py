@@ -15,12 +15,14 @@ KINDS = {"models": "model", "datasets": "dataset", "spaces": "space"}
 RESERVED = frozenset(
     "api ask-access auth-check blob branch cas commit commits datasets discussions git-receive-pack "
     "git-upload-pack info lfs-files models paths-info "
-    "preupload raw refs resolve revision settings spaces static tag tree user-access-request xet-read-token "
+    "preupload raw refs resolve revision settings spaces static tag tree user-access-request viewer xet-read-token "
     "xet-write-token".split()
 )
 
 #: first address segments that are no account's
-TOP = frozenset("admin device docs join login logout new oauth openapi.json organizations search users".split())
+TOP = frozenset(
+    "admin datasets-server device docs join login logout new oauth openapi.json organizations search users".split()
+)
 
 _NAME = re.compile(r"[A-Za-z0-9_][\w.-]{0,95}", re.ASCII)
 _BRANCH = re.compile(r"[\w./-]{1,200}", re.ASCII)
