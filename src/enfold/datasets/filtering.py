@@ -135,16 +135,19 @@ def _mask(task: Task, start: int, stop: int, rank: int) -> np.ndarray:
     plain = task.formatter is None and task.begin is None
     if plain and task.inputs is not None and not task.with_indices and not task.with_rank:
         columns = [Column(table.column(name), table.num_rows, task.decoders.get(name)) for name in task.inputs]
-        outcome = (bool(task.function(*values, **task.kwargs)) for values in zip(*columns, strict=False))
+        outcome = (
+            bool(task.function(*values, **task.kwargs)) for values in task.marked(zip(*columns, strict=False), start)
+        )
         return np.fromiter(outcome, bool, stop - start)
     rows = task.rows_of(table)
     if plain and task.inputs is None and not task.with_indices and not task.with_rank:
         function, kwargs = task.function, task.kwargs
-        kept = [function(row, **kwargs) for row in rows] if kwargs else list(map(function, rows))
+        seen = task.marked(rows, start)
+        kept = [function(row, **kwargs) for row in seen] if kwargs else list(map(function, seen))
         return np.fromiter(map(bool, kept), bool, stop - start)
     mask = np.empty(stop - start, bool)
     begun: list[Any] = []
-    for number, row in enumerate(rows):
+    for number, row in enumerate(task.marked(rows, start)):
         arguments = [row] if task.inputs is None else [row[name] for name in task.inputs]
         if task.with_indices:
             arguments.append(start + number)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -55,10 +55,14 @@ class Task:
         self.mixed: dict[str, Any] = {}
         # begins a coroutine and returns a future of its result; set while a coroutine function runs
         self.begin: Callable[..., Any] | None = None
+        # where a worker process notes the row that it is at, for those who find it dead: an array, and its place in it
+        self.mark: tuple[Any, int] | None = None
 
-    def ranges(self) -> Iterator[tuple[int, int]]:
+    def ranges(self, workers: int = 1) -> Iterator[tuple[int, int]]:
+        """Yield the ranges of rows that are worked on at a time: batches, or few enough rows for every worker."""
         rows = len(self.dataset)
-        step = self.batch_size if self.batched else _BLOCK
+        share = _BLOCK if workers < 2 else min(_BLOCK, max(rows // (4 * workers), 1))
+        step = self.batch_size if self.batched else share
         if step <= 0:
             step = max(rows, 1)
         stop = rows - rows % step if self.drop_last and self.batched else rows
@@ -78,6 +82,16 @@ class Task:
         else:
             batch = Batch(table, self.decoders, self.formatter, shown if self.inputs is None else self.inputs)
         return batch, [batch] if self.inputs is None else [batch[name] for name in self.inputs]
+
+    def marked(self, rows: Iterable[Any], start: int) -> Iterable[Any]:
+        """Give rows on, noting the number of each where somebody wants to know."""
+        return rows if self.mark is None else self._marked(rows, start, *self.mark)
+
+    @staticmethod
+    def _marked(rows: Iterable[Any], start: int, places: Any, rank: int) -> Iterator[Any]:
+        for number, row in enumerate(rows, start):
+            places[rank] = number
+            yield row
 
     def rows_of(self, table: pa.Table) -> list[Any]:
         shown = self.dataset._visible_columns() if self.inputs is None else self.inputs
@@ -126,7 +140,7 @@ def _rows_result(task: Task, table: pa.Table, start: int, rank: int) -> pa.Table
     results: list[Any] = []
     extra: list[Any] = []
     originals: list[dict[str, Any]] = []
-    for number, row in enumerate(rows):
+    for number, row in enumerate(task.marked(rows, start)):
         originals.append(row.stored() if isinstance(row, Row) else dict(row))
         if task.with_indices:
             extra = [start + number]

@@ -51,7 +51,7 @@ def ordered(task: Task, work: Work, workers: int) -> Iterator[tuple[int, int, An
     Raises:
         WorkerDiedError: a worker process ended before its range was done; the message names the rows.
     """
-    ranges = list(task.ranges())
+    ranges = list(task.ranges(workers))
     workers = min(workers, len(ranges))
     if _is_coroutine(task.function):
         yield from _on_a_loop(task, work, ranges, workers)
@@ -69,7 +69,8 @@ def _named(work: Work, task: Any, start: int, stop: int, rank: int) -> Any:
         return work(task, start, stop, rank)
     except Exception as error:
         if hasattr(error, "add_note"):  # Python 3.11
-            error.add_note(f"in {task.noun} {start} to {stop - 1}")
+            places, place = getattr(task, "mark", None) or ((-1,), 0)
+            error.add_note(f"in row {places[place]}" if places[place] >= 0 else f"in {task.noun} {start} to {stop - 1}")
         raise
 
 
@@ -185,12 +186,15 @@ def in_processes(task: Any, work: Any, ranges: list[tuple[int, int]], workers: i
     context: Any = multiprocessing.get_context(method)
     counter = context.Value("q", 0)
     current = context.Array("q", [-1] * workers, lock=False)
+    places = context.Array("q", [-1] * workers, lock=False)
     content: Any = (task, work, ranges) if method == "fork" else _pickled((task, work, ranges))
     processes, pipes = [], []
     try:
         for rank in range(workers):
             mine, theirs = context.Pipe(duplex=False)
-            process = context.Process(target=_serve, args=(content, rank, theirs, counter, current), daemon=True)
+            process = context.Process(
+                target=_serve, args=(content, rank, theirs, counter, current, places), daemon=True
+            )
             with warnings.catch_warnings():
                 # Python warns of threads that a fork does not copy; Arrow's and ours are made anew in the child
                 warnings.simplefilter("ignore", DeprecationWarning)
@@ -198,7 +202,7 @@ def in_processes(task: Any, work: Any, ranges: list[tuple[int, int]], workers: i
             theirs.close()
             processes.append(process)
             pipes.append(mine)
-        yield from _collect(ranges, processes, pipes, current, task.noun)
+        yield from _collect(ranges, processes, pipes, current, places, task.noun)
     finally:
         for process in processes:
             process.terminate()
@@ -211,7 +215,7 @@ def in_processes(task: Any, work: Any, ranges: list[tuple[int, int]], workers: i
 
 
 def _collect(
-    ranges: list[tuple[int, int]], processes: list[Any], pipes: list[Any], current: Any, noun: str
+    ranges: list[tuple[int, int]], processes: list[Any], pipes: list[Any], current: Any, places: Any, noun: str
 ) -> Iterator[tuple[int, int, Any]]:
     ready: dict[int, Any] = {}
     following = 0
@@ -232,7 +236,7 @@ def _collect(
         for rank, pipe in asked.items():
             if pipe not in heard and not (processes[rank].sentinel in heard and pipe.poll()):
                 if processes[rank].sentinel in heard and not pipe.poll():
-                    _died(processes[rank], rank, ranges, current, noun)
+                    _died(processes[rank], rank, ranges, current, places, noun)
                 continue
             try:
                 number, result, error = _receive(pipe)
@@ -241,7 +245,7 @@ def _collect(
                 if processes[rank].exitcode == 0 and current[rank] < 0:
                     del open_pipes[rank]
                     continue
-                _died(processes[rank], rank, ranges, current, noun)
+                _died(processes[rank], rank, ranges, current, places, noun)
             if error is not None:
                 raise error
             if number < 0:  # there is nothing left for it to do
@@ -250,22 +254,25 @@ def _collect(
             ready[number] = result
 
 
-def _died(process: Any, rank: int, ranges: list[tuple[int, int]], current: Any, noun: str) -> None:
+def _died(process: Any, rank: int, ranges: list[tuple[int, int]], current: Any, places: Any, noun: str) -> None:
     process.join(5)
     code = process.exitcode
     how = f"was ended by signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"ended with {code}"
     number = current[rank]
     where = f"{noun} {ranges[number][0]} to {ranges[number][1] - 1}" if number >= 0 else f"no {noun} yet"
+    where = f"row {places[rank]}" if places[rank] >= 0 else where
     hint = "; it may have needed more memory than there is" if code == -signal.SIGKILL else ""
     raise WorkerDiedError(f"worker {rank} {how} while it worked on {where}{hint}")
 
 
-def _serve(content: Any, rank: int, pipe: Any, counter: Any, current: Any) -> None:
+def _serve(content: Any, rank: int, pipe: Any, counter: Any, current: Any, places: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted, too, and ends its workers
     task, work, ranges = pickle.loads(content) if isinstance(content, bytes) else content
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)  # its threads did not come along
     pa.set_cpu_count(1)
+    if isinstance(task, Task):
+        task.mark = (places, rank)
     parent = os.getppid()
     while os.getppid() == parent:
         with counter:
@@ -275,6 +282,7 @@ def _serve(content: Any, rank: int, pipe: Any, counter: Any, current: Any) -> No
                 break
             counter.value = number + 1
             current[rank] = number
+            places[rank] = -1
         start, stop = ranges[number]
         try:
             result = _named(work, task, start, stop, rank)
