@@ -234,9 +234,9 @@ class BlockContext(Block):
 
     def _gather_forms(self) -> None:
         # Adjacent form fields share one frame on the page; the wire protocol has them inside a "form" block.
-        from enfold.gradio.layouts import Form
+        from enfold.gradio.layouts import Draggable, Form
 
-        if isinstance(self, Form):
+        if isinstance(self, (Form, Draggable)):
             return
         gathered: list[Block] = []
         form: Form | None = None

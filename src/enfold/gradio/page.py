@@ -95,11 +95,13 @@ def page(blocks: Blocks, config: Mapping[str, Any], *, favicon: str | None = Non
         "</html>",
     ]
     # Drawing libraries write styles into the attributes of what they draw.
-    attributes = "style-src-attr 'unsafe-inline'; " if any(e["type"] == "plot" for e in config["components"]) else ""
+    drawn = any(entry["type"] == "plot" for entry in config["components"])
+    attributes = "style-src-attr 'unsafe-inline'; " if drawn else ""
     policy = (
         f"default-src 'self'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'nonce-{nonce}'; "
         f"{attributes}img-src 'self' data: blob: https:; media-src 'self' data: blob: https:; font-src 'self' data:; "
-        "connect-src 'self' data: blob:; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'"
+        "connect-src 'self' data: blob:; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; "
+        "form-action 'self'"
     )
     headers = {
         "Content-Security-Policy": policy,

@@ -50,8 +50,10 @@ define("highlightedtext", class extends Base {
     const before = tokens[index].class_or_confidence;
     const input = h("input", { class: "g-field g-slim", "aria-label": `Category of ${tokens[index].token}`, value: before ?? "" });
     input.value = before ?? "";
+    let over = false;
     const done = (keep) => {
-      if (!input.isConnected) return;
+      if (over) return;
+      over = true; // removing the field takes its focus, which would end it again
       input.remove();
       if (keep && input.value !== (before ?? "")) {
         const mark = input.value === "" ? null : typeof before === "number" ? Number(input.value) : input.value;
