@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("enfold.cli.run", "Run a program written for the ecosystem, unchanged, on enfold."),
     "launch": ("enfold.cli.launch", "Run a training script in several processes."),
     "accelerate": ("enfold.cli.accelerate", "Configure and check training in several processes; merge its weights."),
+    "trl": ("enfold.cli.trl", "Align a model: SFT, DPO, reward models, GRPO, RLOO, KTO, ORPO, CPO."),
     "hub": ("enfold.cli.hub", "Serve a Hub, and upload, download and manage repositories."),
     "env": ("enfold.cli.env", "Show versions, processor, threads and caches: what a bug report needs."),
 }

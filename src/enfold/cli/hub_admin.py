@@ -38,7 +38,8 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands to those of ``enfold hub``."""
     for name, group in (("user", user), ("org", org), ("token", token)):
         app.add_typer(group, name=name)
-    app.command("audit")(audit)
+    for name, command in (("audit", audit), ("export", export_bundle), ("import", import_bundle)):
+        app.command(name)(command)
 
 
 @contextlib.contextmanager
@@ -267,3 +268,54 @@ def audit(
         moment = datetime.datetime.fromtimestamp(row.moment, datetime.timezone.utc).isoformat(timespec="seconds")
         said = {name: getattr(row, name) for name in ("account", "token", "address", "action", "subject")}
         typer.echo(json.dumps({"date": moment, **said, "details": json.loads(row.details)}))
+
+
+# ---------------------------------------------------------------------- bundles
+
+
+Bundle = Annotated[Path, typer.Argument(help="The bundle: a file if it ends in .tar, else a folder.")]
+
+
+def export_bundle(
+    bundle: Bundle,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Repositories (ann/one, datasets/ann/one) or namespaces; all by default.")
+    ] = None,
+    since: Annotated[
+        Path | None, typer.Option(help="bundle.json of an earlier bundle that the other side has: only what is new.")
+    ] = None,
+    sign_with: Annotated[Path | None, typer.Option(help="A private Ed25519 key (PEM).")] = None,
+    data: Data = HERE,
+    database: Database = None,
+    store: Store = None,
+) -> None:
+    """Write repositories with their history and contents into a bundle, for a Hub without a network.
+
+    Interrupted, the same command goes on where it stopped; the Hub may be serving meanwhile.
+    """
+    from enfold.hubserver.bundle.write import export
+
+    with opened(data, database, store) as hub:
+        done = export(hub, bundle, names or (), since=since, key=sign_with)
+    typer.echo(f"{done.repositories} repositories, {done.objects} contents, {done.size / 1e6:,.1f} MB in {bundle}")
+
+
+def import_bundle(
+    bundle: Bundle,
+    trust: Annotated[
+        list[Path] | None, typer.Option(help="A public key (PEM) by which the bundle must be signed (repeatable).")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Let branches lose commits that only this Hub has.")] = False,
+    data: Data = HERE,
+    database: Database = None,
+    store: Store = None,
+) -> None:
+    """Take the repositories of a bundle in; every content is checked against its hash first."""
+    from enfold.hubserver.bundle.read import load
+
+    data.mkdir(parents=True, exist_ok=True)
+    with opened(data, database, store) as hub:
+        done = load(hub, bundle, trusted=trust, force=force)
+    for name in done.repositories:
+        typer.echo(name)
+    typer.echo(f"{len(done.repositories)} repositories are new or changed, {done.size / 1e6:,.1f} MB were new")

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from enfold.transformers.trainer.losses import bare_model
 
-__all__ = ["Scores", "chosen_log_probs", "score", "unflattened"]
+__all__ = ["Scores", "chosen_log_probs", "counted_logits", "score", "unflattened"]
 
 PIECE = 1 << 24  # numbers of logits that are computed at once
 STRIP = 1 << 19  # of these, numbers that are worked on while they are in the cache
@@ -232,6 +232,17 @@ def score(
     places = counted[:, :-1]
     spread = [torch.zeros(places.shape, device=made.device).masked_scatter(places, values) for values in found]
     return Scores(spread[0], places, spread[1], spread[2].bool(), spread[3], spread[4])
+
+
+def counted_logits(
+    model: nn.Module, input_ids: Tensor, labels: Tensor, attention_mask: Tensor | None = None, **inputs: Any
+) -> Tensor:
+    """Return a language model's logits where a next token counts, (N, V); arguments as of :func:`score`."""
+    counted = F.pad(labels, (0, 1), value=-100)[:, 1:] != -100
+    head: Any = bare_model(model).get_output_embeddings()  # type: ignore[operator]
+    with _stopped_at(head, counted, False):
+        out = model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False, **inputs)
+    return (out["logits"] if isinstance(out, dict) else out[0])[0]  # type: ignore[no-any-return]
 
 
 def _of_logits(logits: Tensor, labels: Tensor) -> tuple[Tensor, ...]:

@@ -78,6 +78,10 @@ class OnlineConfig(AlignmentConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._check_groups()
+
+    def _check_groups(self) -> None:
+        """Check that batches hold whole groups of completions."""
         if self.auto_find_batch_size:
             raise ValueError("auto_find_batch_size would cut the group of a prompt apart: lower the batch size instead")
         if self.generation_batch_size is not None and self.steps_per_generation is not None:

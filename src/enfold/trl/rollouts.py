@@ -13,7 +13,7 @@ from enfold.transformers.generation.config import GenerationConfig
 from enfold.transformers.trainer.losses import bare_model
 from enfold.trl.collators import padded
 
-__all__ = ["joined", "write", "writing"]
+__all__ = ["joined", "write", "write_mixed", "writing"]
 
 PAGE = 16
 
@@ -91,3 +91,36 @@ def joined(
         "attention_mask": padded([[1] * len(row) for row in rows], 0, multiple),
         "completion_mask": mask,
     }
+
+
+class _Mixed:
+    """Mixes another model's opinion into the logits of one request; it reads what is new since it was last asked."""
+
+    def __init__(self, other: Any, share: float) -> None:
+        self.other, self.share = other, share
+        self._cache: Any = None
+        self._read = 0
+
+    def __call__(self, ids: Tensor, scores: Tensor) -> Tensor:
+        out = self.other(input_ids=ids[:, self._read :], past_key_values=self._cache, use_cache=True)
+        self._cache, self._read = out.past_key_values, ids.shape[1]
+        return self.share * out.logits[:, -1].to(scores) + (1 - self.share) * scores
+
+
+def write_mixed(
+    model: nn.Module, other: nn.Module, share: float, prompts: Sequence[Sequence[int]], settings: GenerationConfig
+) -> list[list[int]]:
+    """Return completions by the geometric mixture of two models, normalized at every token.
+
+    Args:
+        model, other: decoders with one vocabulary.
+        share: of the other's logits, 0 to 1.
+        prompts: ids of each.
+        settings: how.
+    """
+    from enfold.transformers.generation.engine import Engine
+
+    with writing(model) as inner, writing(other) as beside:
+        engine = Engine(inner)
+        asked = [engine.submit(ids, settings, logits_processor=[_Mixed(beside, share)]) for ids in prompts]
+        return [list(request.result().new_tokens) for request in asked]
