@@ -244,9 +244,13 @@ class Commits:
             )
         self._repositories.note_ref(connection, repo, ref, parent, oid)
         if ref == MAIN:
-            card, facts = self._describe(connection, root)
-            self._repositories.describe(connection, repo.id, card, facts, tags_of(repo.kind, card, facts))
+            self.describe(connection, repo, root)
         return oid
+
+    def describe(self, connection: Connection, repo: Row[Any], root: str) -> None:
+        """Let lists and searches say of a repository what the card and the configuration in the tree ``root`` say."""
+        card, facts = self._describe(connection, root)
+        self._repositories.describe(connection, repo.id, card, facts, tags_of(repo.kind, card, facts))
 
     def _is_branch(self, connection: Connection, repo_id: int, ref: str) -> bool:
         query = select(db.ref.c.name).where(db.ref.c.repo_id == repo_id, db.ref.c.name == ref)

@@ -149,6 +149,11 @@ class Repositories:
         self._require_write(viewer, namespace)
         if self._by_name(connection, kind, name) is not None:
             raise HubServerError(409, f"You already created this {KINDS[kind]} repo: {name}")
+        return self.add(connection, kind, name, private=private, sdk=sdk)
+
+    def add(self, connection: Connection, kind: str, name: str, *, private: bool, sdk: str | None) -> Row[Any]:
+        """Insert a repository that does not exist, for whoever has seen to it that it may."""
+        namespace = name.partition("/")[0]
         # A new repository takes its name back from a redirect that an earlier move left.
         connection.execute(delete(db.alias).where(db.alias.c.kind == kind, db.alias.c.key == name.lower()))
         values = {"key": name.lower(), "namespace": namespace.lower(), "private": private, "sdk": sdk}
