@@ -253,12 +253,12 @@ def flipped(data: bytes) -> bytes:
     ],
 )
 def test_a_damaged_bundle_leaves_the_hub_as_it_was(
-    full: EmbeddedHub, empty: EmbeddedHub, tmp_path: Path, change: Callable[[str, bytes], bytes | None]
+    full: EmbeddedHub, target: EmbeddedHub, tmp_path: Path, change: Callable[[str, bytes], bytes | None]
 ) -> None:
     export(full.hub, tmp_path / "bundle.tar", ["owner/model"])
     with pytest.raises(HubServerError):
-        load(empty.hub, rewritten(tmp_path / "bundle.tar", change))
-    assert state(empty) == {}
+        load(target.hub, rewritten(tmp_path / "bundle.tar", change))
+    assert state(target) == {}
 
 
 @pytest.mark.parametrize(
