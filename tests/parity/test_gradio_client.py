@@ -150,6 +150,97 @@ def test_the_endpoints_are_described(told: dict[str, Any]) -> None:
     assert "/kept" not in told["api"]
 
 
+FILES = """
+import json, sys
+from pathlib import Path
+from gradio_client import Client, handle_file
+from gradio_client.utils import encode_url_or_file_to_base64
+
+client = Client(sys.argv[1], verbose=False, download_files=sys.argv[3], auth=("ada", "s3cret"))
+picture = handle_file(sys.argv[2])
+told = {}
+flipped = client.predict(picture, api_name="/flip")
+told["picture"] = [Path(flipped).suffix, Path(flipped).stat().st_size > 0]
+told["sound"] = Path(client.predict(api_name="/tone")).read_bytes()[:4].decode()
+told["wall"] = [[Path(each["image"]).suffix, each["caption"]] for each in client.predict(picture, api_name="/wall")]
+told["names"] = client.predict([picture, picture], api_name="/names")
+told["copies"] = [Path(each).name for each in client.predict([picture], api_name="/copies")]
+told["table"] = client.predict({"headers": ["a"], "data": [[1], [2]], "metadata": None}, api_name="/table")
+told["message"] = client.predict({"text": "look", "files": [picture]}, api_name="/message")
+told["chat"] = [client.predict("hi", api_name="/answer"), client.predict("ho", api_name="/answer")]
+told["stream"] = list(client.submit("abc", api_name="/answer"))
+told["batches"] = [job.result() for job in [client.submit(str(n), api_name="/batched") for n in range(5)]]
+told["edited"] = client.predict({"background": picture, "layers": [], "composite": None}, api_name="/edited")
+endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+told["types"] = {name: [each["python_type"]["type"] for each in one["parameters"]] for name, one in endpoints.items()}
+try:
+    client.predict(handle_file(__file__), api_name="/flip")
+except Exception as error:
+    told["error"] = str(error)
+try:
+    Client(sys.argv[1], verbose=False, auth=("ada", "wrong"))
+except Exception as error:
+    told["auth"] = type(error).__name__
+client.close()
+print(json.dumps(told))
+"""
+
+
+def test_files_tables_and_conversations_travel(peer: Callable[..., Any], tmp_path: Path) -> None:
+    import numpy as np
+    import PIL.Image
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "kept"))
+        PIL.Image.fromarray(np.arange(60, dtype=np.uint8).reshape(4, 5, 3)).save(tmp_path / "a.png")
+
+        def answer(message: str, history: list[Any]) -> Iterator[str]:
+            for end in range(len(message)):
+                yield f"{len(history)} {message[: end + 1]}"
+
+        with gr.Blocks() as demo:
+            image, files, wall, out = gr.Image(), gr.File(file_count="multiple"), gr.Gallery(), gr.JSON()
+            text, button = gr.Textbox(), gr.Button()
+            button.click(lambda image: image[:, ::-1], image, gr.Image(), api_name="flip")
+            button.click(lambda: (8000, np.zeros(10, np.int16)), None, gr.Audio(), api_name="tone")
+            button.click(lambda image: [(image, "one"), image], image, wall, api_name="wall")
+            button.click(lambda paths: [Path(path).name for path in paths], files, out, api_name="names")
+            button.click(lambda paths: paths, files, gr.File(file_count="multiple"), api_name="copies")
+            button.click(lambda frame: frame * 2, gr.Dataframe(), gr.Dataframe(), api_name="table")
+            button.click(
+                lambda given: [given["text"], Path(given["files"][0]).name],
+                gr.MultimodalTextbox(),
+                out,
+                api_name="message",
+            )
+            button.click(
+                lambda texts: [[each + "!" for each in texts]],
+                text,
+                text,
+                batch=True,
+                max_batch_size=3,
+                api_name="batched",
+            )
+            button.click(lambda given: list(given["background"].shape), gr.ImageEditor(), out, api_name="edited")
+            gr.ChatInterface(answer, api_name="answer")
+        _, url, _ = demo.launch(prevent_thread_lock=True, server_port=0, quiet=True, auth=("ada", "s3cret"))
+        try:
+            told = peer(FILES, url, tmp_path / "a.png", tmp_path / "down", timeout=90)
+        finally:
+            demo.close()
+    assert told["picture"] == [".webp", True] and told["sound"] == "RIFF"
+    assert told["wall"] == [[".webp", "one"], [".webp", None]]
+    assert told["names"] == ["a.png", "a.png"] and told["copies"] == ["a.png"]
+    assert told["table"] == {"headers": ["a"], "data": [[2], [4]], "metadata": None}
+    assert told["message"] == ["look", "a.png"] and told["edited"] == [4, 5, 4]
+    assert told["chat"] == ["0 hi", "2 ho"] and told["stream"] == ["4 a", "4 ab", "4 abc"]
+    assert told["batches"] == [f"{n}!" for n in range(5)]
+    assert "not a picture" in told["error"] and told["auth"] == "ValueError"
+    assert told["types"]["/flip"] == ["filepath"]
+    assert told["types"]["/copies"] == ["list[filepath]"]
+    assert told["types"]["/message"] == ["dict(text: str, files: list[filepath])"]
+
+
 def test_configuration_and_endpoints_equal_the_ecosystems() -> None:
     """The golden file holds what gradio 6.31.0 says of this page (``benchmarks/gradio.py --golden`` writes it)."""
     golden = json.loads((Path(__file__).parent / "gradio_golden.json").read_text())

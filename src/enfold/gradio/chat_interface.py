@@ -158,6 +158,7 @@ class ChatInterface(Blocks):
                     outputs=[response, *self.additional_outputs],
                     api_name=api_name or function_name(fn),
                     api_visibility="private" if api_name is False else api_visibility,
+                    postprocess=False,  # an answer that is a text stays one, also where it looks like JSON
                     **options,
                 )
         self._cache: dict[int, list[Any]] | None = {} if cache_examples else None
@@ -326,7 +327,8 @@ class ChatInterface(Blocks):
             plain = [_plain(each) for each in shown]
             answer = plain[0] if len(plain) == 1 else plain
             history[:] = [*history[: finish.length], *self.chatbot.postprocess([_said(message)]), *shown]  # type: ignore[attr-defined]
-            return [answer, *rest] if rest else answer
+            more = [block.postprocess(value) for block, value in zip(self.additional_outputs, rest, strict=True)]
+            return [answer, *more] if more else answer
 
         if inspect.iscoroutinefunction(fn) or inspect.isasyncgenfunction(fn):
 

@@ -6,6 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from enfold.gradio.components.base import Component
+from enfold.gradio.components.schemas import FILE, IMAGE
 
 if TYPE_CHECKING:
     from enfold.gradio.blocks import Blocks
@@ -42,6 +43,8 @@ def python_type(schema: Any, defs: dict[str, Any] | None = None) -> str:
     kind = schema.get("type")
     if not kind:
         return "str | float | bool | list | dict" if "json" in schema.get("description", "") else "Any"
+    if kind == "array" and "prefixItems" in schema:
+        return f"tuple[{', '.join(python_type(each, defs) for each in schema['prefixItems'])}]"
     if kind == "array":
         return f"list[{python_type(schema.get('items', {}), defs)}]"
     if kind == "object":
@@ -53,6 +56,9 @@ def python_type(schema: Any, defs: dict[str, Any] | None = None) -> str:
             parts.append(f"str, {python_type(schema['additionalProperties'], defs)}")
         return f"dict({', '.join(parts)})"
     return _PLAIN.get(kind, "Any")
+
+
+_FILE, _IMAGE = python_type(FILE), python_type(IMAGE)
 
 
 def api_info(blocks: Blocks, *, everything: bool = False) -> dict[str, Any]:
@@ -89,13 +95,15 @@ def _endpoint(fn: BlockFunction) -> dict[str, Any]:
                 "parameter_name": name,
                 "parameter_has_default": optional,
                 "parameter_default": value if optional else None,
-                **_typed(block),
+                **_typed(block, "additional_description"),
                 "example_input": block.example_payload(),
             }
         )
     for block in fn.outputs:
         if isinstance(block, Component) and not block.skip_api:
-            returns.append({"label": block.__dict__.get("label") or f"value_{block._id}", **_typed(block)})
+            returns.append(
+                {"label": block.__dict__.get("label") or f"value_{block._id}", **_typed(block, "description")}
+            )
     return {
         "parameters": parameters,
         "returns": returns,
@@ -104,12 +112,11 @@ def _endpoint(fn: BlockFunction) -> dict[str, Any]:
     }
 
 
-def _typed(block: Component) -> dict[str, Any]:
+def _typed(block: Component, described_by: str) -> dict[str, Any]:
     schema = block.api_info()
-    described = {"type": python_type(schema), "description": schema.get("description", "")}
-    if schema.get("type") == "number" and "between" in described["description"]:
-        described["description"] = ""
-    return {"type": schema, "python_type": described, "component": block.type_name.capitalize()}
+    kind = python_type(schema).replace(_FILE, "filepath").replace(_IMAGE, "filepath")
+    described = {"type": kind, "description": schema.get(described_by, "")}
+    return {"type": schema, "python_type": described, "component": str(block.props()["name"]).capitalize()}
 
 
 def _parameter_names(fn: BlockFunction) -> list[tuple[str, Any]]:

@@ -107,7 +107,10 @@ class HTML(Component):
     }
     HIDDEN: ClassVar[frozenset[str]] = Component.HIDDEN | {"server_functions", "head", "own"}
     EXTRA: ClassVar[Mapping[str, Any]] = {
-        "_retryable": False, "_undoable": False, "likeable": False, "streamable": False,
+        "_retryable": False,
+        "_undoable": False,
+        "likeable": False,
+        "streamable": False,
         "component_class_name": "HTML",
     }
 
