@@ -64,6 +64,18 @@ def test_every_shape_is_taken(shape: tuple[int, ...], dtype: torch.dtype) -> Non
             assert near(project(layer, x, None, wide), layer(x) + wide)
 
 
+@pytest.mark.parametrize("rows", [1, 3, 4, 8, 128, 256, 257])
+def test_large_weights_give_the_same_for_every_number_of_rows(rows: int) -> None:
+    torch.manual_seed(0)
+    layer, x = nn.Linear(1024, 2048), torch.randn(rows, 1024)
+    with torch.no_grad():
+        expected = layer(x)
+        assert near(project(layer, x), expected)
+        assert near(project(layer, x[None], F.gelu, x.repeat(1, 2)[None]), F.gelu(expected)[None] + x.repeat(1, 2))
+        layer.weight.data[3] *= 2  # nothing of the old weight is kept
+        assert near(project(layer, x), layer(x))
+
+
 @pytest.mark.parametrize("dtype", TYPES)
 def test_strided_inputs_and_weights_are_taken(dtype: torch.dtype) -> None:
     layer = nn.Linear(32, 24).to(dtype)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from enfold.nn.linear import project
 from enfold.nn.losses import causal_lm_loss
 from enfold.nn.outputs import ModelOutput
 from enfold.transformers.generation.mixin import GenerationMixin
@@ -66,7 +67,7 @@ class CausalLMHead(GenerationMixin):
 
     def logits(self, x: Tensor) -> Tensor:
         """Return next-token logits (B, T, V) for states (B, T, D)."""
-        return self.lm_head(x)
+        return project(self.lm_head, x)
 
     def continued(
         self,

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from enfold.nn.linear import project
 from enfold.transformers.configs.bart import BartConfig, BartLikeConfig
 from enfold.transformers.heads import as_asked
 from enfold.transformers.models.bart_core import BartDecoder, BartEncoder, BartLike, BartPreTrainedModel
@@ -102,7 +103,7 @@ class BartForConditionalGeneration(ConditionalGenerationHead, BartPreTrainedMode
 
     def read(self, states: Tensor) -> Tensor:
         """Return words' logits (B, T, V)."""
-        logits = self.lm_head(states)
+        logits = project(self.lm_head, states)
         return logits + self.final_logits_bias if self.logits_bias else logits
 
     def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Embedding:
@@ -178,4 +179,4 @@ class BartForCausalLM(DecoderHead, BartPreTrainedModel):
 
     def read(self, states: Tensor) -> Tensor:
         """Return words' logits (B, T, V)."""
-        return self.lm_head(states)
+        return project(self.lm_head, states)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from enfold.errors import EnfoldError
 from enfold.nn.activations import activation
 from enfold.nn.cache import Cache, EncoderDecoderCache
+from enfold.nn.linear import project
 from enfold.nn.losses import token_loss
 from enfold.nn.mask import causal_mask, encoder_mask
 from enfold.transformers.configs.bert import BertConfig
@@ -62,7 +63,7 @@ class BertTransform(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, T, width) for (B, T, D)."""
-        return self.LayerNorm(self.act(self.dense(x)))
+        return self.LayerNorm(project(self.dense, x, self.act))
 
 
 class BertPredictions(nn.Module):
@@ -81,7 +82,7 @@ class BertPredictions(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, T, V) for (B, T, D)."""
-        return self.decoder(self.transform(x))
+        return project(self.decoder, self.transform(x))
 
 
 class BertHeads(nn.Module):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from enfold.nn.activations import activation
 from enfold.nn.attention import Manner, attend, merge_heads, split_heads
 from enfold.nn.cache import CacheLayer, EncoderDecoderLayer
+from enfold.nn.linear import project
 from enfold.nn.mask import causal_mask, encoder_mask
 from enfold.nn.norm import RMSNorm
 from enfold.nn.relative import bucketed_distances, scores_of
@@ -376,7 +377,7 @@ class T5ForConditionalGeneration(ConditionalGenerationHead, EncoderDecoder, _Wit
 
     def read(self, states: Tensor) -> Tensor:
         """Return words' logits (B, T, V)."""
-        return self.lm_head(states * self.scale)
+        return project(self.lm_head, states * self.scale)
 
 
 class T5EncoderModel(_WithEmbeddings):
