@@ -99,7 +99,8 @@ def torch_works(side: str, folder: str, new: int) -> dict[str, Work]:
             kept.clear()  # one at a time fits into memory
             options: dict[str, Any] = {"dtype": "float32" if precision == "int8" else precision}
             if precision == "int8":
-                options["quantization_config"] = transformers.TorchAoConfig("int8")
+                eight = transformers.TorchAoConfig("int8", include_input_output_embeddings=True)
+                options["quantization_config"] = eight
             kept[name, precision] = getattr(transformers, MODELS[name][0]).from_pretrained(
                 f"{folder}/{name}", **options
             )

@@ -11,7 +11,9 @@ from torch import nn
 
 import enfold.transformers as tf
 from enfold.errors import EnfoldError
+from enfold.nn import int8
 from enfold.nn.int8 import Int8Linear, to_int8
+from enfold.transformers.quantization import quantize
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -36,6 +38,39 @@ def test_shared_and_named_layers_stay() -> None:
     model["head"].weight = model["words"].weight
     assert to_int8(model, skip=["b"]) == 1
     assert [type(part) for part in model.values()] == [nn.Embedding, Int8Linear, nn.Linear, nn.Linear]
+
+
+def test_gpt2s_layers_and_a_shared_head_are_taken_where_they_are_named() -> None:
+    torch.manual_seed(0)
+    config = tf.GPT2Config(vocab_size=50, n_embd=16, n_layer=1, n_head=2, n_positions=16)
+    model, ids = tf.GPT2LMHeadModel(config).eval(), torch.tensor([[3, 9, 4]])
+    expected = model(ids).logits
+    quantize(model, tf.TorchAoConfig("int8"))
+    block: Any = model.transformer.h[0]
+    assert type(block.attn.c_attn) is type(block.mlp.c_proj) is Int8Linear and type(model.lm_head) is nn.Linear
+    shared = tf.GPT2LMHeadModel(config).eval()
+    shared.load_state_dict(tf.GPT2LMHeadModel(config).state_dict())
+    words = shared.transformer.wte.weight.clone()
+    quantize(shared, tf.TorchAoConfig("int8", include_input_output_embeddings=True))
+    shared.tie_weights()
+    assert type(shared.lm_head) is Int8Linear and torch.equal(shared.transformer.wte.weight, words)
+    assert (model(ids).logits - expected).norm() < 0.06 * expected.norm()
+    found = shared.generate(ids, max_new_tokens=4, min_new_tokens=4, do_sample=False)
+    assert found.shape == (1, 7)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 40])
+def test_kernels_for_few_rows_and_for_many_give_the_same(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    layer, x = Int8Linear(nn.Linear(96, 40)), torch.randn(rows, 96)
+    found = layer(x)
+    monkeypatch.setattr(int8, "_has_few_rows", lambda: False)
+    torch.testing.assert_close(found, layer(x), atol=1e-5, rtol=1e-5)
+    layer.requantize(torch.randn(40, 96))
+    monkeypatch.undo()
+    new = layer(x)
+    monkeypatch.setattr(int8, "_has_few_rows", lambda: False)
+    torch.testing.assert_close(new, layer(x), atol=1e-5, rtol=1e-5)
 
 
 CONFIGS: dict[str, Any] = {

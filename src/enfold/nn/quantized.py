@@ -245,10 +245,10 @@ def to_4bit(model: nn.Module, skip: Iterable[str] = (), **options: Any) -> int:
         >>> to_4bit(nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2)), skip=["2"])
         1
     """
-    from enfold.nn.int8 import replaceable
+    from enfold.nn.int8 import as_linear, replaceable
 
     found = replaceable(model, skip)
     for name, layer in found:
         parent, _, leaf = name.rpartition(".")
-        setattr(model.get_submodule(parent), leaf, Linear4bit(layer, **options))
+        setattr(model.get_submodule(parent), leaf, Linear4bit(as_linear(layer), **options))
     return len(found)

@@ -18,6 +18,8 @@ class TorchAoConfig:
     Args:
         quant_type: "int8_dynamic_activation_int8_weight", or "int8" for short.
         modules_to_not_convert: names, or parts of dotted names, of layers that stay as they are.
+        include_input_output_embeddings: the layer that scores words too, though it shares its weight with the table of
+            words, which stays; a quarter of what a small model reads for each word is this layer.
         options: accepted.
 
     Raises:
@@ -31,11 +33,16 @@ class TorchAoConfig:
     quant_method = "torchao"
 
     def __init__(
-        self, quant_type: str = _INT8[0], modules_to_not_convert: list[str] | None = None, **options: Any
+        self,
+        quant_type: str = _INT8[0],
+        modules_to_not_convert: list[str] | None = None,
+        include_input_output_embeddings: bool = False,
+        **options: Any,
     ) -> None:
         if quant_type not in _INT8:
             raise EnfoldError(f"quant_type {quant_type!r}{nearest(str(quant_type), _INT8)}; there is {_INT8[0]}")
         self.quant_type, self.modules_to_not_convert = _INT8[0], modules_to_not_convert
+        self.include_input_output_embeddings = include_input_output_embeddings
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON can hold them."""
@@ -151,6 +158,11 @@ def quantize(model: Any, config: TorchAoConfig | BitsAndBytesConfig) -> None:
         nested = config.bnb_4bit_use_double_quant
         to_4bit(model, kept, kind=config.bnb_4bit_quant_type, nested=nested, compute_dtype=dtype)
     else:
-        to_int8(model, kept)
+        shared: list[str] = []
+        if getattr(config, "include_input_output_embeddings", False):
+            head = model.get_output_embeddings()
+            shared = [name for name, module in model.named_modules() if module is head]
+            model.kept_apart.update(f"{name}.weight" for name in shared)
+        to_int8(model, kept, shared)
     model.is_quantized, model.is_loaded_in_4bit, model.is_loaded_in_8bit = True, four, not four
     model.quantization_method = config.quant_method
