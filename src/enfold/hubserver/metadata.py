@@ -22,6 +22,10 @@ class CardError(ValueError):
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+#: what PyYAML raises where a tag does not fit its value, such as ``!!timestamp x``, and what JSON does not have
+_TAG_ERRORS = (ValueError, OverflowError, AttributeError, TypeError, KeyError, IndexError)
+
+
 def _check_shape(front: str) -> None:
     """Refuse aliases (nested ones expand to gigabytes once written as JSON) and deep nesting (the loader recurses)."""
     depth = 0
@@ -60,7 +64,7 @@ def read_card(text: str) -> dict[str, Any]:
     try:
         _check_shape(front)
         value = yaml.load(front, Loader=_LOADER)
-    except (yaml.YAMLError, ValueError, OverflowError) as error:
+    except (yaml.YAMLError, *_TAG_ERRORS) as error:
         if isinstance(error, CardError):
             raise
         raise CardError(f"the metadata is not valid YAML: {error}") from None
@@ -68,7 +72,10 @@ def read_card(text: str) -> dict[str, Any]:
         return {}
     if not isinstance(value, dict):
         raise CardError(f"the metadata must be a mapping of names to values, not a {type(value).__name__}")
-    result: dict[str, Any] = json.loads(json.dumps(value, default=str))
+    try:
+        result: dict[str, Any] = json.loads(json.dumps(value, default=str))
+    except _TAG_ERRORS as error:
+        raise CardError(f"the metadata has a name or a value that JSON does not: {error}") from None
     for name, kinds in (("license", str), ("tags", list), ("pipeline_tag", str), ("library_name", str)):
         if result.get(name) is not None and not isinstance(result[name], (kinds, list) if name == "license" else kinds):
             raise CardError(f'"{name}" must be a {"list" if kinds is list else "string"}')

@@ -31,10 +31,13 @@ class _Base64Sink:
     def __init__(self, writer: BlobWriter) -> None:
         self.writer = writer
         self.sample = b""
-        self._rest = b""
+        self._rest = self._escape = b""
 
     def feed(self, text: bytes, last: bool = False) -> None:
-        text = self._rest + text.replace(b"\\", b"")  # JSON may write "/" as "\/"; base64 needs no other escape
+        text = self._escape + text
+        self._escape = b"\\" if text.endswith(b"\\") and not last else b""
+        text = text[: len(text) - len(self._escape)]
+        text = self._rest + text.replace(b"\\/", b"/")  # JSON may write "/" so; base64 needs no other escape
         cut = len(text) if last else len(text) - len(text) % 4
         self._rest = text[cut:]
         try:

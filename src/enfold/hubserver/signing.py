@@ -53,6 +53,7 @@ class Signer:
         """Return the size that a signed address is for, or raise a 403."""
         expires, size = query.get("expires", ""), query.get("size", "")
         expected = self._signature(method, path, expires, size)
-        if not hmac.compare_digest(expected, query.get("signature", "")) or float(expires) < time.time():
+        given = query.get("signature", "")
+        if not hmac.compare_digest(expected.encode(), given.encode()) or float(expires) < time.time():
             raise HubServerError(403, "this address is not signed by this Hub, or has expired; ask for a new one")
         return int(size)

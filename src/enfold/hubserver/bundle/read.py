@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import json
 import re
+import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -117,6 +118,8 @@ def load(
                 say(f"{item['kind']}/{item['name']}")
                 with kept[item["part"]].open() as lines:
                     _Repository(hub, force).load(map(json.loads, lines), done)
+    except (tarfile.TarError, UnicodeDecodeError, EOFError) as error:
+        raise HubServerError(400, f"the bundle is cut off or damaged: {error}") from None
     finally:
         bundle.close()
     return done
