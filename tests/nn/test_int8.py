@@ -42,7 +42,9 @@ def test_shared_and_named_layers_stay() -> None:
 
 def test_gpt2s_layers_and_a_shared_head_are_taken_where_they_are_named() -> None:
     torch.manual_seed(0)
-    config = tf.GPT2Config(vocab_size=50, n_embd=16, n_layer=1, n_head=2, n_positions=16)
+    config = tf.GPT2Config(
+        vocab_size=50, n_embd=16, n_layer=1, n_head=2, n_positions=16, bos_token_id=1, eos_token_id=2
+    )
     model, ids = tf.GPT2LMHeadModel(config).eval(), torch.tensor([[3, 9, 4]])
     expected = model(ids).logits
     quantize(model, tf.TorchAoConfig("int8"))
