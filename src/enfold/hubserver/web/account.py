@@ -19,6 +19,7 @@ __all__ = ["pages"]
 pages = Routes()
 
 _DAY = 86_400
+_MANY = 200  # tokens that somebody may make on these pages
 
 
 # ---------------------------------------------------------------------- in and out
@@ -179,6 +180,9 @@ def change_tokens(call: Call) -> Response:
         call.hub.tokens.revoke(viewer.name, int(number) if number.isascii() and number.isdigit() else 0)
         return see("/settings/tokens")
     try:
+        with call.hub.database.read() as connection:
+            if len(call.hub.tokens.of(connection, viewer.name)) >= _MANY:
+                raise HubServerError(400, f"{_MANY} tokens are enough: revoke one that is not used")
         secret = call.hub.tokens.create(
             viewer.name,
             name=call.field("name").strip() or "token",
