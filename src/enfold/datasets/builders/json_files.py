@@ -18,7 +18,7 @@ from ..features.types import Json, Value
 from ..writer import widen
 from .base import DatasetBuilder, StartAgain
 from .json_values import json_rows
-from .opened import read_blocks, read_texts
+from .opened import read_blocks, read_lines, read_texts, whole_lines
 
 __all__ = ["Builder"]
 
@@ -26,6 +26,7 @@ _BLOCK = 1 << 20
 # Bytes of a file that are parsed and written at a time, for each thread that parses.
 _PART = 2 << 20
 _UTF8 = ("utf-8", "utf8")
+_MARK = b"\xef\xbb\xbf"  # of byte order, which a file may begin with
 
 
 class Builder(DatasetBuilder):
@@ -101,18 +102,25 @@ class Builder(DatasetBuilder):
         size = _PART * min(max(pa.cpu_count(), 2), 32)
         encoding = self.options.encoding.lower().replace("_", "-")
         plain = encoding in _UTF8 and self.options.encoding_errors in (None, "strict")
-        blocks = read_blocks(path, size) if plain else self._encoded(path, size)
-        head = next(blocks, b"").removeprefix(b"\xef\xbb\xbf")
-        begin = head[:_BLOCK].lstrip()
+        head = next(read_blocks(path), b"") if plain else next(self._encoded(path, _BLOCK), b"")
+        begin = head.removeprefix(_MARK).lstrip()
         # an array, or what an indented object begins with
         if self.options.field is not None or begin[:1] == b"[" or begin.partition(b"\n")[0].rstrip() == b"{":
             texts = read_texts(path, "utf-8-sig" if plain else self.options.encoding, self.options.encoding_errors)
-            blocks = self._dumped(json_rows(texts, self.options.field, name), size)
-            head = next(blocks, b"")
+            parts = whole_lines(self._dumped(json_rows(texts, self.options.field, name), size))
+        elif not plain:
+            parts = whole_lines(self._encoded(path, size))
+        else:
+            parts = iter([path]) if isinstance(path, pa.Buffer) else read_lines(path, size)
         if isinstance(path, pa.Buffer):  # a stream has cut the file already
-            yield from self._filled([b"".join([head, *blocks])])
-            return
-        yield from self._filled(_whole_lines(itertools.chain([head], blocks)))
+            parts = iter([pa.py_buffer(b"".join(map(memoryview, parts)))])
+        first = True
+        for part in parts:
+            if first and part[:3].to_pybytes() == _MARK:
+                part = part.slice(3)
+            first = False
+            if part[:64].to_pybytes().strip() or part.to_pybytes().strip():
+                yield part
 
     def _encoded(self, path: str | pa.Buffer, size: int) -> Iterator[bytes]:
         for text in read_texts(path, self.options.encoding, self.options.encoding_errors, size):
@@ -129,12 +137,6 @@ class Builder(DatasetBuilder):
                 yield "".join(lines).encode()
                 lines, length = [], 0
         yield "".join(lines).encode()
-
-    @staticmethod
-    def _filled(parts: Iterable[bytes]) -> Iterator[pa.Buffer]:
-        for part in parts:
-            if part[:64].strip() or part.strip():
-                yield pa.py_buffer(part)
 
     def _lines(self, path: str | pa.Buffer, name: str, number: int) -> int:
         """Return how many lines stand before a part; counted only where a message needs it."""
@@ -278,21 +280,6 @@ class Builder(DatasetBuilder):
         raise DatasetGenerationError(
             f"{name}, line {line}: column {column!r} holds values of several types: {', '.join(kinds)}"
         )
-
-
-def _whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield what blocks hold, cut where lines end; a last line without an end is not alone."""
-    part = b""
-    rest: list[bytes] = []
-    for block in blocks:
-        end = block.rfind(b"\n") + 1
-        if end:
-            if part:
-                yield part
-            part = b"".join([*rest, block[:end]])
-            rest = []
-        rest.append(block[end:])
-    yield b"".join([part, *rest])
 
 
 def _joint(first: pa.DataType, second: pa.DataType) -> pa.DataType:

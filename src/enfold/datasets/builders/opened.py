@@ -5,14 +5,17 @@ from __future__ import annotations
 import codecs
 import io
 import lzma
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
 
 from ..errors import DatasetGenerationError
 
-__all__ = ["CODECS", "read_blocks", "read_bytes", "read_texts"]
+__all__ = ["CODECS", "read_blocks", "read_bytes", "read_lines", "read_texts", "whole_lines"]
+
+# Bytes that are looked at for a line end at a time.
+_NEAR = 1 << 16
 
 CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
 
@@ -53,6 +56,53 @@ def read_blocks(path: str | pa.Buffer, size: int = 1 << 20) -> Iterator[bytes]:
             if not block:
                 return
             yield block
+
+
+def read_lines(path: str, size: int) -> Iterator[pa.Buffer]:
+    """Yield a file's content in parts of about ``size`` bytes that end where a line does; a plain file's are mapped."""
+    if _codec(path) is None:
+        data = read_bytes(path)
+        view, start = memoryview(data), 0
+        while start < len(view):
+            stop = min(start + size, len(view))
+            if stop < len(view):
+                stop = _line_end(view, start, stop)
+            yield data.slice(start, stop - start)
+            start = stop
+        return
+    yield from whole_lines(read_blocks(path, size))
+
+
+def _line_end(view: memoryview, start: int, stop: int) -> int:
+    """Return where a line ends: the last one before ``stop``, or, of a long line, the first one behind it."""
+    high = stop
+    while high > start:
+        low = max(high - _NEAR, start)
+        found = view[low:high].tobytes().rfind(b"\n")
+        if found >= 0:
+            return low + found + 1
+        high = low
+    while stop < len(view):
+        found = view[stop : stop + _NEAR].tobytes().find(b"\n")
+        if found >= 0:
+            return stop + found + 1
+        stop += _NEAR
+    return len(view)
+
+
+def whole_lines(blocks: Iterable[bytes]) -> Iterator[pa.Buffer]:
+    """Yield what blocks hold, cut where lines end; a last line without an end is not alone."""
+    part = b""
+    rest: list[bytes] = []
+    for block in blocks:
+        end = block.rfind(b"\n") + 1
+        if end:
+            if part:
+                yield pa.py_buffer(part)
+            part = b"".join([*rest, memoryview(block)[:end]])
+            rest = []
+        rest.append(block[end:])
+    yield pa.py_buffer(b"".join([part, *rest]))
 
 
 def read_texts(path: str | pa.Buffer, encoding: str, errors: str | None, size: int = 1 << 20) -> Iterator[str]:
