@@ -44,6 +44,10 @@ def serve(
     ] = None,
     sign_up: Annotated[bool, typer.Option("--sign-up", help="Let anybody make an account on the pages.")] = False,
     quota: Annotated[str | None, typer.Option(help="Bytes that an account may hold, such as 500GB.")] = None,
+    spaces: Annotated[
+        str | None,
+        typer.Option(help="Run programs in Spaces: separate (as users of their own; needs root), or trusted."),
+    ] = None,
     rate: Annotated[
         list[str] | None,
         typer.Option(help="Requests in five minutes: api=5000, resolvers=…, uploads=…, pages=…, or none (repeatable)."),
@@ -57,7 +61,9 @@ def serve(
     from enfold.hubserver import EmbeddedHub
 
     options: dict[str, Any] = {"database": database, "store": store, "public_url": public_url, "sign_up": sign_up}
-    options |= {"quota": hub_admin.size(quota) if quota else None, "rates": _rates(rate, host)}
+    if spaces not in {None, "separate", "trusted"}:
+        raise typer.BadParameter(f"{spaces!r}: expected separate or trusted", param_hint="--spaces")
+    options |= {"spaces": spaces, "quota": hub_admin.size(quota) if quota else None, "rates": _rates(rate, host)}
     with EmbeddedHub(folder, host=host, port=port, owner=owner, webhook_hosts=webhook_host or (), **options) as hub:
         try:
             typer.echo(f"Hub at {hub.endpoint}, data in {folder.absolute()}")

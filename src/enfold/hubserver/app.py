@@ -33,6 +33,7 @@ from enfold.hubserver.routes import (
     people,
     refs,
     repos,
+    spaces,
     storage,
     uploads,
     viewer,
@@ -72,8 +73,9 @@ _API = _join(
     people.repository,
     storage.repository,
     viewer.repository,
+    spaces.repository,
 )
-_PAGES = _join(content.pages, access.pages, pages.repository)
+_PAGES = _join(content.pages, access.pages, spaces.pages, pages.repository)
 
 
 def create_app(hub: Hub | Settings | str | os.PathLike[str]) -> ASGIApp:
@@ -158,7 +160,8 @@ class _App:
             handler = _find(call)
             with acting(_actor(call)):
                 if inspect.iscoroutinefunction(handler):
-                    _check_form(call)
+                    if handler is not spaces.run:  # a Space's requests reach its own program, without the viewer's name
+                        _check_form(call)
                     return cast(Response, await cast(Awaitable[Response], handler(call)))
                 call.body = await _read(request, self.hub.settings.limits.json_body)
                 _check_form(call)

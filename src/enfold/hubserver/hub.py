@@ -19,6 +19,7 @@ from enfold.hubserver.sandbox import Sandbox
 from enfold.hubserver.sessions import Sessions
 from enfold.hubserver.settings import Settings
 from enfold.hubserver.signing import Signer
+from enfold.hubserver.spaces.running import Running
 from enfold.hubserver.store.blobs import BlobStore
 from enfold.hubserver.store.contents import Contents
 from enfold.hubserver.store.objects import Bucket, Folder, Objects, sweep
@@ -64,6 +65,7 @@ class Hub:
         self.access = Access(self.database, self.repositories)
         self.likes = Likes(self.database, self.repositories)
         self.sandbox = Sandbox([settings.folder])
+        self.spaces = Running(settings, self.commits, self.contents, self.sandbox)
         self.datasets = Datasets(settings, self.commits, self.contents, self.sandbox)
 
     def _objects(self, name: str) -> Objects:
@@ -81,5 +83,6 @@ class Hub:
         """Write what is pending and close the database."""
         self.repositories.flush_counts()
         self.tokens.flush()
+        self.spaces.close()
         self.sandbox.close()
         self.database.close()

@@ -15,7 +15,7 @@ KINDS = {"models": "model", "datasets": "dataset", "spaces": "space"}
 RESERVED = frozenset(
     "api ask-access auth-check blob branch cas commit commits datasets discussions git-receive-pack "
     "git-upload-pack info lfs-files models paths-info "
-    "preupload raw refs resolve revision settings spaces static tag tree user-access-request viewer xet-read-token "
+    "preupload raw refs resolve revision settings spaces static tag tree user-access-request xet-read-token "
     "xet-write-token".split()
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 __all__ = ["Limits", "Settings"]
 
@@ -59,6 +60,10 @@ class Settings:
         rates: requests in five minutes by kind ("api", "resolvers", "uploads", "pages") for each account or address; no
             limits by default.
         webhook_hosts: hosts inside the Hub's own network that webhooks may tell; others may be anywhere else.
+        spaces: whether programs in Spaces run: None, not at all; "separate", each as a user of its own, for which the
+            server has to be root; "trusted", with the server's own rights where it is not.
+        space_idle: seconds after which a program that nobody visits is stopped.
+        space_memory: bytes of data that a program may have.
         limits: sizes the server accepts.
 
     Example:
@@ -75,6 +80,9 @@ class Settings:
     quota: int | None = None
     rates: Mapping[str, int] = dataclasses.field(default_factory=dict)
     webhook_hosts: frozenset[str] = frozenset()
+    spaces: Literal["separate", "trusted"] | None = None
+    space_idle: float = 900.0
+    space_memory: int = 4 << 30
     limits: Limits = Limits()
 
     @property
