@@ -57,6 +57,7 @@ __getattr__, __dir__, __all__ = face(
         ".examples": ["Examples"],
         ".files": ["FileData", "set_static_paths"],
         ".flagging": ["CSVLogger", "FlaggingCallback", "SimpleCSVLogger"],
+        ".i18n": ["I18n"],
         ".interface": ["Interface", "TabbedInterface"],
         ".layouts": [
             "Accordion",

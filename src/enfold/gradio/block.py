@@ -134,7 +134,7 @@ class Block:
                 modern.update(now)
             elif name in SWITCHES:
                 if not value:
-                    shown = modern.get("buttons", kwargs.get("buttons")) or getattr(cls, "BUTTONS", ())
+                    shown: Any = modern.get("buttons", kwargs.get("buttons")) or getattr(cls, "BUTTONS", ())
                     modern["buttons"] = [each for each in shown if each != SWITCHES[name]]
             elif name not in RETIRED:
                 raise TypeError(f"{cls.__name__} has no argument {name!r}{nearest(name, known)}")

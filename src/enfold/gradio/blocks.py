@@ -21,6 +21,7 @@ from enfold.gradio.functions import BlockFunction, function_name
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from enfold.gradio.i18n import I18n
     from enfold.gradio.routes import App
     from enfold.web.server import BackgroundServer
 
@@ -65,6 +66,8 @@ class Blocks(BlockContext):
     """
 
     type_name = "blocks"
+    delete_cache: tuple[float, float] | None = None
+    i18n: I18n | None = None
     load = Event()
     unload = Event()
 
@@ -101,7 +104,6 @@ class Blocks(BlockContext):
         self.mode, self.title = mode, title
         self.fill_height, self.fill_width = fill_height, fill_width
         self.looks = {name: value for name, value in looks.items() if value is not None}
-        self.delete_cache: tuple[float, float] | None = None
         self.blocks: dict[int, Block] = {}
         self.fns: dict[int, BlockFunction] = {}
         self.default_concurrency_limit: int | None = _default_limit()
@@ -377,6 +379,8 @@ class Blocks(BlockContext):
         allowed_paths: str | Path | Sequence[str | Path] | None = None,
         blocked_paths: str | Path | Sequence[str | Path] | None = None,
         max_file_size: str | int | None = None,
+        i18n: I18n | None = None,
+        mcp_server: bool | None = None,
         **looks: Any,
     ) -> tuple[App, str, str | None]:
         """Serve the page over HTTP.
@@ -402,6 +406,9 @@ class Blocks(BlockContext):
             allowed_paths: files and folders that any visitor may read and functions may show, beside the working and
                 the temporary folder.
             blocked_paths: files and folders that nobody may, whatever else is allowed.
+            i18n: texts in several languages; see :class:`~enfold.gradio.I18n`.
+            mcp_server: whether the endpoints are tools for language models at ``/gradio_api/mcp``; when None,
+                ``GRADIO_MCP_SERVER`` says.
             max_file_size: the largest upload, in bytes or as a text such as "5mb".
             inline, app_kwargs: accepted; the page is not put into notebooks, and the application takes no options.
             looks: see :class:`Looks`; also the ecosystem's arguments that have nothing to change here
@@ -432,6 +439,7 @@ class Blocks(BlockContext):
         }
         if self.server is not None:
             self.close()
+        self.i18n = i18n or self.i18n
         links = ["api"] if footer_links is None else list(footer_links)
         settings = Settings(
             auth=auth,
@@ -445,6 +453,7 @@ class Blocks(BlockContext):
             allowed_paths=existing(allowed_paths),
             blocked_paths=existing(blocked_paths),
             max_file_size=max_file_size,
+            mcp=asked_mcp(mcp_server),
         )
         host = server_name or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
         from enfold.web.origin import is_loopback
@@ -524,6 +533,11 @@ _NOTHING_TO_DO = frozenset(
 def _default_limit() -> int | None:
     asked = os.environ.get("GRADIO_DEFAULT_CONCURRENCY_LIMIT", "1")
     return None if asked.lower() == "none" else int(asked)
+
+
+def asked_mcp(given: bool | None) -> bool:
+    """Whether to serve tools: as given, or as the environment says."""
+    return os.environ.get("GRADIO_MCP_SERVER", "").lower() == "true" if given is None else given
 
 
 def _asked_port() -> int | None:

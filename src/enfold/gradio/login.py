@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 
 __all__ = ["Login"]
 
-_OPEN = ("/login", "/robots.txt", "/favicon.ico", "/gradio_api/ui/", "/gradio_api/startup-events")
+_OPEN = ("/login", "/gradio.js", "/robots.txt", "/favicon.ico", "/gradio_api/ui/", "/gradio_api/startup-events")
 _TRIES, _MINUTE = 20, 60.0
 
 

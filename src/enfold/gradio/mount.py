@@ -35,6 +35,8 @@ def mount_gradio_app(
     allowed_paths: list[str] | None = None,
     blocked_paths: list[str] | None = None,
     max_file_size: str | int | None = None,
+    i18n: Any = None,
+    mcp_server: bool | None = None,
     **looks: Any,
 ) -> Any:
     """Show a page under a path of a FastAPI or Starlette application.
@@ -45,13 +47,13 @@ def mount_gradio_app(
         path: where, such as "/demo".
         server_name, server_port: accepted; the application's own server decides.
         auth, auth_message, root_path, show_error, favicon_path, footer_links, allowed_paths, blocked_paths,
-            max_file_size: as for ``launch``.
+            max_file_size, i18n, mcp_server: as for ``launch``.
         looks: see :class:`enfold.gradio.blocks.Looks`.
 
     Returns:
         The application.
     """
-    from enfold.gradio.blocks import _NOTHING_TO_DO, Looks
+    from enfold.gradio.blocks import _NOTHING_TO_DO, Looks, asked_mcp
 
     for name in looks:
         if name not in Looks.__annotations__ and name not in _NOTHING_TO_DO:
@@ -59,6 +61,7 @@ def mount_gradio_app(
     blocks.looks |= {
         name: value for name, value in looks.items() if name in Looks.__annotations__ and value is not None
     }
+    blocks.i18n = i18n or blocks.i18n
     settings = Settings(
         auth=auth,
         auth_message=auth_message,
@@ -69,6 +72,7 @@ def mount_gradio_app(
         allowed_paths=existing(allowed_paths),
         blocked_paths=existing(blocked_paths),
         max_file_size=max_file_size,
+        mcp=asked_mcp(mcp_server),
     )
     blocks.app = App(blocks, settings)
     path = "/" + path.strip("/")

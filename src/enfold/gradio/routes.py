@@ -72,6 +72,7 @@ class Settings:
     allowed_paths: list[str | Path] = field(default_factory=list)
     blocked_paths: list[str | Path] = field(default_factory=list)
     max_file_size: str | int | None = None
+    mcp: bool = False
 
 
 class JSON(Response):
@@ -115,6 +116,8 @@ class App:
             "show_error": self.settings.show_error,
             "footer_links": self.settings.footer_links,
             "max_file_size": self.rules.max_size,
+            "mcp_server": self.settings.mcp,
+            "i18n_translations": blocks.i18n.config() if blocks.i18n else None,
         }
         self._has_files = {
             block._id for block in blocks.blocks.values() if isinstance(block, Component) and block.has_files
@@ -132,6 +135,7 @@ class App:
             Route("/logout", self.login.leave),
             Route("/favicon.ico", self.favicon),
             Route("/robots.txt", _robots),
+            Route("/gradio.js", self.embed),
         ]
         api = [
             Route("/ui/{digest}/{name}", self.asset),
@@ -161,6 +165,14 @@ class App:
             Route("/component_server", transfers.component, methods=["POST"]),
             Route("/component_server/", transfers.component, methods=["POST"]),
         ]
+        if self.settings.mcp:
+            from enfold.gradio.mcp import MCP
+
+            mcp = MCP(self)
+            api += [
+                Route(path, mcp.answer, methods=["GET", "POST", "DELETE"]) for path in ("/mcp", "/mcp/", "/mcp/http/")
+            ]
+            api.append(Route("/mcp/schema", mcp.schema))
         self._inner = Starlette(
             routes=[*routes, *(Route(PREFIX + route.path, route.endpoint, methods=route.methods) for route in api)],
             exception_handlers={HTTPException: _explain, BodyTooLarge: _too_large},
@@ -259,6 +271,12 @@ class App:
             return Response(found.packed, media_type=found.kind, headers={**headers, "Content-Encoding": "gzip"})
         return Response(found.body, media_type=found.kind, headers=headers)
 
+    async def embed(self, request: HTTPRequest) -> Response:
+        """The script behind ``<gradio-app src=...>``: the one file that pages of other sites may load."""
+        found = assets()[1]["embed.js"]
+        headers = {"Access-Control-Allow-Origin": "*", "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+        return Response(found.body, media_type=found.kind, headers=headers)
+
     async def favicon(self, request: HTTPRequest) -> Response:
         if self.settings.favicon is None:
             return Response(status_code=204)
@@ -321,17 +339,18 @@ class App:
         except QueueFull as error:
             raise HTTPException(503, str(error)) from None
 
-    async def _body(self, request: HTTPRequest) -> dict[str, Any]:
+    async def read(self, request: HTTPRequest, whole: bool = False) -> Any:
+        """The JSON in a request: an object, or anything when ``whole``."""
         try:
             body = await read_json(request, self.settings.max_body)
         except ValueError as error:
             raise HTTPException(400, f"the request is not JSON: {error}") from None
-        if not isinstance(body, dict):
+        if not whole and not isinstance(body, dict):
             raise HTTPException(400, "a JSON object is expected")
         return body
 
     async def join(self, request: HTTPRequest) -> Response:
-        body = await self._body(request)
+        body = await self.read(request)
         index, hash = body.get("fn_index"), body.get("session_hash")
         if not isinstance(hash, str) or not 1 <= len(hash) <= 128:
             raise HTTPException(400, "session_hash must be a text of at most 128 characters")
@@ -402,13 +421,13 @@ class App:
         return JSON({"msg": "estimation", "rank": None, "queue_size": waiting, "rank_eta": None})
 
     async def call(self, request: HTTPRequest) -> Response:
-        body = await self._body(request)
+        body = await self.read(request)
         return self._begin_call(request, self._function(request.path_params["name"]), body)
 
     async def call_by_name(self, request: HTTPRequest) -> Response:
         """``/call/v2``: the parameters by name, defaults for those left out."""
         fn = self._function(request.path_params["name"])
-        given = await self._body(request)
+        given = await self.read(request)
         from enfold.gradio.schema import _endpoint
 
         described = _endpoint(fn)["parameters"]
@@ -476,7 +495,7 @@ class App:
                 self.engine.cancel(job)
 
     async def run(self, request: HTTPRequest) -> Response:
-        body = await self._body(request)
+        body = await self.read(request)
         name = request.path_params["name"]
         if name == "predict" and name not in self.names and isinstance(body.get("fn_index"), int):
             fn = self.blocks.fns.get(body["fn_index"])
@@ -486,8 +505,23 @@ class App:
             fn = self._function(name)
         if fn.queue and not self.blocks.api_open:
             raise HTTPException(404, "this endpoint is only served through the queue")
+        result = await self.call_once(request, fn, body.get("data"), self._session(body), body)
+        if not result.get("success"):
+            return JSON(result.get("output"), status_code=500)
+        return JSON(result["output"])
+
+    async def call_once(
+        self,
+        request: HTTPRequest,
+        fn: BlockFunction,
+        data: Any,
+        session: Session | None = None,
+        body: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Call a function and wait for its last value; the message with which it ended."""
         box = Mailbox()
-        job = self._job(request, fn, body, self._session(body), box, edits=False, every_value=False)
+        given = {**(body or {}), "data": data}
+        job = self._job(request, fn, given, session or self._session({}), box, edits=False, every_value=False)
         self._submit(job)
         while not job.finished:
             box.take(box.last)
@@ -495,13 +529,10 @@ class App:
                 await box.wait(BEAT)
             if await request.is_disconnected():
                 self.engine.cancel(job)
-        result = job.result or {}
-        if not result.get("success"):
-            return JSON(result.get("output"), status_code=500)
-        return JSON(result["output"])
+        return job.result or {}
 
     async def cancel(self, request: HTTPRequest) -> Response:
-        body = await self._body(request)
+        body = await self.read(request)
         session = self.sessions.get(str(body.get("session_hash")))
         event = body.get("event_id")
         job = session.pending.get(event) if session is not None and isinstance(event, str) else None

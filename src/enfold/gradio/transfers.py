@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -168,7 +168,7 @@ class Transfers:
             sweep(self.rules.kept, age)
 
 
-async def _counted(request: HTTPRequest, limit: int) -> AsyncIterator[bytes]:
+async def _counted(request: HTTPRequest, limit: int) -> AsyncGenerator[bytes, None]:
     size = 0
     async for chunk in request.stream():
         size += len(chunk)

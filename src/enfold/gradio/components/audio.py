@@ -80,7 +80,7 @@ class Audio(Component):
         check_kind(self, ("numpy", "filepath"))
         offered = ("upload", "microphone")
         default = ["microphone"] if streaming else list(offered)
-        sources = self.sources  # an older spelling may have given it
+        sources = self.__dict__["sources"]  # an older spelling may have given it
         self.sources = [sources] if isinstance(sources, str) else list(sources or default)
         for source in self.sources:
             if source not in offered:

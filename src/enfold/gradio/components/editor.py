@@ -77,15 +77,15 @@ class ImageEditor(Component):
 
     def _tools(self, brush: Any) -> None:
         check_kind(self, ("numpy", "pil", "filepath"))
-        sources = self.sources
+        given = self.__dict__
+        sources, layers = given["sources"], given["layers"]
         self.sources = [sources] if isinstance(sources, str) else list(sources or [])
-        self.transforms = list(self.transforms or [])
-        self.eraser = False if self.eraser is False else made(Eraser, self.eraser)
+        self.transforms = list(given["transforms"] or [])
+        self.eraser = False if given["eraser"] is False else made(Eraser, given["eraser"])
         self.brush = False if brush is False else made(Brush, brush)
-        if isinstance(self.layers, bool):
-            self.layers = LayerOptions(disabled=not self.layers)
-        self.canvas_size = list(self.canvas_size)
-        self.webcam_options = made(WebcamOptions, self.webcam_options)
+        self.layers = LayerOptions(disabled=not layers) if isinstance(layers, bool) else layers
+        self.canvas_size = list(given["canvas_size"])
+        self.webcam_options = made(WebcamOptions, given["webcam_options"])
         self._settle()
 
     def preprocess(self, payload: Any) -> Any:

@@ -79,13 +79,13 @@ class Image(Component):
         **common: Unpack[Common],
     ) -> None:
         check_kind(self, ("numpy", "pil", "filepath"))
-        self.webcam_options = made(WebcamOptions, self.webcam_options)
+        self.webcam_options = made(WebcamOptions, self.__dict__["webcam_options"])
         if not isinstance(watermark, (WatermarkOptions, dict)) and watermark is not None:
             watermark = WatermarkOptions(watermark)
         self.watermark = made(WatermarkOptions, watermark)
         offered = ("upload", "webcam", "clipboard")
         default = ["webcam"] if streaming else list(offered)
-        sources = self.sources  # an older spelling may have given it
+        sources = self.__dict__["sources"]  # an older spelling may have given it
         self.sources = [sources] if isinstance(sources, str) else list(sources or default)
         for source in self.sources:
             if source not in offered:

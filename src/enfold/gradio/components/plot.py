@@ -110,10 +110,9 @@ class _Chart(Component):
     def _settle(self) -> None:
         if self.__dict__.get("show_label") is None:
             self.show_label = self.__dict__.get("label") is not None
-        if self.__dict__.get("x_lim"):
-            self.x_lim = list(self.x_lim)
-        if self.__dict__.get("y_lim"):
-            self.y_lim = list(self.y_lim)
+        for name in ("x_lim", "y_lim"):
+            if self.__dict__.get(name):
+                setattr(self, name, list(self.__dict__[name]))
         super()._settle()
 
     def postprocess(self, value: Any) -> Any:

@@ -73,12 +73,12 @@ class Video(Component):
         **common: Unpack[Common],
     ) -> None:
         offered = ("upload", "webcam")
-        sources = self.sources  # an older spelling may have given it
+        sources = self.__dict__["sources"]  # an older spelling may have given it
         self.sources = [sources] if isinstance(sources, str) else list(sources or offered)
         for source in self.sources:
             if source not in offered:
                 raise ValueError(f"Video sources are of {', '.join(offered)}, not {source!r}")
-        self.webcam_options = made(WebcamOptions, self.webcam_options)
+        self.webcam_options = made(WebcamOptions, self.__dict__["webcam_options"])
         if not isinstance(watermark, (WatermarkOptions, dict)) and watermark is not None:
             watermark = WatermarkOptions(str(watermark))
         self.watermark = made(WatermarkOptions, watermark)

@@ -37,11 +37,31 @@ export function inner(type, props) {
   return node;
 }
 
+const texts = (() => {
+  const all = config.i18n_translations || {};
+  const found = {};
+  for (const wanted of ["en", navigator.language.split("-")[0], navigator.language]) {
+    for (const [name, own] of Object.entries(all)) if (name.toLowerCase() === wanted.toLowerCase()) Object.assign(found, own);
+  }
+  return found;
+})();
+
+/** Texts that stand for their translation, in the visitor's language. */
+export function translated(value) {
+  if (typeof value === "string") return value.includes("__i18n__") ? value.replace(/__i18n__(\{[^}]*\})/g, (_, mark) => {
+    const { key } = JSON.parse(mark);
+    return texts[key] ?? key;
+  }) : value;
+  if (Array.isArray(value)) return value.map(translated);
+  if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, translated(each)]));
+  return value;
+}
+
 export class Base extends HTMLElement {
   setup(entry) {
     this.gid = entry.id;
     this.gtype = entry.type;
-    this.props = { ...entry.props };
+    this.props = config.i18n_translations ? translated(entry.props) : { ...entry.props };
     this.fieldId = `g-field-${entry.id}`;
     this.id = this.props.elem_id || `component-${entry.id}`;
     this.classList.add(`g-${entry.type}`, "block");
@@ -65,7 +85,8 @@ export class Base extends HTMLElement {
   }
 
   /** Properties from the server or a script: an event follows when the value is another. */
-  update(changed) {
+  update(given) {
+    const changed = config.i18n_translations ? translated(given) : given;
     const before = this.props.value;
     Object.assign(this.props, changed);
     this.common(changed);
