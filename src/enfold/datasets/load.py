@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import posixpath
 from collections.abc import Sequence
 from typing import Any
 
@@ -271,7 +272,7 @@ def _of_tree(
         if name not in folders:
             raise ValueError(f"{path!r} has no configuration {name!r}{nearest(name, folders)}")
         data_dir = name
-    prefix = (data_dir or "").strip("/")
+    prefix = posixpath.normpath(data_dir or ".").strip("/").removeprefix(".")  # "" is all of it
     if data_files is not None:
         files = resolve(sanitize(data_files), tree, prefix, token, storage)
     else:

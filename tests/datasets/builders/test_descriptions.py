@@ -90,6 +90,8 @@ def test_a_split_that_the_card_does_not_have_is_refused_also_where_files_are_rea
     # a part of the files was asked for, of which the card says nothing
     part = load_dataset(str(folder), data_files={"anything": "test.parquet"})
     assert part["anything"].num_rows == 2
+    for whole in (".", "./"):
+        assert load_dataset(str(folder), data_dir=whole)["test"].num_rows == 2
 
 
 def test_a_configuration_shows_name_files_and_options(folder: Path) -> None:
