@@ -74,7 +74,8 @@ def client(address: str, token: str, **variables: str) -> Iterator[Any]:
 
 def noise(size: int, seed: int = 0) -> bytes:
     """Bytes that do not repeat and do not get smaller when packed."""
-    return random.Random(seed).randbytes(size)
+    dice = random.Random(seed)
+    return b"".join(dice.randbytes(min(1 << 24, size - start)) for start in range(0, size, 1 << 24))
 
 
 def receive(address: str, path: str, token: str | None = None) -> tuple[int, float]:
@@ -199,22 +200,23 @@ def _put(api: Any, repo: str, data: bytes) -> float:
 
 def insertion(size: int = 18_000_000) -> None:
     """Insert 7 bytes into a file and upload it again: the bytes that the Hub keeps for it; target ≤ 1 %."""
-    with tempfile.TemporaryDirectory() as name, served(Path(name) / "hub") as (address, token, _):
-        with client(address, token, HF_HUB_DISABLE_XET="0") as api:
-            repo = api.create_repo("owner/insert").repo_id
-            shares = []
-            for turn in range(9):
-                data = noise(size, turn)
-                api.upload_file(path_or_fileobj=data, path_in_repo="f.bin", repo_id=repo)
-                before = _kept(Path(name) / "hub")
-                place = random.Random(turn).randrange(size)
-                api.upload_file(
-                    path_or_fileobj=data[:place] + b"insert!" + data[place:], path_in_repo="f.bin", repo_id=repo
-                )
-                shares.append((_kept(Path(name) / "hub") - before) / size)
-            print(
-                f"7 bytes into {size / 1e6:.0f} MB   {statistics.median(shares):.2%} again, at most {max(shares):.2%}"
+    with (
+        tempfile.TemporaryDirectory() as name,
+        served(Path(name) / "hub") as (address, token, _),
+        client(address, token, HF_HUB_DISABLE_XET="0") as api,
+    ):
+        repo = api.create_repo("owner/insert").repo_id
+        shares = []
+        for turn in range(9):
+            data = noise(size, turn)
+            api.upload_file(path_or_fileobj=data, path_in_repo="f.bin", repo_id=repo)
+            before = _kept(Path(name) / "hub")
+            place = random.Random(turn).randrange(size)
+            api.upload_file(
+                path_or_fileobj=data[:place] + b"insert!" + data[place:], path_in_repo="f.bin", repo_id=repo
             )
+            shares.append((_kept(Path(name) / "hub") - before) / size)
+        print(f"7 bytes into {size / 1e6:.0f} MB   {statistics.median(shares):.2%} again, at most {max(shares):.2%}")
 
 
 def _kept(folder: Path) -> int:
@@ -225,10 +227,13 @@ def head(count: int = 2_000) -> None:
     """Ask for a file's headers over one connection; target: p50 ≤ 2 ms."""
     import http.client
 
-    with tempfile.TemporaryDirectory() as name, served(Path(name) / "hub") as (address, token, _):
-        with client(address, token) as api:
-            repo = api.create_repo("owner/head").repo_id
-            api.upload_file(path_or_fileobj=b"{}", path_in_repo="config.json", repo_id=repo)
+    with (
+        tempfile.TemporaryDirectory() as name,
+        served(Path(name) / "hub") as (address, token, _),
+        client(address, token) as api,
+    ):
+        repo = api.create_repo("owner/head").repo_id
+        api.upload_file(path_or_fileobj=b"{}", path_in_repo="config.json", repo_id=repo)
         peer = http.client.HTTPConnection(urlsplit(address).netloc)
         times = []
         for number in range(count + 100):
@@ -245,30 +250,33 @@ def head(count: int = 2_000) -> None:
 
 def commit(files: int = 1_000, many: int = 100_000) -> None:
     """Commit 1,000 small files into an empty repository and into one of 100,000; targets: ≤ 1 s, and the same."""
-    with tempfile.TemporaryDirectory() as name, served(Path(name) / "hub") as (address, token, _):
-        with client(address, token) as api:
-            seconds: dict[str, list[float]] = {"small": [], "large": []}
+    with (
+        tempfile.TemporaryDirectory() as name,
+        served(Path(name) / "hub") as (address, token, _),
+        client(address, token) as api,
+    ):
+        seconds: dict[str, list[float]] = {"small": [], "large": []}
+        for kind in seconds:
+            api.create_repo(f"owner/{kind}")
+        begin = time.perf_counter()
+        for start in range(0, many, 10_000):
+            paths = [f"base/{number // 1000:03}/{number % 1000:03}.txt" for number in range(start, start + 10_000)]
+            _commit(api, "owner/large", paths, start)
+        made = time.perf_counter() - begin
+        for turn in range(9):
             for kind in seconds:
-                api.create_repo(f"owner/{kind}")
-            begin = time.perf_counter()
-            for start in range(0, many, 10_000):
-                paths = [f"base/{number // 1000:03}/{number % 1000:03}.txt" for number in range(start, start + 10_000)]
-                _commit(api, "owner/large", paths, start)
-            made = time.perf_counter() - begin
-            for turn in range(9):
-                for kind in seconds:
-                    paths = [f"more/{turn}/{number // 100}/{number}.txt" for number in range(files)]
-                    begin = time.perf_counter()
-                    _commit(api, f"owner/{kind}", paths, turn)
-                    seconds[kind].append(time.perf_counter() - begin)
-            ratio = statistics.median(a / b for a, b in zip(seconds["large"], seconds["small"], strict=True))
-            print(
-                f"commit of {files:,} files   empty repository {statistics.median(seconds['small']):.2f} s   "
-                f"{many:,} files {statistics.median(seconds['large']):.2f} s   {ratio:.2f} ×"
-            )
-            begin = time.perf_counter()
-            found = sum(1 for _ in api.list_repo_files("owner/large"))
-            print(f"{many:,} files: committed in {made:.1f} s, {found:,} listed in {time.perf_counter() - begin:.1f} s")
+                paths = [f"more/{turn}/{number // 100}/{number}.txt" for number in range(files)]
+                begin = time.perf_counter()
+                _commit(api, f"owner/{kind}", paths, turn)
+                seconds[kind].append(time.perf_counter() - begin)
+        ratio = statistics.median(a / b for a, b in zip(seconds["large"], seconds["small"], strict=True))
+        print(
+            f"commit of {files:,} files   empty repository {statistics.median(seconds['small']):.2f} s   "
+            f"{many:,} files {statistics.median(seconds['large']):.2f} s   {ratio:.2f} ×"
+        )
+        begin = time.perf_counter()
+        found = sum(1 for _ in api.list_repo_files("owner/large"))
+        print(f"{many:,} files: committed in {made:.1f} s, {found:,} listed in {time.perf_counter() - begin:.1f} s")
 
 
 def _commit(api: Any, repo: str, paths: list[str], seed: int) -> None:

@@ -57,7 +57,8 @@ class Watched:
             await send({"type": "http.response.body", "body": b""})
             return
         if isinstance(broken, float):  # let this share of the body through, then break the connection
-            await self.app(scope, receive, _breaking(send, broken))
+            # Read by the application, not by the kernel, so that it passes here.
+            await self.app({**scope, "extensions": {}}, receive, _breaking(send, broken))
             return
         await self.app(scope, receive, send)
 

@@ -74,8 +74,8 @@ def _sizes(running: EmbeddedHub, cache: Path) -> dict[str, int]:
     store = running.hub.xet
     upload = store.upload
 
-    def counted(xorb: str) -> Any:
-        made = upload(xorb)
+    def counted(*what: str) -> Any:
+        made = upload(*what)
         feed = made.feed
 
         def count(data: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
 from collections.abc import Callable, Mapping
@@ -18,6 +19,8 @@ from enfold.hubserver.errors import HubServerError
 __all__ = ["FileContent", "Reader", "byte_range", "open_content"]
 
 _CHUNK = 1 << 20
+# As in enfold.web.zerocopy, which only who serves imports.
+EXTENSION = "http.response.zerocopysend"
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
@@ -93,16 +96,33 @@ class FileContent(Response):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return
         with file:
-            file.seek(self._start)
-            left = self._stop - self._start
+            count = self._stop - self._start
+            if count and isinstance(self._source, Path) and EXTENSION in scope.get("extensions", {}):
+                # From the disk to the socket inside the kernel.
+                await send({"type": EXTENSION, "file": file, "offset": self._start, "count": count})
+            else:
+                await self._read(file, send)
+
+    async def _read(self, file: Any, send: Send) -> None:
+        """Send the content piece by piece; while one is sent the next is read."""
+        file.seek(self._start)
+        left = self._stop - self._start
+        if not left:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
+        reading = asyncio.ensure_future(run_in_threadpool(file.read, min(_CHUNK, left)))
+        try:
             while left > 0:
-                piece = await run_in_threadpool(file.read, min(_CHUNK, left))
+                piece = await reading
                 if not piece:
                     raise OSError(f"{self._source!r:.100} is shorter than the database says")
                 left -= len(piece)
+                if left > 0:
+                    reading = asyncio.ensure_future(run_in_threadpool(file.read, min(_CHUNK, left)))
                 await send({"type": "http.response.body", "body": piece, "more_body": left > 0})
-            if self._stop == self._start:
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            if not reading.done():  # the client went away: the file is closed once nobody reads it
+                await asyncio.wait([reading])
 
 
 def open_content(source: Path | bytes | Callable[[], Reader]) -> Reader:

@@ -52,6 +52,7 @@ class BackgroundServer:
             "log_level": "warning",
             "access_log": False,
             "timeout_graceful_shutdown": 2,
+            "http": _protocol(),
             **options,
         }
         self._server = uvicorn.Server(uvicorn.Config(app, **settings))
@@ -98,3 +99,12 @@ class BackgroundServer:
 
         # Not Server.run: that one takes the process's signals, which belong to the program around us.
         asyncio.run(self._server.serve(sockets=[self._socket]))
+
+
+def _protocol() -> Any:
+    """Return the HTTP that sends files without copying them, where httptools is installed."""
+    try:
+        from enfold.web.zerocopy import ZeroCopyProtocol
+    except ImportError:
+        return "auto"
+    return ZeroCopyProtocol

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -79,14 +79,8 @@ async def commit(call: Call) -> Response:
     """Make a commit from the lines of the body."""
     await run_in_threadpool(_check_contribution, call)  # before the body, which may be long
     body = CommitBody(call.hub.blobs, call.hub.settings.limits)
-    buffer = bytearray()
     try:
-        async for piece in call.request.stream():
-            buffer += piece
-            if len(buffer) >= 1 << 18:
-                await run_in_threadpool(body.feed, bytes(buffer))
-                buffer.clear()
-        await run_in_threadpool(body.feed, bytes(buffer))
+        await call.pour(body.feed, 1 << 18)
         header, operations = await run_in_threadpool(body.finish)
     finally:
         body.close()
@@ -199,17 +193,6 @@ def _object(item: Any) -> tuple[str, int]:
     return oid, size
 
 
-async def _receive(call: Call, write: Callable[[bytes], None]) -> None:
-    """Pass the body on, a megabyte at a time, from a worker thread."""
-    buffer = bytearray()
-    async for piece in call.request.stream():
-        buffer += piece
-        if len(buffer) >= 1 << 20:
-            await run_in_threadpool(write, bytes(buffer))
-            buffer.clear()
-    await run_in_threadpool(write, bytes(buffer))
-
-
 @fixed.add("PUT", "lfs-objects")
 async def put_object(call: Call) -> Response:
     """Take an LFS object, or a part of one, at a signed address."""
@@ -217,11 +200,11 @@ async def put_object(call: Call) -> Response:
     repo_id, oid = int(call.rest[0]), call.rest[1]
     if len(call.rest) == 3:
         with call.hub.parts.writer(repo_id, oid, int(call.rest[2]), size) as part:
-            await _receive(call, part.write)
+            await call.pour(part.write)
             tag = await run_in_threadpool(part.finish)
         return Response(status_code=200, headers={"ETag": f'"{tag}"'})
     with call.hub.blobs.writer(limit=size, what=f"the object {oid}") as writer:
-        await _receive(call, writer.write)
+        await call.pour(writer.write)
         stored = await run_in_threadpool(lambda: writer.finish(sha256=oid, size=size))
     await run_in_threadpool(_grant, call, repo_id, stored)
     return Response(status_code=200, headers={"ETag": f'"{oid}"'})

@@ -27,7 +27,6 @@ __all__ = ["cas", "repository"]
 
 repository, cas = Routes(), Routes()
 
-_PIECE = 1 << 20
 _SPACES = ("default", "default-merkledb")
 
 
@@ -88,13 +87,7 @@ async def put_xorb(call: Call) -> Response:
     namespace = await run_in_threadpool(_require_room, call, repo_id, int(announced) if announced.isdigit() else 0)
     upload = call.hub.xet.upload(name, namespace)
     with upload:
-        buffer = bytearray()
-        async for piece in call.request.stream():
-            buffer += piece
-            if len(buffer) >= _PIECE:
-                await run_in_threadpool(upload.feed, bytes(buffer))
-                buffer.clear()
-        await run_in_threadpool(upload.feed, bytes(buffer))
+        await call.pour(upload.feed)
         return JSONResponse({"was_inserted": await run_in_threadpool(upload.finish)})
 
 
