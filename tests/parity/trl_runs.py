@@ -88,6 +88,7 @@ GREEDY: dict[str, Any] = dict(
 GIVEN: dict[str, Any] = {name: value for name, value in GREEDY.items() if name != "generation_kwargs"}
 
 
+ONLINE: dict[str, Any] = dict(per_device_train_batch_size=4, max_new_tokens=6, max_length=64, max_steps=3)
 PPO: dict[str, Any] = dict(
     total_episodes=16, per_device_train_batch_size=8, num_ppo_epochs=2, response_length=6, num_sample_generations=0,
     max_steps=-1,
@@ -187,6 +188,9 @@ RUNS: dict[str, tuple[str, str, dict[str, Any], bool]] = {
     "ppo-whitened": (
         "PPO", "pairs", {**PPO, "whiten_rewards": True, "stop_token": "eos"}, False
     ),
+    "gkd": ("GKD", "chats", {"lmbda": 0.0, "beta": 0.3}, False),
+    "online-dpo": ("OnlineDPO", "pairs", {**ONLINE, "missing_eos_penalty": 1.0}, False),
+    "online-ipo": ("OnlineDPO", "pairs", {**ONLINE, "loss_type": "ipo", "beta": 0.5}, False),
     "rloo-normal": ("RLOO", "pairs", {**GIVEN, "beta": 0.0, "normalize_advantages": True}, False),
 }  # fmt: skip
 # Trainers that the peer keeps in a place of their own, and those that only its older version has.
@@ -218,6 +222,11 @@ def run(side: SimpleNamespace, folder: str, name: str) -> list[dict[str, float]]
     if adapter:
         side.torch.manual_seed(0)
         extra["peft_config"] = side.peft.LoraConfig(**LORA)
+    if kind == "GKD":
+        extra["teacher_model"] = architecture.from_pretrained(folder + "/llama-teacher")
+    if kind == "OnlineDPO":
+        extra["reward_funcs"] = [counted]
+        side.draw(home)
     if kind in ("GRPO", "RLOO"):
         extra["reward_funcs"] = [counted, brief]
         if "generation_kwargs" not in options and (kind == "GRPO" or hasattr(trainer, "rolled_out")):
@@ -228,5 +237,7 @@ def run(side: SimpleNamespace, folder: str, name: str) -> list[dict[str, float]]
     )  # fmt: skip
     if kind == "RLOO" and not hasattr(trainer, "rolled_out"):
         made._generate_single_turn = lambda prompts, *others, **named: answers(prompts, 6)
+    if kind == "OnlineDPO" and not hasattr(made, "rolled_out"):
+        made._generate = lambda model, prompts, images: side.padded(made, prompts)
     made.train()
     return [{k: v for k, v in log.items() if isinstance(v, (int, float))} for log in made.state.log_history]

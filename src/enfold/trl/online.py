@@ -380,10 +380,14 @@ class OnlineTrainer(ReferenceTrainer):
         return {name: value.to(self.args.device) for name, value in made.items()}
 
     def read(self, model: nn.Module, batch: dict[str, Tensor]) -> Scores:
-        """Return what a model says about the completions of a batch, at the temperature they were drawn at."""
+        """Return what a model says about the completions of a batch."""
         ids = batch["input_ids"]
         labels = ids.masked_fill(batch["completion_mask"] == 0, -100)
-        return self.scored(model, ids, batch["attention_mask"], labels, self.args.temperature)
+        return self.scored(model, ids, batch["attention_mask"], labels, self._temperature())
+
+    def _temperature(self) -> float:
+        """What logits are divided by where completions are learnt from."""
+        return float(self.args.temperature)
 
     def read_in_parts(self, model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         """Return a batch's log-probabilities (B, T - 1) without gradients, computed a training batch at a time."""

@@ -142,6 +142,10 @@ class OnlineDPOTrainer(OnlineTrainer):
             return super()._prepare_inputs(inputs)
         return self.rolled_out(inputs["rows"])
 
+    def _temperature(self) -> float:
+        """The loss is DPO's, which knows of no temperature."""
+        return 1.0
+
     def opponents(self, prompts: list[list[int]]) -> list[list[int]]:
         """Write the completions that the policy's are compared with: by default, the policy's too."""
         return write(self.accelerator.unwrap_model(self.model), prompts, self.generation_config())
@@ -189,7 +193,9 @@ class OnlineDPOTrainer(OnlineTrainer):
         worse = torch.where(first_wins, ratio[half:], ratio[:half])
         rows = found.per_row().detach()
         self._report(better, worse, rows, inputs, first_wins)
-        self.measure(objective__entropy=-rows, objective__kl=ratio)
+        cost = -self.beta * ratio.detach()
+        self.measure(objective__entropy=-rows, objective__kl=ratio, objective__non_score_reward=cost)
+        self.measure(objective__rlhf_reward=scores + cost)
         return self.pair_loss(better, worse, found.per_row()).mean()
 
     def pair_loss(self, better: Tensor, worse: Tensor, rows: Tensor) -> Tensor:

@@ -109,7 +109,7 @@ class ModelConfig:
         if self.load_in_8bit and self.load_in_4bit:
             raise ValueError("choose one of load_in_8bit and load_in_4bit")
         names = self.lora_target_modules
-        if isinstance(names, list) and len(names) == 1:  # "all-linear", or a pattern
+        if isinstance(names, list) and len(names) == 1 and not names[0].isidentifier():  # "all-linear", or a pattern
             self.lora_target_modules = names[0]  # type: ignore[assignment]
 
     @property

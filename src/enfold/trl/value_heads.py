@@ -100,7 +100,7 @@ class PreTrainedModelWrapper(nn.Module):
         return made
 
     def _read_head(self, name: str, revision: str | None) -> None:
-        from enfold.checkpoints.read import find_weights, read_state_dict
+        from enfold.checkpoints import find_weights, read_state_dict
 
         if not os.path.isdir(name):
             from enfold.hub import snapshot_download
