@@ -25,6 +25,7 @@ from enfold.hubserver.store.contents import Contents
 from enfold.hubserver.store.objects import Bucket, Folder, Objects, sweep
 from enfold.hubserver.store.parts import Parts
 from enfold.hubserver.tokens import Tokens
+from enfold.hubserver.upkeep import Upkeep
 from enfold.hubserver.viewer.datasets import Datasets
 from enfold.hubserver.webhooks import Webhooks
 from enfold.hubserver.xet.store import XetStore
@@ -66,6 +67,7 @@ class Hub:
         self.likes = Likes(self.database, self.repositories)
         self.sandbox = Sandbox([settings.folder])
         self.spaces = Running(settings, self.commits, self.contents, self.sandbox)
+        self.upkeep = Upkeep(self)
         self.datasets = Datasets(settings, self.commits, self.contents, self.sandbox)
 
     def _objects(self, name: str) -> Objects:

@@ -113,6 +113,11 @@ class Running:
         with self._lock:
             return self._spaces.get(repo_id)
 
+    def all(self) -> list[Space]:
+        """Return every program that was started, by name."""
+        with self._lock:
+            return sorted(self._spaces.values(), key=lambda space: space.name)
+
     def start(self, connection: Connection, repo: Row[Any], head: Row[Any], card: dict[str, Any]) -> Space:
         """Return a Space's program, started if it is not running, or runs another commit, or failed another.
 
