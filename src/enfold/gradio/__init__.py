@@ -3,6 +3,7 @@
 from enfold.lazy import face
 
 __version__ = "6.31.0"
+NO_RELOAD = True  # programs that are run again by `python -m enfold.gradio` begin anew each time
 
 __getattr__, __dir__, __all__ = face(
     __name__,
@@ -72,8 +73,10 @@ __getattr__, __dir__, __all__ = face(
             "Tabs",
             "Walkthrough",
         ],
+        ".notebook": ["load_ipython_extension"],
         ".rendering": ["render"],
         ".request": ["Progress", "Request", "is_cancelled", "skip", "update"],
+        ".loading": ["load", "load_chat"],
         ".mount": ["mount_gradio_app"],
         ".routes": ["App"],
         ".themes": ["Theme=Base"],

@@ -68,6 +68,7 @@ class Blocks(BlockContext):
     type_name = "blocks"
     delete_cache: tuple[float, float] | None = None
     i18n: I18n | None = None
+    outer: Blocks | None = None
     load = Event()
     unload = Event()
 
@@ -117,6 +118,16 @@ class Blocks(BlockContext):
 
     # --- putting the page together -------------------------------------------------------------------------------
 
+    def __enter__(self) -> Any:
+        from enfold.gradio.block import current_root
+
+        self.outer = current_root()
+        return super().__enter__()
+
+    def knows(self, block: Block) -> bool:
+        """Whether a block is on this page, or on the one that this one is being put into."""
+        return block._id in self.blocks or (self.outer is not None and self.outer.knows(block))
+
     def adopt(self, block: Block) -> None:
         """Count a block as part of the page."""
         self.blocks[block._id] = block
@@ -161,7 +172,7 @@ class Blocks(BlockContext):
             for block in blocks:
                 if not isinstance(block, Block):
                     raise GradioError(f"{name}: {block!r} is not a component, so it cannot be an {role}")
-                if block._id not in self.blocks:
+                if not self.knows(block):
                     raise GradioError(
                         f"{name}: its {role} {type(block).__name__} is not on this page; create or render it inside "
                         "the same Blocks"
@@ -291,7 +302,7 @@ class Blocks(BlockContext):
             "api_prefix": "/gradio_api",
             "mode": self.mode,
             "app_id": self.app_id,
-            "dev_mode": False,
+            "dev_mode": bool(os.environ.get("GRADIO_WATCH")),
             "vibe_mode": False,
             "analytics_enabled": False,
             "components": entries,
@@ -381,6 +392,8 @@ class Blocks(BlockContext):
         max_file_size: str | int | None = None,
         i18n: I18n | None = None,
         mcp_server: bool | None = None,
+        height: int | str = 500,
+        width: int | str = "100%",
         **looks: Any,
     ) -> tuple[App, str, str | None]:
         """Serve the page over HTTP.
@@ -410,9 +423,11 @@ class Blocks(BlockContext):
             mcp_server: whether the endpoints are tools for language models at ``/gradio_api/mcp``; when None,
                 ``GRADIO_MCP_SERVER`` says.
             max_file_size: the largest upload, in bytes or as a text such as "5mb".
-            inline, app_kwargs: accepted; the page is not put into notebooks, and the application takes no options.
+            inline: whether the page is shown below a notebook's cell; when None, in notebooks.
+            height, width: of that frame, in pixels or any CSS length.
+            app_kwargs: accepted; the application takes no options.
             looks: see :class:`Looks`; also the ecosystem's arguments that have nothing to change here
-                (``height``, ``width``, ``ssr_mode``, ``node_port`` …).
+                (``ssr_mode``, ``node_port`` …).
 
         Returns:
             ``(app, local_url, share_url)``: the ASGI application, its address, None.
@@ -480,6 +495,10 @@ class Blocks(BlockContext):
             import webbrowser
 
             webbrowser.open(self.local_url)
+        from enfold.gradio import notebook
+
+        if inline or (inline is None and notebook.in_notebook()):
+            notebook.show(self.local_url, width, height)
         # `python -i` and notebooks keep the prompt, as long as nobody asks to wait.
         prompt = bool(getattr(sys, "ps1", None) or sys.flags.interactive)
         if not prevent_thread_lock and (debug or not prompt):
@@ -513,8 +532,6 @@ class Blocks(BlockContext):
 # relays, monitoring pages that are off.
 _NOTHING_TO_DO = frozenset(
     {
-        "height",
-        "width",
         "ssl_verify",
         "run_history",
         "share_server_address",

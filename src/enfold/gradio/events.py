@@ -250,7 +250,7 @@ def on(
         triggers = [block.change for block in as_list(inputs) if hasattr(type(block), "change")]
         triggers = [*triggers, root.load]
     for trigger in triggers:
-        if trigger.block is not None and trigger.block is not root and trigger.block._id not in root.blocks:
+        if trigger.block is not None and trigger.block is not root and not root.knows(trigger.block):
             raise GradioError(
                 f"the {type(trigger.block).__name__} of this {trigger.event!r} event is not on the page; "
                 "create or render it inside the same Blocks"

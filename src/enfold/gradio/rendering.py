@@ -71,14 +71,9 @@ class Part(Blocks):
         self._next = max([len(self.outer.fns) + 1000, *(number + 1 for number in taken)])
 
     def attach(self, fn: Any, **options: Any) -> BlockFunction:
-        # What is outside of the part is reached as if it were inside.
-        inside = self.blocks
-        self.blocks = {**self.outer.blocks, **inside}
+        assert self.outer is not None
         self.fns = {**self.outer.fns, **self.own}
-        try:
-            made = super().attach(fn, **options)
-        finally:
-            self.blocks = inside
+        made = super().attach(fn, **options)
         self.fns.pop(made.id, None)
         made.id = self._next
         self._next += 1

@@ -24,11 +24,24 @@ class Session:
     Nothing is copied for what did not change: a session begins as a few empty containers.
     """
 
-    __slots__ = ("connections", "hash", "lingers", "mailbox", "overlay", "parts", "pending", "reader", "seen", "state")
+    __slots__ = (
+        "connections",
+        "hash",
+        "lingers",
+        "mailbox",
+        "overlay",
+        "parts",
+        "pending",
+        "reader",
+        "seen",
+        "state",
+        "touched",
+    )
 
     def __init__(self, hash: str) -> None:
         self.hash = hash
         self.state: dict[int, tuple[State, Any]] = {}
+        self.touched: dict[int, float] = {}
         self.overlay: dict[int, Component] = {}
         self.parts: dict[int, Any] = {}  # what render functions made for this visitor, by render id
         self.mailbox = Mailbox()
@@ -59,9 +72,29 @@ class Session:
 
     def read_state(self, state: State) -> Any:
         """The visitor's value of a state, made at first use."""
-        if state._id not in self.state:
-            self.state[state._id] = (state, state.fresh())
-        return self.state[state._id][1]
+        now = time.monotonic()
+        kept = self.state.get(state._id)
+        if kept is not None and state.time_to_live is not None and now - self.touched[state._id] > state.time_to_live:
+            self.drop(state)
+            kept = None
+        if kept is None:
+            kept = self.state[state._id] = (state, state.fresh())
+        self.touched[state._id] = now
+        return kept[1]
+
+    def drop(self, state: State) -> None:
+        """Forget a state's value, telling those that asked for it."""
+        _, value = self.state.pop(state._id)
+        self.touched.pop(state._id, None)
+        if state.delete_callback is not None:
+            state.delete_callback(value)
+
+    def expire(self) -> None:
+        """Forget the states that nobody has touched for longer than they live."""
+        now = time.monotonic()
+        for state, _ in list(self.state.values()):
+            if state.time_to_live is not None and now - self.touched[state._id] > state.time_to_live:
+                self.drop(state)
 
     def write_state(self, state: State, value: Any) -> bool:
         """Set a state; whether that changed it."""
@@ -127,6 +160,7 @@ class Sessions:
         # Done when someone arrives, a few at a time: an idle server has no timer.
         now = time.monotonic()
         for session in list(self._all.values())[:8]:
+            session.expire()
             limit = self.idle if session.state else min(60.0, self.idle)
             busy = session.pending or session.connections
             if not busy and (now - session.seen > limit or len(self._all) >= self.capacity):

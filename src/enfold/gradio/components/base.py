@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, is_dataclass
 from typing import Any, ClassVar, Literal, TypedDict
 
-from enfold.gradio.block import Block, BlockContext
+from enfold.gradio.block import Block, BlockContext, as_list
 from enfold.gradio.errors import Error
 
 __all__ = ["Common", "Component", "FormComponent", "Placed"]
@@ -88,7 +88,8 @@ class Component(Block):
         value = self.__dict__.get("value")
         # A function as value runs for every visitor; what it returns now is what the first paint shows.
         self.load_value: Callable[[], Any] | None = value if callable(value) else None
-        value = self.load_value() if self.load_value else value
+        if self.load_value is not None:
+            value = self.load_value(*(each.__dict__.get("value") for each in as_list(self.__dict__.get("inputs"))))
         self.value = self.postprocess(value)
         super()._settle()
 

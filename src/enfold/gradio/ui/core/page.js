@@ -83,6 +83,7 @@ async function begin() {
   document.documentElement.dataset.ready = "true";
   if (config.connect_heartbeat) beat();
   if (parent !== window) embedded();
+  if (config.dev_mode) import(`${here}dev.js`).then(({ watch }) => watch());
   window.__g_load?.();
   for (const dep of dependencies.values()) if (dep.targets.some(([, event]) => event === "load")) run(dep, null, null);
 }
