@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import diffusion
 import pictures
 import reviews
 import seq2seq
@@ -319,6 +320,7 @@ REPOSITORIES: dict[str, Callable[[Path, Path], None]] = {
     "models/openai-community/gpt2": gpt2,
     "models/meta-llama/Llama-2-7b-hf": llama,
     "datasets/stanfordnlp/imdb": imdb,
+    "models/runwayml/stable-diffusion-v1-5": diffusion.stable_diffusion,
     **seq2seq.REPOSITORIES,
     **texts.REPOSITORIES,
     **pictures.REPOSITORIES,

