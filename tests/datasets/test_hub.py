@@ -9,7 +9,16 @@ from typing import Any
 
 import pytest
 
-from enfold.datasets import ClassLabel, Dataset, DatasetDict, Features, Value, get_dataset_config_names, load_dataset
+from enfold.datasets import (
+    ClassLabel,
+    Dataset,
+    DatasetDict,
+    Features,
+    Value,
+    config,
+    get_dataset_config_names,
+    load_dataset,
+)
 from enfold.datasets.card import split_card
 from enfold.datasets.errors import DatasetNotFoundError
 from enfold.hub import HfApi, hf_hub_download
@@ -100,14 +109,16 @@ def test_an_unknown_repository_is_one_error_that_names_it(hub: Any) -> None:
         load_dataset("owner/here", revision="v9")
 
 
-def test_after_the_first_time_no_network_is_needed(hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("variable", ["HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"])
+def test_after_the_first_time_no_network_is_needed(hub: Any, variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     reviews(5).push_to_hub("owner/kept")
     first = load_dataset("owner/kept", split="train")
-    assert first.num_rows == 5
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert first.num_rows == 5 and not config.HF_DATASETS_OFFLINE
+    monkeypatch.setenv(variable, "1")
     monkeypatch.setattr(logging.getLogger("enfold"), "level", logging.ERROR)
     assert load_dataset("owner/kept", split="train")[4] == {"text": "film 4", "label": 0}
     assert load_dataset("owner/kept", split="train")._fingerprint == first._fingerprint
+    assert config.HF_DATASETS_OFFLINE
 
 
 def test_a_configuration_is_deleted_in_a_pull_request(hub: Any) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import datasets
 import numpy as np
 import pyarrow as pa
-from datasets import ClassLabel, Features, Image, List, Sequence, Value
+from datasets import ClassLabel, Features, Image, List, Sequence, Value, config
 from datasets.arrow_writer import (
     ArrowWriter,
     OptimizedTypedSequence,
@@ -384,6 +384,20 @@ def switches() -> Any:
     with parallel_backend("loky"):
         pass
     return [levels, shown, are_progress_bars_disabled(), [mode.value for mode in VerificationMode]]
+
+
+@case
+def settings() -> Any:
+    names = (
+        "DATASET_INFO_FILENAME DATASETDICT_JSON_FILENAME DATASET_STATE_JSON_FILENAME MAX_SHARD_SIZE IN_MEMORY_MAX_SIZE"
+    )
+    names += " TORCH_AVAILABLE PIL_AVAILABLE TF_AVAILABLE DEFAULT_MAX_BATCH_SIZE REPOCARD_FILENAME"
+    told = [getattr(config, name) for name in names.split()]
+    below = str(config.EXTRACTED_DATASETS_PATH).removeprefix(str(config.HF_DATASETS_CACHE))
+    before, config.IN_MEMORY_MAX_SIZE = config.IN_MEMORY_MAX_SIZE, 100
+    small = [is_small_dataset(99), is_small_dataset(101)]
+    config.IN_MEMORY_MAX_SIZE = before
+    return [told, below, small, config.TORCH_VERSION >= config.PYARROW_VERSION]
 
 
 if __name__ == "__main__":

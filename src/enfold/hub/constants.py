@@ -22,6 +22,7 @@ HUGGINGFACE_HEADER_X_REPO_COMMIT = "X-Repo-Commit"
 HUGGINGFACE_HEADER_X_LINKED_ETAG = "X-Linked-Etag"
 HUGGINGFACE_HEADER_X_LINKED_SIZE = "X-Linked-Size"
 PYTORCH_WEIGHTS_NAME = "pytorch_model.bin"
+TF2_WEIGHTS_NAME, TF_WEIGHTS_NAME, FLAX_WEIGHTS_NAME = "tf_model.h5", "model.ckpt", "flax_model.msgpack"
 SAFETENSORS_SINGLE_FILE = "model.safetensors"
 SAFETENSORS_INDEX_FILE = "model.safetensors.index.json"
 CONFIG_NAME = "config.json"
@@ -68,8 +69,8 @@ def stored_tokens_path() -> str:
 
 
 def is_offline() -> bool:
-    """Say whether the network must not be used: ``HF_HUB_OFFLINE`` or ``TRANSFORMERS_OFFLINE``."""
-    return flag("HF_HUB_OFFLINE") or flag("TRANSFORMERS_OFFLINE")
+    """Say whether the network must not be used: ``HF_HUB_OFFLINE``, or as the libraries spelled it themselves."""
+    return any(map(flag, ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")))
 
 
 def is_offline_mode() -> bool:
@@ -100,6 +101,7 @@ _LIVE = {
     "HF_HUB_DISABLE_TELEMETRY": lambda: True,
     "HF_HUB_ETAG_TIMEOUT": lambda: seconds("HF_HUB_ETAG_TIMEOUT", DEFAULT_ETAG_TIMEOUT),
     "HF_HUB_DOWNLOAD_TIMEOUT": lambda: seconds("HF_HUB_DOWNLOAD_TIMEOUT", DEFAULT_DOWNLOAD_TIMEOUT),
+    "HUGGINGFACE_CO_URL_HOME": lambda: endpoint() + "/",
     "HUGGINGFACE_CO_URL_TEMPLATE": lambda: endpoint() + "/{repo_id}/resolve/{revision}/{filename}",
 }
 
