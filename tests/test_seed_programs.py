@@ -363,6 +363,22 @@ def test_24_ppo(run: Any, environment: dict[str, str]) -> None:
     assert result.values["step"] == 2
 
 
+def test_14_diffusers(run: Any, environment: dict[str, str]) -> None:
+    result = run(
+        "14_diffusers.py", environment, {"diffusers"}, parts="sorted(pipe.components)", size="list(image.size)"
+    )
+    assert result.values["size"] == [64, 64] and {"unet", "vae", "text_encoder", "scheduler"} <= {
+        *result.values["parts"]
+    }
+
+
+def test_25_controlnet(run: Any, environment: dict[str, str]) -> None:
+    result = run(
+        "25_controlnet.py", environment, {"diffusers"}, same="guided.unet is pipe.unet", size="list(image.size)"
+    )
+    assert result.values == {"same": True, "size": [64, 64]}
+
+
 def test_26_cards_and_files(run: Any, environment: dict[str, str]) -> None:
     run("26_cards_and_files.py", environment, {"huggingface_hub", "transformers"})
 
