@@ -28,6 +28,7 @@ from enfold.hubserver.tokens import Tokens
 from enfold.hubserver.upkeep import Upkeep
 from enfold.hubserver.viewer.datasets import Datasets
 from enfold.hubserver.webhooks import Webhooks
+from enfold.hubserver.widget.models import Models
 from enfold.hubserver.xet.store import XetStore
 
 __all__ = ["Hub"]
@@ -67,6 +68,7 @@ class Hub:
         self.likes = Likes(self.database, self.repositories)
         self.sandbox = Sandbox([settings.folder])
         self.spaces = Running(settings, self.commits, self.contents, self.sandbox)
+        self.models = Models(self.commits, self.contents, self.sandbox)
         self.upkeep = Upkeep(self)
         self.datasets = Datasets(settings, self.commits, self.contents, self.sandbox)
 
@@ -85,6 +87,7 @@ class Hub:
         """Write what is pending and close the database."""
         self.repositories.flush_counts()
         self.tokens.flush()
+        self.models.close()
         self.spaces.close()
         self.sandbox.close()
         self.database.close()

@@ -83,6 +83,7 @@ class Sandbox:
         user: int,
         bounds: Bounds = Bounds(),
         environment: Mapping[str, str] | None = None,
+        input: IO[bytes] | int = subprocess.DEVNULL,
         output: IO[bytes] | int = subprocess.PIPE,
         errors: IO[bytes] | int = subprocess.PIPE,
     ) -> subprocess.Popen[bytes]:
@@ -94,6 +95,7 @@ class Sandbox:
             user: tells programs apart that must not reach each other's folders.
             bounds: what it may use.
             environment: variables beyond the few that every program gets; the server's own are not passed on.
+            input: where its input comes from.
             output: where its output goes.
             errors: where its errors go.
         """
@@ -120,7 +122,7 @@ class Sandbox:
             [sys.executable, "-I", str(_CONFINE), json.dumps(said), *command],
             cwd=place,
             env=variables,
-            stdin=subprocess.DEVNULL,
+            stdin=input,
             stdout=output,
             stderr=errors,
             start_new_session=True,

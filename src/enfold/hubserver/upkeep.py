@@ -18,7 +18,7 @@ __all__ = ["Done", "Upkeep"]
 
 _log = get_logger(__name__)
 
-WORKS = ("check", "audit", "collect", "count")
+WORKS = ("check", "audit", "count", "collect")
 
 
 @dataclasses.dataclass

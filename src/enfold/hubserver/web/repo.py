@@ -20,7 +20,7 @@ from enfold.hubserver.web.layout import address_of, card_of, date, form, see, si
 from enfold.hubserver.web.lists import owner_page
 from enfold.hubserver.web.markdown import render
 
-__all__ = ["card_html", "repository"]
+__all__ = ["card_html", "repository", "show_card", "task_of"]
 
 repository = Routes()
 
@@ -30,6 +30,11 @@ _MANY = 2_000  # files whose sizes are added up for a page
 @repository.add("GET HEAD", "")
 def card(call: Call) -> Response:
     """Show a repository: its card, its files, how to use it."""
+    return show_card(call)
+
+
+def show_card(call: Call, **values: Any) -> Response:
+    """Return a repository's first page; with ``tried`` and ``answer``, what its model says to a question."""
     call.hub.repositories.flush_counts()
     with call.hub.database.read() as connection:
         try:
@@ -51,6 +56,9 @@ def card(call: Call) -> Response:
             results=_results(card_of(row)),
             facts=_facts(call, connection, row, head),
             commits=head.generation + 1,
+            no_tries=call.hub.models.why_not(connection, head, task_of(row)),
+            task=task_of(row),
+            **values,
         )
 
 
@@ -76,6 +84,14 @@ def card_html(call: Call, connection: Connection, row: Row[Any], tree: str) -> M
         return f"{base}/{'resolve' if image else 'blob'}/main/{path}"
 
     return Markup(render(body, resolve)) if body.strip() else None
+
+
+def task_of(row: Row[Any]) -> str | None:
+    """Return what a model is for; None where nothing says so."""
+    if row.kind != "models":
+        return None
+    task = card_of(row).get("pipeline_tag") or json.loads(row.facts).get("pipeline_tag")
+    return None if task is None else str(task)
 
 
 def _facts(call: Call, connection: Connection, row: Row[Any], head: Row[Any]) -> list[tuple[str, str]]:

@@ -1,0 +1,1 @@
+"""Trying small models on their pages."""
