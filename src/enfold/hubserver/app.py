@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import secrets
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import cast
 from urllib.parse import quote, unquote, urlsplit
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -27,6 +28,7 @@ from enfold.hubserver.routes import (
     accounts,
     collections,
     content,
+    description,
     discussions,
     git,
     oauth,
@@ -43,7 +45,7 @@ from enfold.hubserver.routes import (
 from enfold.hubserver.routes.call import Call, Handler, Routes, current
 from enfold.hubserver.settings import Settings
 from enfold.hubserver.viewers import Viewer
-from enfold.hubserver.web import account, pages
+from enfold.hubserver.web import account, admin, pages
 from enfold.hubserver.webhooks import Delivery
 from enfold.log import get_logger
 
@@ -168,6 +170,11 @@ class _App:
                 return cast(Response, await run_in_threadpool(handler, call))
         except Redirected as other:
             return RedirectResponse(_moved(request, call.name, other.target), 307)
+        except (DataError, UnicodeEncodeError):
+            message = (
+                "A text of the request holds what cannot be kept: half of a character, a zero, or too large a number"
+            )
+            return _error(HubServerError(400, message))
         except HubServerError as error:
             if wants_page:
                 return pages.error_page(error)
@@ -213,7 +220,8 @@ def _error(error: HubServerError) -> Response:
     headers = dict(error.headers)
     if error.code:
         headers["X-Error-Code"] = error.code
-    headers.setdefault("X-Error-Message", error.message.encode("ascii", "replace").decode().replace("\n", " "))
+    plain = "".join(character if " " <= character <= "~" else "?" for character in error.message.replace("\n", " "))
+    headers.setdefault("X-Error-Message", plain)
     return JSONResponse({**error.body, "error": error.message}, error.status, headers)
 
 
@@ -265,7 +273,7 @@ def _find(call: Call) -> Handler:
             segments.insert(1, "v1")
         call.rest = tuple(segments[3:])
         return xet.cas.get(method, "/".join(segments[1:3]))
-    for table in (account.pages, oauth.routes):
+    for table in (account.pages, admin.pages, oauth.routes, description.routes):
         if (action := "/".join(segments[:2])) in table.addresses:
             call.rest = tuple(segments[2:])
             return table.get(method, action)
@@ -317,6 +325,25 @@ def _split_repo(call: Call, segments: list[str]) -> tuple[str, list[str]]:
     call.name = "/".join(segments[:length])
     rest = segments[length:]
     return (rest[0], rest[1:]) if rest else ("", [])
+
+
+def answers(method: str, path: str) -> str | None:
+    """Return the first sentence of the function that answers a method and an address such as ``/api/{kind}``; None
+    where there is none."""
+    raw = re.sub(r"\{(\w+)\}", lambda found: "models" if found[1] == "kind" else "1", path)
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": raw,
+        "raw_path": raw.encode(),
+        "query_string": b"",
+        "headers": [],
+    }
+    try:
+        handler = _find(Call(Request(scope), None, None))  # type: ignore[arg-type]
+    except HubServerError:
+        return None
+    return (handler.__doc__ or "").strip().partition("\n")[0]
 
 
 def _moved(request: Request, name: str, target: str) -> str:

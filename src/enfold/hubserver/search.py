@@ -205,7 +205,7 @@ def _matches(connection: Connection, words: set[str], limit: int | None) -> list
 def _conditions(wanted: Wanted, viewer: Viewer | None, column: Any) -> list[Any]:
     """Return what a repository of the kind has to fulfil, apart from its tags."""
     table = db.repo
-    conditions = []
+    conditions: list[Any] = []
     if viewer is None:
         conditions.append(table.c.private.is_(False))
     elif not viewer.admin:

@@ -56,7 +56,7 @@ def audit(call: Call) -> Response:
     viewer = call.viewer
     if viewer is None:
         raise HubServerError(401, "Invalid username or password.")
-    account, cursor = call.query("account"), call.query("cursor")
+    account, cursor = call.query("account"), call.number("cursor")
     if not viewer.admin:
         if account not in {None, viewer.name} or viewer.role == "fineGrained":
             raise HubServerError(403, "Only administrators read what others did")
@@ -67,7 +67,7 @@ def audit(call: Call) -> Response:
             account=account,
             subject=call.query("subject"),
             action=call.query("action"),
-            before=int(cursor) if cursor and cursor.isascii() and cursor.isdigit() else None,
+            before=cursor or None,
             limit=PAGE + 1,
         )
     shown = [

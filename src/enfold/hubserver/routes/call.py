@@ -120,6 +120,15 @@ class Call:
         """Return a query parameter."""
         return self.request.query_params.get(name, default)
 
+    def number(self, name: str, default: int = 0) -> int:
+        """Return a query parameter as a whole number that is not negative and that a database can hold; else a 400."""
+        text = self.query(name)
+        if not text:
+            return default
+        if not (text.isascii() and text.isdigit() and len(text) < 16):
+            raise HubServerError(400, f'"{name}" is a whole number, not {text[:80]!r}')
+        return int(text)
+
     def flag(self, name: str) -> bool:
         """Return a query parameter as yes or no."""
         return (self.query(name) or "").lower() in {"1", "true", "yes"}
@@ -154,6 +163,11 @@ class Call:
             raise HubServerError(400, f"the body is not JSON: {error}") from None
         if not isinstance(value, dict):
             raise HubServerError(400, "the body must be a JSON object")
+        if b"\\u" in self.body:
+            # JSON may hold halves of characters, which are no text, and Postgres keeps no zeros in one.
+            text = json.dumps(value, ensure_ascii=False)
+            if (not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)) or "\\u0000" in text:
+                raise HubServerError(400, "a text of the body holds half of a character, or a zero")
         return value
 
     def page(self, shown: list[Any], cursors: list[str]) -> Response:

@@ -61,10 +61,7 @@ def read(call: Call) -> Response:
     if call.rest:
         return JSONResponse(_show(call, _slug(call)))
     query = call.request.query_params
-    try:
-        start, limit = int(query.get("p") or 0) * PAGE, min(int(query.get("limit") or PAGE), PAGE)
-    except ValueError:
-        raise HubServerError(400, '"limit" and "p" are numbers') from None
+    start, limit = min(call.number("p"), 10**9) * PAGE, min(call.number("limit") or PAGE, PAGE)
     with call.hub.database.read() as connection:
         rows = call.hub.collections.page(
             connection,

@@ -43,7 +43,7 @@ def tree(call: Call) -> Response:
     """List a folder, a thousand entries to a page."""
     limits = call.hub.settings.limits
     recursive, expand = call.flag("recursive"), call.flag("expand")
-    page = min(int(call.query("limit") or limits.tree_page), limits.tree_page)
+    page = min(call.number("limit") or limits.tree_page, limits.tree_page)
     with call.hub.database.read() as connection:
         row = call.repo(connection)
         commit, path = split_revision(call, connection, row.id)
@@ -54,7 +54,7 @@ def tree(call: Call) -> Response:
             found = [(path, root)]
         else:
             found = list(trees.walk(connection, root.oid, path.strip("/"), recursive=recursive))
-        start = int(call.query("cursor") or 0)
+        start = call.number("cursor")
         part = found[start : start + page]
         views = _views(call, connection, row.id, commit, part, expand)
     headers = {"X-Repo-Commit": commit.oid}

@@ -29,10 +29,7 @@ def read(call: Call) -> Response:
     if call.rest:
         return _show(call)
     kind, status = call.query("type") or "all", call.query("status") or "all"
-    try:
-        page = max(int(call.query("p") or 0), 0)
-    except ValueError:
-        raise HubServerError(400, '"p" is the number of a page') from None
+    page = min(call.number("p"), 10**9)
     if kind not in _TYPES or status not in _STATES:
         raise HubServerError(400, f'"type" is one of {", ".join(_TYPES)}, "status" one of {", ".join(_STATES)}')
     with call.hub.database.read() as connection:

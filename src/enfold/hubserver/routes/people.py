@@ -115,8 +115,7 @@ def likes(call: Call) -> Response:
     """List what a user likes."""
     with call.hub.database.read() as connection:
         row = _account(connection, call.rest[0], False)
-        cursor = call.query("cursor") or "0"
-        after = int(cursor) if cursor.isascii() and cursor.isdigit() else 0
+        after = call.number("cursor")
         rows = call.hub.likes.of_account(connection, row.id, call.viewer, after=after, limit=PAGE + 1)
     shown = [{"createdAt": timestamp(row.liked), "repo": {"name": row.name, "type": KINDS[row.kind]}} for row in rows]
     return call.page(shown, [str(row.id) for row in rows])

@@ -184,11 +184,12 @@ def listing(call: Call) -> Response:
     wanted = _expand(call)
     sort = call.query("sort") or "trendingScore"
     try:
-        limit = int(call.query("limit") or 0)
         cursor = json.loads(base64.urlsafe_b64decode(parameters["cursor"])) if "cursor" in parameters else None
-    except ValueError:
-        raise HubServerError(400, '"limit" is a number, and "cursor" comes from a Link header') from None
-    page = min(limit or call.hub.settings.limits.list_page, call.hub.settings.limits.list_page)
+        if cursor is not None:
+            cursor = [float(cursor[0]), min(int(cursor[1]), 1 << 62)]
+    except (ValueError, TypeError, LookupError, OverflowError):
+        raise HubServerError(400, '"cursor" comes from a Link header') from None
+    page = min(call.number("limit") or call.hub.settings.limits.list_page, call.hub.settings.limits.list_page)
     tags = [tag for value in parameters.getlist("filter") for tag in value.split(",") if tag]
     tags += [value for name in ("pipeline_tag", "library") for value in parameters.getlist(name)]
     with call.hub.database.read() as connection:

@@ -126,8 +126,7 @@ def usage(call: Call) -> Response:
 
 
 def _repositories(call: Call, viewer: Viewer, namespace: str) -> Response:
-    cursor = call.query("cursor") or "0"
-    after = int(cursor) if cursor.isascii() and cursor.isdigit() else 0
+    after = call.number("cursor")
     repo, large = db.repo, db.repo_lfs
     with call.hub.database.read() as connection:
         mine = repo.c.namespace == namespace.lower()
