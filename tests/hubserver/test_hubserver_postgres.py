@@ -21,7 +21,13 @@ from enfold.hubserver.database import Database
 
 HERE = Path(__file__).parent
 #: the tests of what the database answers for
-SUITES = ("test_hubserver_api", "test_hubserver_discussions", "test_hubserver_people", "test_hubserver_xet")
+SUITES = (
+    "test_hubserver_api",
+    "test_hubserver_discussions",
+    "test_hubserver_people",
+    "test_hubserver_search",
+    "test_hubserver_xet",
+)
 
 
 @pytest.fixture(scope="module")

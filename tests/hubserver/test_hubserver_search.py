@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import random
 import time
 from collections.abc import Iterator
@@ -25,9 +26,22 @@ WORDS = ["bert", "t5", "qwen3", "base", "large", "tiny", "v1.5", "chat_x", "-it"
 TAGS = ["pytorch", "license:mit", "text-generation", "en", "région:été", 'a"b', "x y"]
 
 
+def _schema(name: str) -> str | None:
+    """Return an address of an empty part of the database that the tests were given; None for SQLite."""
+    database = os.environ.get("HUBSERVER_TEST_DATABASE")  # by test_hubserver_postgres.py
+    if database is None:
+        return None
+    import psycopg
+
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE".encode())
+        connection.execute(f"CREATE SCHEMA {name}".encode())
+    return f"{database}&options=-csearch_path%3D{name}"
+
+
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    hub = Hub(Settings(tmp_path_factory.mktemp("search"), durable=False))
+    hub = Hub(Settings(tmp_path_factory.mktemp("search"), database=_schema("filled"), durable=False))
     random.seed(7)
     repos: list[dict[str, Any]] = []
     tags = []
@@ -150,14 +164,15 @@ def test_the_index_follows_what_happens(http: httpx.Client, name: str) -> None:
 
 
 def test_an_index_is_made_for_older_data(tmp_path: Path) -> None:
-    hub = Hub(Settings(tmp_path, durable=False))
+    settings = Settings(tmp_path, database=_schema("older"), durable=False)
+    hub = Hub(settings)
     with hub.database.write() as connection:
         values = {"kind": "models", "name": "o/Old", "key": "o/old", "namespace": "o", "modified": time.time()}
         connection.execute(insert(db.repo).values(**values, card=json.dumps({})))
         connection.execute(text("DROP TABLE repo_words"))
         connection.execute(db.meta.delete().where(db.meta.c.key == "words"))
     hub.close()
-    hub = Hub(Settings(tmp_path, durable=False))
+    hub = Hub(settings)
     with hub.database.read() as connection:
         assert [row.name for row in find(connection, Wanted("models", ("old",)), None, 5)] == ["o/Old"]
     hub.close()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, null, select
 from starlette.responses import Response
 
 from enfold.hubserver import database as db
@@ -131,7 +132,7 @@ def _counts(connection: Connection) -> list[tuple[str, int, int | None]]:
         ("files", db.blob, db.blob.c.size),
         ("chunk packs", db.xorb, db.xorb.c.size),
     ):
-        size = func.sum(column) if column is not None else select(None).scalar_subquery()
+        size: Any = func.sum(column) if column is not None else null()
         count, total = connection.execute(select(func.count(), size).select_from(table)).one()
         found.append((name, int(count), None if total is None else int(total)))
     return found
