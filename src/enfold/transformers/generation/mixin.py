@@ -22,6 +22,7 @@ from enfold.transformers.generation.dola import LayerContrast, layers_of
 from enfold.transformers.generation.engine.manager import ContinuousMixin, paged
 from enfold.transformers.generation.grouped import grouped
 from enfold.transformers.generation.guidance import UnbatchedClassifierFreeGuidanceLogitsProcessor
+from enfold.transformers.generation.healing import heal_tokens
 from enfold.transformers.generation.loops import Run, beams, one_by_one
 from enfold.transformers.generation.modes import GenerationMode, mode_of
 from enfold.transformers.generation.reading import read, repeated
@@ -39,7 +40,7 @@ __all__ = ["GenerationMixin"]
 logger = get_logger(__name__)
 
 # Fields of the ecosystem's that nothing here does: said rather than ignored.
-ABSENT = ("assistant_ensemble_weight", "speculation_type", "token_healing", "use_mtp")
+ABSENT = ("assistant_ensemble_weight", "speculation_type", "use_mtp")
 
 
 class GenerationMixin(ContinuousMixin, Base):
@@ -47,6 +48,10 @@ class GenerationMixin(ContinuousMixin, Base):
 
     # An encoder-decoder's decoder_input_ids are put after its start token where they lack it.
     begins_with_start_token = True
+
+    def heal_tokens(self, input_ids: Tensor, tokenizer: Any = None) -> Tensor:
+        """Return prompts whose last tokens were chosen again; see :mod:`enfold.transformers.generation.healing`."""
+        return heal_tokens(self, input_ids, tokenizer)
 
     def prepare_inputs_for_generation(
         self,
@@ -116,7 +121,7 @@ class GenerationMixin(ContinuousMixin, Base):
             custom_generate: a loop of one's own, called as ``loop(model, input_ids, logits_processor=…,
                 stopping_criteria=…, generation_config=…, …)``.
             kwargs: fields of ``GenerationConfig``; ``attention_mask`` (B, T), zeros on the left for padding;
-                ``tokenizer`` for ``stop_strings``; further arguments of the forward pass.
+                ``tokenizer`` for ``stop_strings`` and ``token_healing``; further arguments of the forward pass.
 
         Returns:
             Ids (B · num_return_sequences, T + new), shorter rows filled with ``pad_token_id``; with
@@ -150,7 +155,11 @@ class GenerationMixin(ContinuousMixin, Base):
             ids, mask, source = reading.ids, reading.mask, reading.source
         else:
             ids, embeds = self._prompt(inputs, config, rest)
-            mask = self._mask(rest.pop("attention_mask", None), ids if embeds is None else None, pad, ends)
+            given = rest.pop("attention_mask", None)
+            if config.token_healing and embeds is None:
+                ids, length = heal_tokens(self, ids, tokenizers[0]), ids.shape[1]
+                given = given if ids.shape[1] == length else None  # read again, a prompt may have another length
+            mask = self._mask(given, ids if embeds is None else None, pad, ends)
             source = ids
         prompt = ids.shape[1]
         self._set_lengths(config, prompt, 0 if embeds is None else embeds.shape[1], default_length)
