@@ -281,6 +281,7 @@ __getattr__, __dir__, __all__ = face(
             "TrOCRProcessor",
             "ViltProcessor",
         ],
+        ".processing.gemma3": ["Gemma3Processor"],
         ".processing.sam": ["SamProcessor"],
         ".processing.speech": ["ClapProcessor", "MusicgenProcessor", "Wav2Vec2Processor", "WhisperProcessor"],
         ".processing.processor": ["ProcessorMixin"],

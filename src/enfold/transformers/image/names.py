@@ -7,6 +7,7 @@ __all__ = ["names"]
 # module → its image processors
 _CLASSES = {
     "detr": ("DetrImageProcessor",),
+    "gemma3": ("Gemma3ImageProcessor",),
     "owlvit": ("OwlViTImageProcessor",),
     "sam": ("SamImageProcessor",),
     "semantic": ("DPTImageProcessor", "SegformerImageProcessor"),
