@@ -42,7 +42,9 @@ def page(blocks: Blocks, config: Mapping[str, Any], *, favicon: str | None = Non
     nonce = secrets.token_urlsafe(16)
     digest, _ = assets()
     base = f"gradio_api/ui/{digest}"
-    wanted = ["core.js", *needed({entry["type"] for entry in config["components"]})]
+    wanted = needed({entry["type"] for entry in config["components"]})
+    sheets = "+".join(["base.css", *(name for name in wanted if name.endswith(".css"))])
+    begins = {entry["type"]: MODULES[entry["type"]] for entry in config["components"] if entry["type"] in MODULES}
     looks = blocks.looks
     css = "\n".join([_theme_css(looks.get("theme")), looks.get("css") or "", *_read(looks.get("css_paths"))])
     scripts = [
@@ -63,6 +65,9 @@ def page(blocks: Blocks, config: Mapping[str, Any], *, favicon: str | None = Non
     head = re.sub(r"<(script|style)\b", rf'<\1 nonce="{nonce}"', head, flags=re.IGNORECASE)
     shown = {**config, "dependencies": [{**entry, "js": bool(entry["js"])} for entry in config["dependencies"]]}
     shown.pop("page", None)
+    # What describes components to clients is in /config; the page shows them.
+    kept = ("id", "type", "props", "key")
+    shown["components"] = [{name: entry[name] for name in kept if name in entry} for entry in config["components"]]
     icon = html.escape(favicon) if favicon else _ICON
     lines = [
         "<!doctype html>",
@@ -73,13 +78,8 @@ def page(blocks: Blocks, config: Mapping[str, Any], *, favicon: str | None = Non
         '<meta name="color-scheme" content="light dark">',
         f"<title>{html.escape(str(config['title']))}</title>",
         f'<link rel="icon" href="{icon}">',
-        f'<link rel="stylesheet" href="{base}/base.css">',
-        *(
-            f'<link rel="modulepreload" href="{base}/{name}">'
-            if name.endswith(".js")
-            else f'<link rel="stylesheet" href="{base}/{name}">'
-            for name in wanted
-        ),
+        f'<link rel="stylesheet" href="{base}/{sheets}">',
+        *(f'<link rel="modulepreload" href="{base}/{n}">' for n in ("core.js", *wanted) if n.endswith(".js")),
         f'<style nonce="{nonce}">{_style_safe(css)}</style>' if css.strip() else "",
         head,
         "</head>",
@@ -88,7 +88,7 @@ def page(blocks: Blocks, config: Mapping[str, Any], *, favicon: str | None = Non
         f'<script nonce="{nonce}">{_FIRST}</script>',
         '<div class="gradio-container" id="app"><noscript>This page needs JavaScript.</noscript></div>',
         f'<script type="application/json" id="g-config">{_json_safe(shown)}</script>',
-        f'<script type="application/json" id="g-modules">{_json_safe(MODULES)}</script>',
+        f'<script type="application/json" id="g-modules">{_json_safe(begins)}</script>',
         *scripts,
         f'<script type="module" src="{base}/core.js"></script>',
         "</body>",

@@ -29,6 +29,7 @@ from enfold.gradio.request import Request
 from enfold.gradio.sessions import Session, Sessions
 from enfold.gradio.transfers import Transfers
 from enfold.gradio.ui_files import assets
+from enfold.gradio.ui_files import found as ui_file
 from enfold.log import get_logger
 from enfold.web.limits import BodyTooLarge, read_json
 from enfold.web.origin import OriginGuard
@@ -259,8 +260,8 @@ class App:
         return JSON(True)
 
     async def asset(self, request: HTTPRequest) -> Response:
-        digest, files = assets()
-        found = files.get(request.path_params["name"])
+        digest, _ = assets()
+        found = ui_file(request.path_params["name"])
         if found is None:
             raise HTTPException(404, "no such file")
         # An older page may ask with the hash of a front end that is gone: it gets the present one, unremembered.

@@ -58,4 +58,4 @@ define("dataset", class extends Base {
   get value() {
     return this.props.value ?? null;
   }
-});
+}, "Examples");

@@ -43,4 +43,4 @@ define("json", class extends Base {
     const empty = p.value === null || p.value === undefined;
     this.body.replaceChildren(empty ? h("div", { class: "g-empty", text: "The result appears here." }) : tree(null, p.value, p.open, 0));
   }
-});
+}, "JSON");

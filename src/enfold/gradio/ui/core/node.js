@@ -172,7 +172,4 @@ export class Base extends HTMLElement {
   }
 }
 
-export const KIND_NAMES = {
-  textbox: "Textbox", number: "Number", slider: "Slider", checkbox: "Checkbox", checkboxgroup: "Checkbox Group",
-  radio: "Radio", dropdown: "Dropdown", label: "Label", json: "JSON", dataset: "Examples", html: "HTML", markdown: "Markdown",
-};
+export const KIND_NAMES = { textbox: "Textbox" };

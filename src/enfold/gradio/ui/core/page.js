@@ -1,22 +1,16 @@
 // The page itself: what stands where, and how it begins.
 
-import { Checkbox, CheckboxGroup, Choices } from "./choices.js";
 import { h, icon } from "./dom.js";
-import { Dropdown } from "./dropdown.js";
 import { attach, dependencies, run } from "./events.js";
-import { Accordion, Layout, TabItem, Tabs } from "./layouts.js";
+import { Layout } from "./layouts.js";
 import { app, config, define, kinds, nodes, wired } from "./node.js";
 import { announcer, toasts } from "./notes.js";
-import { NumberBox, Slider } from "./numbers.js";
-import { Button, Label, State } from "./shown.js";
+import { Button, State } from "./shown.js";
 import { Textbox } from "./text.js";
 import { address, session, wait } from "./wire.js";
 
-for (const [type, Kind] of Object.entries({
-  textbox: Textbox, number: NumberBox, slider: Slider, checkbox: Checkbox, radio: class extends Choices {}, checkboxgroup: CheckboxGroup,
-  dropdown: Dropdown, button: Button, label: Label, state: State, row: class extends Layout {}, column: class extends Layout {},
-  group: class extends Layout {}, form: class extends Layout {}, accordion: Accordion, tabs: Tabs, tabitem: TabItem,
-})) define(type, Kind);
+for (const [type, Kind] of Object.entries({ textbox: Textbox, button: Button, state: State })) define(type, Kind);
+for (const type of ["row", "column", "group", "form"]) define(type, class extends Layout {});
 
 export function place(branch, into, entries) {
   const entry = entries.get(branch.id);
@@ -53,15 +47,17 @@ function footer() {
   return h("footer", { class: "g-footer" }, ...items, h("span", { text: "Built with enfold" }), theme);
 }
 
-const MODULES = JSON.parse(document.getElementById("g-modules").textContent);
+let modules = JSON.parse(document.getElementById("g-modules").textContent);
 const here = new URL(".", import.meta.url).href;
 
 /** Fetch what shows these component types, once. */
 export async function fetchModules(types) {
-  const names = new Set([...new Set(types)].flatMap((type) => MODULES[type] || []));
+  // The page says what it begins with; the whole list is fetched when something else is made later.
+  if (!modules.all && [...types].some((type) => !kinds.has(type) && !modules[type])) modules = await (await fetch(`${here}modules.json`)).json();
+  const names = new Set([...new Set(types)].flatMap((type) => modules[type] || []));
   await Promise.all([...names].map((name) => {
     if (name.endsWith(".js")) return import(`${here}${name}`);
-    if (![...document.styleSheets].some((sheet) => sheet.href?.endsWith(`/${name}`))) document.head.append(h("link", { rel: "stylesheet", href: `${here}${name}` }));
+    if (![...document.styleSheets].some((sheet) => sheet.href?.includes(name))) document.head.append(h("link", { rel: "stylesheet", href: `${here}${name}` }));
     return null;
   }));
 }

@@ -3,7 +3,6 @@
 import { apply, progress, trigger } from "./events.js";
 import { nodes } from "./node.js";
 import { announce, toast } from "./notes.js";
-import { rendered } from "./render.js";
 
 export const session = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 const pending = new Map();
@@ -199,7 +198,7 @@ function finish(job, message) {
   clearInterval(job.clock);
   const output = message.output || {};
   if (message.success) {
-    if (output.render_config) rendered(output.render_config, job.dep);
+    if (output.render_config) import("./render.js").then(({ rendered }) => rendered(output.render_config, job.dep));
     if (output.data && !job.cancelled) apply(job.dep, output.data);
     progress(job, { kind: "done" });
     changedStates(output);

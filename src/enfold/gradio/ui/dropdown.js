@@ -1,9 +1,8 @@
 // Choices in a list that opens.
 
-import { format, h, icon } from "./dom.js";
-import { Base } from "./node.js";
+import { Base, define, format, h, icon } from "./core.js";
 
-export class Dropdown extends Base {
+class Dropdown extends Base {
   build() {
     this.chips = h("div", { class: "g-chips", hidden: true });
     this.slot_ = h("div", { class: "g-entry" });
@@ -100,3 +99,5 @@ export class Dropdown extends Base {
     return this.many ? this.props.value || [] : this.props.value ?? null;
   }
 }
+
+define("dropdown", Dropdown, "Dropdown");

@@ -1,9 +1,8 @@
 // Choices in sight: yes or no, one of several, some of several.
 
-import { h } from "./dom.js";
-import { Base } from "./node.js";
+import { Base, define, h } from "./core.js";
 
-export class Checkbox extends Base {
+class Checkbox extends Base {
   build() {
     this.el = h("input", { type: "checkbox", id: this.fieldId });
     this.labelEl = h("span", {});
@@ -26,7 +25,7 @@ export class Checkbox extends Base {
   }
 }
 
-export class Choices extends Base {
+class Choices extends Base {
   get kind() {
     return "radio";
   }
@@ -65,7 +64,7 @@ export class Choices extends Base {
   }
 }
 
-export class CheckboxGroup extends Choices {
+class CheckboxGroup extends Choices {
   get kind() {
     return "checkbox";
   }
@@ -86,3 +85,7 @@ export class CheckboxGroup extends Choices {
     return this.props.value || [];
   }
 }
+
+define("checkbox", Checkbox, "Checkbox");
+define("radio", class extends Choices {}, "Radio");
+define("checkboxgroup", CheckboxGroup, "Checkbox Group");

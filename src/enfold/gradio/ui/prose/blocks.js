@@ -1,7 +1,8 @@
 // Markdown, and HTML with its templates.
 
 import { Base, copyButton, define, h, serve } from "./core.js";
-import { Prose, sanitize } from "./prose.js";
+import { Prose } from "./growing.js";
+import { sanitize } from "./sanitize.js";
 
 class Shown extends Base {
   build() {

@@ -1,8 +1,6 @@
 // Parts of the page that a function makes anew: see `render`.
 
-import { attach, dependencies, run } from "./events.js";
-import { nodes, wired } from "./node.js";
-import { fetchModules, place } from "./page.js";
+import { attach, dependencies, fetchModules, nodes, place, run, wired } from "./core.js";
 
 const parts = new Map();
 

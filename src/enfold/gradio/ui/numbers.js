@@ -1,9 +1,8 @@
 // Numbers: a field, and a slider with a field beside it.
 
-import { format, h } from "./dom.js";
-import { Base } from "./node.js";
+import { Base, define, format, h } from "./core.js";
 
-export class NumberBox extends Base {
+class NumberBox extends Base {
   build() {
     this.el = h("input", { type: "number", class: "g-field", id: this.fieldId, inputmode: "decimal" });
     const read = () => (this.el.value === "" ? null : this.el.valueAsNumber);
@@ -26,7 +25,7 @@ export class NumberBox extends Base {
   }
 }
 
-export class Slider extends Base {
+class Slider extends Base {
   build() {
     this.box = h("input", { type: "number", class: "g-field g-slim", inputmode: "decimal" });
     this.range = h("input", { type: "range", id: this.fieldId });
@@ -72,3 +71,6 @@ export class Slider extends Base {
     this.show();
   }
 }
+
+define("number", NumberBox, "Number");
+define("slider", Slider, "Slider");
