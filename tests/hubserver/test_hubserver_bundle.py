@@ -140,7 +140,7 @@ def test_a_part_is_chosen_by_name(source: EmbeddedHub, target: EmbeddedHub, tmp_
     assert load(target.hub, tmp_path / "one.tar").repositories == ["datasets/guild/data"]
     export(source.hub, tmp_path / "two.tar", ["owner/model"])
     assert load(target.hub, tmp_path / "two.tar").repositories == ["models/owner/model"]
-    with pytest.raises(HubServerError, match="no repository and no namespace 'models/none/such'"):
+    with pytest.raises(HubServerError, match="no namespace 'models/none/such'"):
         export(source.hub, tmp_path / "none.tar", ["models/none/such"])
 
 

@@ -16,7 +16,7 @@ from enfold.hubserver.settings import Settings
 from enfold.hubserver.xet.hashes import from_hex
 
 #: what schema 4 added to schema 3
-TABLES = "session failure device audit mirror xet_use chunk webhook_watch".split()
+TABLES = "mirror_file session failure device audit mirror xet_use chunk webhook_watch".split()
 COLUMNS = {
     "account": ["password", "locked", "quota"],
     "token": ["scopes", "expires", "used", "family"],

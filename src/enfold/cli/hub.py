@@ -52,6 +52,12 @@ def serve(
         list[str] | None,
         typer.Option(help="Requests in five minutes: api=5000, resolvers=…, uploads=…, pages=…, or none (repeatable)."),
     ] = None,
+    upstream: Annotated[
+        str | None, typer.Option(help="Another Hub, such as https://huggingface.co: fetch from it what this one lacks.")
+    ] = None,
+    upstream_token: Annotated[
+        str | None, typer.Option(help="What the upstream is asked with.", envvar="ENFOLD_UPSTREAM_TOKEN")
+    ] = None,
 ) -> None:
     """Serve a Hub from FOLDER until Ctrl-C.
 
@@ -64,6 +70,7 @@ def serve(
     if spaces not in {None, "separate", "trusted"}:
         raise typer.BadParameter(f"{spaces!r}: expected separate or trusted", param_hint="--spaces")
     options |= {"spaces": spaces, "quota": hub_admin.size(quota) if quota else None, "rates": _rates(rate, host)}
+    options |= {"upstream": upstream, "upstream_token": upstream_token}
     with EmbeddedHub(folder, host=host, port=port, owner=owner, webhook_hosts=webhook_host or (), **options) as hub:
         try:
             typer.echo(f"Hub at {hub.endpoint}, data in {folder.absolute()}")

@@ -80,6 +80,10 @@ _API = _join(
 _PAGES = _join(content.pages, access.pages, spaces.pages, pages.repository)
 
 
+#: actions whose addresses name a revision
+_AT_REVISION = frozenset("resolve raw tree blob revision commits paths-info xet-read-token".split())
+
+
 def create_app(hub: Hub | Settings | str | os.PathLike[str]) -> ASGIApp:
     """Return the ASGI application of a Hub.
 
@@ -160,6 +164,8 @@ class _App:
                 limits.update(self._count(call))
             current.set(call)
             handler = _find(call)
+            if self.hub.upstream is not None and call.name and request.method in {"GET", "HEAD", "POST"}:
+                await run_in_threadpool(self._fetch, call)
             with acting(_actor(call)):
                 if inspect.iscoroutinefunction(handler):
                     if handler is not spaces.run:  # a Space's requests reach its own program, without the viewer's name
@@ -186,6 +192,16 @@ class _App:
         if kind is None:
             return {}
         return self.hub.rates.take(kind, f"account {call.viewer.account_id}" if call.viewer else call.address)
+
+    def _fetch(self, call: Call) -> None:
+        """See to it that what is asked for is here, if it can be had from an upstream."""
+        assert self.hub.upstream is not None
+        if call.request.method == "POST" and call.action != "paths-info":
+            return
+        revision = "main"
+        if call.action in _AT_REVISION and call.rest:
+            revision = "/".join(call.rest[:3]) if call.rest[0] == "refs" else call.rest[0]
+        self.hub.upstream.prepare(call.kind, call.name.removesuffix(".git"), revision)
 
     def _viewer(self, call: Call) -> Viewer | None:
         """Return who asks: by a token, or on pages by the cookie of a session, which opens nothing of the API."""
@@ -324,6 +340,7 @@ def _split_repo(call: Call, segments: list[str]) -> tuple[str, list[str]]:
     length = 1 if len(segments) == 1 or segments[1] in RESERVED else 2
     call.name = "/".join(segments[:length])
     rest = segments[length:]
+    call.action = rest[0] if rest else ""
     return (rest[0], rest[1:]) if rest else ("", [])
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import fnmatch
 import hashlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
@@ -131,6 +131,7 @@ class Commits:
 
     def __init__(self, database: db.Database, contents: Contents, repositories: Repositories, limits: Limits) -> None:
         self._database, self._contents, self._repositories, self._limits = database, contents, repositories, limits
+        self.fetch: Callable[[str], object] | None = None  #: fetches a file's content that is still at an upstream
 
     def create_repository(
         self, kind: str, name: str, viewer: Viewer | None, *, private: bool = False, sdk: str | None = None
@@ -376,6 +377,10 @@ class Commits:
 
     def content(self, row: Row[Any]) -> bytes:
         """Return the content that a row of :meth:`blob` describes."""
+        if self.fetch is not None and row.data is None:
+            self.fetch(row.oid)
+            with self._database.read() as connection:
+                row = self.blob(connection, row.oid)
         return bytes(row.data) if row.data is not None else self._contents.read(row.sha256)
 
     def blob(self, connection: Connection, oid: str) -> Row[Any]:

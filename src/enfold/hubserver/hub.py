@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from sqlalchemy import select
+
 from enfold.hubserver.access import Access
 from enfold.hubserver.accounts import Accounts
 from enfold.hubserver.audit import Audit
 from enfold.hubserver.collections import Collections
 from enfold.hubserver.commits import Commits
-from enfold.hubserver.database import Database
+from enfold.hubserver.database import Database, mirror
 from enfold.hubserver.devices import Devices
 from enfold.hubserver.discussions import Discussions
 from enfold.hubserver.history import History
@@ -26,6 +28,7 @@ from enfold.hubserver.store.objects import Bucket, Folder, Objects, sweep
 from enfold.hubserver.store.parts import Parts
 from enfold.hubserver.tokens import Tokens
 from enfold.hubserver.upkeep import Upkeep
+from enfold.hubserver.upstream import Upstream
 from enfold.hubserver.viewer.datasets import Datasets
 from enfold.hubserver.webhooks import Webhooks
 from enfold.hubserver.widget.models import Models
@@ -66,11 +69,32 @@ class Hub:
         self.collections = Collections(self.database, self.repositories)
         self.access = Access(self.database, self.repositories)
         self.likes = Likes(self.database, self.repositories)
+        self.upstream = self._upstream(settings)
         self.sandbox = Sandbox([settings.folder])
         self.spaces = Running(settings, self.commits, self.contents, self.sandbox)
         self.models = Models(self.commits, self.contents, self.sandbox)
         self.upkeep = Upkeep(self)
         self.datasets = Datasets(settings, self.commits, self.contents, self.sandbox)
+
+    def _upstream(self, settings: Settings) -> Upstream | None:
+        """Return what fetches from another Hub, if there is one."""
+        with self.database.read() as connection:
+            copies = connection.scalar(select(mirror.c.repo_id).limit(1)) is not None
+        self.repositories.mirrors = copies or settings.upstream is not None
+        if settings.upstream is None:
+            return None
+        made = Upstream(
+            settings.upstream,
+            settings.upstream_token,
+            database=self.database,
+            accounts=self.accounts,
+            repositories=self.repositories,
+            commits=self.commits,
+            blobs=self.blobs,
+            limits=settings.limits,
+        )
+        self.commits.fetch = made.fetch
+        return made
 
     def _objects(self, name: str) -> Objects:
         """Return the place for one kind of objects, without what an earlier run left unfinished."""

@@ -69,11 +69,12 @@ def _check_commits(connection: Connection, found: Checked) -> set[str]:
     """Check commits and references; return the trees of the former."""
     known: set[tuple[int, str]] = set()
     trees, parents = set(), []
+    copies = set(connection.scalars(select(db.mirror.c.repo_id)))  # whose commits are an upstream's
     for row in connection.execute(select(db.commit)):
         found.commits += 1
         known.add((row.repo_id, row.oid))
         trees.add(row.tree)
-        if object_oid("commit", row.data) != row.oid:
+        if row.repo_id not in copies and object_oid("commit", row.data) != row.oid:
             found.problems.append(f"the commit {row.oid} of repository {row.repo_id} is damaged")
         if row.parent is not None:
             parents.append((row.repo_id, row.parent))
@@ -81,7 +82,7 @@ def _check_commits(connection: Connection, found: Checked) -> set[str]:
         if key not in known:
             found.problems.append(f"the commit {key[1]} of repository {key[0]} is missing")
     for row in connection.execute(select(db.ref)):
-        if (row.repo_id, row.commit) not in known:
+        if row.repo_id not in copies and (row.repo_id, row.commit) not in known:
             found.problems.append(f"{row.name} of repository {row.repo_id} names {row.commit}, which is missing")
     return trees
 
@@ -109,7 +110,10 @@ def _check_blobs(hub: Hub, connection: Connection, oids: set[str], found: Checke
     rows = {row.oid: row for row in _rows(connection, db.blob, "oid", sorted(oids))}
     for oid in sorted(oids - rows.keys()):
         found.problems.append(f"the file {oid} is missing")
+    elsewhere = _all(connection, db.mirror_file.c.oid)  # not fetched yet
     for oid, row in rows.items():
+        if oid in elsewhere:
+            continue
         found.contents += 1
         expected = object_oid("blob", pointer(row.sha256, row.size)) if row.lfs else oid
         if expected != oid:
@@ -273,7 +277,7 @@ def _reached(connection: Connection, roots: set[str]) -> tuple[set[str], set[str
 
 def _sweep(hub: Hub, contents: set[str], xorbs: set[str], now: float, gone: Collected, *, dry_run: bool) -> None:
     """Delete the objects that nothing refers to and that are older than a lease; count them."""
-    kept = {hub.blobs.name(sha256) for sha256 in contents}
+    kept = {hub.blobs.name(sha256) for sha256 in contents if sha256}  # without one it is still at an upstream
     gone.contents += _delete_others(hub.blobs.objects, kept, now, gone, dry_run)
     kept = {hub.xet.name(name) for name in xorbs}
     gone.xorbs += _delete_others(hub.xet.objects, kept, now, gone, dry_run)

@@ -46,6 +46,7 @@ class Repositories:
     ) -> None:
         self._database, self._accounts, self.webhooks = database, accounts, webhooks
         self.quota = quota or Quota()
+        self.mirrors = False  #: whether some repositories may be copies of another Hub's
         self._counts: dict[int, int] = {}
         self._counts_lock = threading.Lock()
         search.prepare(database)
@@ -71,6 +72,8 @@ class Repositories:
             raise repo_not_found(viewer is None)
         if write:
             self._require_write(viewer, row.namespace, (row.kind, row.key))
+            if self.mirrors and self.is_mirror(connection, row.id):
+                raise HubServerError(403, f"{row.name} is a copy of an upstream Hub's: change it there")
         return row
 
     def follow(
@@ -109,6 +112,16 @@ class Repositories:
             if found is not None:
                 return str(found.name)
         return None
+
+    def is_mirror(self, connection: Connection, repo_id: int) -> bool:
+        """Say whether a repository is a copy of an upstream Hub's."""
+        table = db.mirror
+        return connection.scalar(select(table.c.repo_id).where(table.c.repo_id == repo_id)) is not None
+
+    def has_alias(self, kind: str, name: str) -> bool:
+        """Say whether an id is another name of a repository of this Hub."""
+        with self._database.read() as connection:
+            return self._alias_of(connection, kind, name) is not None
 
     def _require_write(self, viewer: Viewer | None, namespace: str, repo: tuple[str, str] | None = None) -> None:
         if viewer is None:

@@ -59,6 +59,9 @@ class Settings:
         quota: bytes that the repositories of one account may hold, unless the account has a limit of its own.
         rates: requests in five minutes by kind ("api", "resolvers", "uploads", "pages") for each account or address; no
             limits by default.
+        upstream: the address of another Hub, such as ``https://huggingface.co``, from which repositories are fetched
+            that this one lacks.
+        upstream_token: what it is asked with; callers' tokens never go there.
         webhook_hosts: hosts inside the Hub's own network that webhooks may tell; others may be anywhere else.
         spaces: whether programs in Spaces run: None, not at all; "separate", each as a user of its own, for which the
             server has to be root; "trusted", with the server's own rights where it is not.
@@ -79,6 +82,8 @@ class Settings:
     sign_up: bool = False
     quota: int | None = None
     rates: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    upstream: str | None = None
+    upstream_token: str | None = dataclasses.field(default=None, repr=False)
     webhook_hosts: frozenset[str] = frozenset()
     spaces: Literal["separate", "trusted"] | None = None
     space_idle: float = 900.0

@@ -118,7 +118,9 @@ def export(
 
 
 def _chosen(connection: Connection, names: Collection[str]) -> list[Row[Any]]:
-    rows = connection.execute(select(db.repo).order_by(db.repo.c.id)).all()
+    # Copies of an upstream's have no git objects of commits, and whoever wants them can have them from there.
+    own = ~db.repo.c.id.in_(select(db.mirror.c.repo_id))
+    rows = connection.execute(select(db.repo).where(own).order_by(db.repo.c.id)).all()
     if not names:
         return list(rows)
     wanted = {name.lower().strip("/") for name in names}
@@ -129,7 +131,7 @@ def _chosen(connection: Connection, names: Collection[str]) -> list[Row[Any]]:
         if calls:
             chosen.append(row)
     if absent := wanted - met:
-        raise HubServerError(404, f"this Hub has no repository and no namespace {min(absent)!r}")
+        raise HubServerError(404, f"this Hub has no repository of its own and no namespace {min(absent)!r}")
     return chosen
 
 

@@ -43,6 +43,7 @@ class Call:
         viewer: who asks; None without a token.
         kind: "models", "datasets" or "spaces".
         name: the repository's id as the address has it, or an empty string.
+        action: what the address asks of the repository, such as "tree".
         rest: the decoded segments of the address after the action.
         body: the request's body, for functions that do not read it themselves.
     """
@@ -52,6 +53,7 @@ class Call:
     viewer: Viewer | None
     kind: str = "models"
     name: str = ""
+    action: str = ""
     rest: tuple[str, ...] = ()
     body: bytes = b""
 

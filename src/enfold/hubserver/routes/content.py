@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import mimetypes
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from sqlalchemy import Connection, Row
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from enfold.hubserver import trees
 from enfold.hubserver.errors import HubServerError, entry_not_found, revision_not_found
-from enfold.hubserver.files import FileContent, byte_range
+from enfold.hubserver.files import FileContent, Reader, byte_range
 from enfold.hubserver.routes.call import Call, Routes
+from enfold.hubserver.store.objects import open_source
 from enfold.hubserver.views import commit_view, entry_view
 
 __all__ = ["pages", "repository", "split_revision"]
@@ -144,13 +147,37 @@ def send_file(call: Call, *, attachment: bool) -> Response:
     span = byte_range(call.request.headers.get("range"), blob.size) if unchanged else None
     if call.request.method == "GET" and (span is None or span[0] == 0):
         call.hub.repositories.count_download(row.id)
+    upstream, head = call.hub.upstream, call.request.method == "HEAD"
+    source: Path | bytes | Callable[[], Reader] = b""
+    if blob.data is not None:
+        source = bytes(blob.data)
+    elif upstream is not None and not head and upstream.lacks(blob.oid):
+        if span is None:  # pass it on while it comes
+            headers["Content-Length"] = str(blob.size)
+            return StreamingResponse(_passed_on(call, blob), headers=headers, media_type=_media_type(path))
+        source = upstream.fetch(blob.oid)
+    elif blob.sha256:  # else the upstream has it, and only its headers are asked for
+        source = call.hub.contents.source(blob.sha256, xet)
     return FileContent(
-        bytes(blob.data) if blob.data is not None else call.hub.contents.source(blob.sha256, xet),
+        source,
         blob.size,
         span=span,
         headers=headers,
         media_type=_media_type(path),
     )
+
+
+def _passed_on(call: Call, blob: Row[Any]) -> Iterator[bytes]:
+    """Yield a content while it comes from the upstream; or from the store, when somebody else was quicker."""
+    assert call.hub.upstream is not None
+    empty = True
+    for piece in call.hub.upstream.stream(blob.oid):
+        empty = False
+        yield piece
+    if empty and blob.size:
+        with open_source(call.hub.upstream.fetch(blob.oid)) as reader:
+            while piece := reader.read(1 << 20):
+                yield piece
 
 
 def _media_type(path: str) -> str:

@@ -63,7 +63,10 @@ def _second(call: Call) -> bool:
 def _readable(call: Call, connection: Connection) -> Row[Any]:
     """Return the repository; who is refused without a token is asked for one, as git does at a terminal."""
     try:
-        return call.readable(connection)
+        row = call.readable(connection)
+        if call.hub.repositories.mirrors and call.hub.repositories.is_mirror(connection, row.id):
+            raise HubServerError(400, f"{row.name} is a copy of an upstream Hub's: clone it from there")
+        return row
     except HubServerError as error:
         if error.status == 401:
             error.headers["WWW-Authenticate"] = 'Basic realm="Hub: your name, and a token as the password"'

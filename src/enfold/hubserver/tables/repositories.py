@@ -32,6 +32,7 @@ __all__ = [
     "discussion_event",
     "liked",
     "mirror",
+    "mirror_file",
     "ref",
     "repo",
     "repo_tag",
@@ -192,5 +193,14 @@ mirror = Table(
     metadata,
     Column("repo_id", ForeignKey("repo.id", ondelete="CASCADE"), primary_key=True),
     Column("checked", Float, nullable=False),  # when the upstream was last asked
-    Column("commits", Text, nullable=False, default="{}"),  # revision → the upstream's commit, JSON
+)
+
+#: Files of such copies whose contents are still at the upstream.
+mirror_file = Table(
+    "mirror_file",
+    metadata,
+    Column("oid", ForeignKey("blob.oid", ondelete="CASCADE"), primary_key=True),
+    Column("repo_id", ForeignKey("repo.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("commit", String, nullable=False),
+    Column("path", String, nullable=False),
 )
