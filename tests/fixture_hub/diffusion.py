@@ -8,9 +8,22 @@ from typing import Any
 
 import torch
 import vocabularies
-from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    PNDMScheduler,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
 from diffusers.pipelines.stable_diffusion import StableDiffusionSafetyChecker
-from transformers import CLIPConfig, CLIPImageProcessor, CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import (
+    CLIPConfig,
+    CLIPImageProcessor,
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+)
 from writing import CARD, write_json
 
 VISION: dict[str, Any] = {
@@ -108,3 +121,35 @@ def stable_diffusion(folder: Path, packages: Path) -> None:
     index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
     write_json(folder / "model_index.json", {**index, "_diffusers_version": "0.6.0"})
     (folder / "README.md").write_text(CARD.format(title="Stable Diffusion v1-5", weights="random"), encoding="utf-8")
+
+
+def xl(plain: StableDiffusionPipeline, *, score: bool = False) -> StableDiffusionXLPipeline:
+    """Build a small SDXL around the small Stable Diffusion's autoencoder and tokenizer; a refiner is told a score."""
+    torch.manual_seed(16)
+    unet = UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(16, 32),
+        layers_per_block=1,
+        norm_num_groups=8,
+        cross_attention_dim=32,
+        attention_head_dim=(2, 4),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        transformer_layers_per_block=(1, 2),
+        use_linear_projection=True,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=16 + 8 * (5 if score else 6),
+    )
+    with torch.no_grad():
+        for weight in unet.parameters():
+            weight.add_(torch.randn(weight.shape) * 0.05)
+    return StableDiffusionXLPipeline(
+        vae=plain.vae,
+        text_encoder=CLIPTextModel(CLIPTextConfig(**TEXT)),
+        text_encoder_2=CLIPTextModelWithProjection(CLIPTextConfig(**TEXT)),
+        tokenizer=plain.tokenizer,
+        tokenizer_2=plain.tokenizer,
+        unet=unet,
+        scheduler=plain.scheduler,
+    )

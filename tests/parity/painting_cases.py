@@ -124,6 +124,50 @@ CASES: dict[str, tuple[str, str | None, dict[str, Any]]] = {
             "output_type": "pil",
         },
     ),
+    "xl": ("StableDiffusionXLPipeline", "EulerDiscreteScheduler", {}),
+    "xl_many": (
+        "StableDiffusionXLPipeline",
+        "DDIMScheduler",
+        {"prompt": ["a cat", "a dog"], "prompt_2": ["in oil", "in ink"], "negative_prompt": "blue", "clip_skip": 1}
+        | {"original_size": (128, 96), "num_images_per_prompt": 2, "guidance_rescale": 0.5},
+    ),
+    "xl_told": (  # one picture: of several the peer tells each second one the sizes of what is not to be painted
+        "StableDiffusionXLPipeline",
+        "DDIMScheduler",
+        {"original_size": (128, 96), "crops_coords_top_left": (3, 4), "target_size": (64, 64)}
+        | {"negative_original_size": (32, 32), "negative_target_size": (64, 64)},
+    ),
+    "xl_first_part": (
+        "StableDiffusionXLPipeline",
+        "EulerDiscreteScheduler",
+        {"denoising_end": 0.6, "num_inference_steps": 6, "output_type": "latent"},
+    ),
+    "xl_image": (
+        "StableDiffusionXLImg2ImgPipeline",
+        "DDIMScheduler",
+        {"image": "picture", "strength": 0.7, "num_inference_steps": 5},
+    ),
+    "xl_second_part": (
+        "StableDiffusionXLImg2ImgPipeline score",
+        "EulerDiscreteScheduler",
+        {"image": "picture", "denoising_start": 0.6, "num_inference_steps": 6, "aesthetic_score": 7.0},
+    ),
+    "xl_inpaint": (
+        "StableDiffusionXLInpaintPipeline",
+        "EulerDiscreteScheduler",
+        {"image": "picture", "mask_image": "mask", "strength": 0.8, "num_inference_steps": 4},
+    ),
+    "xl_inpaint_second_part": (
+        "StableDiffusionXLInpaintPipeline",
+        "DDIMScheduler",
+        {"image": "picture", "mask_image": "mask", "denoising_start": 0.5, "num_inference_steps": 6},
+    ),
+    "consistent": ("LatentConsistencyModelPipeline told", "LCMScheduler", {"num_inference_steps": 4}),
+    "consistent_image": (
+        "LatentConsistencyModelImg2ImgPipeline told",
+        "LCMScheduler",
+        {"image": "picture", "num_inference_steps": 3, "strength": 0.6},
+    ),
 }
 
 GIVEN: dict[str, Any] = {
@@ -147,9 +191,12 @@ def paint(package: Any, folder: Path, name: str) -> Any:
         first = package.ControlNetModel.from_pretrained(folder / "controlnet")
         second = package.ControlNetModel.from_pretrained(folder / "controlnet_other")
         more["controlnet"] = [first, second] if variant == "several" else first
+    source = "xl_score" if variant == "score" else "xl" if "XL" in kind else "sd"
+    if variant == "told":
+        more["unet"] = package.UNet2DConditionModel.from_pretrained(folder / "unet_told")
     if variant == "nine":
         more["unet"] = package.UNet2DConditionModel.from_pretrained(folder / "unet_nine")
-    pipe = getattr(package, kind).from_pretrained(folder / "sd", **more)
+    pipe = getattr(package, kind).from_pretrained(folder / source, **more)
     pipe.set_progress_bar_config(disable=True)
     if not hasattr(pipe.text_encoder, "text_model"):  # transformers 5.6 and later; the peer's clip_skip needs it
         pipe.text_encoder.__dict__["text_model"] = pipe.text_encoder
@@ -161,7 +208,7 @@ def paint(package: Any, folder: Path, name: str) -> Any:
         "generator": torch.Generator().manual_seed(3),
         "output_type": "np",
     }
-    if kind == "StableDiffusionPipeline":
+    if kind in ("StableDiffusionPipeline", "StableDiffusionXLPipeline", "LatentConsistencyModelPipeline"):
         call |= {"height": SIDE, "width": SIDE}
     if "Inpaint" in kind and "ControlNet" not in kind:
         call |= {"height": SIDE, "width": SIDE}
@@ -202,6 +249,11 @@ def everything(package: Any, packages: Path, folder: Path) -> None:
     pipe = diffusion.pipeline(packages, folder / "sd")
     pipe.save_pretrained(folder / "sd")
     diffusion.pipeline(packages, folder / "other", in_channels=9).unet.save_pretrained(folder / "unet_nine")
+    diffusion.pipeline(packages, folder / "other", time_cond_proj_dim=12).unet.save_pretrained(folder / "unet_told")
+    diffusion.xl(pipe).save_pretrained(folder / "xl")
+    scored = diffusion.xl(pipe, score=True)
+    scored.register_to_config(requires_aesthetics_score=True)
+    scored.save_pretrained(folder / "xl_score")
     torch.manual_seed(1)
     for place in ("controlnet", "controlnet_other"):
         control = package.ControlNetModel.from_unet(pipe.unet)

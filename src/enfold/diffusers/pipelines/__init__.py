@@ -5,11 +5,13 @@ from enfold.lazy import face
 __getattr__, __dir__, __all__ = face(
     __name__,
     {
+        ".auto": ["AutoPipelineForImage2Image", "AutoPipelineForInpainting", "AutoPipelineForText2Image"],
         ".controlnet": [
             "StableDiffusionControlNetImg2ImgPipeline",
             "StableDiffusionControlNetInpaintPipeline",
             "StableDiffusionControlNetPipeline",
         ],
+        ".latent_consistency": ["LatentConsistencyModelImg2ImgPipeline", "LatentConsistencyModelPipeline"],
         ".pipeline": ["DiffusionPipeline", "ImagePipelineOutput"],
         ".safety_checker": ["StableDiffusionSafetyChecker"],
         ".stable_diffusion": [
@@ -17,6 +19,11 @@ __getattr__, __dir__, __all__ = face(
             "StableDiffusionInpaintPipeline",
             "StableDiffusionPipeline",
             "StableDiffusionPipelineOutput",
+        ],
+        ".stable_diffusion_xl": [
+            "StableDiffusionXLImg2ImgPipeline",
+            "StableDiffusionXLInpaintPipeline",
+            "StableDiffusionXLPipeline",
         ],
         ".unconditional": ["ConsistencyModelPipeline", "DDIMPipeline", "DDPMPipeline"],
     },

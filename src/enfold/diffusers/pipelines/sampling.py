@@ -185,6 +185,10 @@ class GuidedPipeline(DiffusionPipeline):
             self.scheduler.set_begin_index(first)
         return self.scheduler.timesteps[first:], num_inference_steps - begin
 
+    def _added(self, state: dict[str, Any]) -> dict[str, Any] | None:
+        """Return what the UNet is conditioned on besides the text."""
+        return state.get("added_cond_kwargs")
+
     def _noise(self, shape: Sequence[int], generator: Any, device: Any, dtype: torch.dtype) -> Tensor:
         if isinstance(generator, list) and len(generator) != shape[0]:
             raise PipelineError(f"{len(generator)} generators for {shape[0]} pictures; expected one, or one for each")
@@ -268,7 +272,7 @@ class GuidedPipeline(DiffusionPipeline):
                     encoder_hidden_states=state["prompt_embeds"],
                     timestep_cond=timestep_cond,
                     cross_attention_kwargs=self._cross_attention_kwargs,
-                    added_cond_kwargs=state.get("added_cond_kwargs"),
+                    added_cond_kwargs=self._added(state),
                     return_dict=False,
                     **(more_given(i, t, given) if more_given is not None else {}),
                 )[0]

@@ -104,11 +104,16 @@ class LatentPipeline(GuidedPipeline):
             found = retrieve_latents(self.vae.encode(image), generator)
         return self.vae.config.scaling_factor * found
 
+    def _decoded(self, latents: Tensor, generator: Any) -> Tensor:
+        """Return the pictures of latents, as the UNet knows them."""
+        scaled = latents / self.vae.config.scaling_factor
+        return self.vae.decode(scaled, return_dict=False, generator=generator)[0]  # type: ignore[no-any-return]
+
     def _finish(self, latents: Tensor, output_type: str, dtype: torch.dtype, generator: Any) -> tuple[Any, Any]:
         """Return pictures in the form that was asked for, and whether something was found in them."""
         if output_type == "latent":
             return latents, None
-        image = self.vae.decode(latents / self.vae.config.scaling_factor, return_dict=False, generator=generator)[0]
+        image = self._decoded(latents, generator)
         image, found = self.run_safety_checker(image, latents.device, dtype)
         shown = [True] * image.shape[0] if found is None else [not bad for bad in found]
         return self.image_processor.postprocess(image, output_type=output_type, do_denormalize=shown), found
@@ -129,13 +134,15 @@ class LatentPipeline(GuidedPipeline):
         return image.repeat(count // image.shape[0], *[1] * (image.dim() - 1))
 
     def _drawn_over(
-        self, image: Tensor, timestep: Tensor, count: int, dtype: torch.dtype, device: Any, generator: Any
+        self, image: Tensor, timestep: Tensor | None, count: int, dtype: torch.dtype, device: Any, generator: Any
     ) -> Tensor:
-        """Return pictures' latents with the noise of a timestep."""
+        """Return pictures' latents with the noise of a timestep, or without any."""
         image = image.to(device=device, dtype=dtype)
         if isinstance(generator, list):
             image = self._repeated(image, count, "pictures")
         latents = self._repeated(self._encoded(image, generator), count, "pictures")
+        if timestep is None:
+            return latents
         return self.scheduler.add_noise(latents, self._noise(latents.shape, generator, device, dtype), timestep)
 
 
@@ -549,6 +556,7 @@ class Masked:
         *,
         latents: Tensor | None = None,
         seen: Tensor | None = None,
+        noisy: bool = True,
     ) -> tuple[Callable[[int], None] | None, Callable[[Tensor], Tensor] | None]:
         """Put latents and masks into a loop's state; return what is done after a step, and what the UNet is shown."""
         pipe = self.pipe
@@ -564,7 +572,9 @@ class Masked:
         factor = pipe.vae_scale_factor
         shape = (count, channels, self.size[0] // factor, self.size[1] // factor)
         noise = pipe._noise(shape, generator, device, dtype) if latents is None else latents.to(device)
-        if latents is None and not whole:
+        if not noisy:  # another model has removed the first part of the noise
+            state["latents"] = known
+        elif latents is None and not whole:
             state["latents"] = pipe.scheduler.add_noise(known, noise, timesteps[:1].repeat(count))
         else:
             state["latents"] = noise * pipe.scheduler.init_noise_sigma
