@@ -131,7 +131,7 @@ class _Writer(threading.Thread):
         return "lfsFile", add
 
 
-@pytest.mark.parametrize("rounds", [50, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [50, pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
 def test_a_killed_server_loses_nothing_it_acknowledged(server: _Server, tmp_path: Path, rounds: int) -> None:
     chance = random.Random(7)
     names = ("owner/one", "owner/two")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import os
 import re
@@ -131,10 +132,19 @@ class _App:
             await response(scope, receive, send_with_headers)
         except ClientDisconnect:
             return
-        except OperationalError as error:
-            _log.warning("%s %s: the database cannot be used: %s", request.method, request.url.path, error.orig)
-            if started:
-                raise
+        except (OperationalError, OSError) as error:
+            full = _is_full(error)
+            if started or not (full or isinstance(error, OperationalError)):
+                _log.exception("%s %s failed (request id %s)", request.method, request.url.path, request_id)
+                if started:
+                    raise
+                await _accident(request_id)(scope, receive, send_with_headers)
+                return
+            _log.warning("%s %s: nothing can be kept or read: %s", request.method, request.url.path, error)
+            if full:
+                message = "The Hub's disk is full: nothing was kept of this. Ask who runs it to make room."
+                await JSONResponse({"error": message}, 507)(scope, receive, send_with_headers)
+                return
             message = "The Hub's database cannot be reached at the moment. Please try again."
             busy = JSONResponse({"error": message}, 503, {"Retry-After": "1"})
             await busy(scope, receive, send_with_headers)
@@ -142,8 +152,7 @@ class _App:
             _log.exception("%s %s failed (request id %s)", request.method, request.url.path, request_id)
             if started:
                 raise
-            message = f"Internal error of the Hub. Request id: {request_id}"
-            await JSONResponse({"error": message}, 500)(scope, receive, send_with_headers)
+            await _accident(request_id)(scope, receive, send_with_headers)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -209,6 +218,17 @@ class _App:
         if secret is not None or call.request.url.path.startswith("/api/"):
             return self.hub.tokens.viewer(secret)
         return self.hub.sessions.viewer(call.request.cookies.get(call.cookie))
+
+
+def _accident(request_id: str) -> Response:
+    return JSONResponse({"error": f"Internal error of the Hub. Request id: {request_id}"}, 500)
+
+
+def _is_full(error: Exception) -> bool:
+    """Say whether an error means that a disk, or somebody's part of it, is full."""
+    if isinstance(error, OSError):
+        return error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return "disk is full" in str(error) or "No space left" in str(error)
 
 
 def _actor(call: Call) -> Actor:

@@ -107,8 +107,10 @@ class EmbeddedHub:
         deadline = time.monotonic() + 5
         while self._server.running and time.monotonic() < deadline:
             time.sleep(0.01)
-        self.hub.tokens.drop(self.token)
-        self.hub.close()
+        try:
+            self.hub.tokens.drop(self.token)
+        finally:
+            self.hub.close()
 
     def __enter__(self) -> EmbeddedHub:
         return self

@@ -119,6 +119,8 @@ class PartWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._file is not None:
-            self._file.close()
-        self._path.unlink(missing_ok=True)
+        try:
+            if self._file is not None:
+                self._file.close()
+        finally:  # what waits to be written may find the disk full
+            self._path.unlink(missing_ok=True)
