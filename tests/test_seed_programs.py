@@ -317,9 +317,9 @@ def test_15_gradio(run: Any, environment: dict[str, str], peer: Callable[..., An
     (tmp_path / "client" / "gradio_client").symlink_to(home)
     given = environment | {"PYTHONPATH": str(tmp_path / "client"), "GRADIO_TEMP_DIR": str(tmp_path / "files")}
     result = run(
-        "15_gradio.py", given, {"gradio", "transformers"}, label="predict('I love this')", url="blocks.local_url"
+        "15_gradio.py", given, {"gradio", "transformers"}, label="predict('I love this')", running="blocks.is_running"
     )
-    assert set(result.values["label"]) == {"POSITIVE", "NEGATIVE"} and result.values["url"] is None
+    assert set(result.values["label"]) == {"POSITIVE", "NEGATIVE"} and result.values["running"] is False
 
 
 def test_16_fastapi(run: Any, environment: dict[str, str]) -> None:
