@@ -142,3 +142,22 @@ def test_a_conversation_fills_further_outputs_and_takes_coroutines() -> None:
     client = TestClient(gr.App.create_app(demo, show_error=True), base_url="http://127.0.0.1")
     answer_ = client.post("/gradio_api/run/chat", json={"data": ["hi", True]}).json()
     assert answer_["data"][0] == "HI" and answer_["data"][-1] == "2 letters"
+
+
+def test_values_are_judged_before_the_call_is_queued() -> None:
+    ran: list[str] = []
+
+    def judge(name: str, age: float) -> Any:
+        return gr.validate(len(name) > 1, "a longer name"), gr.validate(age >= 18, "too young")
+
+    with gr.Blocks() as demo:
+        name, age, out = gr.Textbox(), gr.Number(), gr.Textbox()
+        gr.Button().click(lambda name, age: ran.append(name) or name, [name, age], out, api_name="f", validator=judge)
+    client = TestClient(gr.App.create_app(demo), base_url="http://127.0.0.1")
+    body = {"data": ["A", 20], "fn_index": 0, "session_hash": "s"}
+    answer = client.post("/gradio_api/queue/join", json=body)
+    assert answer.status_code == 422 and ran == []
+    first, second = answer.json()["detail"]
+    assert first == {"__type__": "validate", "is_valid": False, "message": "a longer name", "parameter_name": "name"}
+    assert second["is_valid"] is True
+    assert client.post("/gradio_api/run/f", json={"data": ["Ada", 20]}).json()["data"] == ["Ada"]

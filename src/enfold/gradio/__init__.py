@@ -75,7 +75,7 @@ __getattr__, __dir__, __all__ = face(
         ],
         ".notebook": ["load_ipython_extension"],
         ".rendering": ["render"],
-        ".request": ["Progress", "Request", "is_cancelled", "skip", "update"],
+        ".request": ["Progress", "Request", "is_cancelled", "skip", "update", "validate"],
         ".loading": ["load", "load_chat"],
         ".mount": ["mount_gradio_app"],
         ".routes": ["App"],

@@ -52,7 +52,8 @@ class ChatInterface(Blocks):
         save_history: whether conversations are kept in the visitor's browser and listed at the side.
         delete_cache, fill_height, fill_width: as for :class:`~enfold.gradio.Blocks`.
         concurrency_limit, show_progress, api_name, api_description, api_visibility: see :func:`enfold.gradio.on`.
-        analytics_enabled, validator: accepted.
+        validator: as for :func:`enfold.gradio.on`, of the message.
+        analytics_enabled: accepted.
         looks: see :class:`~enfold.gradio.blocks.Looks`.
 
     Example:
@@ -147,6 +148,7 @@ class ChatInterface(Blocks):
                     show_progress=show_progress,
                     run_examples=run_examples_on_click,
                     saved=saved,
+                    validator=validator,
                 )
                 if flagging_mode == "manual":
                     self._flag(list(flagging_options or []), flagging_dir)
@@ -231,7 +233,9 @@ class ChatInterface(Blocks):
 
         return answered
 
-    def _events(self, *, concurrency_limit: Any, show_progress: Any, run_examples: bool, saved: Any) -> None:
+    def _events(
+        self, *, concurrency_limit: Any, show_progress: Any, run_examples: bool, saved: Any, validator: Any
+    ) -> None:
         options: dict[str, Any] = {
             "api_visibility": "undocumented",
             "concurrency_limit": concurrency_limit,
@@ -247,7 +251,8 @@ class ChatInterface(Blocks):
         def attach(trigger: Any, before: Callable[..., Any], kind: type[EventData] | None, more: Any = ()) -> None:
             made = self._wrapped(before)
             given = _typed(made, self.fn, kind)
-            run = on([trigger], given, inputs, [*outputs, *more], api_name="respond", **options)
+            checked = {"validator": lambda message, *rest: validator(message)} if validator and kind is None else {}
+            run = on([trigger], given, inputs, [*outputs, *more], api_name="respond", **options, **checked)
             run.then(None, None, [self.textbox], js=_js(_restart(self.textbox, self.submit, False)), queue=False)
             self._runs.append(run)
 

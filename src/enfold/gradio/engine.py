@@ -17,6 +17,7 @@ from enfold.gradio.errors import Error, GradioError
 from enfold.gradio.files import FileRules, current_rules, with_address
 from enfold.gradio.functions import BlockFunction, function_name
 from enfold.gradio.jobs import Cancelled, Job, current_job
+from enfold.gradio.schema import parameter_names
 from enfold.log import get_logger
 from enfold.web.lanes import Lane
 
@@ -242,6 +243,27 @@ class Engine:
         except BaseException as error:
             for job, _ in ready:
                 job.fail(self.explain(error, fn))
+
+    async def problems(self, job: Job) -> list[dict[str, Any]] | None:
+        """What the function's validator says of its inputs, one entry for each; None when all may be used."""
+        check = job.fn.validator
+        if check is None:
+            return None
+        values = await self._in_thread(job, self._values, job)
+        if inspect.iscoroutinefunction(check):
+            told = await check(*values)
+        else:
+            told = await self._in_thread(job, check, *values)
+        several = list(told) if isinstance(told, (list, tuple)) else [told]
+        fine = {"__type__": "validate", "is_valid": True, "message": ""}
+        entries = [entry if isinstance(entry, dict) and "is_valid" in entry else fine for entry in several]
+        if all(entry["is_valid"] for entry in entries):
+            return None
+        names = [name for name, _ in parameter_names(job.fn)]
+        return [
+            {**entry, "parameter_name": names[at] if at < len(names) else f"param_{at}"}
+            for at, entry in enumerate(entries)
+        ]
 
     def _values(self, job: Job) -> list[Any]:
         values = []

@@ -211,6 +211,11 @@ def on(
     concurrency_limit: int | Literal["default"] | None = "default",
     concurrency_id: str | None = None,
     show_api: bool | None = None,
+    validator: Callable[..., Any] | None = None,
+    time_limit: float | None = None,
+    stream_every: float = 0.5,
+    key: int | str | tuple[int | str, ...] | None = None,
+    every: float | None = None,
 ) -> Any:
     """Run a function on any of several events.
 
@@ -234,6 +239,12 @@ def on(
         concurrency_limit: how many calls run at a time; None for any number, "default" for what ``queue()`` says (1).
         concurrency_id: functions with the same id share one limit (the lowest that one of them gives).
         show_api: older spelling: False is ``api_visibility="undocumented"``.
+        validator: called with the inputs' values before the call is queued; it returns :func:`enfold.gradio.validate`
+            for each input, and what is not valid is told beside it.
+        time_limit: seconds after which a stream from the camera or the microphone ends.
+        stream_every: seconds between two pieces of such a stream.
+        key: identity across re-rendering.
+        every: older spelling: seconds after which the function runs again, for as long as the page is open.
 
     Returns:
         A :class:`Dependency`.
@@ -255,6 +266,10 @@ def on(
                 f"the {type(trigger.block).__name__} of this {trigger.event!r} event is not on the page; "
                 "create or render it inside the same Blocks"
             )
+    if every is not None:
+        from enfold.gradio.components.times import Timer
+
+        triggers = [*triggers, Timer(every).tick]
     if api_name is False:
         api_visibility, api_name = api_visibility or "private", None
     visibility = api_visibility or ("undocumented" if show_api is False else "public")
@@ -299,6 +314,10 @@ def on(
             trigger_only_on_failure=chain is not None and chain.event == "failure",
             concurrency_limit=concurrency_limit,
             concurrency_id=concurrency_id,
+            validator=validator,
+            time_limit=time_limit,
+            stream_every=stream_every,
+            key=key,
         )
         return Dependency(made, function)
 

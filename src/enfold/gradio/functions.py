@@ -59,6 +59,10 @@ class BlockFunction:
     trigger_only_on_failure: bool = False
     concurrency_limit: int | str | None = "default"
     concurrency_id: str | None = None
+    validator: Callable[..., Any] | None = None
+    time_limit: float | None = None
+    stream_every: float = 0.5
+    key: Any = None
     renderable: Any = None  # the part of the page it fills; see rendering.py
 
     def __post_init__(self) -> None:
@@ -148,9 +152,9 @@ class BlockFunction:
             "api_visibility": self.api_visibility,
             "rendered_in": None,
             "render_id": None,
-            "connection": "sse",
-            "time_limit": None,
-            "stream_every": 0.5,
+            "connection": "stream" if any(event == "stream" for _, event in self.targets) else "sse",
+            "time_limit": self.time_limit,
+            "stream_every": self.stream_every,
             "event_specific_args": None,
             "component_prop_inputs": [],
             "js_implementation": None,

@@ -77,6 +77,9 @@ class Interface(Blocks):
         additional_inputs, additional_inputs_accordion: further inputs behind a heading, and that heading.
         submit_btn, stop_btn, clear_btn: texts of the buttons, or buttons; None leaves out the last.
         fill_width: whether the page takes the whole window.
+        delete_cache: as for :class:`~enfold.gradio.Blocks`.
+        validator, time_limit, stream_every: see :func:`enfold.gradio.on`.
+        preload_example, deep_link, allow_duplication: accepted; pages begin empty, and have no links of that kind.
         allow_flagging, show_api, analytics_enabled: older spellings.
         looks: see :class:`~enfold.gradio.blocks.Looks`.
 
@@ -122,6 +125,13 @@ class Interface(Blocks):
         clear_btn: str | Button | None = "Clear",
         show_progress: Literal["full", "minimal", "hidden"] = "full",
         fill_width: bool = False,
+        delete_cache: tuple[int, int] | None = None,
+        preload_example: int | Literal[False] = 0,
+        time_limit: int | None = 30,
+        stream_every: float = 0.5,
+        deep_link: Any = None,
+        validator: Callable[..., Any] | None = None,
+        allow_duplication: bool = False,
         allow_flagging: str | bool | None = None,
         show_api: bool | None = None,
         **looks: Unpack[Looks],
@@ -130,7 +140,7 @@ class Interface(Blocks):
             raise GradioError(f"Interface needs a function, not {fn!r}")
         name = title or function_name(fn).replace("_", " ")
         self.set_up(mode="interface", title=title or "Gradio", fill_width=fill_width, looks=dict(looks))
-        self.fn, self.live = fn, live
+        self.fn, self.live, self.delete_cache = fn, live, delete_cache
         outer = current_context.set(None)
         try:
             main = [_component(each) for each in _several(inputs)]
@@ -203,6 +213,8 @@ class Interface(Blocks):
                 "concurrency_limit": concurrency_limit,
                 "show_progress": show_progress,
                 "scroll_to_output": True,
+                "validator": validator,
+                "stream_every": stream_every,
             }
             call = self._counted(fn)
             if live:

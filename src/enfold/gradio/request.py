@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-__all__ = ["Progress", "Request", "is_cancelled", "skip", "update"]
+__all__ = ["Progress", "Request", "is_cancelled", "skip", "update", "validate"]
 
 
 class Request:
@@ -134,6 +134,16 @@ def update(
     """
     given = {"elem_id": elem_id, "elem_classes": elem_classes, "visible": visible}
     return {**{name: value for name, value in given.items() if value is not None}, **kwargs, "__type__": "update"}
+
+
+def validate(is_valid: bool, message: str) -> dict[str, Any]:
+    """What a ``validator`` returns for one input: whether its value may be used, and what the visitor is told if not.
+
+    Example:
+        >>> validate(False, "At least one")["is_valid"]
+        False
+    """
+    return {"__type__": "validate", "is_valid": is_valid, "message": message}
 
 
 def skip() -> dict[str, Any]:

@@ -332,9 +332,17 @@ class App:
         job.root = self.root(request)
         return job
 
-    def _submit(self, job: Job) -> None:
+    async def _submit(self, job: Job) -> None:
         if self.ended:
             raise HTTPException(503, "the server is closing")
+        try:
+            problems = await self.engine.problems(job)
+        except Exception as error:
+            raise HTTPException(
+                400, self.engine.explain(error, job.fn)["error"] or "the inputs cannot be read"
+            ) from None
+        if problems:
+            raise HTTPException(422, problems)  # type: ignore[arg-type]
         try:
             self.engine.submit(job)
         except QueueFull as error:
@@ -364,7 +372,7 @@ class App:
         session = self.sessions.open(hash)
         browser = session.lingers = request.headers.get("x-gradio-user") == "app"
         job = self._job(request, fn, body, session, session.mailbox, every_value=not browser)
-        self._submit(job)
+        await self._submit(job)
         return JSON({"event_id": job.id})
 
     async def data(self, request: HTTPRequest) -> Response:
@@ -423,7 +431,7 @@ class App:
 
     async def call(self, request: HTTPRequest) -> Response:
         body = await self.read(request)
-        return self._begin_call(request, self._function(request.path_params["name"]), body)
+        return await self._begin_call(request, self._function(request.path_params["name"]), body)
 
     async def call_by_name(self, request: HTTPRequest) -> Response:
         """``/call/v2``: the parameters by name, defaults for those left out."""
@@ -442,13 +450,13 @@ class App:
             if entry["parameter_name"] not in given and not entry["parameter_has_default"]:
                 raise HTTPException(400, f"{fn.api_name} needs the parameter {entry['parameter_name']!r}")
             data.append(given.get(entry["parameter_name"], entry["parameter_default"]))
-        return self._begin_call(request, fn, {"data": data, "session_hash": hash})
+        return await self._begin_call(request, fn, {"data": data, "session_hash": hash})
 
-    def _begin_call(self, request: HTTPRequest, fn: BlockFunction, body: dict[str, Any]) -> Response:
+    async def _begin_call(self, request: HTTPRequest, fn: BlockFunction, body: dict[str, Any]) -> Response:
         session = self._session(body)
         box = Mailbox()
         job = self._job(request, fn, body, session, box, edits=False)
-        self._submit(job)
+        await self._submit(job)
         self.calls[job.id] = (job, box)
         while len(self.calls) > CALL_RESULTS:
             self.calls.pop(next(iter(self.calls)))
@@ -523,7 +531,7 @@ class App:
         box = Mailbox()
         given = {**(body or {}), "data": data}
         job = self._job(request, fn, given, session or self._session({}), box, edits=False, every_value=False)
-        self._submit(job)
+        await self._submit(job)
         while not job.finished:
             box.take(box.last)
             if not job.finished:

@@ -82,7 +82,7 @@ def api_info(blocks: Blocks, *, everything: bool = False) -> dict[str, Any]:
 
 def _endpoint(fn: BlockFunction) -> dict[str, Any]:
     parameters, returns = [], []
-    names = _parameter_names(fn)
+    names = parameter_names(fn)
     for index, block in enumerate(fn.inputs):
         if not isinstance(block, Component) or block.skip_api:
             continue
@@ -119,7 +119,7 @@ def _typed(block: Component, described_by: str) -> dict[str, Any]:
     return {"type": schema, "python_type": described, "component": str(block.props()["name"]).capitalize()}
 
 
-def _parameter_names(fn: BlockFunction) -> list[tuple[str, Any]]:
+def parameter_names(fn: BlockFunction) -> list[tuple[str, Any]]:
     if fn.fn is None or fn.inputs_as_dict:
         return []
     try:

@@ -1,6 +1,6 @@
 // A picture: given from a file, the camera or the clipboard, or shown.
 
-import { Base, define, fileUrl, h, tool } from "./core.js";
+import { Base, define, dependencies, fileUrl, h, tool } from "./core.js";
 import { Camera, canvasFile, fullscreen, pixelAt, saveLink } from "./media.js";
 import { clipboardImage, dropZone, uploadFor } from "./upload.js";
 
@@ -95,12 +95,14 @@ define("image", class extends Base {
     camera.on = !camera.on;
     camera.shoot.textContent = camera.on ? "Stop" : "Start";
     if (!camera.on) return;
+    const dep = [...dependencies.values()].find((each) => each.targets.some(([id, event]) => id === this.gid && event === "stream"));
+    if (dep?.time_limit) setTimeout(() => camera.on && this.streamOn(), dep.time_limit * 1000);
     camera.timer = setInterval(() => {
       if (!camera.stream || !this.isConnected) return clearInterval(camera.timer);
       this.props.value = { path: null, url: camera.picture().toDataURL("image/webp", 0.8), orig_name: "frame.webp", mime_type: "image/webp", is_stream: true, meta: { _type: "gradio.FileData" } };
       this.fire("stream");
       this.fire("change");
-    }, 100);
+    }, (dep?.stream_every ?? 0.5) * 1000);
   }
 
   update(changed) {

@@ -43,7 +43,7 @@ export async function run(dep, triggerId, eventData) {
     if (dep.backend_fn) failed = !(await submit(job, values, triggerId, eventData));
   } catch (error) {
     failed = true;
-    toast("error", "Error", error.message || String(error));
+    if (!error.told) toast("error", "Error", error.message || String(error));
     progress(job, { kind: "error" });
   } finally {
     dep.jobs.delete(job);

@@ -98,8 +98,19 @@ export class Base extends HTMLElement {
   entered(value, event = "input") {
     const before = this.props.value;
     this.props.value = value;
+    if (this.problem) this.invalid(null);
     if (event) this.fire(event);
     if (!same(before, value)) this.fire("change");
+  }
+
+  /** Say what is wrong with this value, until it is another. */
+  invalid(message) {
+    this.problem?.remove();
+    this.problem = message ? h("div", { class: "g-problem", text: message }) : null;
+    this.classList.toggle("failed", Boolean(message));
+    const field = this.querySelector("input, textarea, select");
+    message ? field?.setAttribute("aria-invalid", "true") : field?.removeAttribute("aria-invalid");
+    if (message) this.append(this.problem);
   }
 
   fire(event, data = null) {

@@ -53,6 +53,11 @@ export async function submit(job, data, triggerId, eventData) {
       throw new Error("The server cannot be reached.");
     }
     const body = await answer.json().catch(() => ({}));
+    if (answer.status === 422 && Array.isArray(body.detail)) {
+      body.detail.forEach((each, index) => each.is_valid || nodes.get(job.dep.inputs[index])?.invalid(each.message));
+      announce(detail(body, 422));
+      throw Object.assign(new Error(detail(body, 422)), { told: true });
+    }
     if (!answer.ok) throw new Error(detail(body, answer.status));
     job.id = body.event_id;
     pending.set(job.id, job);
