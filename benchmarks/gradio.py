@@ -1,11 +1,13 @@
-"""Import, page weight and queued calls of a text demo, beside gradio 6.31.0 when an environment has it.
+"""Import, page weight, queued calls and memory of demos, beside gradio 6.31.0 when an environment has it.
 
 ``python benchmarks/gradio.py [--peer PYTHON] [--pairs 9] [--calls 200] [--golden FILE]``
 
 PYTHON is the interpreter of an environment with gradio (``python -m venv .peers/gradio``, ``pip install
 gradio==6.31.0``); without it only our own figures are printed, and no ratio. Both sides serve the same function from
 one process; a call is ``/queue/join`` and ``/queue/data`` over plain HTTP, and its result is checked. Sides take turns
-and the ratio is the median over the pairs. The page is loaded by Chromium with a cold cache.
+and the ratio is the median over the pairs. Pages are loaded by Chromium with a cold cache: a text demo, a
+conversation, and one of 500 fields. Memory is the resident set of the serving process: what a thousand open
+heartbeats add, and what ten thousand calls add after the first two thousand. ``--only`` picks parts.
 
 ``--golden`` writes what gradio says of the page in ``tests/parity/test_gradio_client.py`` into a file.
 """
@@ -26,6 +28,29 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+CHAT = """
+import sys
+MODULE
+demo = gr.ChatInterface(lambda message, history: message[::-1], api_name="echo")
+demo.queue(default_concurrency_limit=None)
+_, url, _ = demo.launch(prevent_thread_lock=True, server_port=int(sys.argv[1]), quiet=True)
+print(url, flush=True)
+sys.stdin.read()
+"""
+MANY = """
+import sys
+MODULE
+with gr.Blocks() as demo:
+    state = gr.State(0)
+    fields = []
+    for part in range(50):
+        with gr.Row():
+            fields += [gr.Textbox(label=f"Field {part} {number}") for number in range(10)]
+    gr.Button("Submit").click(lambda *a: len(a), fields, fields[0])
+_, url, _ = demo.launch(prevent_thread_lock=True, server_port=int(sys.argv[1]), quiet=True)
+print(url, flush=True)
+sys.stdin.read()
+"""
 SERVER = """
 import sys
 MODULE
@@ -76,14 +101,14 @@ print(json.dumps(golden, indent=1))
 """
 
 
-def start(python: str, module: str) -> tuple[subprocess.Popen[str], str]:
+def start(python: str, module: str, server: str = SERVER) -> tuple[subprocess.Popen[str], str]:
     """Serve the demo from a process of its own; returns it and the demo's address."""
     import socket
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    code = SERVER.replace("MODULE", MODULES[module])
+    code = server.replace("MODULE", MODULES[module])
     process = subprocess.Popen(
         [python, "-c", code, str(port)],
         stdin=subprocess.PIPE,
@@ -99,8 +124,12 @@ def start(python: str, module: str) -> tuple[subprocess.Popen[str], str]:
     raise SystemExit(f"{module} did not start")
 
 
-def calls(url: str, count: int, users: int) -> float:
-    """Queued calls a second, ``count`` by each of so many users at once; each result is checked."""
+def calls(url: str, count: int, users: int) -> tuple[float, float]:
+    """Queued calls a second, ``count`` by each of so many users at once, and the median time of one in ms.
+
+    Each result is checked.
+    """
+    times: list[float] = []
     host = url.removeprefix("http://").rstrip("/")
     problems: list[str] = []
 
@@ -112,10 +141,12 @@ def calls(url: str, count: int, users: int) -> float:
         for number in range(count):
             text = f"call {number}"
             body = json.dumps({"data": [text], "fn_index": 0, "session_hash": session})
+            sent = time.perf_counter()
             connection.request("POST", "/gradio_api/queue/join", body, headers)
             event = json.loads(connection.getresponse().read())["event_id"]
             stream.request("GET", f"/gradio_api/queue/data?session_hash={session}")
             found = [json.loads(part[5:]) for part in stream.getresponse().read().decode().split("\n\n") if part]
+            times.append((time.perf_counter() - sent) * 1000)
             done = [each for each in found if each["msg"] == "process_completed" and each["event_id"] == event]
             if not done or done[0]["output"]["data"] != [text[::-1]]:
                 problems.append(f"{url}: wrong answer to {text!r}")
@@ -129,7 +160,43 @@ def calls(url: str, count: int, users: int) -> float:
     seconds = time.perf_counter() - begun
     if problems:
         raise SystemExit(problems[0])
-    return count * users / seconds
+    return count * users / seconds, statistics.median(times)
+
+
+def resident(process: subprocess.Popen[str]) -> float:
+    """Resident memory of a process in kB."""
+    text = Path(f"/proc/{process.pid}/status").read_text()
+    return float(next(line for line in text.splitlines() if line.startswith("VmRSS")).split()[1])
+
+
+def idle_sessions(process: subprocess.Popen[str], url: str, count: int = 1000) -> float:
+    """kB that each of so many visitors adds who only keep their heartbeat open."""
+    import socket
+
+    host, port = url.removeprefix("http://").rstrip("/").split(":")
+    before = resident(process)
+    open_ = []
+    for _ in range(count):
+        one = socket.create_connection((host, int(port)))
+        request = f"GET /gradio_api/heartbeat/{uuid.uuid4().hex} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n"
+        one.sendall(request.encode())
+        open_.append(one)
+    for one in open_:
+        one.settimeout(30)
+        assert b"200" in one.recv(64)
+    time.sleep(1)
+    after = resident(process)
+    for one in open_:
+        one.close()
+    return (after - before) / count
+
+
+def growth(process: subprocess.Popen[str], url: str, count: int) -> float:
+    """MB that so many calls add, after a fifth of them has warmed everything."""
+    calls(url, max(1, count // 40), 8)
+    before = resident(process)
+    calls(url, max(1, count // 8), 8)
+    return (resident(process) - before) / 1024
 
 
 def importing(python: str, module: str) -> float:
@@ -139,7 +206,28 @@ def importing(python: str, module: str) -> float:
     return float(done.stdout.split()[-1]) * 1000
 
 
-def weigh(url: str) -> tuple[int, int, float]:
+def pages(sides: dict[str, str], text: dict[str, str], rounds: int, note: Any) -> None:
+    """Load the pages in turn, and note their weight and the time until they can be used."""
+    others = {
+        (side, name): start(python, side, server)
+        for side, python in sides.items()
+        for name, server in (("chat", CHAT), ("many", MANY))
+    }
+    try:
+        for _ in range(rounds):
+            for name in ("text", "chat", "many"):
+                for side in sides:
+                    url = text[side] if name == "text" else others[side, name][1]
+                    requests, size, ready = weigh(url, "textarea" if name == "chat" else "button:has-text('Submit')")
+                    note(f"requests {name}", side, requests)
+                    note(f"page {name}", side, size / 1000)
+                    note(f"ready {name}", side, ready)
+    finally:
+        for process, _ in others.values():
+            process.kill()
+
+
+def weigh(url: str, ready: str) -> tuple[int, int, float]:
     """Requests, bytes on the wire and milliseconds until the page can be used, with a cold cache."""
     from playwright.sync_api import sync_playwright
 
@@ -155,11 +243,11 @@ def weigh(url: str) -> tuple[int, int, float]:
         network.on("Network.loadingFinished", lambda event: sizes.append(int(event["encodedDataLength"])))
         begun = time.perf_counter()
         page.goto(url)
-        page.get_by_role("button", name="Submit").wait_for()
-        ready = (time.perf_counter() - begun) * 1000
+        page.locator(ready).first.wait_for()
+        seconds = (time.perf_counter() - begun) * 1000
         page.wait_for_timeout(500)
         browser.close()
-    return len(sizes), sum(sizes), ready
+    return len(sizes), sum(sizes), seconds
 
 
 def row(name: str, ours: list[float], theirs: list[float], unit: str, more_is_better: bool) -> None:
@@ -176,6 +264,8 @@ def main() -> None:
     parser.add_argument("--peer", default=None, help="the interpreter of an environment with gradio")
     parser.add_argument("--pairs", type=int, default=9)
     parser.add_argument("--calls", type=int, default=200)
+    parser.add_argument("--only", nargs="*", default=["import", "calls", "pages", "memory"])
+    parser.add_argument("--growth", type=int, default=10_000, help="calls after which memory is compared")
     parser.add_argument("--golden", type=Path, default=None)
     asked = parser.parse_args()
     if asked.golden:
@@ -198,27 +288,44 @@ def main() -> None:
             calls(url, 20, 1)  # warm
         for _ in range(asked.pairs):
             for side, python in sides.items():
-                note("import", side, importing(python, side))
-            for users in (1, 10):
+                if "import" in asked.only:
+                    note("import", side, importing(python, side))
+            for users in (1, 10, 100) if "calls" in asked.only else ():
                 for side, (_, url) in servers.items():
-                    note(f"calls {users}", side, calls(url, max(1, asked.calls // users), users))
-        if shutil.which("chromium"):
-            for _ in range(min(3, asked.pairs)):
-                for side, (_, url) in servers.items():
-                    requests, size, ready = weigh(url)
-                    note("requests", side, requests)
-                    note("page", side, size / 1000)
-                    note("ready", side, ready)
+                    rate, middle = calls(url, max(1, asked.calls // users), users)
+                    note(f"calls {users}", side, rate)
+                    note(f"p50 {users}", side, middle)
+        if "pages" in asked.only and shutil.which("chromium"):
+            pages(sides, {side: url for side, (_, url) in servers.items()}, min(3, asked.pairs), note)
+        if "memory" in asked.only:
+            for side, (process, url) in servers.items():
+                note("growth", side, growth(process, url, asked.growth))
     finally:
         for process, _ in servers.values():
             process.kill()
+    if "memory" in asked.only:
+        for side, python in sides.items():
+            process, url = start(python, side, MANY)
+            try:
+                note("idle", side, idle_sessions(process, url))
+            finally:
+                process.kill()
     for what, name, unit, better in (
         ("import", "import", "ms", False),
         ("calls 1", "queued calls, 1 user", "/s", True),
         ("calls 10", "queued calls, 10 users", "/s", True),
-        ("requests", "page, requests", "", False),
-        ("page", "page, bytes on the wire", "kB", False),
-        ("ready", "page, until Submit is there", "ms", False),
+        ("calls 100", "queued calls, 100 users", "/s", True),
+        ("p50 10", "one call, median of 10 users", "ms", False),
+        ("p50 100", "one call, median of 100 users", "ms", False),
+        ("requests text", "text page, requests", "", False),
+        ("page text", "text page, bytes on the wire", "kB", False),
+        ("ready text", "text page, until it can be used", "ms", False),
+        ("requests chat", "conversation, requests", "", False),
+        ("page chat", "conversation, bytes on the wire", "kB", False),
+        ("ready chat", "conversation, until it can be used", "ms", False),
+        ("ready many", "500 fields, until they can be used", "ms", False),
+        ("idle", "an idle visitor, memory", "kB", False),
+        ("growth", "memory added by many calls", "MB", False),
     ):
         if what in figures:
             row(name, figures[what]["enfold"], figures[what]["gradio"], unit, better)

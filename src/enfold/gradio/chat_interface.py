@@ -251,8 +251,8 @@ class ChatInterface(Blocks):
         def attach(trigger: Any, before: Callable[..., Any], kind: type[EventData] | None, more: Any = ()) -> None:
             made = self._wrapped(before)
             given = _typed(made, self.fn, kind)
-            checked = {"validator": lambda message, *rest: validator(message)} if validator and kind is None else {}
-            run = on([trigger], given, inputs, [*outputs, *more], api_name="respond", **options, **checked)
+            judge = (lambda message, *rest: validator(message)) if validator and kind is None else None
+            run = on([trigger], given, inputs, [*outputs, *more], api_name="respond", validator=judge, **options)
             run.then(None, None, [self.textbox], js=_js(_restart(self.textbox, self.submit, False)), queue=False)
             self._runs.append(run)
 
@@ -435,12 +435,14 @@ def _typed(made: Callable[..., Any], fn: Callable[..., Any], kind: type[EventDat
         hints = typing.get_type_hints(fn)
     except (TypeError, ValueError, NameError):
         parameters, hints = [], {}
-    plain = [
-        parameter.replace(annotation=hints.get(parameter.name, parameter.empty))
-        for parameter in parameters
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD, parameter.VAR_POSITIONAL)
-    ]
-    plain = [parameter.replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD) if parameter.kind is not parameter.VAR_POSITIONAL else parameter for parameter in plain]  # fmt: skip # noqa: E501
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    plain = []
+    for parameter in parameters:
+        if parameter.kind in positional:
+            parameter = parameter.replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        elif parameter.kind is not parameter.VAR_POSITIONAL:
+            continue
+        plain.append(parameter.replace(annotation=hints.get(parameter.name, parameter.empty)))
     if kind is not None:
         data = inspect.Parameter("event_data_", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=kind)
         plain = [*plain[:2], data, *plain[2:]]

@@ -102,9 +102,8 @@ class MCP:
         for fn in app.blocks.fns.values():
             if fn.fn is None or fn.api_visibility != "public":
                 continue
-            kind: str
-            options: dict[str, Any]
-            kind, options = getattr(fn.fn, _MARK, ("tool", {}))
+            marked: tuple[str, dict[str, Any]] = getattr(fn.fn, _MARK, ("tool", {}))
+            kind, options = marked
             name = options.get("name") or fn.api_name
             if kind == "tool":
                 self.tools[name] = (fn, options)

@@ -1,5 +1,9 @@
 // Code in colour: each language is a few patterns, tried in order at each place.
 
+import { sheet } from "./core.js";
+
+sheet("code.css");
+
 const words = (text) => `\\b(?:${text.split(" ").join("|")})\\b`;
 const STRING = ["string", "\"(?:\\\\[\\s\\S]|[^\"\\\\\\n])*\"?|'(?:\\\\[\\s\\S]|[^'\\\\\\n])*'?"];
 const NUMBER = ["number", "\\b0[xXbBoO][\\da-fA-F_]+\\b|\\b\\d[\\d_]*(?:\\.\\d+)?(?:[eE][+-]?\\d+)?[a-zA-Z]?\\b"];

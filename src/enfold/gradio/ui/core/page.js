@@ -50,6 +50,11 @@ function footer() {
 let modules = JSON.parse(document.getElementById("g-modules").textContent);
 const here = new URL(".", import.meta.url).href;
 
+/** Put a style sheet on the page, once. */
+export function sheet(name) {
+  if (![...document.querySelectorAll("link[rel=stylesheet]")].some((link) => link.href.includes(name))) document.head.append(h("link", { rel: "stylesheet", href: `${here}${name}` }));
+}
+
 /** Fetch what shows these component types, once. */
 export async function fetchModules(types) {
   // The page says what it begins with; the whole list is fetched when something else is made later.
@@ -57,7 +62,7 @@ export async function fetchModules(types) {
   const names = new Set([...new Set(types)].flatMap((type) => modules[type] || []));
   await Promise.all([...names].map((name) => {
     if (name.endsWith(".js")) return import(`${here}${name}`);
-    if (![...document.styleSheets].some((sheet) => sheet.href?.includes(name))) document.head.append(h("link", { rel: "stylesheet", href: `${here}${name}` }));
+    sheet(name);
     return null;
   }));
 }
