@@ -5,6 +5,7 @@ from enfold.lazy import face
 __getattr__, __dir__, __all__ = face(
     __name__,
     {
+        ".bitsandbytes": ["BitsAndBytes"],
         ".ctranslate2": ["CTranslate2"],
         ".cut": ["cut_like"],
         ".empty": ["without_weights"],

@@ -187,9 +187,10 @@ class Linear4bit(nn.Module):
         self.bias = linear.bias
         if self.bias is not None:
             self.bias.requires_grad_(False)
-        self._keep(quantize_4bit(linear.weight, kind, nested))
+        self.store(quantize_4bit(linear.weight, kind, nested))
 
-    def _keep(self, packed: Packed) -> None:
+    def store(self, packed: Packed) -> None:
+        """Take a weight that is in four bits already."""
         self.kind, self.dtype, self.shape = packed.kind, packed.dtype, packed.shape
         self.register_buffer("weight", packed.codes)
         self.register_buffer("scales", packed.scales)
@@ -210,7 +211,7 @@ class Linear4bit(nn.Module):
 
     def requantize(self, weight: Tensor) -> None:
         """Store another weight (O, I)."""
-        self._keep(quantize_4bit(weight.to(self.dtype), self.kind, self.nested))
+        self.store(quantize_4bit(weight.to(self.dtype), self.kind, self.nested))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (…, O) for (…, I), in the type of ``x``."""

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from enfold.checkpoints import LoadReport, find_weights, load_into, without_weights
+from enfold.checkpoints import BitsAndBytes, LoadReport, find_weights, load_into, without_weights
 from enfold.errors import EnfoldError, nearest
 from enfold.log import get_logger
 from enfold.transformers.config import PretrainedConfig
 from enfold.transformers.gguf import open_gguf, weights_of
-from enfold.transformers.quantization import quantization, quantize
+from enfold.transformers.quantization import as_stored, quantization, quantize
 from enfold.transformers.sharing import split_fetch_arguments
 
 if TYPE_CHECKING:
@@ -105,11 +105,15 @@ def from_pretrained(cls: type[PreTrainedModel], source: Any, *model_args: Any, *
             files = find_weights(source, variant=variant, use_safetensors=use_safetensors, **where)
 
     brought = vars(config).get("quantization_config")
+    packed: BitsAndBytes | None = None
     if brought:
         method = dict(brought).get("quant_method", "unknown") if isinstance(brought, Mapping) else brought
-        raise EnfoldError(
-            f"{source} holds quantised weights ({method}), which are not read; take the repository before it"
-        )
+        if method != "bitsandbytes" or isinstance(files, Mapping):
+            raise EnfoldError(
+                f"{source} holds quantised weights ({method}), which are not read; take the repository before it"
+            )
+        files = packed = BitsAndBytes(files)
+        fewer_bits = fewer_bits or as_stored(brought)
     dtype = _type(wanted, config)
     _check_arguments(cls, config, model_kwargs)
     with without_weights():
@@ -138,7 +142,7 @@ def from_pretrained(cls: type[PreTrainedModel], source: Any, *model_args: Any, *
     if model.can_generate():
         _take_generation_config(model, source, generation_config, where)
     if fewer_bits is not None:
-        quantize(model, fewer_bits)
+        quantize(model, fewer_bits, packed)
     spread.finish(model)
     if with_info:
         info = {

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from enfold.errors import EnfoldError, nearest
+
+if TYPE_CHECKING:
+    from enfold.checkpoints import BitsAndBytes
 
 __all__ = ["BitsAndBytesConfig", "TorchAoConfig", "quantization", "quantize"]
 
@@ -142,14 +145,31 @@ def quantization(config: Any) -> TorchAoConfig | BitsAndBytesConfig | None:
 _BITS = {"load_in_8bit", "load_in_4bit"}
 
 
-def quantize(model: Any, config: TorchAoConfig | BitsAndBytesConfig) -> None:
-    """Put layers of fewer bits into a model, in place, and note it where the ecosystem looks for it."""
+def as_stored(brought: Mapping[str, Any]) -> TorchAoConfig | BitsAndBytesConfig | None:
+    """Return what a checkpoint in few bits asks for, so that its weights stay exactly what they are.
+
+    Scales that were stored in eight bits are kept in full: stored so again, they would be others.
+    """
+    known = {name: value for name, value in brought.items() if not name.startswith("_load_in")}
+    return quantization({**known, "bnb_4bit_use_double_quant": False})
+
+
+def quantize(model: Any, config: TorchAoConfig | BitsAndBytesConfig, stored: BitsAndBytes | None = None) -> None:
+    """Put layers of fewer bits into a model, in place, and note it where the ecosystem looks for it.
+
+    Args:
+        model: the model.
+        config: how many bits.
+        stored: the checkpoint that it comes from, where that is in few bits: the same layers, and the same codes.
+    """
     import torch
 
-    from enfold.nn.int8 import to_int8
-    from enfold.nn.quantized import to_4bit
+    from enfold.nn.int8 import replaceable, to_int8
+    from enfold.nn.quantized import Linear4bit, to_4bit
 
     kept = list(config.modules_to_not_convert or ())
+    if stored is not None:
+        kept += [name for name, _ in replaceable(model) if stored.name_of(name) is None]
     four = isinstance(config, BitsAndBytesConfig) and config.load_in_4bit
     if isinstance(config, BitsAndBytesConfig) and four:
         head = model.get_output_embeddings()
@@ -157,6 +177,10 @@ def quantize(model: Any, config: TorchAoConfig | BitsAndBytesConfig) -> None:
         dtype = getattr(torch, config.bnb_4bit_compute_dtype)
         nested = config.bnb_4bit_use_double_quant
         to_4bit(model, kept, kind=config.bnb_4bit_quant_type, nested=nested, compute_dtype=dtype)
+        for name, layer in model.named_modules():
+            found = None if stored is None or not isinstance(layer, Linear4bit) else stored.name_of(name)
+            if stored is not None and found is not None:
+                layer.store(stored.four_bits(f"{found}.weight"))
     else:
         shared: list[str] = []
         if getattr(config, "include_input_output_embeddings", False):
