@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import pytest
 import torch
 
 from enfold.trl.helpers import entropy_from_logits, flush_left, pad_to_length, selective_log_softmax
@@ -40,5 +39,3 @@ def test_helpers_compute_what_their_names_say() -> None:
     assert pad_to_length(torch.ones(1, 2), 3, 7.0).tolist() == [[1.0, 1.0, 7.0]]
     mask, ids = flush_left(torch.tensor([[0, 0, 1], [0, 1, 1]]), torch.tensor([[0, 0, 5], [0, 6, 7]]))
     assert mask.tolist() == [[1, 0], [1, 1]] and ids.tolist() == [[5, 0], [6, 7]]
-    with pytest.raises(IndexError):
-        selective_log_softmax(logits, index[..., None, None])
