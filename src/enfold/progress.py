@@ -28,6 +28,11 @@ def enable_progress_bars() -> None:
     _enabled = True
 
 
+def disabled() -> bool:
+    """Say whether progress bars are not shown."""
+    return not _enabled
+
+
 class Progress:
     """A progress bar on standard error.
 

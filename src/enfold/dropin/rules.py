@@ -68,7 +68,10 @@ _RULES: list[tuple[re.Pattern[str], str]] = [
         (r"datasets\.packaged_modules(?:\.\w+)+", "enfold.datasets.packaged_modules"),
         (r"datasets\.parallel\.parallel", "enfold.datasets.parallel"),
         (r"datasets\.utils\._?filelock", "filelock"),
-        (r"huggingface_hub\.(?:file_download|hf_api|repocard|repocard_data|_snapshot_download)", "enfold.hub"),
+        (
+            r"huggingface_hub\.(?:file_download|hf_api|_commit_api|repocard|repocard_data|_snapshot_download)",
+            "enfold.hub",
+        ),
         (r"trl\.trainer(?:\.(?:\w+_trainer|\w+_config|model_config|callbacks))?", "enfold.trl"),
         (r"trl\.trainer\.utils", "enfold.trl.helpers"),
         (r"trl\.(?:data_utils|core|models(?:\.\w+)*|extras(?:\.\w+)*)", "enfold.trl"),

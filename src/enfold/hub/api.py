@@ -7,6 +7,7 @@ from enfold.hub.api_commits import CommitCalls
 from enfold.hub.api_discussions import DiscussionCalls
 from enfold.hub.api_lists import ListCalls
 from enfold.hub.api_people import PeopleCalls
+from enfold.hub.api_spaces import SpaceCalls
 from enfold.hub.api_storage import StorageCalls
 from enfold.hub.api_webhooks import WebhookCalls
 
@@ -14,6 +15,8 @@ __all__ = [
     "HfApi",
     "accept_access_request",
     "add_collection_item",
+    "add_space_secret",
+    "add_space_variable",
     "api",
     "auth_check",
     "cancel_access_request",
@@ -35,6 +38,8 @@ __all__ = [
     "delete_files",
     "delete_folder",
     "delete_repo",
+    "delete_space_secret",
+    "delete_space_variable",
     "delete_tag",
     "delete_webhook",
     "disable_webhook",
@@ -51,6 +56,9 @@ __all__ = [
     "get_paths_info",
     "get_repo_discussions",
     "get_safetensors_metadata",
+    "get_space_runtime",
+    "get_space_secrets",
+    "get_space_variables",
     "get_token_permission",
     "get_user_overview",
     "get_webhook",
@@ -81,15 +89,19 @@ __all__ = [
     "model_info",
     "move_repo",
     "parse_safetensors_file_metadata",
+    "pause_space",
     "permanently_delete_lfs_files",
     "preupload_lfs_files",
     "reject_access_request",
     "rename_discussion",
     "repo_exists",
     "repo_info",
+    "request_space_hardware",
     "resolve_revision",
+    "restart_space",
     "revision_exists",
     "run_as_future",
+    "set_space_sleep_time",
     "space_info",
     "super_squash_history",
     "unlike",
@@ -102,11 +114,14 @@ __all__ = [
     "upload_folder",
     "upload_large_folder",
     "verify_repo_checksums",
+    "wait_for_space",
     "whoami",
 ]
 
 
-class HfApi(CommitCalls, ListCalls, DiscussionCalls, PeopleCalls, StorageCalls, CollectionCalls, WebhookCalls):
+class HfApi(
+    CommitCalls, ListCalls, DiscussionCalls, PeopleCalls, StorageCalls, CollectionCalls, WebhookCalls, SpaceCalls
+):
     """A Hub and the token to use with it.
 
     Args:
@@ -215,3 +230,15 @@ delete_webhook = api.delete_webhook
 resolve_revision = api.resolve_revision
 verify_repo_checksums = api.verify_repo_checksums
 run_as_future = api.run_as_future
+get_space_runtime = api.get_space_runtime
+wait_for_space = api.wait_for_space
+pause_space = api.pause_space
+restart_space = api.restart_space
+request_space_hardware = api.request_space_hardware
+set_space_sleep_time = api.set_space_sleep_time
+get_space_variables = api.get_space_variables
+add_space_variable = api.add_space_variable
+delete_space_variable = api.delete_space_variable
+get_space_secrets = api.get_space_secrets
+add_space_secret = api.add_space_secret
+delete_space_secret = api.delete_space_secret

@@ -14,6 +14,7 @@ from enfold.hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 from enfold.log import get_logger
 
 __all__ = [
+    "HfFolder",
     "auth_list",
     "auth_switch",
     "get_token",
@@ -143,6 +144,25 @@ def auth_switch(token_name: str, add_to_git_credential: bool = False) -> None:
     if token_name not in tokens:
         raise ValueError(f"there is no saved token called {token_name!r}; saved are: {', '.join(tokens) or 'none'}")
     _write_private(Path(constants.token_path()), tokens[token_name])
+
+
+class HfFolder:
+    """The saved token, by the calls of the client before 1.0."""
+
+    @staticmethod
+    def save_token(token: str) -> None:
+        """Save a token without asking the Hub whose it is."""
+        _write_private(Path(constants.token_path()), token)
+
+    @staticmethod
+    def get_token() -> str | None:
+        """Return the token to use."""
+        return get_token()
+
+    @staticmethod
+    def delete_token() -> None:
+        """Forget the saved token."""
+        Path(constants.token_path()).unlink(missing_ok=True)
 
 
 def _who(token: str) -> str:

@@ -35,12 +35,13 @@ __all__ = [
 #: what :func:`try_to_load_from_cache` returns for a file that the repository is known not to have
 _CACHED_NO_EXIST: Any = object()
 
-_COMMIT = re.compile(r"[0-9a-f]{40}")
+#: what a full commit id looks like
+REGEX_COMMIT_HASH = re.compile(r"[0-9a-f]{40}")
 
 
 def is_commit_hash(revision: str) -> bool:
     """Say whether ``revision`` is a full commit id, which never changes its meaning."""
-    return _COMMIT.fullmatch(revision) is not None
+    return REGEX_COMMIT_HASH.fullmatch(revision) is not None
 
 
 def repo_folder_name(*, repo_id: str, repo_type: str) -> str:

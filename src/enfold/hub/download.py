@@ -111,6 +111,7 @@ def get_hf_file_metadata(
     library_version: str | None = None,
     endpoint: str | None = None,
     proxies: Any = None,
+    retry_on_errors: bool = True,
 ) -> HfFileMetadata:
     """Ask the Hub about the file at ``url`` without downloading it.
 
@@ -123,7 +124,9 @@ def get_hf_file_metadata(
     asked = {"accept-encoding": "identity", **(headers or {})}
     wait = timeout if timeout is not None else float(constants.HF_HUB_ETAG_TIMEOUT)
     for _ in range(5):
-        response = http.request("HEAD", url, token=token, headers=asked, timeout=wait, follow=False)
+        response = http.request(
+            "HEAD", url, token=token, headers=asked, timeout=wait, follow=False, attempts=5 if retry_on_errors else 1
+        )
         location = response.headers.get("location")
         if not 300 <= response.status_code < 400 or not location:
             break

@@ -88,8 +88,8 @@ def close_session() -> None:
         _client = None
 
 
-def set_client_factory(factory: Callable[[], httpx.Client]) -> None:
-    """Have ``factory()`` make the client that all requests share, from the next request on.
+def set_client_factory(client_factory: Callable[[], httpx.Client]) -> None:
+    """Have ``client_factory()`` make the client that all requests share, from the next request on.
 
     Example:
         >>> import httpx
@@ -97,13 +97,13 @@ def set_client_factory(factory: Callable[[], httpx.Client]) -> None:
     """
     global _factory
     close_session()
-    _factory = factory
+    _factory = client_factory
 
 
-def set_async_client_factory(factory: Callable[[], httpx.AsyncClient]) -> None:
-    """Have ``factory()`` make the clients that :func:`get_async_session` returns."""
+def set_async_client_factory(async_client_factory: Callable[[], httpx.AsyncClient]) -> None:
+    """Have ``async_client_factory()`` make the clients that :func:`get_async_session` returns."""
     global _async_factory
-    _async_factory = factory
+    _async_factory = async_client_factory
 
 
 def transient(error: BaseException) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from enfold.errors import EnfoldError
+from enfold.hub import constants
 
 __all__ = [
     "NotASafetensorsRepoError",
@@ -18,6 +19,7 @@ __all__ = [
     "SafetensorsParsingError",
     "SafetensorsRepoMetadata",
     "TensorInfo",
+    "get_local_safetensors_metadata",
     "parse_local_safetensors_file_metadata",
     "read_header",
 ]
@@ -143,3 +145,23 @@ def parse_local_safetensors_file_metadata(path: str | Path) -> SafetensorsFileMe
             return file.read(stop - start)
 
     return read_header(read, str(path))
+
+
+def get_local_safetensors_metadata(path: str | Path) -> SafetensorsRepoMetadata:
+    """Return the headers of a file, or of a folder's ``model.safetensors`` or shards.
+
+    Raises:
+        NotASafetensorsRepoError: there are no such files.
+    """
+    place = Path(path)
+    index = place / constants.SAFETENSORS_INDEX_FILE
+    if place.is_dir() and index.is_file():
+        table = json.loads(index.read_text())
+        names = sorted(set(table["weight_map"].values()))
+        files = {name: parse_local_safetensors_file_metadata(place / name) for name in names}
+        return SafetensorsRepoMetadata(table.get("metadata"), True, table["weight_map"], files)
+    file = place / constants.SAFETENSORS_SINGLE_FILE if place.is_dir() else place
+    if not file.is_file():
+        raise NotASafetensorsRepoError(f"{str(path)!r} holds no safetensors file: expected {file.name} or {index.name}")
+    header = parse_local_safetensors_file_metadata(file)
+    return SafetensorsRepoMetadata(None, False, dict.fromkeys(header.tensors, file.name), {file.name: header})

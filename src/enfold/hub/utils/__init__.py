@@ -6,6 +6,13 @@ __getattr__, __dir__, __all__ = face(
     __name__,
     {
         "enfold.hub.auth": ["get_token"],
+        "enfold.hub.checks": [
+            "are_progress_bars_disabled",
+            "is_jinja_available",
+            "send_telemetry",
+            "validate_hf_hub_args",
+            "yaml_dump",
+        ],
         "enfold.hub.cache": ["cached_assets_path"],
         "enfold.hub.constants": ["is_offline_mode"],
         "enfold.hub.errors": [
@@ -26,6 +33,7 @@ __getattr__, __dir__, __all__ = face(
             "RevisionNotFoundError",
         ],
         "enfold.hub.http": ["build_hf_headers", "get_session", "hf_raise_for_status"],
+        "enfold.hub.uris": ["HfUri", "parse_hf_uri"],
         "enfold.hub.scan": [
             "CachedFileInfo",
             "CachedIncompleteFileInfo",
