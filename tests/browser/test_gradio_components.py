@@ -449,7 +449,7 @@ def test_a_conversation_is_led_on_the_page(page_of: Any, tmp_path: Path) -> None
         page.get_by_role("button", name="an example").click()
         page.get_by_text("0 AN EXAMPLE").wait_for()
         field = page.get_by_placeholder("Type a message...")
-        field.fill("and a longer message of mine")
+        field.fill("and a longer message of mine " * 9)
         field.press("Enter")
         page.get_by_role("button", name="Stop").click()
         page.get_by_role("button", name="Send").wait_for()

@@ -81,6 +81,7 @@ class Block:
         "preserved_by_key": "value",
     }
     HIDDEN: ClassVar[frozenset[str]] = frozenset({"render", "key", "every", "inputs"})
+    DEFAULTS: ClassVar[Mapping[str, Any]] = {}  # other defaults than the constructor's, for a variant of a block
 
     _id: int
     _names: tuple[str, ...]
@@ -109,7 +110,7 @@ class Block:
             for name, parameter in signature.parameters.items()
             if parameter.default is not parameter.empty
         }
-        values = {**(cls.COMMON if rest else {}), **values, **explicit}
+        values = {**(cls.COMMON if rest else {}), **values, **cls.DEFAULTS, **explicit}
         self.explicit = explicit
         self._names = tuple(values)
         for name, value in values.items():

@@ -63,7 +63,7 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "tabs": ("folds.js", "more.css"),
     "timer": ("unseen.js",),
     "uploadbutton": ("file.js", "media.css"),
-    "video": ("video.js", "media.css"),
+    "video": ("video.js", "media.js", "upload.js", "media.css"),
     "walkthrough": ("sidebar.js", "more.css"),
     "walkthroughstep": ("sidebar.js", "more.css"),
 }

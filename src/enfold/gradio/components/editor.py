@@ -73,12 +73,9 @@ class ImageEditor(Component):
         webcam_options: WebcamOptions | dict[str, Any] | None = None,
         **common: Unpack[Common],
     ) -> None:
-        self._tools(brush)
-
-    def _tools(self, brush: Any) -> None:
         check_kind(self, ("numpy", "pil", "filepath"))
         given = self.__dict__
-        sources, layers = given["sources"], given["layers"]
+        sources, layers, brush = given["sources"], given["layers"], given["brush"]
         self.sources = [sources] if isinstance(sources, str) else list(sources or [])
         self.transforms = list(given["transforms"] or [])
         self.eraser = False if given["eraser"] is False else made(Eraser, given["eraser"])
@@ -148,79 +145,22 @@ class ImageEditor(Component):
         return {"background": sample("bus.png"), "layers": [], "composite": None}
 
 
+_BLACK = Brush(colors=["#000000"], color_mode="fixed")
+
+
 class Sketchpad(ImageEditor):
     """An :class:`ImageEditor` with an empty canvas and a black brush."""
 
-    def __init__(
-        self,
-        value: Any = None,
-        *,
-        height: int | str | None = None,
-        width: int | str | None = None,
-        image_mode: Mode | None = "RGBA",
-        sources: Sequence[str] | str | None = (),
-        type: Kind = "numpy",
-        placeholder: str | None = None,
-        transforms: Sequence[Literal["crop", "resize"]] | None = ("crop",),
-        eraser: Eraser | Literal[False] | None = None,
-        brush: Brush | Literal[False] | None = None,
-        format: str = "webp",
-        layers: bool | LayerOptions = True,
-        canvas_size: tuple[int, int] = (800, 800),
-        fixed_canvas: bool = False,
-        webcam_options: WebcamOptions | dict[str, Any] | None = None,
-        **common: Unpack[Common],
-    ) -> None:
-        self._tools(Brush(colors=["#000000"], color_mode="fixed") if brush is None else brush)
+    DEFAULTS: ClassVar[Mapping[str, Any]] = {"sources": (), "transforms": ("crop",), "brush": _BLACK}
 
 
 class Paint(ImageEditor):
     """An :class:`ImageEditor` with an empty canvas and brushes of many colours."""
 
-    def __init__(
-        self,
-        value: Any = None,
-        *,
-        height: int | str | None = None,
-        width: int | str | None = None,
-        image_mode: Mode | None = "RGBA",
-        sources: Sequence[str] | str | None = (),
-        type: Kind = "numpy",
-        placeholder: str | None = None,
-        transforms: Sequence[Literal["crop", "resize"]] | None = ("crop",),
-        eraser: Eraser | Literal[False] | None = None,
-        brush: Brush | Literal[False] | None = None,
-        format: str = "webp",
-        layers: bool | LayerOptions = True,
-        canvas_size: tuple[int, int] = (800, 800),
-        fixed_canvas: bool = False,
-        webcam_options: WebcamOptions | dict[str, Any] | None = None,
-        **common: Unpack[Common],
-    ) -> None:
-        self._tools(brush)
+    DEFAULTS: ClassVar[Mapping[str, Any]] = {"sources": (), "transforms": ("crop",)}
 
 
 class ImageMask(ImageEditor):
     """An :class:`ImageEditor` to mark regions of a picture with: one layer, a black brush."""
 
-    def __init__(
-        self,
-        value: Any = None,
-        *,
-        height: int | str | None = None,
-        width: int | str | None = None,
-        image_mode: Mode | None = "RGBA",
-        sources: Sequence[str] | str | None = _SOURCES,
-        type: Kind = "numpy",
-        placeholder: str | None = None,
-        transforms: Sequence[Literal["crop", "resize"]] | None = ("crop",),
-        eraser: Eraser | Literal[False] | None = None,
-        brush: Brush | Literal[False] | None = None,
-        format: str = "webp",
-        layers: bool | LayerOptions = False,
-        canvas_size: tuple[int, int] = (800, 800),
-        fixed_canvas: bool = False,
-        webcam_options: WebcamOptions | dict[str, Any] | None = None,
-        **common: Unpack[Common],
-    ) -> None:
-        self._tools(Brush(colors=["#000000"], color_mode="fixed") if brush is None else brush)
+    DEFAULTS: ClassVar[Mapping[str, Any]] = {"transforms": ("crop",), "layers": False, "brush": _BLACK}

@@ -87,25 +87,7 @@ class Textbox(FormComponent):
 class TextArea(Textbox):
     """A :class:`Textbox` that is seven lines high."""
 
-    def __init__(
-        self,
-        value: str | Callable[[], str] | None = None,
-        *,
-        type: Literal["text", "password", "email"] = "text",
-        lines: int = 7,
-        max_lines: int | None = 20,
-        placeholder: str | None = None,
-        autofocus: bool = False,
-        autoscroll: bool = True,
-        text_align: Literal["left", "right"] | None = None,
-        rtl: bool = False,
-        max_length: int | None = None,
-        submit_btn: str | bool | None = False,
-        stop_btn: str | bool | None = False,
-        html_attributes: Mapping[str, Any] | None = None,
-        **common: Unpack[Common],
-    ) -> None:
-        self._settle()
+    DEFAULTS: ClassVar[Mapping[str, Any]] = {"lines": 7, "max_lines": 20}
 
 
 class Markdown(Component):

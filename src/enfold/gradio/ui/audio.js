@@ -1,20 +1,16 @@
 // Sound: given from a file or the microphone, or heard, with its wave form.
 
-import { Base, define, fileUrl, h, tool } from "./core.js";
-import { saveLink, subtitles } from "./media.js";
-import { capture, dropZone, uploadFor } from "./upload.js";
+import { define, fileUrl, h, tool } from "./core.js";
+import { Given, saveLink, subtitles } from "./media.js";
+import { capture, dropZone } from "./upload.js";
 import { Recorder, peaks, wav } from "./wav.js";
 
 const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 
-define("audio", class extends Base {
-  build() {
-    this.tools = h("span", { class: "g-tools" });
-    this.body = h("div", { class: "g-sound", role: "group" });
-    this.body.setAttribute("aria-labelledby", `${this.fieldId}-label`);
-    this.append(...this.head("span", this.tools), this.body);
-    this.queue = [];
-  }
+define("audio", class extends Given {
+  look_ = "g-sound";
+
+  queue = [];
 
   patch(changed) {
     if (!["value", "interactive", "sources", "buttons", "streaming", "recording"].some((name) => name in changed)) return;
@@ -125,13 +121,6 @@ define("audio", class extends Base {
     if (src) this.player.src = src;
   }
 
-  clear() {
-    this.entered(null, "input");
-    this.fire("clear");
-    this.patch({ value: null });
-    this.querySelector(".g-drop, .g-record")?.focus();
-  }
-
   ask() {
     const { sources = ["upload"], label } = this.props;
     const parts = [];
@@ -139,14 +128,6 @@ define("audio", class extends Base {
     if (sources.includes("microphone")) parts.push(h("div", { class: "g-toolbar" }, h("button", { type: "button", class: "g-button secondary sm g-record", text: "Record", onclick: () => this.record() })));
     this.tools.replaceChildren();
     this.body.replaceChildren(...(sources[0] === "microphone" ? parts.reverse() : parts));
-  }
-
-  async give(file, event = "upload") {
-    const sent = await uploadFor(this, [file]);
-    if (!sent) return;
-    this.entered(sent[0], "input");
-    if (event) this.fire(event);
-    this.patch({ value: sent[0] });
   }
 
   async record() {
@@ -214,9 +195,5 @@ define("audio", class extends Base {
       const cut = Array.from({ length: sound.numberOfChannels }, (_, index) => sound.getChannelData(index).slice(start, end));
       this.give(wav(cut, sound.sampleRate), null);
     });
-  }
-
-  settled() {
-    return this.sending;
   }
 }, "Audio");

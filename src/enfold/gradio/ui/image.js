@@ -1,18 +1,10 @@
 // A picture: given from a file, the camera or the clipboard, or shown.
 
-import { Base, define, dependencies, fileUrl, h, tool } from "./core.js";
-import { Camera, canvasFile, fullscreen, pixelAt, saveLink } from "./media.js";
-import { clipboardImage, dropZone, uploadFor } from "./upload.js";
+import { define, dependencies, fileUrl, h, tool } from "./core.js";
+import { Camera, Given, canvasFile, fullscreen, pixelAt, saveLink } from "./media.js";
+import { clipboardImage, dropZone } from "./upload.js";
 
-define("image", class extends Base {
-  build() {
-    this.tools = h("span", { class: "g-tools" });
-    this.body = h("div", { class: "g-media" });
-    this.append(...this.head("span", this.tools), this.body);
-    this.body.setAttribute("role", "group");
-    this.body.setAttribute("aria-labelledby", `${this.fieldId}-label`);
-  }
-
+define("image", class extends Given {
   patch(changed) {
     this.sized(this.body, changed);
     if (!["value", "interactive", "sources", "buttons", "alt_text", "placeholder"].some((name) => name in changed)) return;
@@ -44,13 +36,6 @@ define("image", class extends Base {
     );
   }
 
-  clear() {
-    this.entered(null, "input");
-    this.fire("clear");
-    this.patch({ value: null });
-    this.querySelector(".g-drop")?.focus();
-  }
-
   ask() {
     const { sources = ["upload"], placeholder, label } = this.props;
     const parts = [];
@@ -65,14 +50,6 @@ define("image", class extends Base {
     } }));
     this.tools.replaceChildren();
     this.body.replaceChildren(...parts, h("div", { class: "g-toolbar" }, ...others));
-  }
-
-  async give(file, event = "upload") {
-    const sent = await uploadFor(this, [file]);
-    if (!sent) return;
-    this.entered(sent[0], "input");
-    if (event) this.fire(event);
-    this.patch({ value: sent[0] });
   }
 
   async look() {
@@ -109,9 +86,5 @@ define("image", class extends Base {
     // A stream's own answer must not close its camera.
     if (this.camera?.on && "value" in changed) return;
     super.update(changed);
-  }
-
-  settled() {
-    return this.sending;
   }
 }, "Image");

@@ -1,7 +1,7 @@
 // What pictures, films and sounds share: the frame with its tools, the picture at full size, and the camera.
 
-import { fileUrl, h, icon, tool } from "./core.js";
-import { capture } from "./upload.js";
+import { Base, fileUrl, h, icon, tool } from "./core.js";
+import { capture, uploadFor } from "./upload.js";
 
 /** A link that saves a file. */
 export function saveLink(file, label = "Download") {
@@ -11,6 +11,35 @@ export function saveLink(file, label = "Download") {
 /** Show an element at the full size of the window; Escape brings it back. */
 export function fullscreen(el) {
   document.fullscreenElement ? document.exitFullscreen() : el.requestFullscreen?.();
+}
+
+/** A component that is given one file, shows it, and can be emptied. */
+export class Given extends Base {
+  build() {
+    this.tools = h("span", { class: "g-tools" });
+    this.body = h("div", { class: this.look_ || "g-media", role: "group" });
+    this.body.setAttribute("aria-labelledby", `${this.fieldId}-label`);
+    this.append(...this.head("span", this.tools), this.body);
+  }
+
+  async give(file, event = "upload") {
+    const sent = await uploadFor(this, [file]);
+    if (!sent) return;
+    this.entered(sent[0], "input");
+    if (event) this.fire(event);
+    this.patch({ value: sent[0] });
+  }
+
+  clear() {
+    this.entered(null, "input");
+    this.fire("clear");
+    this.patch({ value: null });
+    this.querySelector(".g-drop, .g-record")?.focus();
+  }
+
+  settled() {
+    return this.sending;
+  }
 }
 
 /** A view of the camera with a button; `onShot` receives each picture as a canvas. */
@@ -67,5 +96,3 @@ export function subtitles(given) {
   const src = text ? URL.createObjectURL(new Blob([text], { type: "text/vtt" })) : fileUrl(given);
   return h("track", { kind: "subtitles", src, default: true, label: "Subtitles" });
 }
-
-export { tool };

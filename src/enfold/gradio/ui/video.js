@@ -1,17 +1,10 @@
 // A film: given from a file or the camera, or shown.
 
-import { Base, define, fileUrl, h, tool } from "./core.js";
-import { Camera, fullscreen, saveLink, subtitles } from "./media.js";
-import { dropZone, uploadFor } from "./upload.js";
+import { define, fileUrl, h, tool } from "./core.js";
+import { Camera, Given, fullscreen, saveLink, subtitles } from "./media.js";
+import { dropZone } from "./upload.js";
 
-define("video", class extends Base {
-  build() {
-    this.tools = h("span", { class: "g-tools" });
-    this.body = h("div", { class: "g-media", role: "group" });
-    this.body.setAttribute("aria-labelledby", `${this.fieldId}-label`);
-    this.append(...this.head("span", this.tools), this.body);
-  }
-
+define("video", class extends Given {
   patch(changed) {
     this.sized(this.body, changed);
     if (!["value", "interactive", "sources", "buttons"].some((name) => name in changed)) return;
@@ -40,11 +33,7 @@ define("video", class extends Base {
     this.tools.replaceChildren(
       tool("expand", "Full screen", () => fullscreen(player)),
       ...((p.buttons || []).includes("download") && !this.interactive ? [saveLink(p.value)] : []),
-      ...(this.interactive ? [tool("close", "Clear", () => {
-        this.entered(null, "input");
-        this.fire("clear");
-        this.patch({ value: null });
-      })] : []),
+      ...(this.interactive ? [tool("close", "Clear", () => this.clear())] : []),
     );
   }
 
@@ -55,14 +44,6 @@ define("video", class extends Base {
     if (sources.includes("webcam")) parts.push(h("div", { class: "g-toolbar" }, h("button", { type: "button", class: "g-button secondary sm", text: "Camera", onclick: () => this.look() })));
     this.tools.replaceChildren();
     this.body.replaceChildren(...parts);
-  }
-
-  async give(file, event = "upload") {
-    const sent = await uploadFor(this, [file]);
-    if (!sent) return;
-    this.entered(sent[0], "input");
-    if (event) this.fire(event);
-    this.patch({ value: sent[0] });
   }
 
   async look() {
@@ -86,9 +67,5 @@ define("video", class extends Base {
     this.tools.replaceChildren(tool("close", "Close the camera", () => this.patch({ value: this.props.value })));
     if (!(await this.camera.start())) this.patch({ value: null });
     else this.camera.shoot.focus();
-  }
-
-  settled() {
-    return this.sending;
   }
 }, "Video");
