@@ -56,7 +56,9 @@ def test_a_program_sees_no_folder_of_the_server(sandbox: Sandbox, secret: Path) 
     assert said.startswith("200007 []") and "a secret" not in said
     assert "PermissionError" in said or "FileNotFoundError" in said
     assert "PermissionError" in run(sandbox, "open('/etc/shadow')")
+    assert "FileNotFoundError" in run(sandbox, f"open('/proc/{os.getpid()}/cmdline')")
     assert secret.read_text() == "a secret"  # it is hidden from the program alone
+    assert Path(f"/proc/{os.getpid()}/cmdline").read_bytes()
 
 
 @root

@@ -51,6 +51,7 @@ def _hide(folders: list[str], needed: list[str]) -> None:
     for folder in folders:
         if os.path.isdir(folder):
             _mount("tmpfs", folder, "tmpfs", 0, "mode=0700,size=4k")
+    _mount("proc", "/proc", "proc", 0, "hidepid=2")  # the server's arguments may name its database's password
 
 
 def _parents(path: str) -> list[str]:
