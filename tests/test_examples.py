@@ -39,7 +39,7 @@ RUNS: dict[str, tuple[str, list[str], list[str], str | None]] = {
 
 
 def test_every_example_is_run_and_short() -> None:
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(RUNS)
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == {*RUNS, "diffusion_digits"}  # tests/diffusers runs it
     for path in EXAMPLES.glob("*.py"):
         assert len(path.read_text().splitlines()) < 120, path.name
 

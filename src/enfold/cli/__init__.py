@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "launch": ("enfold.cli.launch", "Run a training script in several processes."),
     "accelerate": ("enfold.cli.accelerate", "Configure and check training in several processes; merge its weights."),
     "trl": ("enfold.cli.trl", "Align a model: SFT, DPO, reward models, GRPO, RLOO, KTO, ORPO, CPO."),
+    "paint": ("enfold.cli.paint", "Paint a picture from a text, or open a page that does."),
     "hub": ("enfold.cli.hub", "Serve a Hub, and upload, download and manage repositories."),
     "env": ("enfold.cli.env", "Show versions, processor, threads and caches: what a bug report needs."),
 }

@@ -11,6 +11,7 @@ from torch import nn
 
 from enfold.checkpoints import LoadReport, find_weights, load_into, save, without_weights
 from enfold.diffusers.configuration import ConfigMixin, DiffusersConfigError
+from enfold.diffusers.models.adapters import AdaptersMixin
 from enfold.diffusers.models.attention import Attention
 from enfold.errors import nearest
 from enfold.log import get_logger
@@ -40,7 +41,7 @@ KNOWN = (
 )
 
 
-class ModelMixin(nn.Module, ConfigMixin):
+class ModelMixin(AdaptersMixin, nn.Module, ConfigMixin):
     """Base of the models: ``config.json`` and ``diffusion_pytorch_model.safetensors`` in a folder or a repository."""
 
     config_name = "config.json"

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from enfold.diffusers.configuration import register_to_config
+from enfold.diffusers.models.adapters import weighed_by_scale
 from enfold.diffusers.models.conditions import ConditionedModel, ImageProjection, additive, spread
 from enfold.diffusers.models.freeu import FreeU
 from enfold.diffusers.models.unet_blocks import Conditions, DownBlock, Level, MidBlock, UpBlock
@@ -257,6 +258,7 @@ class UNet2DConditionModel(ConditionedModel):
         for block in self.up_blocks:
             block.freeu = None
 
+    @weighed_by_scale
     def forward(
         self,
         sample: Tensor,

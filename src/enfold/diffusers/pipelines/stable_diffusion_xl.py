@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from enfold.diffusers.image_processor import PipelineImageInput
+from enfold.diffusers.loaders.lora import LoraMixin
 from enfold.diffusers.pipelines.components import dtype_of
 from enfold.diffusers.pipelines.pipeline import PipelineError
 from enfold.diffusers.pipelines.prompts import Prompt, PromptsMixin, check_prompts, copies, tokenized
@@ -58,7 +59,7 @@ class Sizes:
     negative_score: float = 2.5
 
 
-class StableDiffusionXLBase(PromptsMixin, LatentPipeline):
+class StableDiffusionXLBase(LoraMixin, PromptsMixin, LatentPipeline):
     """Base of the pipelines with SDXL's components.
 
     Args:
@@ -205,7 +206,7 @@ class StableDiffusionXLBase(PromptsMixin, LatentPipeline):
                 first = negative_prompt or ""
                 second = negative_prompt_2 or first
                 texts = [one if isinstance(one, list) else [one] * count for one in (first, second)]
-                given = texts[1:] if self.text_encoder is None else texts
+                given = list(texts[1:] if self.text_encoder is None else texts)
                 negative_prompt_embeds, pooled = self._read(given, length=prompt_embeds.shape[1])
                 if negative_pooled_prompt_embeds is None:
                     negative_pooled_prompt_embeds = pooled
