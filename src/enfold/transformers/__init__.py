@@ -106,6 +106,7 @@ __getattr__, __dir__, __all__ = face(
             "ClassifierFreeGuidanceLogitsProcessor",
             "UnbatchedClassifierFreeGuidanceLogitsProcessor",
         ],
+        ".generation.scorers": ["BeamScorer", "BeamSearchScorer"],
         ".generation.synthid": ["SynthIDTextWatermarkLogitsProcessor", "SynthIDTextWatermarkingConfig"],
         ".generation.watermarking": [
             "WatermarkDetector",

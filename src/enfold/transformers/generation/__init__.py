@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = face(
         ".caching": ["CompileConfig"],
         ".config": ["GenerationConfig"],
         ".constraints": ["Constraint", "ConstraintListState", "DisjunctiveConstraint", "PhrasalConstraint"],
+        ".scorers": ["BeamScorer", "BeamSearchScorer"],
         ".diversity": ["HammingDiversityLogitsProcessor"],
         ".modes": ["GenerationMode"],
         ".mixin": ["GenerationMixin"],
