@@ -31,6 +31,10 @@ class Examples:
         api_name: the name clients call it by.
         example_labels: one text per row, shown instead of it.
         visible: whether they are shown.
+        visible_columns: numbers of the columns that are shown; all when None.
+        preload: the number of the row that fills the inputs when the page opens; none when False.
+        preprocess, postprocess, api_visibility, api_description: see :func:`enfold.gradio.on`.
+        batch: whether ``fn`` takes lists of inputs and returns lists of outputs.
 
     Raises:
         GradioError: a row has not one value per input.
@@ -50,8 +54,15 @@ class Examples:
         run_on_click: bool = False,
         api_name: str | Literal[False] | None = "load_example",
         *,
+        preprocess: bool = True,
+        postprocess: bool = True,
+        api_visibility: Literal["public", "private", "undocumented"] = "undocumented",
+        api_description: str | Literal[False] | None = None,
+        batch: bool = False,
         example_labels: list[str] | None = None,
         visible: bool | Literal["hidden"] = True,
+        visible_columns: list[int] | None = None,
+        preload: int | Literal[False] = False,
     ) -> None:
         self.inputs, self.outputs, self.fn = as_list(inputs), as_list(outputs), fn
         rows = [list(row) if isinstance(row, (list, tuple)) else [row] for row in examples]
@@ -64,17 +75,19 @@ class Examples:
         if cache_examples and fn is not None and inspect.iscoroutinefunction(fn):
             raise GradioError("the results of coroutines are not cached; leave cache_examples out")
         width = max(map(len, rows), default=0)
-        shown = [component for component in self.inputs[:width] if isinstance(component, Component)]
+        kept = range(width) if visible_columns is None else visible_columns
+        shown = [self.inputs[column] for column in kept if isinstance(self.inputs[column], Component)]
         self.dataset = Dataset(
             label=label,
             components=shown,
-            samples=rows,
+            samples=[[row[column] for column in kept if column < len(row)] for row in rows],
             type="index",
             samples_per_page=examples_per_page,
             sample_labels=example_labels,
             elem_id=elem_id,
             visible=visible,
         )
+        self._batch = batch
         self._results: dict[int, list[Any]] = {}
         self._lock = threading.Lock()
         targets = [*self.inputs[:width], *(self.outputs if cache_examples else [])]
@@ -94,19 +107,32 @@ class Examples:
                 self.dataset,
                 targets,
                 api_name=api_name,
-                api_visibility="undocumented" if api_name else "private",
+                api_visibility=api_visibility if api_name else "private",
+                api_description=api_description,
                 queue=bool(cache_examples),
                 show_progress="hidden",
             )
             if run_on_click and not cache_examples:
-                loaded.then(fn, self.inputs, self.outputs, api_visibility="private")
+                run = {"preprocess": preprocess, "postprocess": postprocess, "batch": batch}
+                loaded.then(fn, self.inputs, self.outputs, api_visibility="private", **run)
+            root = current_root()
+            if preload is not False and rows and root is not None:
+
+                def preloaded() -> Any:
+                    return load_example(preload)
+
+                root.load(preloaded, None, targets, api_visibility="private", queue=False, show_progress="hidden")
 
     def _result(self, number: int) -> list[Any]:
         with self._lock:
             if number not in self._results:
                 assert self.fn is not None
                 row = self.examples[number]
-                result = self.fn(*row)
+                result = self.fn(*([each] for each in row)) if self._batch else self.fn(*row)
+                if self._batch:
+                    columns = list(result)
+                    result = [column[0] for column in columns]
+                    result = result[0] if len(self.outputs) == 1 else result
                 if inspect.isgenerator(result):
                     values = list(result)
                     result = values[-1] if values else None

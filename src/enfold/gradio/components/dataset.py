@@ -32,6 +32,7 @@ class Dataset(Component):
     """
 
     type_name = "dataset"
+    has_files = True
     change = Event("always_last")
     click = Event()
     select = Event()

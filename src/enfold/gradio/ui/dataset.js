@@ -1,8 +1,29 @@
 // Examples to pick from: chips for one column, a table for several.
 
-import { Base, define, h } from "./core.js";
+import { Base, define, fileUrl, h } from "./core.js";
 
-const shown = (value) => (value === null || value === undefined ? "" : typeof value === "object" ? JSON.stringify(value) : String(value));
+const IMAGE = /\.(png|jpe?g|gif|webp|avif|bmp|svg)$/i;
+
+/** The file in a sample, if it is one: of a picture, a sound, a message with files. */
+const fileOf = (value) => (value?.meta?._type === "gradio.FileData" ? value : fileOf.inside(value));
+fileOf.inside = (value) => (value && typeof value === "object" ? [value.background, value.image, value.files?.[0], value[0]].find((each) => each?.meta) : null);
+
+const nameOf = (file) => file.orig_name || (file.path || "file").split(/[\\/]/).pop();
+
+function shown(value) {
+  if (value === null || value === undefined) return "";
+  if (typeof value !== "object") return String(value);
+  const file = fileOf(value);
+  if (value.text !== undefined) return [value.text, file ? `(${nameOf(file)})` : ""].filter(Boolean).join(" ");
+  return file ? nameOf(file) : JSON.stringify(value);
+}
+
+/** A small picture of a sample that is one. */
+function thumb(value) {
+  const file = value && typeof value === "object" ? fileOf(value) : null;
+  const src = file && (IMAGE.test(file.path || "") || /^data:image/.test(file.url || "")) ? fileUrl(file) : null;
+  return src ? h("img", { src, alt: "", class: "g-samplepicture", loading: "lazy" }) : null;
+}
 
 define("dataset", class extends Base {
   build() {
@@ -29,7 +50,7 @@ define("dataset", class extends Base {
         h("div", { class: "g-chipset", role: "group", "aria-labelledby": `${this.fieldId}-label` },
           ...rows.map(([row, index]) => {
             const text = names?.[index] ?? row.map(shown).join(", ");
-            return h("button", { type: "button", class: "g-example", text, title: text, onclick: () => pick(index) });
+            return h("button", { type: "button", class: "g-example", title: text, onclick: () => pick(index) }, thumb(row[0]), text);
           })),
       );
     } else {
@@ -39,8 +60,8 @@ define("dataset", class extends Base {
           h("tbody", {}, ...rows.map(([row, index]) =>
             h("tr", { onclick: () => pick(index) }, ...row.map((value, column) =>
               h("td", {}, column === 0
-                ? h("button", { type: "button", class: "g-link", text: shown(value) || "—", "aria-label": `Use example ${index + 1}: ${row.map(shown).join(", ")}` })
-                : shown(value))))))),
+                ? h("button", { type: "button", class: "g-link", "aria-label": `Use example ${index + 1}: ${row.map(shown).join(", ")}` }, thumb(value), shown(value) || "—")
+                : thumb(value) || shown(value))))))),
       );
     }
     const count = Math.ceil(samples.length / size);
