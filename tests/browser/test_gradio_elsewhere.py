@@ -85,3 +85,27 @@ def test_what_is_wrong_stands_beside_the_field(new_page: Any, demo: str) -> None
     page.get_by_role("button", name="Greet").click()
     page.wait_for_function("el => el.value === 'Hello Ada'", arg=page.get_by_label("Out").element_handle())
     page.console.clear()  # the refusal is a 422, which browsers write down
+
+
+def test_an_example_with_a_picture_fills_its_input(new_page: Any, tmp_path: Any, monkeypatch: Any) -> None:
+    import PIL.Image
+
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "kept"))
+    PIL.Image.new("RGB", (9, 6), "teal").save(tmp_path / "sea.png")
+    page_ = gr.Interface(
+        lambda image, words: f"{image.shape} {words}",
+        [gr.Image(label="Picture"), gr.Textbox(label="Words")],
+        gr.Textbox(label="Out"),
+        examples=[[str(tmp_path / "sea.png"), "one"], [str(tmp_path / "sea.png"), "two"]],
+        flagging_mode="never",
+    )
+    _, url, _ = page_.launch(prevent_thread_lock=True, server_port=0, quiet=True)
+    try:
+        page = new_page()
+        page.goto(url)
+        page.get_by_role("button", name="Use example 2: sea.png, two").click()
+        page.get_by_role("img", name="Picture: picture").wait_for()
+        page.get_by_role("button", name="Submit").click()
+        page.wait_for_function("el => el.value === '(6, 9, 3) two'", arg=page.get_by_label("Out").element_handle())
+    finally:
+        page_.close()
