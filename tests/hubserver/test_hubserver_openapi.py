@@ -21,7 +21,7 @@ from enfold.hubserver import app as application
 from enfold.hubserver.routes import description, oauth, uploads, xet
 from enfold.hubserver.routes.description import OPERATIONS, describe
 
-EXAMPLES = int(os.environ.get("HUBSERVER_SCHEMATHESIS", "6"))
+EXAMPLES = int(os.environ.get("HUBSERVER_SCHEMATHESIS", "4"))
 
 
 @schemathesis.serializer("application/x-ndjson")

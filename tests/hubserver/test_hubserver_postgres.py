@@ -23,6 +23,7 @@ HERE = Path(__file__).parent
 #: the tests of what the database answers for
 SUITES = (
     "test_hubserver_api",
+    "test_hubserver_dedup",
     "test_hubserver_discussions",
     "test_hubserver_people",
     "test_hubserver_search",

@@ -20,7 +20,7 @@ from enfold.hubserver.store.objects import Bucket
 HERE = Path(__file__).parent
 PYTHON = HERE.parents[1] / ".peers" / "s3" / "bin" / "python"
 #: the tests of what contents are read and written by
-SUITES = ("test_hubserver_api", "test_hubserver_xet")
+SUITES = ("test_hubserver_api", "test_hubserver_parts", "test_hubserver_xet")
 SERVE = "import sys; from moto.server import main; main(['-H', '127.0.0.1', '-p', sys.argv[1]])"
 
 

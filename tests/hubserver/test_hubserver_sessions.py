@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -35,7 +36,8 @@ def hasher() -> Iterator[Callable[[], PasswordHasher]]:
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory, hasher: object) -> Iterator[EmbeddedHub]:
-    with EmbeddedHub(tmp_path_factory.mktemp("hub"), durable=False, sign_up=True) as made:
+    database = os.environ.get("HUBSERVER_TEST_DATABASE")  # by test_hubserver_postgres.py
+    with EmbeddedHub(tmp_path_factory.mktemp("hub"), durable=False, sign_up=True, database=database) as made:
         made.hub.accounts.create_user("ann", password=PASSWORD)
         made.hub.accounts.create_user("bob", password=PASSWORD)
         yield made

@@ -308,9 +308,7 @@ class Commits:
             self.grant(connection, repo.id, stored)
             return self._register(connection, pointer(stored.sha256, stored.size), stored, lfs=True)
         content = add.data if add.data is not None else self._contents.read(stored.sha256)
-        if connection.scalar(select(db.blob.c.oid).where(db.blob.c.oid == blob_oid(content))) is None:
-            fresh.append(stored.size)
-        return self._register(connection, content, stored, lfs=False, data=add.data)
+        return self._register(connection, content, stored, lfs=False, data=add.data, fresh=fresh)
 
     def _add_lfs(self, connection: Connection, repo: Row[Any], add: AddLfs) -> str:
         size = connection.scalar(
@@ -325,13 +323,22 @@ class Commits:
         return self._register(connection, pointer(*stored), stored, lfs=True)
 
     def _register(
-        self, connection: Connection, in_git: bytes, stored: StoredBlob, *, lfs: bool, data: bytes | None = None
+        self,
+        connection: Connection,
+        in_git: bytes,
+        stored: StoredBlob,
+        *,
+        lfs: bool,
+        data: bytes | None = None,
+        fresh: list[int] | None = None,
     ) -> str:
         oid = blob_oid(in_git)
         if connection.scalar(select(db.blob.c.oid).where(db.blob.c.oid == oid)) is None:
             connection.execute(
                 insert(db.blob).values(oid=oid, sha256=stored.sha256, size=stored.size, lfs=lfs, data=data)
             )
+            if fresh is not None:
+                fresh.append(stored.size)
         return oid
 
     def require_content(self, sha256: str) -> None:
