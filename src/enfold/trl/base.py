@@ -51,6 +51,8 @@ class AlignmentTrainer(Trainer):
         kwargs: further arguments of :class:`Trainer`.
     """
 
+    train_dataset: Any
+    eval_dataset: Any
     config_class: ClassVar[type[Any]] = AlignmentConfig
     columns: ClassVar[Sequence[str]] = ()  # what of a prepared row reaches the collator
     architecture: ClassVar[str | None] = None  # class to load a model with; the checkpoint's own by default
@@ -95,7 +97,8 @@ class AlignmentTrainer(Trainer):
         model = adapted(model, peft_config, args)
         if args.disable_dropout:
             disable_dropout_in_model(model)
-        self.args, self._packed = args, {}
+        self.args = args
+        self._packed: dict[int, Packing] = {}
         if train_dataset is not None:
             train_dataset = self._prepared(as_dataset(train_dataset, name), "train")
         eval_dataset = self._prepared_eval(eval_dataset)

@@ -49,7 +49,8 @@ def pad(
     out = tensors[0].new_full((len(tensors), *shape), padding_value)
     for row, tensor in zip(out, tensors, strict=True):
         start = shape[0] - len(tensor) if padding_side == "left" else 0
-        row[(slice(start, start + len(tensor)), *(slice(size) for size in tensor.shape[1:]))] = tensor
+        places = (slice(start, start + len(tensor)), *(slice(size) for size in tensor.shape[1:]))
+        row[places] = tensor
     return out
 
 
@@ -88,7 +89,7 @@ class DataCollatorForLanguageModeling:
 
     def __call__(self, features: Rows) -> dict[str, Any]:
         ids = [list(row["input_ids"]) for row in features]
-        labels = [list(row.get("labels", row["input_ids"])) for row in features]
+        labels = [list(row["labels"] if "labels" in row else row["input_ids"]) for row in features]
         lengths = [list(row.get("seq_lengths", [len(row["input_ids"])])) for row in features]
         positions = [[place for length in row for place in range(length)] for row in lengths]
         if self.padding_free:

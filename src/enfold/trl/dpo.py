@@ -202,9 +202,9 @@ class DPOTrainer(ReferenceTrainer):
             ref_chosen, ref_rejected = self.compute_ref_log_probs(inputs)
         half = len(chosen)
         nll = -found.log_probs[:half].sum() / found.mask[:half].sum().clamp(min=1)
-        lengths = inputs["completion_mask"].sum(1).chunk(2)
+        of_chosen, of_rejected = inputs["completion_mask"].sum(1).chunk(2)
         pair = Pair(
-            chosen, rejected, ref_chosen, ref_rejected, *lengths, args.beta, args.label_smoothing,
+            chosen, rejected, ref_chosen, ref_rejected, of_chosen, of_rejected, args.beta, args.label_smoothing,
             args.f_divergence_type, args.f_alpha_divergence_coef, args.discopop_tau, nll,
         )  # fmt: skip
         weights = self._weights(found) if args.use_weighting else 1.0

@@ -294,7 +294,7 @@ def template_options(example: Row) -> Row:
     }
 
 
-def shared_prefix(first: Sequence[int], second: Sequence[int]) -> int:
+def shared_prefix(first: Sequence[Any], second: Sequence[Any]) -> int:
     """Return how many leading items two sequences share.
 
     Example:

@@ -80,7 +80,7 @@ class GRPOConfig(OnlineConfig):
     log_completions_hub_repo: str | None = None
 
     def __post_init__(self) -> None:
-        self.scale_rewards = {True: "group", False: "none"}.get(self.scale_rewards, self.scale_rewards)  # type: ignore[call-overload]
+        self.scale_rewards = {True: "group", False: "none"}.get(self.scale_rewards, self.scale_rewards)  # type: ignore[arg-type]
         for name, known in _CHOICES.items():
             value = getattr(self, name)
             if value not in known:

@@ -217,7 +217,7 @@ def score(
     wanted = F.pad(labels, (0, 1), value=-100)[:, 1:]
     counted = wanted != -100
     head: Any = inner.get_output_embeddings()  # type: ignore[operator]
-    config = getattr(inner, "config", None)
+    config: Any = getattr(inner, "config", None)
     text = config.get_text_config() if hasattr(config, "get_text_config") else config
     alone = type(head) is nn.Linear and not any(getattr(text, name, None) for name in AFTER_HEAD)
     with _stopped_at(head, counted, alone):

@@ -204,7 +204,8 @@ class OnlineTrainer(ReferenceTrainer):
                 function.to(self.args.device).eval()
         self.reward_funcs, self.reward_func_names = self.rewards.functions, self.rewards.names
         self.num_generations = self.args.num_generations
-        self._step, self._buffer = 0, []
+        self._step = 0
+        self._buffer: list[dict[str, Tensor]] = []
         self._shown: dict[str, list[Any]] = {}
         self.loss_is_scaled_for_ga = None
 

@@ -392,7 +392,8 @@ class PPOTrainer(AlignmentTrainer):
         """Update policy and values on a batch of answers, several times; return what was measured."""
         args, optimizer = self.args, self.optimizer
         assert optimizer is not None
-        rows, self._learnt = len(batch["input_ids"]), []
+        rows = len(batch["input_ids"])
+        self._learnt: list[dict[str, Tensor]] = []
         small = max(rows // args.num_mini_batches, 1)
         self.model.train()
         for _ in range(args.num_ppo_epochs):

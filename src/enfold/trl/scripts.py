@@ -282,8 +282,8 @@ def init_zero_verbose() -> None:
     from rich.logging import RichHandler
 
     logging.basicConfig(format="%(message)s", datefmt="[%X]", handlers=[RichHandler()], level=logging.ERROR)
-    warnings.showwarning = lambda message, category, filename, line, file=None, text=None: logging.warning(
-        "%s:%s: %s: %s", filename, line, category.__name__, message
+    warnings.showwarning = lambda message, category, filename, lineno, file=None, line=None: logging.warning(
+        "%s:%s: %s: %s", filename, lineno, category.__name__, message
     )
 
 

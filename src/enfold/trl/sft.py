@@ -58,7 +58,7 @@ class SFTConfig(AlignmentConfig):
 
     learning_rate: float = 2e-5
     dataset_text_field: str = "text"
-    dataset_kwargs: dict[str, Any] | str | None = None
+    dataset_kwargs: Any = None
     shuffle_dataset: bool = False
     packing: bool = False
     packing_strategy: str = "bfd"
