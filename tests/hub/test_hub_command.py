@@ -90,3 +90,27 @@ def test_help_is_there_for_every_command() -> None:
     names = ["serve", "upload", "download", "whoami", "login", "logout", "repo", "cache"]
     shown = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True).stdout
     assert all(re.search(rf"\b{name}\b", shown) for name in names)
+
+
+def test_everyday_verbs(run: Run, server: EmbeddedHub, api: object, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a.txt").write_text("a")
+    assert run("upload-large-folder", "owner/verbs", tmp_path / "folder").returncode == 0
+    assert run("repos", "tag", "create", "owner/verbs", "v1", "-m", "One").returncode == 0
+    assert run("repo", "tag", "list", "owner/verbs").stdout.startswith("v1  ")
+    assert run("repo", "branch", "create", "owner/verbs", "dev").returncode == 0
+    assert run("download", "owner/verbs", "a.txt").returncode == 0
+    assert run("cache", "verify", "owner/verbs").stdout.startswith("1 files of ")
+    assert "owner/verbs" in run("models", "ls", "--author", "owner", "--search", "verbs").stdout
+    assert "/commit/" in run("repo-files", "delete", "owner/verbs", "*.txt").stdout
+    assert run("cache", "rm", "model/owner/verbs", "--yes").stdout.endswith("Deleted.\n")
+    assert "0 repositories" in run("cache", "scan").stdout
+    gone = run("cache", "rm", "owner/none", "--yes")
+    assert gone.returncode == 2 and "not in the cache" in gone.stderr
+    assert run("repo", "settings", "owner/verbs", "--private").returncode == 0
+    assert run("repo", "move", "owner/verbs", "owner/verbs-moved").returncode == 0
+    assert run("auth", "login", "--token", server.token, HF_TOKEN="").returncode == 0
+    assert run("auth", "list", HF_TOKEN="").stdout.startswith("* owner")
+    assert run("auth", "switch", "--token-name", "owner", HF_TOKEN="").returncode == 0
+    assert run("auth", "whoami", HF_TOKEN="").stdout.startswith("owner on ")
+    assert run("version").stdout.startswith("enfold ")

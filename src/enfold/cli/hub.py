@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from enfold.cli import hub_admin
+from enfold.cli import hub_admin, hub_verbs
 from enfold.cli.hub_admin import Database, Store, opened
 
 __all__ = ["app"]
@@ -292,6 +292,7 @@ def delete(
 
 
 @cache.command("ls")
+@cache.command("scan", hidden=True)
 def cache_ls(
     folder: Annotated[Path | None, typer.Option("--dir", help="The cache; HF_HUB_CACHE by default.")] = None,
 ) -> None:
@@ -310,3 +311,6 @@ def cache_ls(
     typer.echo(f"{len(rows)} repositories, {found.size_on_disk_str} in {found.cache_dir}")
     for warning in found.warnings:
         typer.echo(f"warning: {warning}", err=True)
+
+
+hub_verbs.add_to(app, repo, cache)

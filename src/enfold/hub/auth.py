@@ -22,6 +22,7 @@ __all__ = [
     "login",
     "logout",
     "notebook_login",
+    "stored_tokens",
     "token_to_send",
 ]
 
@@ -119,7 +120,7 @@ def notebook_login(
 
 def logout(token_name: str | None = None) -> None:
     """Forget the saved token, or only the one saved under ``token_name``."""
-    tokens = _stored()
+    tokens = stored_tokens()
     active = _active()
     if token_name is not None and token_name not in tokens:
         raise ValueError(f"there is no saved token called {token_name!r}; saved are: {', '.join(tokens) or 'none'}")
@@ -135,12 +136,12 @@ def logout(token_name: str | None = None) -> None:
 
 def auth_list() -> list[str]:
     """Return the names of the saved tokens."""
-    return list(_stored())
+    return list(stored_tokens())
 
 
 def auth_switch(token_name: str, add_to_git_credential: bool = False) -> None:
     """Use the token saved under ``token_name`` from now on."""
-    tokens = _stored()
+    tokens = stored_tokens()
     if token_name not in tokens:
         raise ValueError(f"there is no saved token called {token_name!r}; saved are: {', '.join(tokens) or 'none'}")
     _write_private(Path(constants.token_path()), tokens[token_name])
@@ -185,13 +186,14 @@ def _active() -> str | None:
 
 
 def _save(token: str, name: str) -> None:
-    tokens = _stored()
+    tokens = stored_tokens()
     tokens[name] = token
     _write_stored(tokens)
     _write_private(Path(constants.token_path()), token)
 
 
-def _stored() -> dict[str, str]:
+def stored_tokens() -> dict[str, str]:
+    """Return the saved tokens by their names."""
     parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read(constants.stored_tokens_path())
