@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -112,3 +115,39 @@ def test_flagged_rows_cannot_become_formulas(tmp_path) -> None:
     writer.setup([gr.Textbox(label="Other")], str(tmp_path))
     writer.flag(["x"])
     assert (tmp_path / "dataset2.csv").exists()
+
+
+def test_figures_of_other_libraries_travel_as_they_describe_themselves(tmp_path: Path, monkeypatch: Any) -> None:
+    from starlette.testclient import TestClient
+
+    class Figure:
+        def to_json(self) -> str:
+            return "{}"
+
+        def savefig(self, file: Any, **options: Any) -> None:
+            file.write(b"png")
+
+    Figure.__module__ = "plotly.graph_objs"
+    assert gr.Plot().postprocess(Figure()) == {"type": "plotly", "plot": "{}"}
+    Figure.__module__ = "seaborn"
+    with pytest.raises(ValueError, match="matplotlib, plotly, altair and bokeh"):
+        gr.Plot().postprocess(Figure())
+    (tmp_path / "plotly" / "package_data").mkdir(parents=True)
+    (tmp_path / "plotly" / "__init__.py").write_text("")
+    (tmp_path / "plotly" / "package_data" / "plotly.min.js").write_text("window.Plotly = {}")
+    monkeypatch.syspath_prepend(tmp_path)
+    client = TestClient(gr.App.create_app(gr.Interface(str.upper, "text", "text")), base_url="http://127.0.0.1")
+    assert client.get("/gradio_api/library/plotly.js").text == "window.Plotly = {}"
+    for name in ("os", "bokeh", "..%2f..%2fetc%2fpasswd", "plotly.package_data"):
+        assert client.get(f"/gradio_api/library/{name}.js").status_code == 404
+
+
+def test_themes_are_sheets_of_variables_and_nothing_else() -> None:
+    for name in ("default", "soft", "monochrome", "glass", "citrus", "origin", "ocean", "gradio/soft"):
+        assert "--color-accent:" in gr.themes.resolve(name).css()
+    theme = gr.themes.Soft(primary_hue="rose", radius_size="none", font=gr.themes.GoogleFont("IBM Plex Sans"))
+    assert "--block-radius:0px" in theme.css() and '--font:"IBM Plex Sans"' in theme.css()
+    with pytest.raises(ValueError, match="did you mean 'rose'"):
+        gr.themes.Soft(primary_hue="ros")
+    with pytest.raises(ValueError, match="not the value of a CSS variable"):
+        gr.themes.Base().set(block_radius="1px}body{display:none")

@@ -76,7 +76,7 @@ class Examples:
             raise GradioError("the results of coroutines are not cached; leave cache_examples out")
         width = max(map(len, rows), default=0)
         kept = range(width) if visible_columns is None else visible_columns
-        shown = [self.inputs[column] for column in kept if isinstance(self.inputs[column], Component)]
+        shown = [each for column in kept if isinstance(each := self.inputs[column], Component)]
         self.dataset = Dataset(
             label=label,
             components=shown,

@@ -56,7 +56,13 @@ class Plot(Component):
             drawn = value.to_json()
         else:
             raise ValueError(f"Plot shows figures of matplotlib, plotly, altair and bokeh, not a {module} object")
-        return {"type": library, "plot": drawn}
+        entry = {"type": library, "plot": drawn}
+        if library == "altair":
+            import importlib.util
+
+            if importlib.util.find_spec("vl_convert") is not None:
+                entry["svg"] = importlib.import_module("vl_convert").vegalite_to_svg(drawn)
+        return entry
 
     def api_info(self) -> dict[str, Any]:
         kinds = {"enum": ["altair", "bokeh", "plotly", "matplotlib"], "title": "Type", "type": "string"}
