@@ -219,12 +219,12 @@ def load_with_adapter(load: Callable[..., Any], source: Any, kwargs: dict[str, A
     Args:
         load: reads a model; it may return ``(model, information)``.
         source: a folder or repository. A repository is taken for an adapter where it has no model.
-        kwargs: of ``load``, and ``adapter_kwargs``, of ``load_adapter``.
+        kwargs: of ``load``, and ``adapter_kwargs`` and ``adapter_name``, of ``load_adapter``.
         beside: whether an adapter beside its model is read here, or by ``load``.
     """
     from enfold.hub.fetch import FileNotFoundInSource
 
-    options = kwargs.pop("adapter_kwargs", None)
+    options = {name: kwargs.pop(name) for name in ("adapter_kwargs", "adapter_name") if name in kwargs}
     where, _ = split_fetch_arguments(kwargs)
     named = isinstance(source, str | os.PathLike) and not os.path.isfile(source)
     local = named and os.path.isdir(source)
@@ -237,8 +237,8 @@ def load_with_adapter(load: Callable[..., Any], source: Any, kwargs: dict[str, A
             if base is None:
                 raise
     if base is source and not beside:
-        return load(source, adapter_kwargs=options, **kwargs)
+        return load(source, **options, **kwargs)
     own = kwargs if base is source else {name: kwargs[name] for name in kwargs if name not in ("revision", "subfolder")}
     found = load(base, **own)
-    (found[0] if isinstance(found, tuple) else found).load_adapter(source, adapter_kwargs=options, **where)
+    (found[0] if isinstance(found, tuple) else found).load_adapter(source, **options, **where)
     return found

@@ -29,20 +29,33 @@ logger = get_logger("enfold.transformers.modeling")
 
 # Accepted and without effect: how other implementations spare memory that is not taken here, and where code came from.
 IGNORED = (
+    "_adapter_model_path",
     "_fast_init",
     "adapter_kwargs",
+    "adapter_name",
+    "allow_all_kernels",
     "code_revision",
+    "disable_mmap",
+    "experts_implementation",
+    "kernel_config",
     "low_cpu_mem_usage",
     "offload_state_dict",
     "tp_plan",
+    "tqdm_class",
     "trust_remote_code",
     "use_kernels",
     "weights_only",
 )
-# What needs a part that this class does not have: said plainly rather than ignored.
+# What needs a part that is not here: said plainly rather than ignored.
+_FILES = "weights are not read here; convert them to safetensors first"
+_DEVICES = "a layer is not split over devices while it is read; device_map spreads whole layers"
 REFUSED = {
-    "from_tf": "TensorFlow weights",
-    "from_flax": "Flax weights",
+    "from_tf": f"TensorFlow {_FILES}",
+    "from_flax": f"Flax {_FILES}",
+    "tp_size": _DEVICES,
+    "device_mesh": _DEVICES,
+    "distributed_config": _DEVICES,
+    "fusion_config": "layers are not replaced by fused ones; nn chooses how a layer is computed",
 }
 
 
@@ -58,7 +71,7 @@ def from_pretrained(cls: type[PreTrainedModel], source: Any, *model_args: Any, *
     """See ``PreTrainedModel.from_pretrained``."""
     for name, what in REFUSED.items():
         if kwargs.pop(name, None):
-            raise EnfoldError(f"from_pretrained({name}=…): {what} are not read here; convert them to safetensors first")
+            raise EnfoldError(f"from_pretrained({name}=…): {what}")
     for name in IGNORED:
         kwargs.pop(name, None)
     bits = {name: True for name in ("load_in_8bit", "load_in_4bit") if kwargs.pop(name, False)}
