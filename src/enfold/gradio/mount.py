@@ -53,10 +53,10 @@ def mount_gradio_app(
     Returns:
         The application.
     """
-    from enfold.gradio.blocks import _NOTHING_TO_DO, Looks, asked_mcp
+    from enfold.gradio.launch import NOTHING_TO_DO, Looks, asked_mcp
 
     for name in looks:
-        if name not in Looks.__annotations__ and name not in _NOTHING_TO_DO:
+        if name not in Looks.__annotations__ and name not in NOTHING_TO_DO:
             raise TypeError(f"mount_gradio_app() has no argument {name!r}{nearest(name, Looks.__annotations__)}")
     blocks.looks |= {
         name: value for name, value in looks.items() if name in Looks.__annotations__ and value is not None
