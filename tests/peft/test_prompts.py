@@ -195,3 +195,23 @@ def test_what_trains_stays_exact_when_the_rest_is_halved() -> None:
     peft.cast_mixed_precision_params(model, torch.bfloat16)
     types = {part.requires_grad: part.dtype for part in model.parameters()}
     assert types == {True: torch.float32, False: torch.bfloat16}
+
+
+@pytest.mark.parametrize("kind", ["PromptTuningConfig", "PrefixTuningConfig"])
+def test_padding_that_no_mask_marks_is_found_behind_a_prompt_too(kind: str) -> None:
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=50, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        pad_token_id=0, initializer_range=0.6,
+    )  # fmt: skip
+    given = getattr(peft, kind)(task_type="CAUSAL_LM", num_virtual_tokens=3)
+    model = peft.get_peft_model(transformers.LlamaForCausalLM(config), given).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.normal_()
+    ids = torch.tensor([[0, 0, 0, 0, 0, 0, 5, 6], [3, 4, 5, 6, 7, 8, 9, 4]])
+    how = {"max_new_tokens": 4, "do_sample": False, "return_dict_in_generate": True, "output_logits": True}
+    marked, whole = (ids != 0).long(), torch.ones_like(ids)
+    found = [model.generate(input_ids=ids, attention_mask=mask, **how).logits[0] for mask in (None, marked, whole)]
+    assert torch.equal(found[0], found[1]) and not torch.allclose(found[1][0], found[2][0])

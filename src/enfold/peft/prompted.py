@@ -264,6 +264,8 @@ class PromptTuner(Holder):
         crossed = config.task_type == "SEQ_2_SEQ_LM"
         kwargs.pop("token_type_ids", None)
         kwargs.pop("position_ids", None)
+        if not crossed and kwargs.get("attention_mask") is None:
+            kwargs["attention_mask"] = self._padding(ids, kwargs)
         if config.kind == "PREFIX_TUNING":
             kwargs["past_key_values"] = self.get_prompt(ids.shape[0], task_ids)
             if not crossed:
@@ -282,6 +284,18 @@ class PromptTuner(Holder):
         if asked is not None and kwargs.get("max_new_tokens") is None:
             kwargs["max_length"] = asked + embeds.shape[1]  # which takes the embeddings off again
         return model.generate(ids, inputs_embeds=embeds, position_ids=places, **kwargs)
+
+    def _padding(self, ids: Tensor, given: dict[str, Any]) -> Tensor | None:
+        """Return the mask (B, T) that ``generate`` would find in the ids, before anything stands in front of them."""
+        config: Any = given.get("generation_config") or self.model.generation_config
+        pad, ends = (
+            given[name] if given.get(name) is not None else getattr(config, name, None)
+            for name in ("pad_token_id", "eos_token_id")
+        )
+        if pad is None or pad in (ends if isinstance(ends, (list, tuple)) else [ends]):
+            return None  # padding shows only where its token means nothing else
+        mask = (ids != pad).long()
+        return None if bool(mask.all()) else mask
 
 
 def _after(given: Tensor | None, count: int, value: int) -> Tensor | None:
