@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -34,8 +35,10 @@ def add_to(app: typer.Typer, repo: typer.Typer, cache: typer.Typer) -> None:
     for known in app.registered_commands:
         if known.callback is not None and known.callback.__name__ in ("login", "logout", "whoami"):
             auth.command(known.callback.__name__)(known.callback)
-    for name, function in (("rm", cache_rm), ("delete", cache_rm), ("prune", cache_prune), ("verify", cache_verify)):
-        cache.command(name, hidden=name == "delete")(function)
+    verbs: list[tuple[str, Callable[..., None]]]
+    verbs = [("rm", cache_rm), ("delete", cache_rm), ("prune", cache_prune), ("verify", cache_verify)]
+    for name, verb in verbs:
+        cache.command(name, hidden=name == "delete")(verb)
     repo.command("move")(repo_move)
     repo.command("settings")(repo_settings)
     tags.command("create")(tag_create)
@@ -303,7 +306,7 @@ def lfs_enable(path: Annotated[Path, typer.Argument(help="A clone.")] = Path("."
     typer.echo(f"{path}: nothing to enable; git-lfs uploads files of any size as they are.")
 
 
-def _lister(kind: str) -> object:
+def _lister(kind: str) -> Callable[..., None]:
     def ls(
         search: Annotated[str | None, typer.Option(help="Words in the name.")] = None,
         author: Annotated[str | None, typer.Option(help="The namespace.")] = None,
