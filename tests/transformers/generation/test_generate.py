@@ -239,7 +239,7 @@ def test_a_streamer_takes_one_row(counter: Counter) -> None:
         ({"dola_layers": "low", "num_beams": 2}, "greedy search and sampling, not with beam search"),
         ({"dola_layers": "low", "prompt_lookup_num_tokens": 2}, "do not go together"),
         ({"assistant_early_exit": 9}, "assistant_early_exit=9 must lie between"),
-        ({"token_healing": True}, "token_healing is not available"),
+        ({"token_healing": True}, "token_healing needs the model's tokenizer"),
         ({"custom_generate": "transformers-community/dolo"}, "did you mean 'transformers-community/dola'"),
         ({"do_sample": True, "temperature": 0.0}, "do_sample=False is greedy"),
         ({"do_sample": True, "top_p": 1.5, "top_k": -1}, "top_k=-1"),
