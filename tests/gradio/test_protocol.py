@@ -299,7 +299,7 @@ def test_nothing_of_a_call_stays_behind(served: SimpleNamespace) -> None:
 
 
 def test_a_client_that_leaves_stops_its_generator(served: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("enfold.gradio.routes.GRACE", 0.1)
+    monkeypatch.setattr("enfold.gradio.streams.GRACE", 0.1)
     served.join("forever", [0], "leaving")
     with served.client.stream("GET", "queue/data", params={"session_hash": "leaving"}) as answer:
         next(answer.iter_bytes())

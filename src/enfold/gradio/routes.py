@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import inspect
-import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -15,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HTTPRequest
-from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from enfold.errors import nearest
@@ -27,13 +25,14 @@ from enfold.gradio.jobs import Job
 from enfold.gradio.page import page
 from enfold.gradio.request import Request
 from enfold.gradio.sessions import Session, Sessions
+from enfold.gradio.streams import BEAT, Streams, event_stream
 from enfold.gradio.transfers import Transfers
 from enfold.gradio.ui_files import assets
 from enfold.gradio.ui_files import found as ui_file
 from enfold.log import get_logger
 from enfold.web.limits import BodyTooLarge, read_json
 from enfold.web.origin import OriginGuard
-from enfold.web.sse import HEADERS, Mailbox, frame
+from enfold.web.sse import Mailbox, frame
 
 if TYPE_CHECKING:
     from enfold.gradio.blocks import Blocks
@@ -43,12 +42,6 @@ __all__ = ["App", "Settings"]
 
 log = get_logger(__name__)
 PREFIX = "/gradio_api"
-BEAT = 15.0  # seconds between two signs of life on a stream
-# Seconds a page's stream stays open for the next call after its last one ended. Other clients' streams close with the
-# last message: the Python client takes the stream of a session it has left for the one of its new session.
-LINGER = 0.15
-GRACE = 5.0  # seconds a visitor has to come back before unread work is stopped
-CLOSE = frame(b'{"msg":"close_stream","event_id":null}')
 CALLS_PER_SESSION = 64
 CALL_RESULTS = 1000  # calls of /call whose result nobody has fetched
 
@@ -110,6 +103,7 @@ class App:
         self.engine = Engine(
             blocks, max_threads=self.settings.max_threads, show_error=self.settings.show_error, rules=self.rules
         )
+        streams = Streams(self)
         transfers = Transfers(blocks, self.rules, blocks.delete_cache)
         self.sessions = Sessions(self.settings.session_capacity)
         self.calls: dict[str, tuple[Job, Mailbox]] = {}
@@ -125,7 +119,7 @@ class App:
         }
         self.names = {fn.api_name: fn for fn in blocks.fns.values() if fn.fn is not None}
         self.ended = False
-        self._over = asyncio.Event()
+        self.over = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.login = Login(self.settings.auth, self.settings.auth_message)
         routes = [
@@ -146,7 +140,7 @@ class App:
             Route("/app_id", self.app_id),
             Route("/startup-events", self.startup),
             Route("/queue/join", self.join, methods=["POST"]),
-            Route("/queue/data", self.data),
+            Route("/queue/data", streams.data),
             Route("/queue/status", self.status),
             Route("/call/v2/{name}", self.call_by_name, methods=["POST"]),
             Route("/call/{name}", self.call, methods=["POST"]),
@@ -158,7 +152,7 @@ class App:
             Route("/cancel", self.cancel, methods=["POST"]),
             Route("/reset", self.reset, methods=["POST"]),
             Route("/reset/", self.reset, methods=["POST"]),
-            Route("/heartbeat/{session}", self.heartbeat),
+            Route("/heartbeat/{session}", streams.heartbeat),
             Route("/upload", transfers.upload, methods=["POST"]),
             Route("/file={path:path}", transfers.file),
             Route("/file/{path:path}", transfers.file),
@@ -201,7 +195,7 @@ class App:
             return
 
         def end() -> None:
-            self._over.set()
+            self.over.set()
             self.engine.close()
             for session in self.sessions:
                 for job in list(session.pending.values()):
@@ -375,56 +369,6 @@ class App:
         await self._submit(job)
         return JSON({"event_id": job.id})
 
-    async def data(self, request: HTTPRequest) -> Response:
-        session = self.sessions.get(request.query_params.get("session_hash", ""))
-        after = request.query_params.get("after", "")
-        return _stream(self._messages(session, int(after) if after.isdigit() else None))
-
-    async def _messages(self, session: Session | None, after: int | None) -> AsyncIterator[bytes]:
-        if session is None:
-            message = {"msg": "unexpected_error", "message": "Session not found.", "session_not_found": True}
-            yield frame(encode({**message, "success": False, "event_id": None}))
-            return
-        session.reader += 1
-        session.connections += 1
-        number, box = session.reader, session.mailbox
-        box.wake()  # the stream before this one ends
-        position = box.seen if after is None else after
-        quiet = time.monotonic()
-        try:
-            while session.reader == number:
-                frames = box.take(position)
-                if frames:
-                    position = box.last
-                    quiet = time.monotonic()
-                    if not session.lingers and not session.pending:
-                        yield b"".join([*frames, CLOSE])
-                        return
-                    yield b"".join(frames)
-                    continue
-                if self.ended or not session.pending:
-                    if not self.ended and session.lingers and await box.wait(LINGER):
-                        if box.last > position or session.pending or session.reader != number:
-                            continue
-                        if time.monotonic() - quiet < LINGER:
-                            continue
-                    if box.last == position and session.reader == number and (self.ended or not session.pending):
-                        yield CLOSE
-                        return
-                elif not await box.wait(BEAT):
-                    yield frame(b'{"msg":"heartbeat","event_id":null}')
-        finally:
-            session.connections -= 1
-            session.seen = time.monotonic()
-            if session.pending and session.reader == number and not self.ended:
-                asyncio.get_running_loop().call_later(GRACE, self._abandon, session, number)
-
-    def _abandon(self, session: Session, number: int) -> None:
-        if session.reader == number and session.connections == 0:
-            for job in list(session.pending.values()):
-                if job.sink is session.mailbox:
-                    self.engine.cancel(job)
-
     async def status(self, request: HTTPRequest) -> Response:
         waiting = sum(map(len, self.engine.lanes.values()))
         return JSON({"msg": "estimation", "rank": None, "queue_size": waiting, "rank_eta": None})
@@ -473,7 +417,7 @@ class App:
         found = self.calls.get(request.path_params["event"])
         if found is None or found[0].fn is not self._function(request.path_params["name"]):
             raise HTTPException(404, "there is no such call, or its result has been fetched")
-        return _stream(self._call_messages(*found))
+        return event_stream(self._call_messages(*found))
 
     async def _call_messages(self, job: Job, box: Mailbox) -> AsyncIterator[bytes]:
         import json
@@ -551,41 +495,6 @@ class App:
 
     async def reset(self, request: HTTPRequest) -> Response:
         return JSON({"success": True})  # clients call it beside /cancel; the event alone is no right to stop it
-
-    async def heartbeat(self, request: HTTPRequest) -> Response:
-        return _stream(self._beats(request, self.sessions.open(request.path_params["session"][:128])))
-
-    async def _beats(self, request: HTTPRequest, session: Session) -> AsyncIterator[bytes]:
-        session.connections += 1
-        try:
-            while not self.ended:
-                yield frame(b"ALIVE")
-                try:
-                    await asyncio.wait_for(self._over.wait(), BEAT)
-                except asyncio.TimeoutError:
-                    pass
-        finally:
-            session.connections -= 1
-            session.seen = time.monotonic()
-            if not self.ended:
-                self._unload(request, session)
-
-    def _unload(self, request: HTTPRequest, session: Session) -> None:
-        loop = asyncio.get_running_loop()
-        for fn in self.blocks.fns.values():
-            if fn.fn is None or not any(event == "unload" for _, event in fn.targets):
-                continue
-            call, arguments = fn.fn, fn.arguments([], Request(request, session_hash=session.hash), None, None)
-            if inspect.iscoroutinefunction(call):
-                task = loop.create_task(call(*arguments))
-                self.engine._tasks.add(task)
-                task.add_done_callback(self.engine._tasks.discard)
-            else:
-                loop.run_in_executor(self.engine.pool, call, *arguments)
-
-
-def _stream(messages: AsyncIterator[bytes]) -> StreamingResponse:
-    return StreamingResponse(messages, media_type="text/event-stream", headers=HEADERS)
 
 
 async def _robots(request: HTTPRequest) -> Response:
