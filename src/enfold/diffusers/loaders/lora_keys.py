@@ -1,7 +1,8 @@
 """Keys of low-rank adapters: which layer and which factor each means, in all forms that are in use.
 
 - ``unet.<layer>.lora_A.weight``: PEFT's own;
-- ``unet.<layer>.lora.down.weight`` and ``unet.<attention>.processor.to_q_lora.down.weight``: the ecosystem's older ones;
+- ``unet.<layer>.lora.down.weight`` and ``unet.<attention>.processor.to_q_lora.down.weight``: the older
+  ones;
 - ``lora_unet_<layer with _ for dots>.lora_down.weight`` with ``.alpha``: kohya's, whose layers may have the names of
   the first published layout.
 """
@@ -104,11 +105,9 @@ def sorted_by_layer(
 
 def _meaning(key: str, models: Iterable[str]) -> tuple[str, str, str]:
     """Return the component, the layer's name and the part that a key means; empty where it means none."""
-    for end, left, part in ENDS:
-        layer, count = re.subn(end + "$", left, key)
-        if count:
-            break
-    else:
+    found = ((part, re.subn(end + "$", left, key)) for end, left, part in ENDS)
+    part, (layer, _) = next((one for one in found if one[1][1]), ("", ("", 0)))
+    if not part:
         return "", "", ""
     for old, new in KOHYA_OLD.items():
         layer = layer.replace(old, new, 1) if layer.startswith(old) else layer

@@ -80,7 +80,8 @@ def block_scales(model: Any, scale: Any, otherwise: float) -> Any:
             if len(listed) not in (1, count):
                 raise ValueError(f"{part}.{name} has {count} attentions and {len(listed)} scales; expected as many")
             for j, value in enumerate(listed * (count if len(listed) == 1 else 1)):
-                found[f"{part}_blocks.{name.removeprefix('block_')}.attentions.{j}"] = value
+                for kind in ("attentions", "resnets"):  # the residual block before it weighs as much
+                    found[f"{part}_blocks.{name.removeprefix('block_')}.{kind}.{j}"] = value
     return found
 
 

@@ -1,0 +1,189 @@
+"""Adapters, learned words and single files that both sides load into the same small pipelines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+SIDE = 64
+PROJECTIONS = ("to_q", "to_k", "to_v", "to_out.0")
+TEXT = ("q_proj", "k_proj", "v_proj", "out_proj")
+OLD_TEXT = {"q_proj": "to_q", "k_proj": "to_k", "v_proj": "to_v", "out_proj": "to_out"}
+
+
+def layers_of(model: Any, ends: tuple[str, ...]) -> dict[str, Any]:
+    """Layers whose names end so, by name."""
+    return {name: module for name, module in model.named_modules() if name.endswith(ends)}
+
+
+def factors(module: Any, rank: int) -> tuple[Any, Any]:
+    """Two random factors for a layer."""
+    import torch
+
+    weight = module.weight
+    tail = weight.shape[2:]
+    first = torch.randn(rank, weight.shape[1], *tail) * 0.5
+    return first, torch.randn(weight.shape[0], rank, *(1,) * len(tail)) * 0.5
+
+
+def write_loras(pipe: Any, xl: Any, folder: Path) -> None:
+    """Write one adapter in each form of keys."""
+    import torch
+    from safetensors.torch import save_file
+
+    torch.manual_seed(4)
+    peft, old, kohya, long = {}, {}, {}, {}
+    for name, module in layers_of(pipe.unet, (*PROJECTIONS, "ff.net.0.proj", "conv1")).items():
+        down, up = factors(module, 3)
+        peft[f"unet.{name}.lora_A.weight"], peft[f"unet.{name}.lora_B.weight"] = down, up
+    for name, module in layers_of(pipe.unet, PROJECTIONS).items():
+        owner, end = name.removesuffix(".0").rsplit(".", 1)
+        down, up = factors(module, 2)
+        old[f"unet.{owner}.processor.{end}_lora.down.weight"] = down
+        old[f"unet.{owner}.processor.{end}_lora.up.weight"] = up
+        long[f"unet.{name}.lora.down.weight"], long[f"unet.{name}.lora.up.weight"] = factors(module, 2)
+    flat = layers_of(pipe.unet, (*PROJECTIONS, "ff.net.2", "proj_in", "conv2", "time_emb_proj", "downsamplers.0.conv"))
+    for i, (name, module) in enumerate(flat.items()):
+        down, up = factors(module, 2 + 2 * (i % 2))
+        lead = "lora_unet_" + name.replace(".", "_")
+        kohya[f"{lead}.lora_down.weight"], kohya[f"{lead}.lora_up.weight"] = down, up
+        kohya[f"{lead}.alpha"] = torch.tensor(3.0)
+    for name, module in layers_of(pipe.text_encoder, TEXT).items():
+        name = name if name.startswith("text_model.") else f"text_model.{name}"
+        owner, end = name.rsplit(".", 1)
+        peft[f"text_encoder.{name}.lora_A.weight"], peft[f"text_encoder.{name}.lora_B.weight"] = factors(module, 2)
+        down, up = factors(module, 2)
+        old[f"text_encoder.{owner}.{OLD_TEXT[end]}_lora.down.weight"] = down
+        old[f"text_encoder.{owner}.{OLD_TEXT[end]}_lora.up.weight"] = up
+        down, up = factors(module, 2)
+        long[f"text_encoder.{name}.lora_linear_layer.down.weight"] = down
+        long[f"text_encoder.{name}.lora_linear_layer.up.weight"] = up
+        lead = "lora_te_" + name.replace(".", "_")
+        kohya[f"{lead}.lora_down.weight"], kohya[f"{lead}.lora_up.weight"] = factors(module, 2)
+        kohya[f"{lead}.alpha"] = torch.tensor(1.0)
+    for name, tensors in (("peft", peft), ("old", old), ("kohya", kohya), ("long", long)):
+        save_file(tensors, folder / f"{name}.safetensors")
+    other = {}
+    for component in ("unet", "text_encoder", "text_encoder_2"):
+        for name, module in layers_of(getattr(xl, component), (*PROJECTIONS, *TEXT)).items():
+            lead = {"unet": "lora_unet", "text_encoder": "lora_te1", "text_encoder_2": "lora_te2"}[component]
+            full = name if component == "unet" or name.startswith("text_model.") else f"text_model.{name}"
+            if component == "unet":  # the names of the first published layout, at this depth
+                for ours, theirs in XL_NAMES.items():
+                    full = full.replace(ours, theirs)
+            place = f"{lead}_{full.replace('.', '_')}"
+            other[f"{place}.lora_down.weight"], other[f"{place}.lora_up.weight"] = factors(module, 2)
+            other[f"{place}.alpha"] = torch.tensor(1.0)
+    save_file(other, folder / "kohya_xl.safetensors")
+
+
+XL_NAMES = {
+    "down_blocks.1.attentions.0": "input_blocks.3.1",
+    "mid_block.attentions.0": "middle_block.1",
+    "up_blocks.0.attentions.0": "output_blocks.0.1",
+    "up_blocks.0.attentions.1": "output_blocks.1.1",
+}
+
+
+def load(pipe: Any, folder: Path, *names: str) -> None:
+    for name in names:
+        pipe.load_lora_weights(str(folder), weight_name=f"{name}.safetensors", adapter_name=name)
+
+
+def two(pipe: Any, folder: Path) -> None:
+    load(pipe, folder, "peft", "kohya")
+    pipe.set_adapters(["peft", "kohya"], [0.4, 0.8])
+
+
+def parts(pipe: Any, folder: Path) -> None:
+    load(pipe, folder, "peft", "old")
+    blocks = {"down": 0.3, "mid": 0.5, "up": {"block_1": [0.2, 0.9]}}
+    pipe.set_adapters(["peft", "old"], [{"text_encoder": 0.5, "unet": blocks}, 0.6])
+
+
+def fused(pipe: Any, folder: Path) -> None:
+    load(pipe, folder, "peft", "old")
+    pipe.set_adapters("peft")  # the peer gives the scale to those in use alone
+    pipe.fuse_lora(components=["unet", "text_encoder"], lora_scale=0.7, adapter_names=["peft"])
+    assert pipe.num_fused_loras == 1
+    pipe.unload_lora_weights()
+
+
+def unfused(pipe: Any, folder: Path) -> None:
+    load(pipe, folder, "peft")
+    pipe.fuse_lora(components=["unet", "text_encoder"])
+    pipe.unfuse_lora(components=["unet", "text_encoder"])
+
+
+def switched(pipe: Any, folder: Path) -> None:
+    load(pipe, folder, "peft", "old")
+    pipe.delete_adapters("peft")
+    pipe.disable_lora()
+    pipe.enable_lora()
+
+
+def off(pipe: Any, folder: Path) -> None:
+    load(pipe, folder, "peft")
+    pipe.disable_lora()
+
+
+# name → folder, what is done with the pipeline, arguments of the call
+CASES: dict[str, tuple[str, Callable[[Any, Path], None], dict[str, Any]]] = {
+    "nothing": ("sd", lambda pipe, folder: None, {}),
+    "peft": ("sd", lambda pipe, folder: load(pipe, folder, "peft"), {}),
+    "old": ("sd", lambda pipe, folder: load(pipe, folder, "old"), {}),
+    "long": ("sd", lambda pipe, folder: load(pipe, folder, "long"), {}),
+    "kohya": ("sd", lambda pipe, folder: load(pipe, folder, "kohya"), {}),
+    "kohya_xl": ("xl", lambda pipe, folder: load(pipe, folder, "kohya_xl"), {}),
+    "scaled": ("sd", lambda pipe, folder: load(pipe, folder, "peft"), {"cross_attention_kwargs": {"scale": 0.3}}),
+    "last": ("sd", lambda pipe, folder: load(pipe, folder, "peft", "old"), {}),
+    "two": ("sd", two, {}),
+    "parts": ("sd", parts, {}),
+    "fused": ("sd", fused, {}),
+    "unfused": ("sd", unfused, {}),
+    "switched": ("sd", switched, {}),
+    "off": ("sd", off, {}),
+}
+
+
+def opened(package: Any, folder: Path, source: str) -> Any:
+    kind = package.StableDiffusionXLPipeline if source == "xl" else package.StableDiffusionPipeline
+    pipe = kind.from_pretrained(str(folder / source))
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def paint(package: Any, folder: Path, name: str) -> Any:
+    """Paint a case, as an array of values from 0 to 1."""
+    import torch
+
+    source, prepare, arguments = CASES[name]
+    pipe = opened(package, folder, source)
+    prepare(pipe, folder)
+    return painted_by(pipe, torch, **arguments)
+
+
+def painted_by(pipe: Any, torch: Any, **arguments: Any) -> Any:
+    call = {
+        "prompt": "A cat wearing sunglasses",
+        "num_inference_steps": 2,
+        "generator": torch.Generator().manual_seed(3),
+        "output_type": "np",
+        "height": SIDE,
+        "width": SIDE,
+    }
+    return pipe(**call | arguments).images
+
+
+def everything(package: Any, packages: Path, folder: Path) -> None:
+    """Write the folders and files, and what is painted with them (run by the peer)."""
+    import diffusion
+    import numpy as np
+
+    pipe = diffusion.pipeline(packages, folder / "sd")
+    pipe.save_pretrained(folder / "sd")
+    xl = diffusion.xl(pipe)
+    xl.save_pretrained(folder / "xl")
+    write_loras(pipe, xl, folder)
+    np.savez(folder / "painted.npz", **{name: paint(package, folder, name) for name in CASES})
