@@ -338,7 +338,8 @@ def _upload_parts(
             parts.append({"partNumber": number, "etag": response.headers["etag"]})
     accept = {"accept": "application/vnd.git-lfs+json", "content-type": "application/vnd.git-lfs+json"}
     body = json.dumps({"oid": item.sha256(), "parts": parts}).encode()
-    http.request("POST", completion, token=False, headers=accept, content=body)
+    # The Hub hashes the whole before it answers, which takes seconds for every gigabyte.
+    http.request("POST", completion, token=False, headers=accept, content=body, timeout=1800)
 
 
 def commit_lines(

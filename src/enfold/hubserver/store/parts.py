@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import threading
 from collections.abc import Sequence
 from types import TracebackType
 from typing import BinaryIO
@@ -40,6 +41,8 @@ class Parts:
 
     def __init__(self, blobs: BlobStore) -> None:
         self._blobs = blobs
+        #: held while parts are put together
+        self.turn = threading.Lock()
 
     @staticmethod
     def name(repo_id: int, sha256: str, number: int) -> str:
