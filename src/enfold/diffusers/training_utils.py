@@ -148,17 +148,16 @@ class EMAModel:
         Raises:
             EnfoldError: a value of another kind, or other weights; it names them.
         """
-        own: dict[str, Any] = self.state_dict()
-        value: Any
-        for name, value in state_dict.items():
-            if name not in own:
-                continue
-            kinds: tuple[type, ...] = (float, int) if isinstance(own[name], float) else (type(own[name]),)
-            if not isinstance(value, kinds):
-                raise EnfoldError(f"{name} is a {type(value).__name__}; expected a {kinds[0].__name__}")
-            if name == "shadow_params" and [one.shape for one in value] != [one.shape for one in own[name]]:
-                raise EnfoldError("the averaged weights have other shapes: they are of another model")
-            setattr(self, name, [one.clone() for one in value] if isinstance(value, list) else value)
+        own = self.state_dict()
+        for name in own.keys() & state_dict.keys():
+            kinds = (float, int) if isinstance(own[name], float) else (type(own[name]),)
+            if not isinstance(state_dict[name], kinds):
+                raise EnfoldError(f"{name} is a {type(state_dict[name]).__name__}; expected a {kinds[0].__name__}")
+        weights: list[Tensor] | None = state_dict.get("shadow_params")
+        if weights is not None and [one.shape for one in weights] != [one.shape for one in self.shadow_params]:
+            raise EnfoldError("the averaged weights have other shapes: they are of another model")
+        for name in own.keys() & state_dict.keys():
+            setattr(self, name, [one.clone() for one in weights or ()] if name == "shadow_params" else state_dict[name])
 
     def save_pretrained(self, path: str | os.PathLike[str]) -> None:
         """Write the averaged model into a folder; its configuration keeps the average's own values."""
