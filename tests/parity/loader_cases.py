@@ -128,6 +128,32 @@ def off(pipe: Any, folder: Path) -> None:
     pipe.disable_lora()
 
 
+def write_words(folder: Path) -> None:
+    """Write learned words: of one vector and of several, in each form."""
+    import torch
+    from safetensors.torch import save_file
+
+    torch.manual_seed(8)
+    one, many, web = torch.randn(16), torch.randn(3, 16), torch.randn(2, 16)
+    save_file({"<one>": one}, folder / "one.safetensors")
+    (folder / "words").mkdir()
+    torch.save({"<many>": many}, folder / "words" / "learned_embeds.bin")
+    torch.save({"string_to_token": {"*": 265}, "string_to_param": {"*": web}, "name": "web"}, folder / "web.pt")
+
+
+def taught(pipe: Any, folder: Path) -> None:
+    pipe.load_textual_inversion(str(folder / "one.safetensors"))
+    pipe.load_textual_inversion(str(folder / "words"))
+    pipe.load_textual_inversion(str(folder / "web.pt"), token="<web>")
+
+
+def forgotten(pipe: Any, folder: Path) -> None:
+    taught(pipe, folder)
+    pipe.unload_textual_inversion("<one>")
+
+
+WORDS = {"prompt": "A <one> cat like <many> in <web> style", "negative_prompt": "<many>"}
+
 # name → folder, what is done with the pipeline, arguments of the call
 CASES: dict[str, tuple[str, Callable[[Any, Path], None], dict[str, Any]]] = {
     "nothing": ("sd", lambda pipe, folder: None, {}),
@@ -144,6 +170,8 @@ CASES: dict[str, tuple[str, Callable[[Any, Path], None], dict[str, Any]]] = {
     "unfused": ("sd", unfused, {}),
     "switched": ("sd", switched, {}),
     "off": ("sd", off, {}),
+    "taught": ("sd", taught, WORDS),
+    "forgotten": ("sd", forgotten, WORDS),
 }
 
 
@@ -186,4 +214,5 @@ def everything(package: Any, packages: Path, folder: Path) -> None:
     xl = diffusion.xl(pipe)
     xl.save_pretrained(folder / "xl")
     write_loras(pipe, xl, folder)
+    write_words(folder)
     np.savez(folder / "painted.npz", **{name: paint(package, folder, name) for name in CASES})

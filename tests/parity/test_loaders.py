@@ -125,6 +125,23 @@ def test_every_layer_has_the_scale_that_its_alpha_says(folder: Path, pipe: Any) 
     assert len(places) == len(alphas)
 
 
+def test_learned_words_are_forgotten_and_judged_before_anything_changes(folder: Path, pipe: Any) -> None:
+    size, table = len(pipe.tokenizer), pipe.text_encoder.get_input_embeddings().weight.clone()
+    cases.taught(pipe, folder)
+    assert len(pipe.tokenizer) == size + 6
+    with pytest.raises(PipelineError, match="already a token '<one>'"):
+        pipe.load_textual_inversion(folder / "one.safetensors")
+    with pytest.raises(PipelineError, match="vectors of 12 numbers and the text encoder of 16"):
+        pipe.load_textual_inversion({"<wide>": torch.zeros(2, 12)})
+    with pytest.raises(PipelineError, match="a tensor has no name"):
+        pipe.load_textual_inversion(torch.zeros(16))
+    with pytest.raises(PipelineError, match="no learned token '<onee>'; did you mean '<one>'"):
+        pipe.unload_textual_inversion("<onee>")
+    pipe.unload_textual_inversion()
+    assert len(pipe.tokenizer) == size and torch.equal(pipe.text_encoder.get_input_embeddings().weight, table)
+    assert "<one>" not in pipe.tokenizer.get_vocab()
+
+
 def test_a_unet_trains_adapters_of_its_own(pipe: Any) -> None:
     from enfold.peft import LoraConfig
 

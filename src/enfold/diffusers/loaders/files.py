@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from enfold.checkpoints import read_state_dict
+from enfold.checkpoints import CheckpointError, read_state_dict
 from enfold.hub.fetch import find_file
 
-__all__ = ["find_weights_file", "read_adapter"]
+__all__ = ["find_weights_file", "read_adapter", "read_object"]
 
 ADAPTER_METADATA = "lora_adapter_metadata"
 # Files of a training run that are no adapters.
@@ -67,3 +69,28 @@ def read_adapter(
         with safe_open(path, framework="pt") as file:
             told = json.loads((file.metadata() or {}).get(ADAPTER_METADATA, "{}"))
     return read_state_dict(path), told
+
+
+def read_object(path: str) -> Any:
+    """Return what a file holds: tensors by name, and in other files than safetensors also plain values around them.
+
+    Raises:
+        CheckpointError: the file is damaged, or a pickle with code in it, which is never run.
+    """
+    if _is_safe(path):
+        return read_state_dict(path)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} holds code beside its weights, which is not run; ask for a .safetensors file, or convert it "
+            f"where you trust it ({_first_line(error)})"
+        ) from error
+    except Exception as error:  # damaged bytes fail in any way
+        raise CheckpointError(f"{path} cannot be read as weights: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:200]
