@@ -46,7 +46,7 @@ def empty_environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def test_the_wheel_holds_the_package_its_core_and_its_types_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert any(re.fullmatch(r"enfold/_native\..*so", name) for name in names)
-    assert {"enfold/py.typed", "enfold/dropin/site/sitecustomize.py", "enfold/gradio/ui/core.js"} <= set(names)
+    assert {"enfold/py.typed", "enfold/dropin/site/sitecustomize.py", "enfold/gradio/ui/core/page.js"} <= set(names)
     assert all(name.startswith(("enfold/", "enfold-")) for name in names)
     (points,) = [name for name in names if name.endswith("entry_points.txt")]
     said = configparser.ConfigParser()
@@ -88,7 +88,7 @@ except ImportError as error:
 def full_environment(empty_environment: Path, wheel: Path) -> Path:
     """The same environment with the extras that the README's examples name."""
     install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-c", ROOT / "constraints.txt"]
-    call(empty_environment, *install, f"{wheel}[torch,server]")
+    call(empty_environment, *install, f"{wheel}[torch,server,vision]")
     return empty_environment
 
 
