@@ -154,6 +154,77 @@ def forgotten(pipe: Any, folder: Path) -> None:
 
 WORDS = {"prompt": "A <one> cat like <many> in <web> style", "negative_prompt": "<many>"}
 
+# The small models' layers here → in the first published layout, written out by hand.
+UNET_NAMES = {
+    "conv_in": "input_blocks.0.0",
+    "time_embedding.linear_1": "time_embed.0",
+    "time_embedding.linear_2": "time_embed.2",
+    "down_blocks.0.resnets.0": "input_blocks.1.0",
+    "down_blocks.0.attentions.0": "input_blocks.1.1",
+    "down_blocks.0.downsamplers.0.conv": "input_blocks.2.0.op",
+    "down_blocks.1.resnets.0": "input_blocks.3.0",
+    "mid_block.resnets.0": "middle_block.0",
+    "mid_block.attentions.0": "middle_block.1",
+    "mid_block.resnets.1": "middle_block.2",
+    "up_blocks.0.resnets.0": "output_blocks.0.0",
+    "up_blocks.0.resnets.1": "output_blocks.1.0",
+    "up_blocks.0.upsamplers.0.conv": "output_blocks.1.1.conv",
+    "up_blocks.1.resnets.0": "output_blocks.2.0",
+    "up_blocks.1.attentions.0": "output_blocks.2.1",
+    "up_blocks.1.resnets.1": "output_blocks.3.0",
+    "up_blocks.1.attentions.1": "output_blocks.3.1",
+    "conv_norm_out": "out.0",
+    "conv_out": "out.2",
+}
+RESNET_NAMES = {
+    ".norm1.": ".in_layers.0.",
+    ".conv1.": ".in_layers.2.",
+    ".time_emb_proj.": ".emb_layers.1.",
+    ".norm2.": ".out_layers.0.",
+    ".conv2.": ".out_layers.3.",
+    ".conv_shortcut.": ".skip_connection.",
+}
+VAE_NAMES = {
+    "conv_norm_out": "norm_out",
+    "conv_shortcut": "nin_shortcut",
+    "mid_block.resnets.0": "mid.block_1",
+    "mid_block.resnets.1": "mid.block_2",
+    "mid_block.attentions.0": "mid.attn_1",
+    "attn_1.group_norm": "attn_1.norm",
+    "attn_1.to_q": "attn_1.q",
+    "attn_1.to_k": "attn_1.k",
+    "attn_1.to_v": "attn_1.v",
+    "attn_1.to_out.0": "attn_1.proj_out",
+    ".downsamplers.0.": ".downsample.",
+    ".upsamplers.0.": ".upsample.",
+    ".resnets.": ".block.",
+    "down_blocks.": "down.",
+    **{f"up_blocks.{i}.": f"up.{3 - i}." for i in range(4)},
+}
+
+
+def single(pipe: Any) -> dict[str, Any]:
+    """The pipeline's weights as a checkpoint of one file."""
+    found = {}
+    for name, tensor in pipe.unet.state_dict().items():
+        for ours, theirs in UNET_NAMES.items():
+            if name.startswith(f"{ours}."):
+                inner = name.replace(ours, theirs, 1)
+                if ".resnets." in name:
+                    for one, other in RESNET_NAMES.items():
+                        inner = inner.replace(one, other)
+                found[f"model.diffusion_model.{inner}"] = tensor
+    for name, tensor in pipe.vae.state_dict().items():
+        shape = (*tensor.shape, 1, 1) if "attentions" in name and tensor.ndim == 2 else tensor.shape
+        for ours, theirs in VAE_NAMES.items():
+            name = name.replace(ours, theirs)
+        found[f"first_stage_model.{name}"] = tensor.reshape(shape)
+    for name, tensor in pipe.text_encoder.state_dict().items():
+        name = name if name.startswith("text_model.") else f"text_model.{name}"
+        found[f"cond_stage_model.transformer.{name}"] = tensor
+    return {name: tensor.clone().contiguous() for name, tensor in found.items()}
+
+
 # name → folder, what is done with the pipeline, arguments of the call
 CASES: dict[str, tuple[str, Callable[[Any, Path], None], dict[str, Any]]] = {
     "nothing": ("sd", lambda pipe, folder: None, {}),
@@ -178,6 +249,12 @@ CASES: dict[str, tuple[str, Callable[[Any, Path], None], dict[str, Any]]] = {
 def opened(package: Any, folder: Path, source: str) -> Any:
     kind = package.StableDiffusionXLPipeline if source == "xl" else package.StableDiffusionPipeline
     pipe = kind.from_pretrained(str(folder / source))
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def from_single_file(package: Any, folder: Path, name: str) -> Any:
+    pipe = package.StableDiffusionPipeline.from_single_file(str(folder / name), config=str(folder / "sd"))
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
@@ -208,6 +285,8 @@ def everything(package: Any, packages: Path, folder: Path) -> None:
     """Write the folders and files, and what is painted with them (run by the peer)."""
     import diffusion
     import numpy as np
+    import torch
+    from safetensors.torch import save_file
 
     pipe = diffusion.pipeline(packages, folder / "sd")
     pipe.save_pretrained(folder / "sd")
@@ -215,4 +294,8 @@ def everything(package: Any, packages: Path, folder: Path) -> None:
     xl.save_pretrained(folder / "xl")
     write_loras(pipe, xl, folder)
     write_words(folder)
-    np.savez(folder / "painted.npz", **{name: paint(package, folder, name) for name in CASES})
+    save_file(single(pipe), folder / "whole.safetensors")
+    torch.save({"state_dict": single(pipe), "epoch": 3}, folder / "whole.ckpt")
+    painted = {name: paint(package, folder, name) for name in CASES}
+    painted["whole"] = painted_by(from_single_file(package, folder, "whole.safetensors"), torch)
+    np.savez(folder / "painted.npz", **painted)

@@ -11,6 +11,8 @@ import pytest
 import torch
 
 from enfold import diffusers
+from enfold.checkpoints import CheckpointError
+from enfold.diffusers.loaders.layout import original_name, rows_of
 from enfold.diffusers.loaders.lora_keys import LoraMismatch
 from enfold.diffusers.pipelines.pipeline import PipelineError
 from parity import loader_cases as cases
@@ -140,6 +142,53 @@ def test_learned_words_are_forgotten_and_judged_before_anything_changes(folder: 
     pipe.unload_textual_inversion()
     assert len(pipe.tokenizer) == size and torch.equal(pipe.text_encoder.get_input_embeddings().weight, table)
     assert "<one>" not in pipe.tokenizer.get_vocab()
+
+
+@pytest.mark.parametrize("name", ["whole.safetensors", "whole.ckpt"])
+def test_a_checkpoint_of_one_file_paints_as_the_folder_does(folder: Path, painted: dict[str, Any], name: str) -> None:
+    found = cases.painted_by(cases.from_single_file(diffusers, folder, name), torch)
+    assert np.abs(found - painted["whole"]).max() <= 1e-4 and np.abs(found - painted["nothing"]).max() <= 1e-4
+
+
+def test_models_are_taken_out_of_a_checkpoint_alone(folder: Path, pipe: Any) -> None:
+    for part in ("unet", "vae"):
+        kind = type(getattr(pipe, part))
+        made = kind.from_single_file(folder / "whole.safetensors", config=folder / "sd", subfolder=part)
+        want = getattr(pipe, part).state_dict()
+        assert all(torch.equal(tensor, want[name]) for name, tensor in made.state_dict().items())
+        assert made.config.norm_num_groups == getattr(pipe, part).config.norm_num_groups
+    control = diffusers.ControlNetModel.from_unet(pipe.unet)
+    rows = rows_of(control)
+    state = {f"control_model.{original_name(name, rows)}": tensor for name, tensor in control.state_dict().items()}
+    assert {"control_model.zero_convs.0.0.weight", "control_model.input_hint_block.14.bias"} <= {*state}
+    control.save_config(folder / "control")
+    made = diffusers.ControlNetModel.from_single_file(state, config=folder / "control")
+    assert all(torch.equal(tensor, made.state_dict()[name]) for name, tensor in control.state_dict().items())
+
+
+class Code:
+    def __reduce__(self) -> Any:
+        return print, ("this has run",)
+
+
+def test_a_checkpoint_says_what_is_wrong_and_runs_nothing(
+    folder: Path, pipe: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save({"state_dict": {"a": torch.zeros(1)}, "more": Code()}, tmp_path / "code.ckpt")
+    with pytest.raises(CheckpointError, match="holds code beside its weights, which is not run"):
+        diffusers.StableDiffusionPipeline.from_single_file(tmp_path / "code.ckpt", config=folder / "sd")
+    assert "this has run" not in capsys.readouterr().out
+    unet = diffusers.UNet2DConditionModel
+    with pytest.raises(CheckpointError, match=r"the width of its text is 16, expected one of 768, 1024, 2048"):
+        unet.from_single_file(folder / "whole.safetensors")
+    with pytest.raises(
+        CheckpointError, match=r"input_blocks\.0\.0\.weight: \(16, 4, 3, 3\) in the file, \(16, 9, 3, 3\)"
+    ):
+        unet.from_single_file(folder / "whole.safetensors", config=folder / "sd", subfolder="unet", in_channels=9)
+    with pytest.raises(CheckpointError, match="neither a file nor"):
+        unet.from_single_file("no/such/file.safetensors")
+    with pytest.raises(PipelineError, match="takes no 'unett'; did you mean 'unet'"):
+        diffusers.StableDiffusionPipeline.from_single_file(folder / "whole.ckpt", config=folder / "sd", unett=None)
 
 
 def test_a_unet_trains_adapters_of_its_own(pipe: Any) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from enfold.diffusers.configuration import register_to_config
+from enfold.diffusers.loaders.single_file import SingleFileMixin
 from enfold.diffusers.models.modeling import ModelMixin
 from enfold.diffusers.models.tiles import Tiled, blended
 from enfold.diffusers.models.unet_2d import UNet2DModel
@@ -128,7 +129,7 @@ class Decoder(nn.Module):
         return self.conv_out(self.conv_act(self.conv_norm_out(sample)))
 
 
-class AutoencoderKL(Tiled, ModelMixin):
+class AutoencoderKL(SingleFileMixin, Tiled, ModelMixin):
     """An autoencoder whose latents are close to normal.
 
     Args:

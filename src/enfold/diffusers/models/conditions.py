@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from enfold.diffusers.loaders.single_file import SingleFileMixin
 from enfold.diffusers.models.blocks import GaussianFourierProjection, TimestepEmbedding, Timesteps
 from enfold.diffusers.models.modeling import ModelMixin
 from enfold.nn.attention import attend, merge_heads, split_heads
@@ -79,7 +80,7 @@ class TextTimeEmbedding(nn.Module):
         return self.norm2(self.proj(self.pool(self.norm1(hidden_states))))
 
 
-class ConditionedModel(ModelMixin):
+class ConditionedModel(SingleFileMixin, ModelMixin):
     """Base of UNet2DConditionModel and ControlNetModel: the embedding that every block is given."""
 
     time_proj: nn.Module

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from enfold.diffusers.image_processor import PipelineImageInput, VaeImageProcessor
 from enfold.diffusers.loaders.lora import LoraMixin
+from enfold.diffusers.loaders.single_file import SingleFilePipelineMixin
 from enfold.diffusers.loaders.textual_inversion import TextualInversionMixin
 from enfold.diffusers.pipelines.pipeline import PipelineError
 from enfold.diffusers.pipelines.prompts import Prompt, PromptsMixin, check_prompts, joined
@@ -148,7 +149,7 @@ class LatentPipeline(GuidedPipeline):
         return self.scheduler.add_noise(latents, self._noise(latents.shape, generator, device, dtype), timestep)
 
 
-class StableDiffusionBase(LoraMixin, TextualInversionMixin, PromptsMixin, LatentPipeline):
+class StableDiffusionBase(LoraMixin, TextualInversionMixin, SingleFilePipelineMixin, PromptsMixin, LatentPipeline):
     """Base of the pipelines with Stable Diffusion's components.
 
     Args:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from enfold.diffusers.image_processor import PipelineImageInput
 from enfold.diffusers.loaders.lora import LoraMixin
+from enfold.diffusers.loaders.single_file import SingleFilePipelineMixin
 from enfold.diffusers.loaders.textual_inversion import TextualInversionMixin
 from enfold.diffusers.pipelines.components import dtype_of
 from enfold.diffusers.pipelines.pipeline import PipelineError
@@ -60,7 +61,7 @@ class Sizes:
     negative_score: float = 2.5
 
 
-class StableDiffusionXLBase(LoraMixin, TextualInversionMixin, PromptsMixin, LatentPipeline):
+class StableDiffusionXLBase(LoraMixin, TextualInversionMixin, SingleFilePipelineMixin, PromptsMixin, LatentPipeline):
     """Base of the pipelines with SDXL's components.
 
     Args:
