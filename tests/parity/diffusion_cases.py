@@ -48,6 +48,31 @@ VAE: dict[str, Any] = {
 TINY = {"encoder_block_out_channels": (8, 8, 8, 8), "decoder_block_out_channels": (8, 8, 8, 8)}
 TINY |= {"num_encoder_blocks": (1, 1, 1, 1), "num_decoder_blocks": (1, 1, 1, 1)}
 XL_MORE = {"added_cond_kwargs": {"text_embeds": (2, 8), "time_ids": (2, 6)}}
+SD3: dict[str, Any] = {
+    "sample_size": 8,
+    "in_channels": 4,
+    "out_channels": 4,
+    "num_layers": 3,
+    "attention_head_dim": 8,
+    "num_attention_heads": 2,
+    "joint_attention_dim": 6,
+    "caption_projection_dim": 16,
+    "pooled_projection_dim": 5,
+    "pos_embed_max_size": 12,
+}
+FLUX: dict[str, Any] = {
+    "in_channels": 4,
+    "num_layers": 2,
+    "num_single_layers": 3,
+    "attention_head_dim": 16,
+    "num_attention_heads": 2,
+    "joint_attention_dim": 6,
+    "pooled_projection_dim": 5,
+    "axes_dims_rope": (4, 6, 6),
+}
+JOINT = {"encoder_hidden_states": (2, 3, 6), "pooled_projections": (2, 5)}
+PATCHES = {"hidden_states": (2, 6, 4), **JOINT}
+PLACES = {"txt_ids": [[0.0] * 3] * 3, "img_ids": [[0.0, row, column] for row in range(2) for column in range(3)]}
 LATENTS = {"sample": (2, 4, 8, 8)}
 PICTURES = {"sample": (2, 3, 8, 8)}
 
@@ -179,6 +204,24 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = {
         | {"conditioning_embedding_out_channels": (4, 6), "controlnet_conditioning_channel_order": "bgr"},
         {**LATENTS, "encoder_hidden_states": (2, 5, 8), "controlnet_cond": (2, 3, 16, 16), **XL_MORE},
         {"timestep": 7, "guess_mode": True},
+    ),
+    "sd3": ("SD3Transformer2DModel", SD3, {"hidden_states": (2, 4, 8, 12), **JOINT}, {"timestep": [7.0, 900.0]}),
+    "sd3_dual": (
+        "SD3Transformer2DModel",
+        {**SD3, "qk_norm": "rms_norm", "dual_attention_layers": (0, 2), "out_channels": None},
+        {"hidden_states": (2, 4, 6, 10), **JOINT, "block_controlnet_hidden_states": [(2, 15, 16), (2, 15, 16)]},
+        {"timestep": [7.0, 900.0]},
+    ),
+    "flux": ("FluxTransformer2DModel", FLUX, PATCHES, {"timestep": [0.3, 0.9], **PLACES}),
+    "flux_guided": (
+        "FluxTransformer2DModel",
+        {**FLUX, "guidance_embeds": True, "out_channels": 6},
+        {
+            **PATCHES,
+            "controlnet_block_samples": [(2, 6, 32)] * 2,
+            "controlnet_single_block_samples": [(2, 6, 32)] * 2,
+        },
+        {"timestep": [0.3, 0.9], "guidance": [3.5, 2.0], **PLACES},
     ),
 }
 

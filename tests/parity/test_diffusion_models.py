@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from enfold import diffusers
 from enfold.checkpoints import without_weights
@@ -51,12 +51,19 @@ DDPM: dict[str, Any] = {
     "up_block_types": ("UpBlock2D", "AttnUpBlock2D") + ("UpBlock2D",) * 4,
     "attention_head_dim": None,
 }
+SD3: dict[str, Any] = {"num_layers": 24, "num_attention_heads": 24, "caption_projection_dim": 1536}
+SD35 = {**SD3, "pos_embed_max_size": 384, "dual_attention_layers": tuple(range(13)), "qk_norm": "rms_norm"}
 SIZES = [
     ("UNet2DConditionModel", STABLE, 686, 859_520_964),
     ("UNet2DConditionModel", XL, 1680, 2_567_463_684),
     ("AutoencoderKL", AUTOENCODER, 248, 83_653_863),
     ("ControlNetModel", STABLE, 340, 361_279_120),
     ("UNet2DModel", DDPM, 450, 113_673_219),
+    # Stable Diffusion 3 and 3.5 medium, FLUX.1 dev and schnell
+    ("SD3Transformer2DModel", {**SD3, "pos_embed_max_size": 192}, 683, 2_028_328_000),
+    ("SD3Transformer2DModel", SD35, 909, 2_243_171_520),
+    ("FluxTransformer2DModel", {"guidance_embeds": True}, 1160, 11_901_408_320),
+    ("FluxTransformer2DModel", {}, 1156, 11_891_178_560),
 ]
 
 
@@ -94,9 +101,10 @@ def test_published_models_have_their_published_sizes(kind: str, config: Any, ten
     assert (len(model.state_dict()), model.num_parameters()) == (tensors, numbers)
 
 
-def test_gradients_are_those_without_checkpointing(folder: Path) -> None:
-    model = diffusers.UNet2DConditionModel.from_pretrained(folder / "unet").train()
-    given = cases.inputs("unet")
+@pytest.mark.parametrize("name", ["unet", "sd3_dual", "flux"])
+def test_gradients_are_those_without_checkpointing(folder: Path, name: str) -> None:
+    model = getattr(diffusers, cases.CASES[name][0]).from_pretrained(folder / name).train()
+    given = cases.inputs(name)
     model(**given).sample.square().mean().backward()
     plain = {name: weight.grad.clone() for name, weight in model.named_parameters()}
     model.zero_grad()
@@ -104,6 +112,46 @@ def test_gradients_are_those_without_checkpointing(folder: Path) -> None:
     assert model.is_gradient_checkpointing
     model(**given).sample.square().mean().backward()
     assert all(torch.allclose(weight.grad, plain[name], atol=1e-6) for name, weight in model.named_parameters())
+
+
+@pytest.mark.parametrize("name", ["sd3_dual", "flux"])
+def test_transformers_fuse_projections_and_leave_out_blocks(folder: Path, name: str) -> None:
+    model = getattr(diffusers, cases.CASES[name][0]).from_pretrained(folder / name)
+    given = cases.inputs(name)
+    with torch.no_grad():
+        plain = model(**given).sample
+        model.fuse_qkv_projections()
+        assert torch.allclose(model(**given).sample, plain, atol=1e-5)
+        model.unfuse_qkv_projections()
+        model.set_default_attn_processor()
+        assert torch.equal(model(**given).sample, plain)
+        if name == "sd3_dual":
+            assert not torch.allclose(model(**given, skip_layers=[1]).sample, plain, atol=1e-3)
+
+
+def test_a_file_without_places_gets_them(folder: Path, tmp_path: Path) -> None:
+    weights = load_file(folder / "sd3" / "diffusion_pytorch_model.safetensors")
+    places = weights.pop("pos_embed.pos_embed")
+    (tmp_path / "config.json").write_text((folder / "sd3" / "config.json").read_text())
+    save_file(weights, tmp_path / "diffusion_pytorch_model.safetensors")
+    model, report = diffusers.SD3Transformer2DModel.from_pretrained(tmp_path, output_loading_info=True)
+    assert report["missing_keys"] == ["pos_embed.pos_embed"]
+    assert torch.equal(model.pos_embed.pos_embed, places)
+    assert all(torch.equal(model.state_dict()[name], value) for name, value in weights.items())
+
+
+def test_transformers_name_what_does_not_fit(folder: Path) -> None:
+    sd3 = diffusers.SD3Transformer2DModel.from_pretrained(folder / "sd3")
+    given = cases.inputs("sd3")
+    with pytest.raises(ValueError, match=r"26 by 8; expected multiples of 2, 24 at most"):
+        sd3(**{**given, "hidden_states": torch.zeros(2, 4, 26, 8)})
+    flux = diffusers.FluxTransformer2DModel.from_pretrained(folder / "flux_guided")
+    with pytest.raises(ValueError, match="wants guidance"):
+        flux(**{**cases.inputs("flux_guided"), "guidance": None})
+    with pytest.raises(ValueError, match="rms_norm"):
+        diffusers.SD3Transformer2DModel(**{**cases.SD3, "qk_norm": "rms_nrm"})
+    with pytest.raises(ValueError, match="axes_dims_rope adds up to 12; expected 16"):
+        diffusers.FluxTransformer2DModel(**{**cases.FLUX, "axes_dims_rope": (4, 4, 4)})
 
 
 def test_a_new_controlnet_of_a_unet_changes_nothing(folder: Path) -> None:

@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = face(
         ".autoencoder_kl": ["AutoencoderKL"],
         ".autoencoder_tiny": ["AutoencoderTiny"],
         ".controlnet": ["ControlNetModel", "MultiControlNetModel"],
+        ".mmdit": ["FluxTransformer2DModel", "SD3Transformer2DModel"],
         ".modeling": ["ModelMixin"],
         ".unet_2d": ["UNet2DModel"],
         ".unet_2d_condition": ["UNet2DConditionModel"],

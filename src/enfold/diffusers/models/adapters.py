@@ -34,11 +34,15 @@ def weighed(model: nn.Module, scale: float) -> Iterator[None]:
 
 
 def weighed_by_scale(forward: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a model's adapters weigh ``cross_attention_kwargs["scale"]`` times as much in its forward pass."""
+    """Let a model's adapters weigh ``cross_attention_kwargs["scale"]`` times as much in its forward pass.
+
+    A transformer's argument of that kind is ``joint_attention_kwargs``.
+    """
 
     @functools.wraps(forward)
     def scaled(self: Any, *args: Any, **kwargs: Any) -> Any:
-        scale = (kwargs.get("cross_attention_kwargs") or {}).get("scale")
+        given = kwargs.get("cross_attention_kwargs") or kwargs.get("joint_attention_kwargs") or {}
+        scale = given.get("scale")
         if scale is None or tuner_of(self) is None:
             return forward(self, *args, **kwargs)
         with weighed(self, float(scale)):
