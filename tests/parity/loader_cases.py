@@ -154,6 +154,58 @@ def forgotten(pipe: Any, folder: Path) -> None:
 
 WORDS = {"prompt": "A <one> cat like <many> in <web> style", "negative_prompt": "<many>"}
 
+
+def write_pictures(pipe: Any, folder: Path) -> None:
+    """Write adapters that look at a picture, of both kinds of projection, and their encoder."""
+    import diffusion
+    import torch
+    from safetensors.torch import save_file
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    torch.manual_seed(5)
+    encoder = CLIPVisionModelWithProjection(CLIPVisionConfig(**diffusion.VISION))
+    encoder.save_pretrained(folder / "pictures" / "models" / "image_encoder")
+    crossing = [name for name in pipe.unet.attn_processors if "attn2" in name]
+    for kind in ("plain", "full"):
+        state = {"image_proj.norm.weight": torch.rand(16) + 0.5, "image_proj.norm.bias": torch.randn(16)}
+        if kind == "plain":
+            state |= {"image_proj.proj.weight": torch.randn(64, 16), "image_proj.proj.bias": torch.randn(64)}
+        else:
+            state = {"image_proj.proj.0.weight": torch.randn(16, 16), "image_proj.proj.0.bias": torch.randn(16)}
+            state |= {"image_proj.proj.2.weight": torch.randn(16, 16), "image_proj.proj.2.bias": torch.randn(16)}
+            state |= {"image_proj.proj.3.weight": torch.rand(16) + 0.5, "image_proj.proj.3.bias": torch.randn(16)}
+        for i, name in enumerate(crossing):
+            width = pipe.unet.get_submodule(name.removesuffix(".processor")).to_k.out_features
+            for part in ("to_k_ip", "to_v_ip"):
+                state[f"ip_adapter.{2 * i + 1}.{part}.weight"] = torch.randn(width, 16)
+        save_file(state, folder / "pictures" / "models" / f"{kind}.safetensors")
+
+
+def picture() -> Any:
+    import numpy as np
+    from PIL import Image
+
+    rows, columns = np.mgrid[0:40, 0:40]
+    return Image.fromarray(np.stack([rows * 6, columns * 6, rows * columns % 256], axis=-1).astype("uint8"))
+
+
+def look(pipe: Any, folder: Path, *kinds: str) -> None:
+    names = [f"{kind}.safetensors" for kind in kinds]
+    pipe.load_ip_adapter(
+        str(folder / "pictures"), subfolder="models", weight_name=names if len(names) > 1 else names[0]
+    )
+
+
+def look_partly(pipe: Any, folder: Path) -> None:
+    look(pipe, folder, "plain", "full")
+    pipe.set_ip_adapter_scale([0.6, {"up": {"block_1": [0.2, 0.9]}}])
+
+
+def look_away(pipe: Any, folder: Path) -> None:
+    look(pipe, folder, "plain")
+    pipe.unload_ip_adapter()
+
+
 # The small models' layers here → in the first published layout, written out by hand.
 UNET_NAMES = {
     "conv_in": "input_blocks.0.0",
@@ -243,6 +295,10 @@ CASES: dict[str, tuple[str, Callable[[Any, Path], None], dict[str, Any]]] = {
     "off": ("sd", off, {}),
     "taught": ("sd", taught, WORDS),
     "forgotten": ("sd", forgotten, WORDS),
+    "look": ("sd", lambda pipe, folder: look(pipe, folder, "plain"), {"ip_adapter_image": "picture"}),
+    "look_full": ("sd", lambda pipe, folder: look(pipe, folder, "full"), {"ip_adapter_image": "picture"}),
+    "look_partly": ("sd", look_partly, {"ip_adapter_image": "pictures", "num_images_per_prompt": 2}),
+    "look_away": ("sd", look_away, {}),
 }
 
 
@@ -278,7 +334,9 @@ def painted_by(pipe: Any, torch: Any, **arguments: Any) -> Any:
         "height": SIDE,
         "width": SIDE,
     }
-    return pipe(**call | arguments).images
+    given = {"picture": picture, "pictures": lambda: [picture(), picture()]}
+    more = {key: given[value]() if value in ("picture", "pictures") else value for key, value in arguments.items()}
+    return pipe(**call | more).images
 
 
 def everything(package: Any, packages: Path, folder: Path) -> None:
@@ -294,6 +352,7 @@ def everything(package: Any, packages: Path, folder: Path) -> None:
     xl.save_pretrained(folder / "xl")
     write_loras(pipe, xl, folder)
     write_words(folder)
+    write_pictures(pipe, folder)
     save_file(single(pipe), folder / "whole.safetensors")
     torch.save({"state_dict": single(pipe), "epoch": 3}, folder / "whole.ckpt")
     painted = {name: paint(package, folder, name) for name in CASES}

@@ -55,7 +55,7 @@ def pipe(folder: Path) -> Any:
 def test_every_picture_is_the_peers(folder: Path, painted: dict[str, Any], name: str) -> None:
     found = cases.paint(diffusers, folder, name)
     assert np.abs(found - painted[name]).max() <= 1e-4
-    if name not in ("nothing", "off", "kohya_xl"):
+    if name not in ("nothing", "off", "kohya_xl", "look_away"):
         assert np.abs(found - painted["nothing"]).max() > 1e-2
 
 
@@ -189,6 +189,28 @@ def test_a_checkpoint_says_what_is_wrong_and_runs_nothing(
         unet.from_single_file("no/such/file.safetensors")
     with pytest.raises(PipelineError, match="takes no 'unett'; did you mean 'unet'"):
         diffusers.StableDiffusionPipeline.from_single_file(folder / "whole.ckpt", config=folder / "sd", unett=None)
+
+
+def test_an_adapter_for_pictures_is_judged_before_anything_changes(folder: Path, pipe: Any) -> None:
+    from safetensors.torch import load_file
+
+    with pytest.raises(PipelineError, match="has no adapter for pictures; call load_ip_adapter first"):
+        cases.painted_by(pipe, torch, ip_adapter_image="picture")
+    state = load_file(folder / "pictures" / "models" / "plain.safetensors")
+    wrong = {**state, "ip_adapter.3.to_v_ip.weight": torch.zeros(16, 12)}
+    del wrong["ip_adapter.1.to_k_ip.weight"]
+    with pytest.raises(
+        PipelineError, match=r"1\.to_k_ip\.weight: not in the file\n.*\(16, 12\) in the file, \(16, 16\) in"
+    ):
+        pipe.load_ip_adapter(wrong)
+    assert pipe.unet.encoder_hid_proj is None and pipe.image_encoder is None
+    cases.look(pipe, folder, "plain")
+    seen = pipe.prepare_ip_adapter_image_embeds(cases.picture(), None, "cpu", 1, True)
+    assert [tuple(one.shape) for one in seen] == [(2, 1, 16)] and not seen[0][0].any()
+    shown = cases.painted_by(pipe, torch, ip_adapter_image="picture")
+    assert np.array_equal(shown, cases.painted_by(pipe, torch, ip_adapter_image_embeds=seen))
+    with pytest.raises(PipelineError, match="2 ip_adapter_image for 1 adapters"):
+        cases.painted_by(pipe, torch, ip_adapter_image="pictures")
 
 
 def test_a_unet_trains_adapters_of_its_own(pipe: Any) -> None:

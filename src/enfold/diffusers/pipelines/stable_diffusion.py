@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from enfold.diffusers.image_processor import PipelineImageInput, VaeImageProcessor
+from enfold.diffusers.loaders.ip_adapter import IPAdapterMixin
 from enfold.diffusers.loaders.lora import LoraMixin
 from enfold.diffusers.loaders.single_file import SingleFilePipelineMixin
 from enfold.diffusers.loaders.textual_inversion import TextualInversionMixin
@@ -149,7 +150,9 @@ class LatentPipeline(GuidedPipeline):
         return self.scheduler.add_noise(latents, self._noise(latents.shape, generator, device, dtype), timestep)
 
 
-class StableDiffusionBase(LoraMixin, TextualInversionMixin, SingleFilePipelineMixin, PromptsMixin, LatentPipeline):
+class StableDiffusionBase(
+    LoraMixin, TextualInversionMixin, IPAdapterMixin, SingleFilePipelineMixin, PromptsMixin, LatentPipeline
+):
     """Base of the pipelines with Stable Diffusion's components.
 
     Args:
@@ -249,7 +252,10 @@ class StableDiffusionBase(LoraMixin, TextualInversionMixin, SingleFilePipelineMi
             state["prompt_embeds"] = joined(embeds, negative)
         if any(picture is not None for picture in pictures.values()):
             seen = self.prepare_ip_adapter_image_embeds(
-                *pictures.values(), device, count, self.do_classifier_free_guidance
+                **pictures,
+                device=device,
+                num_images_per_prompt=count,
+                do_classifier_free_guidance=self.do_classifier_free_guidance,
             )
             state["added_cond_kwargs"] = {"image_embeds": seen}
         return state, count
@@ -260,10 +266,6 @@ class StableDiffusionBase(LoraMixin, TextualInversionMixin, SingleFilePipelineMi
         images, found = self._finish(latents, output_type, state["prompt_embeds"].dtype, generator)
         self.maybe_free_model_hooks()
         return StableDiffusionPipelineOutput(images, found) if return_dict else (images, found)
-
-    def prepare_ip_adapter_image_embeds(self, *args: Any) -> Any:
-        """Return the embeddings of an adapter's pictures; see ``load_ip_adapter``."""
-        raise PipelineError("this pipeline has no adapter for pictures; call load_ip_adapter first")
 
 
 class StableDiffusionPipeline(StableDiffusionBase):

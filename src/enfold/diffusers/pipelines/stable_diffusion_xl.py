@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from enfold.diffusers.image_processor import PipelineImageInput
+from enfold.diffusers.loaders.ip_adapter import IPAdapterMixin
 from enfold.diffusers.loaders.lora import LoraMixin
 from enfold.diffusers.loaders.single_file import SingleFilePipelineMixin
 from enfold.diffusers.loaders.textual_inversion import TextualInversionMixin
@@ -61,7 +62,9 @@ class Sizes:
     negative_score: float = 2.5
 
 
-class StableDiffusionXLBase(LoraMixin, TextualInversionMixin, SingleFilePipelineMixin, PromptsMixin, LatentPipeline):
+class StableDiffusionXLBase(
+    LoraMixin, TextualInversionMixin, IPAdapterMixin, SingleFilePipelineMixin, PromptsMixin, LatentPipeline
+):
     """Base of the pipelines with SDXL's components.
 
     Args:
@@ -254,12 +257,10 @@ class StableDiffusionXLBase(LoraMixin, TextualInversionMixin, SingleFilePipeline
             }
         state = {name: value.to(device) for name, value in state.items()}
         if any(picture is not None for picture in pictures.values()):
-            state["image_embeds"] = self.prepare_ip_adapter_image_embeds(*pictures.values(), device, count, guided)
+            state["image_embeds"] = self.prepare_ip_adapter_image_embeds(
+                **pictures, device=device, num_images_per_prompt=count, do_classifier_free_guidance=guided
+            )
         return state, count
-
-    def prepare_ip_adapter_image_embeds(self, *args: Any) -> Any:
-        """Return the embeddings of an adapter's pictures; see ``load_ip_adapter``."""
-        raise PipelineError("this pipeline has no adapter for pictures; call load_ip_adapter first")
 
     def _tell(self, state: dict[str, Any], sizes: Sizes, count: int) -> None:
         """Put what the UNet is told about sizes into the loop's state."""
