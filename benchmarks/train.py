@@ -18,16 +18,14 @@ Each row is the median ratio (theirs / ours) of interleaved pairs. Two further r
 
 from __future__ import annotations
 
-import json
-import os
+import functools
 import statistics
-import subprocess
 import sys
 import tempfile
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+from _turns import Side, paired
+
 ROWS = (
     "bert full", "bert full bf16", "llama lora", "llama lora bf16", "small full", "small lora", "minilm lora",
     "minilm lora bf16",
@@ -183,32 +181,6 @@ for line in sys.stdin:
 '''
 
 
-class Side:
-    """A worker process that runs rows on demand."""
-
-    def __init__(self, python: Path, side: str, folder: str) -> None:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "TRANSFORMERS_VERBOSITY": "error"}
-        command = [str(python), "-c", COMMON, side, folder]
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=environment,
-        )
-
-    def run(self, row: str) -> dict[str, Any]:
-        """Run one row and return its time and losses."""
-        assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.write(json.dumps(row) + "\n")
-        self.process.stdin.flush()
-        for line in self.process.stdout:
-            if line.startswith("=>"):
-                return json.loads(line[2:])
-        raise SystemExit(f"a worker ended: {' '.join(map(str, self.process.args[:1]))}")  # type: ignore[index]
-
-
 def alone(ours: Side, row: str, rounds: int) -> None:
     """Print a row that has no peer."""
     found = [ours.run(row) for _ in range(rounds + 1)][1:]  # the first warms up
@@ -222,33 +194,26 @@ def alone(ours: Side, row: str, rounds: int) -> None:
     print(f"{row:<20} padding {padding:.1%}, loading {loading:.2%} of the time")
 
 
+def same(row: str, limit: float, mine: dict[str, Any], other: dict[str, Any]) -> None:
+    """Fail where the losses of both sides differ by more than ``limit``."""
+    worst = max(abs(a - b) for a, b in zip(mine["loss"], other["loss"], strict=True))
+    assert worst <= limit, f"{row}: losses differ by {worst}"
+
+
 def main() -> None:
     """Print one line a row."""
     pairs = int(sys.argv[1]) if len(sys.argv) > 1 else 9
     rows = sys.argv[2:] or [*ROWS, "epoch", "overhead"]
     with tempfile.TemporaryDirectory() as folder:
-        ours = Side(ROOT / ".venv" / "bin" / "python", "ours", folder)
+        ours = Side(COMMON, "ours", folder)
         theirs = None
         for row in rows:
             if row in ("epoch", "overhead"):
                 alone(ours, row, min(pairs, 5))
                 continue
-            theirs = theirs or Side(ROOT / ".peers" / "models" / "bin" / "python", "theirs", folder)
-            ratios, times = [], []
-            for pair in range(pairs + 1):
-                mine, other = ours.run(row), theirs.run(row)
-                limit = 2e-2 if "bf16" in row else 1e-4
-                worst = max(abs(a - b) for a, b in zip(mine["loss"], other["loss"], strict=True))
-                assert worst <= limit, f"{row}: losses differ by {worst}"
-                if pair:  # the first of each warms up
-                    ratios.append(other["seconds"] / mine["seconds"])
-                    times.append((mine["seconds"], other["seconds"]))
-            mine_s, other_s = (statistics.median(column) for column in zip(*times, strict=True))
-            print(
-                f"{row:<20} ours {mine_s:7.3f} s  theirs {other_s:7.3f} s  {statistics.median(ratios):5.2f} x  "
-                f"({min(ratios):.2f} to {max(ratios):.2f}, {pairs} pairs)",
-                flush=True,
-            )
+            theirs = theirs or Side(COMMON, "peer", folder)
+            limit = 2e-2 if "bf16" in row else 1e-4
+            paired(ours, theirs, row, pairs, functools.partial(same, row, limit))
 
 
 if __name__ == "__main__":

@@ -15,18 +15,15 @@ Each row is the median ratio (theirs / ours) of interleaved pairs.
 
 from __future__ import annotations
 
+import functools
 import itertools
-import json
-import os
-import statistics
-import subprocess
 import sys
 import tempfile
-from pathlib import Path
 from typing import Any
 
+from _turns import Side, paired
+
 flat = itertools.chain.from_iterable
-ROOT = Path(__file__).resolve().parent.parent
 ROWS = ("sft", "sft flat", "sft chat", "dpo", "grpo")
 
 COMMON = '''
@@ -134,26 +131,10 @@ for line in sys.stdin:
 '''
 
 
-class Side:
-    """A worker process that runs rows on demand."""
-
-    def __init__(self, python: Path, side: str, folder: str) -> None:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_OFFLINE": "1"}
-        environment |= {"TRL_EXPERIMENTAL_SILENCE": "1", "HF_HOME": str(Path(folder) / f"home-{side}")}
-        self.process = subprocess.Popen(
-            [str(python), "-c", COMMON, side, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=None if os.environ.get("SHOW") else subprocess.DEVNULL, text=True, env=environment,
-        )  # fmt: skip
-
-    def run(self, row: str) -> dict[str, Any]:
-        """Run one row and return its time and losses."""
-        assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.write(json.dumps(row) + "\n")
-        self.process.stdin.flush()
-        for line in self.process.stdout:
-            if line.startswith("=>"):
-                return json.loads(line[2:])  # type: ignore[no-any-return]
-        raise SystemExit("a worker ended; SHOW=1 shows why")
+def same(row: str, mine: dict[str, Any], other: dict[str, Any]) -> None:
+    """Fail where the losses of both sides differ by more than 0.2 %."""
+    for a, b in zip(flat(mine["loss"]), flat(other["loss"]), strict=True):
+        assert abs(a - b) <= 2e-3 * max(1.0, abs(b)), f"{row}: {mine['loss']} against {other['loss']}"
 
 
 def main() -> None:
@@ -161,27 +142,12 @@ def main() -> None:
     pairs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     rows = sys.argv[2:] or list(ROWS)
     with tempfile.TemporaryDirectory() as folder:
-        ours = Side(ROOT / ".venv" / "bin" / "python", "ours", folder)
-        theirs = Side(ROOT / ".peers" / "models" / "bin" / "python", "peer", folder)
+        ours = Side(COMMON, "ours", folder)
+        theirs = Side(COMMON, "peer", folder)
         for row in rows:
-            mine, others = [], []
-            for turn in range(pairs + 1):
-                first, second = ours.run(row), theirs.run(row)
-                for a, b in zip(flat(first["loss"]), flat(second["loss"]), strict=True):
-                    assert abs(a - b) <= 2e-3 * max(1.0, abs(b)), f"{row}: {first['loss']} against {second['loss']}"
-                if turn:  # the first warms up
-                    mine.append(first["seconds"])
-                    others.append(second["seconds"])
-            ratios = [b / a for a, b in zip(mine, others, strict=True)]
-            print(
-                f"{row:<10} ours {statistics.median(mine):6.2f} s   trl {statistics.median(others):6.2f} s   "
-                f"{statistics.median(ratios):.2f}x  ({min(ratios):.2f} to {max(ratios):.2f})",
-                flush=True,
-            )
+            paired(ours, theirs, row, pairs, functools.partial(same, row))
         for side in (ours, theirs):
-            assert side.process.stdin is not None
-            side.process.stdin.close()
-            side.process.wait()
+            side.close()
 
 
 if __name__ == "__main__":
