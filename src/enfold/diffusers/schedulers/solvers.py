@@ -101,6 +101,7 @@ class SolverScheduler(LevelScheduler):
         self.sigma_t = torch.sqrt(1 - self.alphas_cumprod)
         self.lambda_t = torch.log(self.alpha_t) - torch.log(self.sigma_t)
         self.sigmas = ((1 - self.alphas_cumprod) / self.alphas_cumprod) ** 0.5
+        self._known: tuple[Tensor, dict[int, tuple[Tensor, Tensor, Tensor]]] = self.sigmas, {}
         self.init_noise_sigma = 1.0
         self.timesteps = torch.arange(self.num_train_timesteps - 1, -1, -1, dtype=torch.float32)
         self._restart()
@@ -210,9 +211,14 @@ class SolverScheduler(LevelScheduler):
         return alpha, sigma * alpha
 
     def _level(self, place: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return signal, noise and λ at a place of the schedule."""
-        alpha, sigma = self._sigma_to_alpha_sigma_t(self.sigmas[place])
-        return alpha, sigma, torch.log(alpha) - torch.log(sigma)
+        """Return signal, noise and λ at a place of the schedule, computed once for each."""
+        if self._known[0] is not self.sigmas:
+            self._known = self.sigmas, {}
+        known = self._known[1]
+        if place not in known:
+            alpha, sigma = self._sigma_to_alpha_sigma_t(self.sigmas[place])
+            known[place] = alpha, sigma, torch.log(alpha) - torch.log(sigma)
+        return known[place]
 
     def _clean(self, model_output: Tensor, sample: Tensor, place: int) -> Tensor:
         """Return the clean sample that a model's output says is in the sample."""
