@@ -166,10 +166,25 @@ def write_pictures(pipe: Any, folder: Path) -> None:
     encoder = CLIPVisionModelWithProjection(CLIPVisionConfig(**diffusion.VISION))
     encoder.save_pretrained(folder / "pictures" / "models" / "image_encoder")
     crossing = [name for name in pipe.unet.attn_processors if "attn2" in name]
-    for kind in ("plain", "full"):
+    for kind in ("plain", "full", "plus"):
         state = {"image_proj.norm.weight": torch.rand(16) + 0.5, "image_proj.norm.bias": torch.randn(16)}
         if kind == "plain":
             state |= {"image_proj.proj.weight": torch.randn(64, 16), "image_proj.proj.bias": torch.randn(64)}
+        elif kind == "plus":
+            shapes: dict[str, tuple[int, ...]] = {
+                "latents": (1, 5, 24),
+                "proj_in.weight": (24, 16),
+                "proj_in.bias": (24,),
+            }
+            shapes |= {"proj_out.weight": (16, 24), "proj_out.bias": (16,)}
+            shapes |= {"norm_out.weight": (16,), "norm_out.bias": (16,)}
+            for i in range(4):
+                for norm in ("0.norm1", "0.norm2", "1.0"):
+                    shapes |= {f"layers.{i}.{norm}.weight": (24,), f"layers.{i}.{norm}.bias": (24,)}
+                shapes |= {f"layers.{i}.0.to_q.weight": (64, 24), f"layers.{i}.0.to_kv.weight": (128, 24)}
+                shapes |= {f"layers.{i}.0.to_out.weight": (24, 64)}
+                shapes |= {f"layers.{i}.1.1.weight": (96, 24), f"layers.{i}.1.3.weight": (24, 96)}
+            state = {f"image_proj.{name}": torch.randn(shape) * 0.3 for name, shape in shapes.items()}
         else:
             state = {"image_proj.proj.0.weight": torch.randn(16, 16), "image_proj.proj.0.bias": torch.randn(16)}
             state |= {"image_proj.proj.2.weight": torch.randn(16, 16), "image_proj.proj.2.bias": torch.randn(16)}
@@ -297,6 +312,7 @@ CASES: dict[str, tuple[str, Callable[[Any, Path], None], dict[str, Any]]] = {
     "forgotten": ("sd", forgotten, WORDS),
     "look": ("sd", lambda pipe, folder: look(pipe, folder, "plain"), {"ip_adapter_image": "picture"}),
     "look_full": ("sd", lambda pipe, folder: look(pipe, folder, "full"), {"ip_adapter_image": "picture"}),
+    "look_plus": ("sd", lambda pipe, folder: look(pipe, folder, "plus"), {"ip_adapter_image": "picture"}),
     "look_partly": ("sd", look_partly, {"ip_adapter_image": "pictures", "num_images_per_prompt": 2}),
     "look_away": ("sd", look_away, {}),
 }

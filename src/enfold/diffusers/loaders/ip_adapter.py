@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from enfold.diffusers.loaders.files import find_weights_file, read_object
+from enfold.diffusers.loaders.resampler import Resampler
 from enfold.diffusers.models.adapters import block_scales
 from enfold.diffusers.models.attention import Attention, AttnProcessor, FeedForward
 from enfold.diffusers.models.conditions import ImageProjection
@@ -284,10 +285,12 @@ def _projection(state: Mapping[str, Tensor]) -> nn.Module:
     elif "proj.3.weight" in state:
         made = FullImageProjection(state["proj.0.weight"].shape[0], state["proj.3.weight"].shape[0])
         rows = FULL
+    elif {"latents", "layers.0.0.to_q.weight"} <= {*state}:
+        made, rows = Resampler.of(state), {}
     else:
         raise PipelineError(
             f"an adapter's projection of another kind, with {', '.join(sorted(state)[:4])}, …; known are those with "
-            "one linear layer (IP-Adapter) and with two (full face)"
+            "one linear layer (IP-Adapter), with two (full face) and with learned tokens (plus)"
         )
     renamed = {}
     for key, tensor in state.items():
