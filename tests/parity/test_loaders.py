@@ -213,6 +213,16 @@ def test_an_adapter_for_pictures_is_judged_before_anything_changes(folder: Path,
         cases.painted_by(pipe, torch, ip_adapter_image="pictures")
 
 
+def test_what_pipelines_can_load_has_the_ecosystems_names() -> None:
+    from enfold.diffusers import loaders
+
+    kinds = (loaders.StableDiffusionLoraLoaderMixin, loaders.TextualInversionLoaderMixin, loaders.FromSingleFileMixin)
+    for kind in (*kinds, loaders.IPAdapterMixin):
+        assert issubclass(diffusers.StableDiffusionPipeline, kind)
+        assert issubclass(diffusers.StableDiffusionXLPipeline, kind)
+    assert issubclass(diffusers.AutoencoderKL, loaders.FromOriginalModelMixin)
+
+
 def test_a_unet_trains_adapters_of_its_own(pipe: Any) -> None:
     from enfold.peft import LoraConfig
 
