@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = face(
             "StableDiffusionControlNetInpaintPipeline",
             "StableDiffusionControlNetPipeline",
         ],
+        ".flux": ["FluxPipeline"],
         ".latent_consistency": ["LatentConsistencyModelImg2ImgPipeline", "LatentConsistencyModelPipeline"],
         ".pipeline": ["DiffusionPipeline", "ImagePipelineOutput"],
         ".safety_checker": ["StableDiffusionSafetyChecker"],
@@ -20,6 +21,7 @@ __getattr__, __dir__, __all__ = face(
             "StableDiffusionPipeline",
             "StableDiffusionPipelineOutput",
         ],
+        ".stable_diffusion_3": ["StableDiffusion3Pipeline"],
         ".stable_diffusion_xl": [
             "StableDiffusionXLImg2ImgPipeline",
             "StableDiffusionXLInpaintPipeline",

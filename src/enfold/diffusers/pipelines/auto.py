@@ -21,6 +21,8 @@ FAMILIES: list[tuple[str, str | None, str | None]] = [
     ),
     ("StableDiffusionXLPipeline", "StableDiffusionXLImg2ImgPipeline", "StableDiffusionXLInpaintPipeline"),
     ("LatentConsistencyModelPipeline", "LatentConsistencyModelImg2ImgPipeline", None),
+    ("StableDiffusion3Pipeline", None, None),
+    ("FluxPipeline", None, None),
 ]
 
 

@@ -224,7 +224,7 @@ class GuidedPipeline(DiffusionPipeline):
             raise PipelineError(
                 f"latents are {tuple(latents.shape)}; {batch_size} pictures of {height} × {width} need {shape}"
             )
-        return latents.to(device) * self.scheduler.init_noise_sigma
+        return latents.to(device) * getattr(self.scheduler, "init_noise_sigma", 1.0)  # a flow's noise is not scaled
 
     def _denoise(
         self,

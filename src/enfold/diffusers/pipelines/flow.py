@@ -1,0 +1,136 @@
+"""What pipelines of flow-matching transformers share: how a schedule is shifted, the loop, and the pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+from enfold.diffusers.image_processor import VaeImageProcessor
+from enfold.diffusers.pipelines.pipeline import ImagePipelineOutput, PipelineError
+from enfold.diffusers.pipelines.prompts import Prompt, copies, tokenized
+from enfold.diffusers.pipelines.sampling import Callbacks, GuidedPipeline
+
+__all__ = ["FlowPipeline", "calculate_shift"]
+
+
+def calculate_shift(
+    image_seq_len: int,
+    base_seq_len: int = 256,
+    max_seq_len: int = 4096,
+    base_shift: float = 0.5,
+    max_shift: float = 1.15,
+) -> float:
+    """Return how far noise levels are shifted for a picture of so many patches: larger ones need more noise.
+
+    Args:
+        image_seq_len: patches of the picture.
+        base_seq_len: patches that are shifted by ``base_shift``.
+        max_seq_len: patches that are shifted by ``max_shift``; others lie on the line through both.
+        base_shift: see there.
+        max_shift: see there.
+
+    Source: Esser et al., 2024, section 5.3.2 (https://arxiv.org/abs/2403.03206).
+
+    Example:
+        >>> calculate_shift(256), round(calculate_shift(4096), 6)
+        (0.5, 1.15)
+    """
+    slope = (max_shift - base_shift) / (max_seq_len - base_seq_len)
+    return image_seq_len * slope + base_shift - slope * base_seq_len
+
+
+class FlowPipeline(GuidedPipeline):
+    """Base of pipelines whose ``transformer`` gives the direction from noise to a picture."""
+
+    vae: Any
+    transformer: Any
+    scheduler: Any
+    tokenizer: Any
+    _callback_tensor_inputs = ["latents", "prompt_embeds", "pooled_prompt_embeds"]
+    _joint_attention_kwargs: dict[str, Any] | None = None
+    _last_shift = 1.15  # of the largest pictures, where the scheduler does not say
+
+    @property
+    def joint_attention_kwargs(self) -> dict[str, Any] | None:
+        """What attention's processors are given."""
+        return self._joint_attention_kwargs
+
+    def _measure(self, patch: int) -> None:
+        """Take the autoencoder's factor; sizes are multiples of it and of ``patch``."""
+        self.vae_scale_factor = 2 ** (len(self.vae.config.block_out_channels) - 1) if self.vae is not None else 8
+        self.image_processor = VaeImageProcessor(vae_scale_factor=self.vae_scale_factor * patch)
+
+    def _checked_size(self, height: int | None, width: int | None, own: int, patch: int) -> tuple[int, int]:
+        """Return height and width, by default ``own`` latents; refuse what patches of ``patch`` do not fill."""
+        height, width = height or own * self.vae_scale_factor, width or own * self.vae_scale_factor
+        unit = self.vae_scale_factor * patch
+        if height % unit or width % unit:
+            raise PipelineError(f"height and width are {height} and {width}; expected multiples of {unit}")
+        return height, width
+
+    def _shift(self, patches: int) -> dict[str, Any]:
+        """Return the argument of ``set_timesteps`` for pictures of so many patches."""
+        known = self.scheduler.config
+        if not known.get("use_dynamic_shifting"):
+            return {}
+        mu = calculate_shift(
+            patches,
+            known.get("base_image_seq_len", 256),
+            known.get("max_image_seq_len", 4096),
+            known.get("base_shift", 0.5),
+            known.get("max_shift", self._last_shift),
+        )
+        return {"mu": mu}
+
+    def _t5_states(self, tokenizer: Any, encoder: Any, texts: Prompt, length: int, device: Any, count: int) -> Tensor:
+        """Return a T5 encoder's states, (B·count, length, width); it looks at what pads them, as it was trained."""
+        ids = tokenized(tokenizer, texts, length).input_ids.to(device)
+        return copies(encoder(ids)[0], count)
+
+    def _flow(
+        self,
+        state: dict[str, Any],
+        timesteps: Tensor,
+        steps: int,
+        callbacks: Callbacks,
+        predict: Callable[[int, Tensor], Tensor],
+    ) -> Tensor:
+        """Make all steps.
+
+        Args:
+            state: ``latents``, and what callbacks may see and change besides.
+            timesteps: those that are visited.
+            steps: how many steps the progress bar counts.
+            callbacks: what is called after each.
+            predict: gives the direction at a step and its timestep.
+
+        Returns:
+            The last latents.
+        """
+        self._num_timesteps = len(timesteps)
+        order = getattr(self.scheduler, "order", 1)
+        warmup = max(len(timesteps) - steps * order, 0)
+        with self.progress_bar(total=steps) as bar:
+            for i, t in enumerate(timesteps):
+                if self._interrupt:
+                    continue
+                latents = state["latents"]
+                moved = self.scheduler.step(predict(i, t), t, latents, return_dict=False)[0]
+                state["latents"] = moved.to(latents.dtype)
+                callbacks.after(self, i, t, state)
+                if i == len(timesteps) - 1 or (i + 1 > warmup and (i + 1) % order == 0):
+                    bar.update()
+        found: Tensor = state["latents"]
+        return found
+
+    def _answer(self, latents: Tensor, output_type: str, return_dict: bool) -> Any:
+        """Return pictures in the form that was asked for."""
+        images: Any = latents
+        if output_type != "latent":
+            known = self.vae.config
+            images = self.vae.decode(latents / known.scaling_factor + (known.shift_factor or 0.0), return_dict=False)[0]
+            images = self.image_processor.postprocess(images, output_type=output_type)
+        self.maybe_free_model_hooks()
+        return ImagePipelineOutput(images) if return_dict else (images,)
