@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from enfold import diffusers
 from enfold.checkpoints import without_weights
+from enfold.peft import LoraConfig
 from parity import diffusion_cases as cases
 
 pytestmark = pytest.mark.peer
@@ -127,6 +128,17 @@ def test_transformers_fuse_projections_and_leave_out_blocks(folder: Path, name: 
         assert torch.equal(model(**given).sample, plain)
         if name == "sd3_dual":
             assert not torch.allclose(model(**given, skip_layers=[1]).sample, plain, atol=1e-3)
+
+
+def test_adapters_of_a_transformer_are_weighed_by_scale(folder: Path) -> None:
+    model = diffusers.FluxTransformer2DModel.from_pretrained(folder / "flux")
+    given = cases.inputs("flux")
+    layers = ["to_q", "add_k_proj", "proj_mlp"]
+    with torch.no_grad():
+        plain = model(**given).sample
+        model.add_adapter(LoraConfig(r=2, lora_alpha=4, target_modules=layers, init_lora_weights=False))
+        assert not torch.allclose(model(**given).sample, plain, atol=1e-3)
+        assert torch.equal(model(**given, joint_attention_kwargs={"scale": 0.0}).sample, plain)
 
 
 def test_a_file_without_places_gets_them(folder: Path, tmp_path: Path) -> None:
