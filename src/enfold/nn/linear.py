@@ -25,7 +25,7 @@ from torch.nn.modules import module as hooks
 from enfold.nn.activations import tanh_gelu
 from enfold.nn.int8 import Int8Linear
 
-__all__ = ["project"]
+__all__ = ["has_bfloat16", "is_plain_inference", "project"]
 
 Function = Callable[[Tensor], Tensor]
 
@@ -95,7 +95,22 @@ def project(layer: nn.Module, x: Tensor, then: Function | None = None, onto: Ten
 
 
 def _ours(layer: nn.Module, x: Tensor) -> bool:
-    """Return whether a call is plain inference on a processor, which nothing watches, transforms or records."""
+    """Return whether a call is plain inference, of an input that the layer takes."""
+    weight = layer.__dict__["_parameters"].get("weight", x)
+    return (
+        "forward" not in layer.__dict__
+        and is_plain_inference(layer, x)
+        and (weight is x or x.shape[-1] == weight.shape[-1])  # the error about it is torch's
+    )
+
+
+def is_plain_inference(layer: nn.Module, x: Tensor) -> bool:
+    """Return whether a call is inference on a processor, which nothing watches, transforms or records.
+
+    Args:
+        layer: with a weight, or none.
+        x: its input.
+    """
     if torch.compiler.is_compiling() or torch.is_grad_enabled() or torch.jit.is_tracing():
         return False
     weight = layer.__dict__["_parameters"].get("weight", x)
@@ -106,8 +121,6 @@ def _ours(layer: nn.Module, x: Tensor) -> bool:
         and weight.is_cpu
         and x.numel() > 0
         and weight.is_contiguous()
-        and (weight is x or x.shape[-1] == weight.shape[-1])  # the error about it is torch's
-        and "forward" not in layer.__dict__
         and not (layer._forward_hooks or layer._forward_pre_hooks)
         and not (hooks._global_forward_hooks or hooks._global_forward_pre_hooks)
         and not torch.is_autocast_enabled("cpu")
@@ -125,7 +138,7 @@ def _is_for_onednn(x: Tensor, weight: Tensor) -> bool:
         return False
     if x.dtype is torch.float32:
         return weight.numel() >= LARGE and x.numel() // x.shape[-1] in ROWS and _has_wide_vectors()
-    return x.dtype is torch.bfloat16 and _has_bfloat16()
+    return x.dtype is torch.bfloat16 and has_bfloat16()
 
 
 @cache
@@ -135,6 +148,6 @@ def _has_wide_vectors() -> bool:
 
 
 @cache
-def _has_bfloat16() -> bool:
+def has_bfloat16() -> bool:
     """Return whether this torch and this processor have oneDNN's products in bfloat16."""
     return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from enfold.diffusers.image_processor import VaeImageProcessor
+from enfold.diffusers.models.steady import steady
 from enfold.diffusers.pipelines.pipeline import ImagePipelineOutput, PipelineError
 from enfold.diffusers.pipelines.prompts import Prompt, copies, tokenized
 from enfold.diffusers.pipelines.sampling import Callbacks, GuidedPipeline
@@ -112,7 +113,7 @@ class FlowPipeline(GuidedPipeline):
         self._num_timesteps = len(timesteps)
         order = getattr(self.scheduler, "order", 1)
         warmup = max(len(timesteps) - steps * order, 0)
-        with self.progress_bar(total=steps) as bar:
+        with self.progress_bar(total=steps) as bar, steady(self.transformer):
             for i, t in enumerate(timesteps):
                 if self._interrupt:
                     continue

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from enfold.diffusers.models.steady import steady
 from enfold.diffusers.pipelines.pipeline import DiffusionPipeline, PipelineError
 from enfold.diffusers.utils.torch_utils import randn_tensor
 from enfold.errors import nearest
@@ -259,7 +260,7 @@ class GuidedPipeline(DiffusionPipeline):
         order = getattr(self.scheduler, "order", 1)
         warmup = len(timesteps) - steps * order
         self._num_timesteps = len(timesteps)
-        with self.progress_bar(total=steps) as bar:
+        with self.progress_bar(total=steps) as bar, steady(self.unet, getattr(self, "controlnet", None)):
             for i, t in enumerate(timesteps):
                 if self._interrupt:
                     continue

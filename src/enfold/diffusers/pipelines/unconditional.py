@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from enfold.diffusers.image_processor import VaeImageProcessor
+from enfold.diffusers.models.steady import steady
 from enfold.diffusers.pipelines.pipeline import DiffusionPipeline, ImagePipelineOutput, PipelineError
 from enfold.diffusers.schedulers.ddim import DDIMScheduler
 from enfold.diffusers.utils.torch_utils import randn_tensor
@@ -68,9 +69,10 @@ class DDPMPipeline(UnconditionalPipeline):
         """
         image = self._noise(batch_size, generator)
         self.scheduler.set_timesteps(num_inference_steps)
-        for t in self.progress_bar(self.scheduler.timesteps):
-            output = self.unet(image, t).sample
-            image = self.scheduler.step(output, t, image, generator=generator).prev_sample
+        with steady(self.unet):
+            for t in self.progress_bar(self.scheduler.timesteps):
+                output = self.unet(image, t).sample
+                image = self.scheduler.step(output, t, image, generator=generator).prev_sample
         return self._answer(image, output_type, return_dict)
 
 
@@ -104,16 +106,11 @@ class DDIMPipeline(UnconditionalPipeline):
         """
         image = self._noise(batch_size, generator)
         self.scheduler.set_timesteps(num_inference_steps)
-        for t in self.progress_bar(self.scheduler.timesteps):
-            output = self.unet(image, t).sample
-            image = self.scheduler.step(
-                output,
-                t,
-                image,
-                eta=eta,
-                use_clipped_model_output=bool(use_clipped_model_output),
-                generator=generator,
-            ).prev_sample
+        more = {"eta": eta, "use_clipped_model_output": bool(use_clipped_model_output), "generator": generator}
+        with steady(self.unet):
+            for t in self.progress_bar(self.scheduler.timesteps):
+                output = self.unet(image, t).sample
+                image = self.scheduler.step(output, t, image, **more).prev_sample
         return self._answer(image, output_type, return_dict)
 
 
