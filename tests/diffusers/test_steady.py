@@ -94,7 +94,7 @@ def test_gradients_flow_as_ever(unet: Any) -> None:
 
 @torch.no_grad()
 def test_nothing_is_kept_where_memory_is_short(unet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("enfold.accelerate.maps.get_max_memory", lambda: {"cpu": 1000})
+    monkeypatch.setattr("enfold.accelerate.maps.free_memory", lambda: 1000)
     with steady(unet):
         assert not any("forward" in layer.__dict__ for layer in unet.modules())
 

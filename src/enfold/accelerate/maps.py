@@ -22,6 +22,7 @@ from enfold.errors import EnfoldError
 __all__ = [
     "check_device_map",
     "clean_device_map",
+    "free_memory",
     "get_balanced_memory",
     "get_max_memory",
     "infer_auto_device_map",
@@ -49,10 +50,11 @@ def get_max_memory(max_memory: Budget | None = None) -> dict[Any, int]:
                 raise EnfoldError(f"max_memory names GPU {number}, but this machine has {torch.cuda.device_count()}")
         return {device: given[device] for device in [*numbers, *(name for name in given if name not in numbers)]}
     free: dict[Any, int] = {number: torch.cuda.mem_get_info(number)[0] for number in range(torch.cuda.device_count())}
-    return {**free, "cpu": _free_memory()}
+    return {**free, "cpu": free_memory()}
 
 
-def _free_memory() -> int:
+def free_memory() -> int:
+    """Return how many bytes of the computer's memory can be had without paging."""
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):

@@ -53,19 +53,24 @@ def steady(*models: nn.Module | None) -> Iterator[None]:
 
 
 def _fits(model: nn.Module) -> bool:
-    from enfold.accelerate.maps import get_max_memory
+    from enfold.accelerate.maps import free_memory
 
     first = next(model.parameters(), None)
     if first is None or not first.is_cpu:
         return False
-    return sum(weight.nbytes for weight in model.parameters()) < get_max_memory()["cpu"] // 4
+    return sum(weight.nbytes for weight in model.parameters()) < free_memory() // 4
 
 
 def _call(name: str, layer: nn.Module) -> Callable[[Tensor], Tensor] | None:
     """Return what takes the place of a layer's ``forward``."""
-    if type(layer) is nn.Linear:
-        return _OfText(layer) if ".attn2.to_k" in name or ".attn2.to_v" in name else _Linear(layer)
-    if type(layer) is nn.Conv2d and layer.padding_mode == "zeros" and not isinstance(layer.padding, str):
+    kind = type(layer)
+    if kind is nn.Linear and (".attn2.to_k" in name or ".attn2.to_v" in name):
+        return _OfText(layer)
+    if kind not in (nn.Linear, nn.Conv2d) or layer.weight.dtype is not torch.bfloat16:
+        return None
+    if kind is nn.Linear:
+        return _Linear(layer)
+    if layer.padding_mode == "zeros" and not isinstance(layer.padding, str):
         return _Convolution(layer)
     return None
 
