@@ -10,15 +10,11 @@ from torch import Tensor
 
 from enfold.diffusers.image_processor import PipelineImageInput, VaeImageProcessor
 from enfold.diffusers.models.controlnet import ControlNetModel, MultiControlNetModel
+from enfold.diffusers.pipelines.latent import Masked, check_strength
 from enfold.diffusers.pipelines.pipeline import PipelineError
 from enfold.diffusers.pipelines.prompts import Prompt
 from enfold.diffusers.pipelines.sampling import Callbacks, retrieve_timesteps
-from enfold.diffusers.pipelines.stable_diffusion import (
-    Masked,
-    StableDiffusionBase,
-    StableDiffusionPipelineOutput,
-    check_strength,
-)
+from enfold.diffusers.pipelines.stable_diffusion import StableDiffusionBase, StableDiffusionPipelineOutput
 
 __all__ = [
     "StableDiffusionControlNetImg2ImgPipeline",

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from enfold.diffusers.image_processor import PipelineImageInput
+from enfold.diffusers.pipelines.latent import check_strength
 from enfold.diffusers.pipelines.prompts import Prompt
 from enfold.diffusers.pipelines.sampling import Callbacks, retrieve_timesteps
-from enfold.diffusers.pipelines.stable_diffusion import StableDiffusionBase, check_strength
+from enfold.diffusers.pipelines.stable_diffusion import StableDiffusionBase
 
 __all__ = ["LatentConsistencyModelImg2ImgPipeline", "LatentConsistencyModelPipeline"]
 
