@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import FileResponse, Response
 
 from enfold.gradio.components.base import Component
 from enfold.gradio.encoding import encode
 from enfold.gradio.files import INLINE, FileRules, current_rules, folder, keep_file, mime_type, sweep
-from enfold.web.limits import BodyTooLarge, read_json
+from enfold.web.limits import BadForm, BodyTooLarge, read_form, read_json
 
 if TYPE_CHECKING:
     from enfold.gradio.blocks import Blocks
@@ -31,7 +30,6 @@ LIBRARIES = {
     "plotly": ("plotly", "package_data/plotly.min.js"),
     "bokeh": ("bokeh", "server/static/js/bokeh.min.js"),
 }
-_FORM_OVERHEAD = 64 * 1024
 
 
 class Transfers:
@@ -51,20 +49,10 @@ class Transfers:
         """Keep the files of a form and answer with their paths."""
         limit = self.rules.max_size
         most = UPLOAD_LIMIT if limit is None else limit * FILES_AT_ONCE
-        declared = request.headers.get("content-length", "")
-        if declared.isdigit() and int(declared) > most + _FORM_OVERHEAD:
-            raise BodyTooLarge(f"the upload has {declared} bytes; at most {most} are accepted")
-        parser = MultiPartParser(
-            request.headers, _counted(request, most + _FORM_OVERHEAD), max_files=FILES_AT_ONCE, max_fields=16
-        )
-        if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-            raise HTTPException(400, "files are uploaded as multipart/form-data")
         try:
-            form = await parser.parse()
-        except MultiPartException as error:
+            form = await read_form(request, most, files=FILES_AT_ONCE)
+        except BadForm as error:
             raise HTTPException(400, str(error)) from None
-        except (KeyError, UnicodeDecodeError):
-            raise HTTPException(400, "the form cannot be read") from None
         paths = []
         try:
             for given in form.getlist("files"):
@@ -166,15 +154,6 @@ class Transfers:
         if now - self._swept >= every:
             self._swept = now
             sweep(self.rules.kept, age)
-
-
-async def _counted(request: HTTPRequest, limit: int) -> AsyncGenerator[bytes, None]:
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
-            raise BodyTooLarge(f"the upload has more than the {limit} bytes that are accepted")
-        yield chunk
 
 
 def _json(value: Any, status: int = 200) -> Response:
