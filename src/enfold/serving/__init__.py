@@ -1,0 +1,17 @@
+"""An inference server: OpenAI's, TGI's and the Hub's routes over one engine that writes for many at once.
+
+enfold serve MODEL
+"""
+
+from enfold.lazy import face
+
+__getattr__, __dir__, __all__ = face(
+    __name__,
+    {
+        ".app": ["create_app"],
+        ".errors": ["NotServed", "ServingError"],
+        ".keys": ["Keys"],
+        ".limits": ["Limits"],
+        ".service": ["Served", "Service"],
+    },
+)
