@@ -29,12 +29,16 @@ TINY: dict[str, Any] = {
 
 def example() -> Any:
     """The example as a module, its imports resolved here."""
-    import enfold.dropin  # noqa: F401  # makes `diffusers` ours
+    import enfold.dropin
 
     spec = importlib.util.spec_from_file_location("diffusion_digits", ROOT / "examples" / "diffusion_digits.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    enfold.dropin.install()  # makes `diffusers` ours
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        enfold.dropin.uninstall()
     return module
 
 

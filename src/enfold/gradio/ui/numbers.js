@@ -5,11 +5,13 @@ import { Base, define, format, h } from "./core.js";
 class NumberBox extends Base {
   build() {
     this.el = h("input", { type: "number", class: "g-field", id: this.fieldId, inputmode: "decimal" });
-    const read = () => (this.el.value === "" ? null : this.el.valueAsNumber);
-    this.el.addEventListener("input", () => this.entered(read()));
-    this.el.addEventListener("keydown", (e) => e.key === "Enter" && this.fire("submit"));
-    for (const event of ["focus", "blur"]) this.el.addEventListener(event, () => this.fire(event));
     this.append(...this.head(), this.el);
+  }
+
+  heard({ type, key }) {
+    if (type === "input") this.entered(this.el.value === "" ? null : this.el.valueAsNumber);
+    else if (type !== "keydown") this.fire(type);
+    else if (key === "Enter") this.fire("submit");
   }
 
   patch(changed) {

@@ -106,6 +106,14 @@ def to_tensor(value: Any, kind: str, batch_axis: bool = False) -> Any:
             import tensorflow  # type: ignore[import-not-found,unused-ignore]
         except ImportError:
             raise MissingExtra("return_tensors='tf'", "tf") from None
+        if is_tensor(value) or (isinstance(value, list) and value and is_tensor(value[0])):
+            import numpy as np
+
+            if tensorflow.is_tensor(value):
+                return value
+            value = np.asarray(value)
+        if getattr(value, "dtype", None) == "int64":  # TensorFlow's models count in 32 bits
+            value = value.astype("int32")
         return tensorflow.constant(value)
     if kind == "jax":
         try:

@@ -42,15 +42,15 @@ class CollateError(ValueError, EnfoldError):
 
 
 class DataCollatorMixin:
-    """Base of collators that make tensors in ``torch_call`` and arrays in ``numpy_call``."""
+    """Base of collators that make tensors in ``torch_call``, arrays in ``numpy_call`` and TensorFlow's in ``tf_call``."""
 
     return_tensors: str = "pt"
 
     def __call__(self, features: Sequence[Any], return_tensors: str | None = None) -> Any:
         wanted = return_tensors or self.return_tensors
-        call = getattr(self, {"pt": "torch_call", "np": "numpy_call"}.get(wanted, ""), None)
+        call = getattr(self, {"pt": "torch_call", "np": "numpy_call", "tf": "tf_call"}.get(wanted, ""), None)
         if call is None:
-            raise CollateError(f"{type(self).__name__} makes no {wanted!r} batches; expected 'pt' or 'np'")
+            raise CollateError(f"{type(self).__name__} makes no {wanted!r} batches; expected 'pt', 'np' or 'tf'")
         return call(features)
 
 
@@ -65,7 +65,9 @@ def _label_last(columns: Columns) -> Columns:
 
 
 def _finish(columns: Columns, kind: str | None) -> Any:
-    """Turn columns of arrays into a batch of tensors (``pt``) or arrays (``np``)."""
+    """Turn columns of arrays into a batch of tensors (``pt``, ``tf``) or arrays (``np``)."""
+    if kind == "tf":
+        return for_tensorflow(_finish(columns, "np"))
     out: dict[str, Any] = {}
     for name, column in columns.items():
         if isinstance(column, Ragged):
@@ -87,13 +89,25 @@ def _finish(columns: Columns, kind: str | None) -> Any:
         elif isinstance(column, Tensor):
             out[name] = column if kind == "pt" else column.numpy()
         elif isinstance(column, list) and column and isinstance(column[0], Tensor):
-            out[name] = torch.stack(column)
+            stacked = torch.stack(column)
+            out[name] = stacked if kind == "pt" else stacked.numpy()
         else:
             raise CollateError(
                 f"column {name!r} holds {type(column[0]).__name__ if len(column) else 'no'} values, which make no "
                 "tensor; remove it, or let remove_unused_columns=True do so"
             )
     return out
+
+
+def for_tensorflow(batch: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a batch's arrays as TensorFlow's tensors; integers have 32 bits.
+
+    Raises:
+        MissingExtra: TensorFlow is not installed.
+    """
+    from enfold.transformers.tokenization.tensors import to_tensor
+
+    return {name: to_tensor(value, "tf") for name, value in batch.items()}
 
 
 def _batch(tensors: dict[str, Any]) -> Any:
@@ -107,7 +121,7 @@ class DefaultDataCollator:
     """Stacks rows that are alike; ``label`` and ``label_ids`` become ``labels``.
 
     Args:
-        return_tensors: ``"pt"`` or ``"np"``.
+        return_tensors: ``"pt"``, ``"np"`` or ``"tf"``.
 
     Example:
         >>> DefaultDataCollator()([{"x": [1, 2], "label": 0}, {"x": [3, 4], "label": 1}])["labels"]
@@ -209,7 +223,7 @@ class DataCollatorWithPadding:
         padding: True or ``"longest"``, ``"max_length"``, or False for rows that are alike already.
         max_length: the width under ``"max_length"``.
         pad_to_multiple_of: round the width up.
-        return_tensors: ``"pt"`` or ``"np"``.
+        return_tensors: ``"pt"``, ``"np"`` or ``"tf"``.
     """
 
     tokenizer: Any
@@ -235,7 +249,7 @@ class DataCollatorForTokenClassification:
         tokenizer: the tokenizer.
         padding, max_length, pad_to_multiple_of: as in :class:`DataCollatorWithPadding`.
         label_pad_token_id: label of the gaps; the default is left out of the loss.
-        return_tensors: ``"pt"`` or ``"np"``.
+        return_tensors: ``"pt"``, ``"np"`` or ``"tf"``.
     """
 
     tokenizer: Any
@@ -265,7 +279,7 @@ class DataCollatorForSeq2Seq:
         model: a model that can make ``decoder_input_ids`` of the labels, or None.
         padding, max_length, pad_to_multiple_of: as in :class:`DataCollatorWithPadding`; also of the targets.
         label_pad_token_id: label of the gaps; the default is left out of the loss.
-        return_tensors: ``"pt"`` or ``"np"``.
+        return_tensors: ``"pt"``, ``"np"`` or ``"tf"``.
     """
 
     tokenizer: Any
@@ -293,11 +307,12 @@ class DataCollatorForSeq2Seq:
                 width = -(-width // self.pad_to_multiple_of) * self.pad_to_multiple_of
             side = getattr(self.tokenizer, "padding_side", "right")
             padded["labels"] = pad_ragged(rows, self.label_pad_token_id, width=width, side=side)
-        batch = _finish(padded, return_tensors or self.return_tensors)
+        kind = return_tensors or self.return_tensors
         make = getattr(self.model, "prepare_decoder_input_ids_from_labels", None)
-        if labels is not None and make is not None and "decoder_input_ids" not in batch:
-            batch["decoder_input_ids"] = make(labels=batch["labels"])
-        return _batch(batch)
+        if labels is not None and make is not None and "decoder_input_ids" not in padded:
+            made = make(labels=torch.from_numpy(np.ascontiguousarray(padded["labels"], dtype=np.int64)))
+            padded["decoder_input_ids"] = made.numpy()
+        return _batch(_finish(padded, kind))
 
 
 @dataclass
@@ -307,7 +322,7 @@ class DataCollatorForMultipleChoice:
     Args:
         tokenizer: the tokenizer.
         padding, max_length, pad_to_multiple_of: as in :class:`DataCollatorWithPadding`.
-        return_tensors: ``"pt"`` or ``"np"``.
+        return_tensors: ``"pt"``, ``"np"`` or ``"tf"``.
 
     Example:
         >>> from types import SimpleNamespace
@@ -330,11 +345,12 @@ class DataCollatorForMultipleChoice:
             raise CollateError(f"every row must have as many choices as the first, which has {choices}")
         flat = [{key: row[key][place] for key in row if key != name} for row in features for place in range(choices)]
         padded = _pad(self.tokenizer, columns_of(flat), self.padding, self.max_length, self.pad_to_multiple_of)
-        batch = _finish(padded, self.return_tensors)
+        batch = _finish(padded, "np")
         batch = {key: value.reshape(len(features), choices, -1) for key, value in batch.items()}
+        batch = _finish(batch, self.return_tensors)
         if name in features[0]:
             labels = np.asarray([int(row[name]) for row in features], np.int64)
-            batch["labels"] = torch.from_numpy(labels) if self.return_tensors == "pt" else labels
+            batch["labels"] = _finish({"labels": labels}, self.return_tensors)["labels"]
         return _batch(batch)
 
 
@@ -345,7 +361,7 @@ class DataCollatorWithFlattening:
     ``position_ids`` begin anew with every row: a model takes from them where rows begin.
 
     Args:
-        return_tensors: ``"pt"`` or ``"np"``.
+        return_tensors: ``"pt"``, ``"np"`` or ``"tf"``.
         return_position_ids: give them.
         separator_id: label of every row's first token, which nothing may predict.
         return_flash_attn_kwargs: give where rows begin as ``cu_seq_lens_q``, ``cu_seq_lens_k``, ``max_length_q`` and
@@ -394,8 +410,11 @@ class DataCollatorWithFlattening:
         if self.return_flash_attn_kwargs:
             batch["cu_seq_lens_q"] = batch["cu_seq_lens_k"] = np.concatenate([[0], stops]).astype(np.int32)
             batch["max_length_q"] = batch["max_length_k"] = int(lengths.max())
-        if (return_tensors or self.return_tensors) == "np":
+        kind = return_tensors or self.return_tensors
+        if kind == "np":
             return batch
+        if kind == "tf":
+            return for_tensorflow(batch)
         return {
             key: torch.from_numpy(value) if isinstance(value, np.ndarray) else value for key, value in batch.items()
         }

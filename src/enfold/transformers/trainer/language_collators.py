@@ -37,7 +37,7 @@ class DataCollatorForLanguageModeling:
         mlm_probability: share of tokens to predict.
         mask_replace_prob, random_replace_prob: how those are shown.
         pad_to_multiple_of: round the width up.
-        return_tensors: ``"pt"`` or ``"np"``.
+        return_tensors: ``"pt"``, ``"np"`` or ``"tf"``.
         seed: of a generator of the collator's own; by default torch's is used.
     """
 
@@ -87,9 +87,7 @@ class DataCollatorForLanguageModeling:
             if pad is not None:
                 labels[labels == pad] = IGNORED_LABEL
             batch["labels"] = labels
-        if (return_tensors or self.return_tensors) == "np":
-            batch = {name: value.numpy() for name, value in batch.items()}
-        return _batch(batch)
+        return _batch(_finish(batch, return_tensors or self.return_tensors))
 
     def _words(self, ids: Tensor, offsets: Any, marks: Any) -> Tensor:
         """Return where each token continues the word before it, (rows, width)."""
@@ -169,7 +167,7 @@ class DataCollatorForPermutationLanguageModeling:
         tokenizer: the tokenizer.
         plm_probability: share of tokens to predict.
         max_span_length: longest span to predict.
-        return_tensors: ``"pt"`` or ``"np"``.
+        return_tensors: ``"pt"``, ``"np"`` or ``"tf"``.
 
     Returns ``input_ids`` and ``labels`` (rows, width), ``perm_mask`` and ``target_mapping`` (rows, width, width).
 
@@ -192,9 +190,7 @@ class DataCollatorForPermutationLanguageModeling:
                 "pad_to_multiple_of=2 when tokenizing"
             )
         batch = dict(zip(("input_ids", "perm_mask", "target_mapping", "labels"), self.mask_tokens(ids), strict=True))
-        if (return_tensors or self.return_tensors) == "np":
-            return {name: value.numpy() for name, value in batch.items()}
-        return batch
+        return _finish(batch, return_tensors or self.return_tensors)
 
     def mask_tokens(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return what the model sees, who sees whom not, which position each prediction is for, and the labels."""

@@ -139,20 +139,23 @@ export class Base extends HTMLElement {
       this.labelEl.textContent = p.label ?? KIND_NAMES[this.gtype] ?? "";
       this.labelEl.classList.toggle("g-sr", p.show_label === false);
     }
-    if (this.infoEl && "info" in changed) {
+    if ("info" in changed && (p.info || this.infoEl)) {
+      if (!this.infoEl) this.headEl?.after((this.infoEl = h("div", { class: "g-info", id: `${this.fieldId}-info` })));
       this.infoEl.textContent = p.info || "";
       this.infoEl.hidden = !p.info;
     }
   }
 
-  /** The row above a field: its label, tools at the end, and the explanation below. */
+  /** The row above a field: its label, and tools at the end. An explanation comes below it where there is one. */
   head(tag = "label", ...tools) {
     this.labelEl = h(tag, { class: "g-caption", id: `${this.fieldId}-label` });
     if (tag === "label") this.labelEl.htmlFor = this.fieldId;
-    this.infoEl = h("div", { class: "g-info", id: `${this.fieldId}-info` });
-    const bar = h("div", { class: "g-head" }, this.labelEl, ...tools);
-    return [bar, this.infoEl];
+    this.headEl = h("div", { class: "g-head" }, this.labelEl, ...tools);
+    return [this.headEl];
   }
+
+  /** Something happened in this component's field; see the listeners below. */
+  heard(event) {}
 
   describedBy() {
     return this.props.info ? `${this.fieldId}-info` : null;
@@ -181,6 +184,11 @@ export class Base extends HTMLElement {
     bar.style.setProperty("--done", known ? `${Math.min(100, state.fraction * 100)}%` : "");
     text.textContent = state.text || "";
   }
+}
+
+// What happens in fields is listened to once for the whole page, and told to the component it happened in.
+for (const kind of ["input", "keydown", "focus", "blur", "select"]) {
+  document.addEventListener(kind, (event) => event.target.closest?.(".block")?.heard?.(event), true);
 }
 
 export const KIND_NAMES = { textbox: "Textbox" };

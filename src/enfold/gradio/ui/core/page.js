@@ -29,6 +29,15 @@ export function place(branch, into, entries) {
   if (node instanceof Layout) node.refresh();
 }
 
+const NEAR = 60; // fields: more than a screen of them
+
+/** Leave the fields far down a long page for when they come near; what has come near is an ordinary field. */
+function leave(main) {
+  const far = [...main.querySelectorAll(".g-form > .block")].slice(NEAR);
+  for (const field of far) field.classList.add("far");
+  if (far.length) main.addEventListener("contentvisibilityautostatechange", (event) => event.skipped || event.target.classList.remove("far"));
+}
+
 function footer() {
   const items = [];
   for (const link of config.footer_links) {
@@ -76,6 +85,7 @@ async function begin() {
   if (config.fill_width) app.classList.add("fill-width");
   if (config.fill_height) app.classList.add("fill-height");
   place(config.layout, main, entries);
+  leave(main);
   const sides = [...main.querySelectorAll("g-sidebar")];
   app.replaceChildren(...sides, main, footer());
   document.body.append(toasts, announcer);

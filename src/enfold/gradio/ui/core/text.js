@@ -3,34 +3,38 @@
 import { copyButton, format, h } from "./dom.js";
 import { Base } from "./node.js";
 
+const SIZES_ITSELF = CSS.supports("field-sizing", "content");
+
 export class Textbox extends Base {
   build() {
-    this.tools = h("span", { class: "g-tools" });
-    this.append(...this.head("label", this.tools));
+    this.append(...this.head());
   }
 
   field() {
-    const { lines = 1, type = "text", max_lines } = this.props;
+    const { lines = 1, type = "text" } = this.props;
     const single = lines === 1 && type !== "text";
     const growing = !single;
     const el = h(growing ? "textarea" : "input", { id: this.fieldId, class: "g-field", ...(growing ? { rows: lines } : { type }) });
-    el.addEventListener("input", () => {
+    return el;
+  }
+
+  heard(event) {
+    const { el } = this;
+    if (event.target !== el) return;
+    const { lines = 1, max_lines } = this.props;
+    if (event.type === "input") {
       this.entered(el.value);
       this.grow();
-    });
-    el.addEventListener("keydown", (e) => {
+    } else if (event.type === "keydown") {
       // One line: Enter sends. Several: Shift+Enter sends, Enter breaks the line.
-      if (e.key === "Enter" && !e.isComposing && (lines === 1 && (max_lines ?? 1) <= 1 ? !e.shiftKey : e.shiftKey)) {
-        e.preventDefault();
+      if (event.key === "Enter" && !event.isComposing && (lines === 1 && (max_lines ?? 1) <= 1 ? !event.shiftKey : event.shiftKey)) {
+        event.preventDefault();
         this.fire("submit");
       }
-    });
-    for (const event of ["focus", "blur"]) el.addEventListener(event, () => this.fire(event));
-    el.addEventListener("select", () => {
+    } else if (event.type === "select") {
       const [start, end] = [el.selectionStart, el.selectionEnd];
       this.fire("select", { index: [start, end], value: el.value.slice(start, end) });
-    });
-    return el;
+    } else this.fire(event.type);
   }
 
   patch(changed) {
@@ -51,9 +55,8 @@ export class Textbox extends Base {
     el.placeholder = p.placeholder || "";
     p.max_length == null ? el.removeAttribute("maxlength") : el.setAttribute("maxlength", p.max_length);
     el.dir = p.rtl ? "rtl" : "auto";
-    el.style.textAlign = p.text_align || "";
-    el.setAttribute("aria-describedby", this.describedBy() || "");
-    if (!this.describedBy()) el.removeAttribute("aria-describedby");
+    if (p.text_align || "text_align" in changed) el.style.textAlign = p.text_align || "";
+    this.describedBy() ? el.setAttribute("aria-describedby", this.describedBy()) : el.removeAttribute("aria-describedby");
     el.enterKeyHint = this.hears("submit") && p.lines === 1 ? "send" : "";
     for (const [name, value] of Object.entries(p.html_attributes || {})) {
       if (!/^on|^style$|^id$/i.test(name)) el.setAttribute(name, value);
@@ -75,8 +78,9 @@ export class Textbox extends Base {
       }
     }
     if ("buttons" in changed) {
-      const copies = (p.buttons || []).includes("copy");
-      this.tools.replaceChildren(...(copies ? [copyButton(() => this.el.value, (value) => this.fire("copy", { value }))] : []));
+      this.tools?.remove();
+      this.tools = (p.buttons || []).includes("copy") ? h("span", { class: "g-tools" }, copyButton(() => this.el.value, (value) => this.fire("copy", { value }))) : null;
+      if (this.tools) this.headEl.append(this.tools);
     }
     this.grow();
   }
@@ -85,10 +89,11 @@ export class Textbox extends Base {
     const el = this.el;
     if (el.tagName !== "TEXTAREA") return;
     const { lines = 1, max_lines } = this.props;
-    if (CSS.supports("field-sizing", "content")) {
-      // The browser does it, without measuring.
+    if (SIZES_ITSELF) {
+      // The browser does it, without measuring; the style sheet has what one line is.
+      if (lines === 1 && max_lines == null) return;
       const high = (count) => `${count * 22 + 20}px`;
-      Object.assign(el.style, { fieldSizing: "content", minHeight: high(lines), maxHeight: high(max_lines ?? Math.max(20, lines)) });
+      Object.assign(el.style, { minHeight: high(lines), maxHeight: high(max_lines ?? Math.max(20, lines)) });
       return;
     }
     requestAnimationFrame(() => {
