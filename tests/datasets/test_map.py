@@ -353,6 +353,7 @@ def test_hashes_tell_values_apart() -> None:
         hasher.update({"f": (i for i in ())}, "x")
 
 
+@pytest.mark.alone
 def test_large_dictionaries_are_hashed_at_once() -> None:
     table = {f"key {i}": i for i in range(10_000)}
     times = []

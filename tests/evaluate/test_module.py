@@ -245,6 +245,7 @@ def test_a_missing_process_is_named_after_the_timeout(tmp_path: Path) -> None:
         evaluate.load("accuracy", num_process=2, process_id=2)
 
 
+@pytest.mark.alone
 def test_loading_and_computing_need_neither_torch_nor_the_network() -> None:
     code = """
 import socket, sys, time

@@ -10,6 +10,7 @@ import pytest
 import enfold.gradio as gr
 
 
+@pytest.mark.alone
 def test_the_import_is_light() -> None:
     code = (
         "import sys, time; t = time.process_time(); import enfold.gradio as gr; s = time.process_time() - t\n"

@@ -119,6 +119,7 @@ def test_a_cut_stream_goes_on_where_it_stopped(served: SimpleNamespace) -> None:
     assert [m["seq"] for m in again[:-1]] == [m["seq"] for m in everything[2:-1]]
 
 
+@pytest.mark.alone
 def test_a_clients_stream_closes_with_its_last_message(served: SimpleNamespace) -> None:
     waits = []
     for session in ("s1", "s2", "s3"):

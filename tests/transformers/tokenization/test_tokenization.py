@@ -36,6 +36,7 @@ def tokenizer(folder: Path) -> Any:
     return AutoTokenizer.from_pretrained(folder)
 
 
+@pytest.mark.alone
 def test_loading_and_calling_is_quick_and_loads_neither_torch_nor_numpy(folder: Path) -> None:
     AutoTokenizer.from_pretrained(folder).save_pretrained(folder)
     script = (
