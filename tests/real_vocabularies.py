@@ -6,6 +6,7 @@ package has; ``NAMES`` lists what there is. Packages come through pip and npm; t
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import struct
@@ -145,6 +146,6 @@ def folder(name: str) -> Path:
             made.mkdir()
             for file, content in files.items():
                 (made / file).write_bytes(content)
-            if not target.exists():
+            with contextlib.suppress(OSError):  # another process was quicker
                 made.rename(target)
     return target

