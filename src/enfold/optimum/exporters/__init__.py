@@ -1,0 +1,8 @@
+"""Graphs of models: what they take and give, and the formats they are written in (``optimum.exporters``)."""
+
+from enfold.lazy import face
+
+__getattr__, __dir__, __all__ = face(
+    __name__,
+    {".tasks": ["Part", "Task", "TaskError", "auto_class", "model_tasks", "parts", "task_of"]},
+)
