@@ -11,7 +11,7 @@ from enfold.transformers.pipelines.parts import load_parts
 from enfold.transformers.pipelines.registry import ENDINGS, PIPELINE_REGISTRY, UnknownTask, get_task
 from enfold.transformers.sharing import split_fetch_arguments
 
-__all__ = ["pipeline"]
+__all__ = ["pipeline", "task_of"]
 
 logger = get_logger(__name__)
 
@@ -92,7 +92,7 @@ def pipeline(
     if task is None:
         if custom:
             raise UnknownTask(f"{model!r} brings pipelines for {', '.join(custom)}: pass task=…, one of them")
-        task = _task_of(model, where, token)
+        task = task_of(model, where, token)
     if task in custom:
         code = {**split_fetch_arguments(where)[0], "code_revision": kwargs.pop("code_revision", None)}
         name, options = task, None
@@ -165,8 +165,18 @@ def _custom_pipelines(model: Any, where: dict[str, Any]) -> dict[str, Any]:
     return told if isinstance(told, dict) else {}
 
 
-def _task_of(model: Any, where: dict[str, Any], token: Any) -> str:
-    """Return the task that a model is made for: by its architecture, else by what the Hub says."""
+def task_of(model: Any, where: dict[str, Any] | None = None, token: Any = None) -> str:
+    """Return the task that a model is made for: by its architecture, else by what the Hub says.
+
+    Args:
+        model: a model, a local folder, or a repository's id.
+        where: arguments that say where files are found.
+        token: read token for the Hub.
+
+    Raises:
+        UnknownTask: neither says it.
+    """
+    where = where or {}
     if isinstance(model, str | os.PathLike):
         from enfold.transformers.tokenization.files import Source
 
