@@ -7,7 +7,7 @@ A module of routes has one function, ``routes(service) -> list[starlette.routing
 - ``service.limits`` → how much is accepted; a body is read by ``await body_of(request, service)`` (413 beyond it).
 - ``service.metrics`` → what is counted; requests and their seconds are counted here, for every route.
 - The caller's key has been checked, and its open requests counted, before a route is called. Paths in ``OPEN`` ask for
-  none; a module may name more in ``OPEN_PATHS``.
+  none; a module may name more in ``OPEN_PATHS``, and a route whose ``opened`` is true looks after its callers itself.
 
 A route raises :class:`~enfold.serving.errors.ServingError` (message, status, ``param``, ``code``); it becomes OpenAI's
 shape, ``{"error": {"message", "type", "param", "code"}}``, under ``/v1`` and TGI's, ``{"error", "error_type"}``,
@@ -157,16 +157,23 @@ class Door:
         owner = self.service.keys.owner(shown or f"Bearer {headers.get(b'x-api-key', b'').decode('latin-1')}")
         if owner is not None:
             return owner
-        if scope["path"] in self.opened:
+        if scope["path"] in self.opened or getattr(self._route(scope), "opened", False):
             return f"address {client[0]}"
         what = "is not one of this server's" if shown else "is missing: send the header `Authorization: Bearer KEY`"
         raise ServingError(f"the API key {what}", 401, code="invalid_api_key")
 
+    def _route(self, scope: Scope) -> Any:
+        """Return the route that a request is for, or one of its path for another method, or None."""
+        found = [(route.matches(scope)[0], route) for route in self.routes]
+        for wanted in (Match.FULL, Match.PARTIAL):
+            for match, route in found:
+                if match is wanted:
+                    return route
+        return None
+
     def _name(self, scope: Scope) -> str:
-        for route in self.routes:
-            if route.matches(scope)[0] is not Match.NONE:
-                return route.path
-        return "other"
+        route = self._route(scope)
+        return "other" if route is None else str(route.path)
 
 
 def _as_serving(error: Exception) -> ServingError:

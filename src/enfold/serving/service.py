@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -50,12 +50,16 @@ class Service:
         keys: who may ask; everybody by default.
         limits: how much is accepted.
         metrics: what is counted.
+        page: whether the root shows a page to chat with.
+        endings: called when the server is about to stop, so that streams without an end find one.
     """
 
     models: dict[str, Served] = field(default_factory=dict)
     keys: Keys = field(default_factory=Keys)
     limits: Limits = field(default_factory=Limits)
     metrics: Metrics = field(default_factory=Metrics)
+    page: bool = True
+    endings: list[Callable[[], None]] = field(default_factory=list)
     created: int = field(default_factory=lambda: int(time.time()))
 
     def add(self, *models: Served) -> None:
@@ -68,6 +72,11 @@ class Service:
             if model.name in self.models:
                 raise EnfoldError(f"two models are to be served as {model.name!r}; give one another name")
             self.models[model.name] = model
+
+    def end(self) -> None:
+        """Let go of streams that have no end of their own; called before the server stops."""
+        for ending in self.endings:
+            ending()
 
     def find(self, name: str | None, kind: str, as_type: type[T] | None = None) -> Any:
         """Return the model of a name that does what is asked for; the first that does where no name is given.
