@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "accelerate": ("enfold.cli.accelerate", "Configure and check training in several processes; merge its weights."),
     "trl": ("enfold.cli.trl", "Align a model: SFT, DPO, reward models, GRPO, RLOO, KTO, ORPO, CPO."),
     "paint": ("enfold.cli.paint", "Paint a picture from a text, or open a page that does."),
+    "serve": ("enfold.cli.serve", "Serve models: OpenAI's, TGI's and the Hub's routes over one engine."),
     "hub": ("enfold.cli.hub", "Serve a Hub, and upload, download and manage repositories."),
     "env": ("enfold.cli.env", "Show versions, processor, threads and caches: what a bug report needs."),
 }

@@ -75,10 +75,14 @@ class BackgroundServer:
         """Whether the server still answers."""
         return self._thread.is_alive()
 
-    def stop(self) -> None:
-        """Finish the running requests (two seconds at most) and close the address; a second call does nothing."""
+    def stop(self, timeout: float = 10) -> None:
+        """Finish the running requests (two seconds at most) and close the address; a second call does nothing.
+
+        Args:
+            timeout: seconds to wait for the thread; more than the option ``timeout_graceful_shutdown``.
+        """
         self._server.should_exit = True
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=timeout)
         self._socket.close()
 
     def wait(self) -> None:
