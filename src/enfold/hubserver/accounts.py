@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from enfold.hubserver import database as db
 from enfold.hubserver.audit import Audit
@@ -20,6 +20,11 @@ __all__ = ["MEMBER_ROLES", "Accounts", "Viewer"]
 
 MEMBER_ROLES = ("read", "write", "admin")
 PASSWORD = (10, 1000)  # characters of a password: at least, at most
+_MEMBERSHIPS = (
+    select(account.c.name, membership.c.role)
+    .join(membership, membership.c.organisation_id == account.c.id)
+    .where(membership.c.user_id == bindparam("user"))
+)
 _AT_ONCE = threading.Semaphore(2)  # each hash takes 32 MiB on purpose; so many at once are enough
 
 
@@ -184,12 +189,7 @@ class Accounts:
 
     def organisations(self, connection: Connection, user_id: int) -> dict[str, str]:
         """Return the organisations that a user belongs to: name → role."""
-        rows = connection.execute(
-            select(account.c.name, membership.c.role)
-            .join(membership, membership.c.organisation_id == account.c.id)
-            .where(membership.c.user_id == user_id)
-        )
-        return {row.name: row.role for row in rows}
+        return {row.name: row.role for row in connection.execute(_MEMBERSHIPS, {"user": user_id})}
 
     def ensure_namespace(self, connection: Connection, name: str) -> int:
         """Return the id of the account ``name``, making an organisation of it when there is none."""

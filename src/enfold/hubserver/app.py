@@ -166,15 +166,11 @@ class _App:
         wants_page = "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/")
         try:
             call = Call(request, self.hub, None)
-            try:
-                if not request.url.path.startswith("/cas/"):  # the Xet store has tokens of its own
-                    call.viewer = await run_in_threadpool(self._viewer, call)
-            finally:  # whoever shows a wrong token is counted too
-                limits.update(self._count(call))
             current.set(call)
-            handler = _find(call)
-            if self.hub.upstream is not None and call.name and request.method in {"GET", "HEAD", "POST"}:
-                await run_in_threadpool(self._fetch, call)
+            done = await run_in_threadpool(self._begin, call, limits)
+            if isinstance(done, Response):
+                return done
+            handler = done
             with acting(_actor(call)):
                 if inspect.iscoroutinefunction(handler):
                     if handler is not spaces.run:  # a Space's requests reach its own program, without the viewer's name
@@ -194,6 +190,24 @@ class _App:
             if wants_page:
                 return pages.error_page(error)
             return _error(error)
+
+    def _begin(self, call: Call, limits: dict[str, str]) -> Handler | Response:
+        """Find out who asks for what, and return what answers it; or the answer itself where no body is to come.
+
+        All of that is one way to a worker thread and back, which costs as much as several questions to the database.
+        """
+        try:
+            if not call.request.url.path.startswith("/cas/"):  # the Xet store has tokens of its own
+                call.viewer = self._viewer(call)
+        finally:  # whoever shows a wrong token is counted too
+            limits.update(self._count(call))
+        handler = _find(call)
+        if self.hub.upstream is not None and call.name and call.request.method in {"GET", "HEAD", "POST"}:
+            self._fetch(call)
+        if call.request.method not in {"GET", "HEAD"} or inspect.iscoroutinefunction(handler):
+            return handler
+        with acting(_actor(call)):
+            return cast(Response, handler(call))
 
     def _count(self, call: Call) -> dict[str, str]:
         """Count a request, and return the headers that say how many more may come; a 429 when there were too many."""

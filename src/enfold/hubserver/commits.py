@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from enfold.hubserver import database as db
 from enfold.hubserver import trees
@@ -25,6 +25,7 @@ from enfold.hubserver.store.contents import Contents
 
 __all__ = ["AddFile", "AddLfs", "Commits", "Copy", "Delete", "Header", "Operation", "attributes", "wants_lfs"]
 
+_BLOB = select(db.blob).where(db.blob.c.oid == bindparam("oid"))
 _DESCRIPTION = (db.blob.c.oid, db.blob.c.sha256, db.blob.c.size, db.blob.c.lfs)
 STALE = "The branch was updated since you opened this page. Please refresh and try again."
 #: a repeated request that made the present head less than this many seconds ago is answered with that head
@@ -392,7 +393,7 @@ class Commits:
 
     def blob(self, connection: Connection, oid: str) -> Row[Any]:
         """Return the row of a file's content."""
-        return connection.execute(select(db.blob).where(db.blob.c.oid == oid)).one()
+        return connection.execute(_BLOB, {"oid": oid}).one()
 
     def blobs(self, connection: Connection, oids: Sequence[str]) -> dict[str, Row[Any]]:
         """Return the rows of several contents by their ids, without the contents."""

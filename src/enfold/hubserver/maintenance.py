@@ -151,8 +151,7 @@ def _check_xorb(hub: Hub, name: str, size: int, found: Checked, read: bool) -> N
         reader = XorbReader()
         try:
             for piece in _pieces(objects.source(key)):
-                for _ in reader.feed(piece):
-                    pass
+                reader.feed(piece)
             if to_hex(reader.finish()) != name or reader.chunks.packed != hub.xet.chunks(name).packed:
                 found.problems.append(f"the xorb {name} is damaged")
         except HubServerError as error:

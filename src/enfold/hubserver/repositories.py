@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, or_, select, update
 
 from enfold.hubserver import database as db
 from enfold.hubserver import search
@@ -21,6 +21,18 @@ from enfold.hubserver.webhooks import Webhooks
 __all__ = ["Redirected", "Repositories"]
 
 MAIN = "refs/heads/main"
+
+# What every request asks is put together once: that takes longer than to answer it.
+_BY_NAME = select(db.repo).where(db.repo.c.kind == bindparam("kind"), db.repo.c.key == bindparam("key"))
+_BY_OID = select(db.commit).where(db.commit.c.repo_id == bindparam("repo"), db.commit.c.oid == bindparam("oid"))
+_BY_REF = (
+    select(db.commit)
+    .join(db.ref, (db.ref.c.repo_id == db.commit.c.repo_id) & (db.ref.c.commit == db.commit.c.oid))
+    .where(db.ref.c.repo_id == bindparam("repo"))
+    .where(or_(db.ref.c.name == bindparam("branch"), db.ref.c.name == bindparam("tag")))
+    .order_by(db.ref.c.name)
+    .limit(1)
+)
 
 
 class Redirected(Exception):
@@ -96,9 +108,7 @@ class Repositories:
         return row, viewer
 
     def _by_name(self, connection: Connection, kind: str, name: str) -> Row[Any] | None:
-        return connection.execute(
-            select(db.repo).where(db.repo.c.kind == kind, db.repo.c.key == name.lower())
-        ).one_or_none()
+        return connection.execute(_BY_NAME, {"kind": kind, "key": name.lower()}).one_or_none()
 
     def _alias_of(self, connection: Connection, kind: str, name: str) -> str | None:
         """Return the existing repository that ``name`` is paired with: aliases lead both ways."""
@@ -132,18 +142,11 @@ class Repositories:
 
     def revision(self, connection: Connection, repo_id: int, revision: str) -> Row[Any]:
         """Return the commit that a branch, tag, reference or commit id stands for, else raise a 404."""
-        names = [revision] if revision.startswith("refs/") else [f"refs/heads/{revision}", f"refs/tags/{revision}"]
-        oid = connection.scalar(
-            select(db.ref.c.commit)
-            .where(db.ref.c.repo_id == repo_id, db.ref.c.name.in_(names))
-            .order_by(db.ref.c.name)
-            .limit(1)
-        )
-        if oid is None and is_commit(revision):
-            oid = revision
-        row = connection.execute(
-            select(db.commit).where(db.commit.c.repo_id == repo_id, db.commit.c.oid == oid)
-        ).one_or_none()
+        names = (revision, revision) if revision.startswith("refs/") else (f"refs/heads/{revision}",
+                                                                           f"refs/tags/{revision}")  # fmt: skip
+        row = connection.execute(_BY_REF, {"repo": repo_id, "branch": names[0], "tag": names[1]}).first()
+        if row is None and is_commit(revision):
+            row = connection.execute(_BY_OID, {"repo": repo_id, "oid": revision}).one_or_none()
         if row is None:
             raise revision_not_found(revision)
         return row

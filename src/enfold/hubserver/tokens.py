@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from enfold.hubserver import database as db
 from enfold.hubserver.accounts import Accounts
@@ -24,6 +24,15 @@ REFRESH = "refresh"  # the role of what only gets a new token
 _USED = 600.0  # seconds between two notes that a token is in use
 _FLUSH = 60.0  # seconds for which such notes wait to be written together
 _KEPT = 30 * 86_400.0  # seconds for which lists show a token that has expired
+_HOLDER = (
+    select(
+        account,
+        *(token.c[name].label(f"token_{name}") for name in ("id", "name", "created")),
+        *(token.c[name] for name in ("role", "scopes", "expires", "used", "family")),
+    )
+    .join(token, token.c.account_id == account.c.id)
+    .where(token.c.digest == bindparam("digest"))
+)
 _INVALID = "Invalid credentials in Authorization header"  # the words by which clients know this error
 
 
@@ -184,13 +193,7 @@ class Tokens:
 
     def find(self, connection: Connection, secret: str) -> Row[Any] | None:
         """Return the account and, as ``token_id``, ``token_name``, ``role``, …, the token; None without one."""
-        named = [token.c[name].label(f"token_{name}") for name in ("id", "name", "created")]
-        others = [token.c[name] for name in ("role", "scopes", "expires", "used", "family")]
-        return connection.execute(
-            select(account, *named, *others)
-            .join(token, token.c.account_id == account.c.id)
-            .where(token.c.digest == digest_of(secret))
-        ).one_or_none()
+        return connection.execute(_HOLDER, {"digest": digest_of(secret)}).one_or_none()
 
     def _note(self, token_id: int, used: float | None) -> None:
         now = time.time()

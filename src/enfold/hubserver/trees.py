@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from typing import NamedTuple
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 from sqlalchemy.exc import NoResultFound
 
 from enfold.hubserver import database
@@ -15,17 +16,45 @@ from enfold.hubserver.gitobjects import EMPTY_TREE, Entry, decode_tree, encode_t
 
 __all__ = ["Change", "change", "diff", "find", "read", "walk"]
 
-_decode = lru_cache(maxsize=256)(decode_tree)
+_READ = select(database.tree.c.data).where(database.tree.c.oid == bindparam("oid"))
+
+
+class _Recent:
+    """The trees that were read last: what an id names never changes. ``entries`` of them all are kept at most."""
+
+    def __init__(self, entries: int = 100_000) -> None:
+        self._left, self._trees, self._lock = entries, OrderedDict[str, Mapping[str, Entry]](), threading.Lock()
+
+    def get(self, oid: str) -> Mapping[str, Entry] | None:
+        with self._lock:
+            if oid in self._trees:
+                self._trees.move_to_end(oid)
+            return self._trees.get(oid)
+
+    def put(self, oid: str, tree: Mapping[str, Entry]) -> None:
+        with self._lock:
+            if oid not in self._trees:
+                self._trees[oid] = tree
+                self._left -= len(tree)
+            while self._left < 0:
+                self._left += len(self._trees.popitem(last=False)[1])
+
+
+_recent = _Recent()
 
 
 def read(connection: Connection, oid: str) -> Mapping[str, Entry]:
     """Return the entries of the tree ``oid`` (not to be changed)."""
     if oid == EMPTY_TREE:
         return {}
-    data = connection.scalar(select(database.tree.c.data).where(database.tree.c.oid == oid))
-    if data is None:
-        raise NoResultFound(f"tree {oid} is missing")
-    return _decode(bytes(data))
+    found = _recent.get(oid)
+    if found is None:
+        data = connection.scalar(_READ, {"oid": oid})
+        if data is None:
+            raise NoResultFound(f"tree {oid} is missing")
+        found = decode_tree(bytes(data))
+        _recent.put(oid, found)
+    return found
 
 
 def find(connection: Connection, root: str, path: str) -> Entry | None:

@@ -126,7 +126,12 @@ def send_file(call: Call, *, attachment: bool) -> Response:
         if entry is None or entry.folder:
             raise entry_not_found(path, commit.oid)
         blob = call.hub.commits.blob(connection, entry.oid)
-        xet = call.hub.xet.hashes(connection, [blob.sha256]).get(blob.sha256) if blob.lfs else None
+        head, chunked, xet = call.request.method == "HEAD", None, None
+        if blob.lfs and head:
+            xet = call.hub.xet.hash_of(connection, blob.sha256)
+        elif blob.lfs:
+            chunked = call.hub.xet.find(sha256=blob.sha256, connection=connection)
+            xet = chunked.hash if chunked else None
     etag = f'"{blob.sha256 if blob.lfs else blob.oid}"'
     headers = {
         "ETag": etag,
@@ -145,9 +150,9 @@ def send_file(call: Call, *, attachment: bool) -> Response:
         return Response(status_code=304, headers={**headers, "Content-Length": "0"})
     unchanged = call.request.headers.get("if-range") in {None, etag}
     span = byte_range(call.request.headers.get("range"), blob.size) if unchanged else None
-    if call.request.method == "GET" and (span is None or span[0] == 0):
+    if not head and (span is None or span[0] == 0):
         call.hub.repositories.count_download(row.id)
-    upstream, head = call.hub.upstream, call.request.method == "HEAD"
+    upstream = call.hub.upstream
     source: Path | bytes | Callable[[], Reader] = b""
     if blob.data is not None:
         source = bytes(blob.data)
@@ -156,8 +161,8 @@ def send_file(call: Call, *, attachment: bool) -> Response:
             headers["Content-Length"] = str(blob.size)
             return StreamingResponse(_passed_on(call, blob), headers=headers, media_type=_media_type(path))
         source = upstream.fetch(blob.oid)
-    elif blob.sha256:  # else the upstream has it, and only its headers are asked for
-        source = call.hub.contents.source(blob.sha256, xet)
+    elif not head:
+        source = call.hub.contents.opened(blob.sha256, chunked)
     return FileContent(
         source,
         blob.size,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from sqlalchemy import select
@@ -27,6 +28,7 @@ __all__ = ["cas", "repository"]
 
 repository, cas = Routes(), Routes()
 
+_CHECKED_AT_ONCE = 4  # files of a shard that are read back to compute their SHA-256
 _SPACES = ("default", "default-merkledb")
 
 
@@ -124,7 +126,9 @@ async def put_shard(call: Call) -> Response:
             raise HubServerError(413, f"a shard has at most {SHARD_LIMIT} bytes")
 
     def register() -> None:
-        files = [call.hub.xet.check(file) for file in read_shard(bytes(body))]
+        listed = read_shard(bytes(body))
+        with ThreadPoolExecutor(max(1, min(_CHECKED_AT_ONCE, len(listed)))) as pool:
+            files = list(pool.map(call.hub.xet.check, listed))
         limit = call.hub.settings.limits.lfs_file
         for file in files:
             if file.size > limit:

@@ -7,11 +7,11 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from enfold.hubserver.errors import HubServerError
 from enfold.hubserver.files import Reader
-from enfold.hubserver.store.objects import Objects, keep_fresh
+from enfold.hubserver.store.objects import NewFile, Objects, keep_fresh
 
 __all__ = ["BlobStore", "BlobWriter", "StoredBlob"]
 
@@ -71,12 +71,12 @@ class BlobWriter:
 
     def __init__(self, store: BlobStore, path: Path, limit: int | None, what: str) -> None:
         self._store, self._path, self._limit, self._what = store, path, limit, what
-        self._file: BinaryIO | None = None
+        self._file: NewFile | None = None
         self._hash = hashlib.sha256()
         self.size = 0
 
     def __enter__(self) -> BlobWriter:
-        self._file = self._path.open("wb")
+        self._file = NewFile(self._path)
         return self
 
     def write(self, data: bytes) -> None:
@@ -96,7 +96,6 @@ class BlobWriter:
             raise HubServerError(422, f"{self._what} has {self.size} bytes, {size} were announced")
         if sha256 is not None and sha256 != digest:
             raise HubServerError(422, f"{self._what} has the SHA-256 {digest}, {sha256} was announced")
-        self._file.flush()
         keep_fresh(self._store.objects, self._store.name(digest), self._path)
         return StoredBlob(digest, self.size)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from enfold.hubserver.files import Reader
 from enfold.hubserver.store.blobs import BlobStore
 from enfold.hubserver.store.objects import open_source
-from enfold.hubserver.xet.store import XetStore
+from enfold.hubserver.xet.store import StoredFile, XetStore
 
 __all__ = ["Contents"]
 
@@ -25,15 +25,13 @@ class Contents:
     def __init__(self, blobs: BlobStore, xet: XetStore) -> None:
         self.blobs, self.xet = blobs, xet
 
-    def source(self, sha256: str, xet: str | None = "") -> Path | Callable[[], Reader]:
-        """Return the file of a content, or what opens it for reading.
+    def source(self, sha256: str) -> Path | Callable[[], Reader]:
+        """Return the file of a content, or what opens it for reading."""
+        return self.opened(sha256, self.xet.find(sha256=sha256))
 
-        Args:
-            sha256: the content.
-            xet: its Xet hash where the caller knows it, or None where the caller knows that it has none.
-        """
-        file = None if xet is None else self.xet.find(hash=xet) if xet else self.xet.find(sha256=sha256)
-        return self.blobs.source(sha256) if file is None else partial(self.xet.open, file)
+    def opened(self, sha256: str, chunked: StoredFile | None) -> Path | Callable[[], Reader]:
+        """Return the same for who knows what the content's chunks are, or that it has none (None)."""
+        return self.blobs.source(sha256) if chunked is None else partial(self.xet.open, chunked)
 
     def read(self, sha256: str) -> bytes:
         """Return a whole content; for small ones."""

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple, Protocol
 from enfold.errors import EnfoldError
 from enfold.hubserver.files import Reader
 
-__all__ = ["LEASE", "Bucket", "Folder", "Listed", "Objects", "keep_fresh", "open_source", "sweep"]
+__all__ = ["LEASE", "Bucket", "Folder", "Listed", "NewFile", "Objects", "keep_fresh", "open_source", "sweep"]
 
 LEASE = 86_400  # seconds for which an object stays, though nothing refers to it yet
 
+_SOON = 8 << 20  # bytes of a new file after which the disk is given work
 _AHEAD = 8 << 20  # bytes of an object of a bucket that are read at once
 
 
@@ -48,6 +49,52 @@ class Objects(Protocol):
 
     def list(self) -> Iterator[Listed]:
         """Yield every object."""
+
+
+class NewFile:
+    """A file that is being written, of which the disk gets each part soon, not all of it in the end.
+
+    Args:
+        path: where it is made.
+
+    Example:
+        >>> import tempfile
+        >>> with NewFile(Path(tempfile.mkdtemp()) / "new") as file:
+        ...     file.write(b"hello")
+        >>> file.tell()
+        5
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = open(path, "wb", buffering=0)  # noqa: SIM115 (closed by the block that this object is for)
+        self._written = self._told = 0
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Add bytes at the end; they are the kernel's when this returns."""
+        view = memoryview(data)
+        while view:
+            view = view[self._file.write(view) :]
+        self._written += len(data)
+        if self._written - self._told >= _SOON and hasattr(os, "posix_fadvise"):
+            # On Linux this begins to write what is new, and drops only what is on the disk already. Waiting for all
+            # of a large file at its end takes as long as everything before.
+            part = self._written - self._told
+            os.posix_fadvise(self._file.fileno(), self._told, part, os.POSIX_FADV_DONTNEED)
+            self._told = self._written
+
+    def tell(self) -> int:
+        """Return how many bytes were written."""
+        return self._written
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> NewFile:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
 
 def open_source(source: Path | Callable[[], Reader]) -> Reader:

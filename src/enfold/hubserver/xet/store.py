@@ -11,14 +11,14 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from types import TracebackType
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from enfold.hubserver import database as db
 from enfold.hubserver.errors import HubServerError
 from enfold.hubserver.files import Reader
-from enfold.hubserver.store.objects import Objects, open_source
+from enfold.hubserver.store.objects import NewFile, Objects, open_source
 from enfold.hubserver.xet.dedup import is_telling, note
 from enfold.hubserver.xet.hashes import Node, file_hash, from_hex, range_hash, to_hex
 from enfold.hubserver.xet.shards import File
@@ -27,6 +27,10 @@ from enfold.hubserver.xet.xorbs import Chunks, XorbReader, unpack
 __all__ = ["StoredFile", "StoredTerm", "XetStore", "XorbUpload"]
 
 _TERM = struct.Struct("<32sIII")
+_AT_ONCE = 1 << 20  # bytes of content that are read from a xorb at once
+_BY_HASH = select(db.xet_file).where(db.xet_file.c.hash == bindparam("value"))
+_BY_SHA256 = select(db.xet_file).where(db.xet_file.c.sha256 == bindparam("value")).limit(1)
+_HASH = select(db.xet_file.c.hash).where(db.xet_file.c.sha256 == bindparam("value")).limit(1)
 
 
 class StoredTerm(NamedTuple):
@@ -150,17 +154,25 @@ class XetStore:
                 first = file.terms[0]
                 note(connection, first.xorb, [(self.chunks(first.xorb)[first.start][0], first.start)])
 
-    def find(self, *, hash: str | None = None, sha256: str | None = None) -> StoredFile | None:
-        """Return the file with a Xet hash, or one with a SHA-256."""
-        table = db.xet_file
-        wanted = table.c.hash == hash if hash is not None else table.c.sha256 == sha256
-        with self.database.read() as connection:
-            row = connection.execute(select(table).where(wanted).limit(1)).one_or_none()
+    def find(
+        self, *, hash: str | None = None, sha256: str | None = None, connection: Connection | None = None
+    ) -> StoredFile | None:
+        """Return the file with a Xet hash, or one with a SHA-256; in a transaction of its own unless one is given."""
+        if connection is None:
+            with self.database.read() as own:
+                return self.find(hash=hash, sha256=sha256, connection=own)
+        query, value = (_BY_HASH, hash) if hash is not None else (_BY_SHA256, sha256)
+        row = connection.execute(query, {"value": value}).first()
         return None if row is None else StoredFile(row.hash, row.sha256, row.size, _terms(row.terms))
 
     def terms(self, connection: Connection, hash: str) -> tuple[StoredTerm, ...]:
         """Return the parts of a file that is listed."""
         return _terms(connection.execute(select(db.xet_file.c.terms).where(db.xet_file.c.hash == hash)).scalar_one())
+
+    def hash_of(self, connection: Connection, sha256: str) -> str | None:
+        """Return the Xet hash of a content; None where it is not in this store."""
+        found = connection.scalar(_HASH, {"value": sha256})
+        return None if found is None else str(found)
 
     def hashes(self, connection: Connection, sha256s: Sequence[str]) -> dict[str, str]:
         """Return the Xet hashes of those contents that are in this store, by their SHA-256."""
@@ -175,7 +187,7 @@ class XetStore:
     def _sha256(self, file: StoredFile) -> str:
         digest = hashlib.sha256()
         with self.open(file) as reader:
-            while piece := reader.read(1 << 20):
+            for piece in reader.pieces(file.size):
                 digest.update(piece)
         return digest.hexdigest()
 
@@ -195,17 +207,16 @@ class XorbUpload:
         self._store, self._name, self._hash, self._namespace = store, xorb, from_hex(xorb), namespace
         self._path = store.objects.temporary / secrets.token_hex(16)
         self._reader = XorbReader()
-        self._file: BinaryIO | None = None
+        self._file: NewFile | None = None
 
     def __enter__(self) -> XorbUpload:
-        self._file = self._path.open("wb")
+        self._file = NewFile(self._path)
         return self
 
     def feed(self, data: bytes) -> None:
         """Add a piece; a 400 or 413 for what cannot be part of a xorb."""
         assert self._file is not None
-        for record in self._reader.feed(data):
-            self._file.write(record)
+        self._file.write(self._reader.feed(data))
 
     def finish(self) -> bool:
         """Put the xorb into the store and return whether it is new; a 400 when it has another hash than its name."""
@@ -214,7 +225,6 @@ class XorbUpload:
         if found != self._hash:
             raise HubServerError(400, f"the xorb has the hash {to_hex(found)}, not {self._name}")
         size = self._file.tell()
-        self._file.flush()
         self._store.objects.keep(self._store.name(self._name), self._path)
         with self._store.database.write() as connection:
             if connection.scalar(select(db.xorb.c.hash).where(db.xorb.c.hash == self._name)) is not None:
@@ -251,16 +261,19 @@ class FileReader:
 
     def read(self, size: int) -> bytes:
         """Return up to ``size`` bytes from here on; nothing at the end."""
-        pieces, left = [], min(size, self._file.size - self._at)
+        return b"".join(self.pieces(size))
+
+    def pieces(self, size: int) -> Iterator[bytes | memoryview]:
+        """Yield up to ``size`` bytes from here on, chunk by chunk."""
+        left = min(size, self._file.size - self._at)
         while left > 0:
             for piece in self._from_term(bisect_right(self._ends, self._at), left):
-                pieces.append(piece)
                 self._at += len(piece)
                 left -= len(piece)
-        return b"".join(pieces)
+                yield piece
 
-    def _from_term(self, index: int, wanted: int) -> Iterator[bytes]:
-        """Yield pieces from here to the end of a term, ``wanted`` bytes at most."""
+    def _from_term(self, index: int, wanted: int) -> Iterator[bytes | memoryview]:
+        """Yield what comes next of a term, ``wanted`` bytes at most."""
         term = self._file.terms[index]
         if self._term is None or self._term[0] != index:
             found = self._store.chunks(term.xorb)
@@ -268,7 +281,7 @@ class FileReader:
         _, chunks, ends = self._term
         place = self._at - (self._ends[index] - term.size)
         first = bisect_right(ends, place)
-        last = min(bisect_right(ends, place + wanted - 1), len(ends) - 1)
+        last = min(bisect_right(ends, place + min(wanted, _AT_ONCE) - 1), len(ends) - 1)
         start, stop = chunks.span(term.start + first, term.start + last + 1)
         xorb = self._xorb(term.xorb)
         xorb.seek(start)

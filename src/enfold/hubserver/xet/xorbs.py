@@ -8,7 +8,6 @@ content in three. Format: Xet protocol specification, "Xorb".
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from itertools import accumulate
 
 import lz4.frame
@@ -60,10 +59,10 @@ class Chunks:
         return list(accumulate(size for _, size in self.nodes(start, stop)))
 
 
-def unpack(record: bytes | memoryview) -> bytes:
-    """Return the content of one chunk's record; a 400 when it is damaged."""
+def unpack(record: bytes | memoryview) -> bytes | memoryview:
+    """Return the content of one chunk's record, a part of the record where it is not packed; a 400 when it is damaged."""
     length, scheme, size = _header(record)
-    body = bytes(record[HEADER : HEADER + length])
+    body = record[HEADER : HEADER + length]
     if scheme == 0:
         content = body
     else:
@@ -89,7 +88,7 @@ def _header(record: bytes | bytearray | memoryview) -> tuple[int, int, int]:
     return length, scheme, size
 
 
-def _from_planes(planes: bytes) -> bytes:
+def _from_planes(planes: bytes | memoryview) -> bytes:
     """Undo the sorting of bytes by their place in words of four."""
     content, start = bytearray(len(planes)), 0
     for place in range(4):
@@ -100,11 +99,11 @@ def _from_planes(planes: bytes) -> bytes:
 
 
 class XorbReader:
-    """Takes a xorb apart while it arrives, holding no more than one chunk.
+    """Takes a xorb apart while it arrives, keeping no more than one chunk from one piece to the next.
 
     Example:
         >>> reader = XorbReader()
-        >>> records = list(reader.feed(bytes([0, 2, 0, 0, 0, 2, 0, 0]) + b"hi"))
+        >>> records = reader.feed(bytes([0, 2, 0, 0, 0, 2, 0, 0]) + b"hi")
         >>> len(reader.chunks), reader.size
         (1, 2)
     """
@@ -113,31 +112,33 @@ class XorbReader:
         self.chunks = Chunks()
         self.size = 0  #: bytes of content
         self._stop = 0
-        self._rest = bytearray()
+        self._rest = b""
         self._footer = False
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield every record that is whole with ``data`` and whose content was hashed; a 400 for what is none."""
-        if self._footer:
-            return
-        self._rest += data
-        start = 0
-        while len(self._rest) - start >= HEADER:
-            if self._rest.startswith(_FOOTER, start):
-                self._footer = True
-                start = len(self._rest)
-                break
-            length = _header(self._rest[start : start + HEADER])[0]
-            stop = start + HEADER + length
-            if stop > len(self._rest):
-                break
-            record = bytes(self._rest[start:stop])
-            self._take(record)
-            yield record
-            start = stop
-        del self._rest[:start]
+    def feed(self, data: bytes) -> memoryview:
+        """Return the records that are whole with ``data``, one after the other; the contents of all were hashed.
 
-    def _take(self, record: bytes) -> None:
+        Raises:
+            HubServerError: 400, there is something that is no record; 413, it is too much.
+        """
+        if self._footer:
+            return memoryview(b"")
+        if self._rest:
+            data = self._rest + data
+        view, start = memoryview(data), 0
+        while len(data) - start >= HEADER:
+            if data.startswith(_FOOTER, start):
+                self._footer = True
+                break
+            stop = start + HEADER + _header(view[start : start + HEADER])[0]
+            if stop > len(data):
+                break
+            self._take(view[start:stop])
+            start = stop
+        self._rest = b"" if self._footer else data[start:]
+        return view[:start]
+
+    def _take(self, record: memoryview) -> None:
         content = unpack(record)
         self.size += len(content)
         self._stop += len(record)
