@@ -53,7 +53,7 @@ def begin(**options: object) -> Accelerator:
 def trained(accelerator: Accelerator, model: nn.Module, optimizer: object, steps: int = 3) -> torch.Tensor:
     """Three steps on halves of the rows, as one process would do on all of them."""
     norm = torch.zeros(())
-    rank = accelerator.process_index if accelerator._data_place[0] > 1 else None
+    rank = accelerator.process_index if accelerator.data_place[0] > 1 else None
     rows, answers = (ROWS, ANSWERS) if rank is None else (ROWS[rank * 8 :][:8], ANSWERS[rank * 8 :][:8])
     for _ in range(steps):
         accelerator.backward(nn.functional.mse_loss(model(rows), answers))

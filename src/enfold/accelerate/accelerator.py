@@ -221,7 +221,7 @@ class Accelerator(MeshParts, Stepping):
         if self.fsdp_plugin is not None:
             mesh = axis_of(self.torch_device_mesh, "dp_replicate", "dp_shard")
             shard_model(model, self.fsdp_plugin, mesh, dtype)
-        elif learning and self._data_place[0] > 1:
+        elif learning and self.data_place[0] > 1:
             group = axis_of(self.torch_device_mesh, "dp_replicate")
             model = nn.parallel.DistributedDataParallel(
                 model,
@@ -296,7 +296,7 @@ class Accelerator(MeshParts, Stepping):
         if isinstance(data_loader, DataLoaderShard):
             return data_loader
         placed = self.device_placement if device_placement is None else device_placement
-        chosen, (count, index) = self.dataloader_config, self._data_place
+        chosen, (count, index) = self.dataloader_config, self.data_place
         loader = prepare_data_loader(
             data_loader,
             self.device,

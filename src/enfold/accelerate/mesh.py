@@ -38,7 +38,7 @@ class MeshParts(ProcessFacts):
             self.state.distributed_type = DistributedType.FSDP
 
     @property
-    def _data_place(self) -> tuple[int, int]:
+    def data_place(self) -> tuple[int, int]:
         """How many processes read different data, and which of them this is."""
         if self.parallelism_config is None:
             return self.num_processes, self.process_index

@@ -17,7 +17,15 @@ from torch import Tensor, nn
 from enfold.accelerate.options import FullyShardedDataParallelPlugin
 from enfold.errors import EnfoldError
 
-__all__ = ["ParallelismConfig", "full_state_dict", "is_sharded", "prepare_pippy", "shard_model", "slice_model"]
+__all__ = [
+    "ParallelismConfig",
+    "full_state_dict",
+    "is_cut",
+    "is_sharded",
+    "prepare_pippy",
+    "shard_model",
+    "slice_model",
+]
 
 _AXES = ("dp_replicate", "dp_shard", "cp", "sp", "tp")
 
@@ -188,6 +196,13 @@ def is_sharded(model: nn.Module) -> bool:
     from torch.distributed.fsdp import FSDPModule
 
     return isinstance(model, FSDPModule)
+
+
+def is_cut(model: nn.Module) -> bool:
+    """Return whether processes hold parts of a model's parameters: shards or slices."""
+    from torch.distributed.tensor import DTensor
+
+    return is_sharded(model) or any(isinstance(parameter, DTensor) for parameter in model.parameters())
 
 
 def point_at(optimizer: torch.optim.Optimizer, before: Mapping[int, str], model: nn.Module) -> None:

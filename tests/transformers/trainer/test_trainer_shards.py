@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from trainer_small import losses, trainer
+from safetensors.torch import load_file
+from trainer_small import losses, rows, trainer
 
 from enfold.errors import EnfoldError
 from enfold.transformers.trainer import TrainingArguments
@@ -19,9 +20,10 @@ RUN = {"per_device_train_batch_size": 4, "max_steps": 6, "logging_steps": 1, "dr
 def test_two_processes_with_half_the_parameters_each_train_as_one_does(tmp_path: Path) -> None:
     alone = trainer(tmp_path / "alone", **RUN, save_strategy="steps", save_steps=3)
     alone.train()
-    torch.save({"losses": losses(alone)}, tmp_path / "alone.pt")
+    predictions = torch.tensor(alone.predict(rows(13)).predictions)
+    torch.save({"losses": losses(alone), "predictions": predictions}, tmp_path / "alone.pt")
     done = together(Path(__file__).with_name("two_trainers.py"), str(tmp_path))
-    assert done.stdout.count("check_") == 6
+    assert done.stdout.count("check_") == 12
     for kind in ("FULL_STATE_DICT", "SHARDED_STATE_DICT"):
         # What two processes wrote, one goes on with; and the weights of a cut model are saved whole.
         one = trainer(tmp_path / f"one-{kind}", **RUN)
@@ -33,6 +35,9 @@ def test_two_processes_with_half_the_parameters_each_train_as_one_does(tmp_path:
         assert ("model.safetensors" in files) == (kind[0] == "F") == ("optimizer.bin" in files)
         assert ("pytorch_model_fsdp_0" in files) == (kind[0] == "S") == ("optimizer_0" in files)
         assert (tmp_path / f"whole-{kind}" / "model.safetensors").is_file()
+    for name in ("replicas", "shards", "slices"):
+        whole = load_file(tmp_path / f"whole-{name}" / "model.safetensors")
+        torch.testing.assert_close(whole, dict(alone.model.state_dict()), atol=1e-5, rtol=1e-5)
 
 
 def test_words_and_options_of_both_versions_are_understood(tmp_path: Path) -> None:

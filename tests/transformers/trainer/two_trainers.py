@@ -12,7 +12,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from trainer_small import losses, rows, trainer
 
-from enfold.accelerate.parallel import is_sharded
+from enfold.accelerate import ParallelismConfig
+from enfold.accelerate.parallel import is_cut, is_sharded
 from enfold.transformers import LlamaConfig, LlamaForCausalLM
 from enfold.transformers.trainer import Trainer
 
@@ -39,6 +40,31 @@ def check_a_whole_run(alone: dict[str, Any], kind: str) -> None:
     grown = trainer(FOLDER / f"grown-{kind}", **options)
     grown.train(resume_from_checkpoint=str(FOLDER / "alone" / "checkpoint-3"))
     torch.testing.assert_close(losses(grown), alone["losses"], atol=1e-5, rtol=1e-5)
+
+
+PARALLEL: list[tuple[str, dict[str, Any], int]] = [  # name, sizes, rows of a batch on each process
+    ("replicas", {"dp_replicate_size": 2}, 2),
+    ("shards", {"dp_shard_size": 2}, 2),
+    ("slices", {"tp_size": 2, "tp_plan": {"first": "colwise", "classifier": "rowwise"}}, 4),
+]
+
+
+def check_a_mesh(alone: dict[str, Any], name: str, sizes: dict[str, Any], rows_each: int) -> None:
+    """Replicas, shards or slices of matrices by ``parallelism_config``: one process's losses, and its predictions."""
+    options = {**RUN, "per_device_train_batch_size": rows_each, "save_strategy": "steps"}
+    options["parallelism_config"] = ParallelismConfig(**sizes)
+    made = trainer(FOLDER / name, **options)
+    made.train()
+    torch.testing.assert_close(losses(made), alone["losses"], atol=1e-5, rtol=1e-5)
+    assert made.get_total_train_batch_size() == 4 and made.get_tp_size() == sizes.get("tp_size", 1)
+    assert is_cut(made.model) == (name != "replicas")
+    found = made.predict(rows(13))
+    assert found.predictions.shape == (13, 3)
+    torch.testing.assert_close(torch.tensor(found.predictions), alone["predictions"], atol=1e-4, rtol=1e-4)
+    again = trainer(FOLDER / f"again-{name}", **options)
+    again.train(resume_from_checkpoint=str(FOLDER / name / "checkpoint-3"))
+    torch.testing.assert_close(losses(again), losses(made), atol=1e-6, rtol=1e-6)
+    made.save_model(str(FOLDER / f"whole-{name}"))
 
 
 def check_a_language_model() -> None:
@@ -78,6 +104,9 @@ if __name__ == "__main__":
     for kind in ("FULL_STATE_DICT", "SHARDED_STATE_DICT"):
         check_a_whole_run(alone, kind)
         print("check_a_whole_run", kind, flush=True)
+    for name, sizes, rows_each in PARALLEL:
+        check_a_mesh(alone, name, sizes, rows_each)
+        print("check_a_mesh", name, flush=True)
     check_a_language_model()
     print("check_a_language_model", flush=True)
     assert isinstance(trainer(FOLDER / "x", train_dataset=rows(4)), Trainer)

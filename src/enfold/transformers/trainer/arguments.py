@@ -33,7 +33,7 @@ class UnsupportedArgument(ValueError, EnfoldError):
 
 
 # Fields whose feature is absent: any other value than the default is refused when a Trainer is made.
-ABSENT = ("optim_target_modules", "parallelism_config", "deepspeed", "debug")
+ABSENT = ("optim_target_modules", "deepspeed", "debug")
 
 _LOG_LEVELS = {
     "debug": logging.DEBUG,

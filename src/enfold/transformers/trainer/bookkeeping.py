@@ -33,11 +33,12 @@ class Bookkeeping(Parts):
     def get_total_train_batch_size(self, args: TrainingArguments | None = None) -> int:
         """Return the rows of one update, over all batches of the window and all processes."""
         args = args or self.args
-        return args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+        return args.train_batch_size * args.gradient_accumulation_steps * self.accelerator.data_place[0]
 
     def get_tp_size(self) -> int:
-        """Return over how many devices a layer is spread: 1."""
-        return 1
+        """Return over how many processes each matrix is cut."""
+        config = self.accelerator.parallelism_config
+        return 1 if config is None else config.size("tp")
 
     def get_cp_size(self) -> int:
         """Return over how many devices a row is spread: 1."""

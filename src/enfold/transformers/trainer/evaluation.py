@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from enfold.accelerate.operations import gather, pad_across_processes
+from enfold.accelerate.operations import pad_across_processes
 from enfold.transformers.trainer.batches import LengthSortedSampler
 from enfold.transformers.trainer.helpers import has_length, joined_arrays, nested_numpify, nested_truncate
 from enfold.transformers.trainer.memory import MemoryMeter, batch_rows
 from enfold.transformers.trainer.outcomes import EvalLoopOutput, EvalPrediction, PredictionOutput, speed_metrics
+from enfold.transformers.trainer.sharding import gather_shares
 
 if TYPE_CHECKING:
     from enfold.transformers.trainer.trainer import Trainer
@@ -144,7 +145,7 @@ def evaluation_loop(
             for inputs, last in _marked(dataloader):
                 count = batch_rows(inputs)
                 loss, logits, label = trainer.prediction_step(model, inputs, loss_only, ignore_keys=ignore_keys)
-                if args.world_size > 1:
+                if trainer.accelerator.data_place[0] > 1:
                     loss, logits, label, count = _gathered(loss, logits, label, count, trainer)
                 rows += count
                 if loss is not None:
@@ -171,7 +172,7 @@ def evaluation_loop(
     join = args.eval_do_concat_batches
     all_predictions, all_labels = predictions.joined(order, join), labels.joined(order, join)
     total = rows
-    if trainer.args.world_size > 1 and hasattr(dataloader.dataset, "__len__"):
+    if trainer.accelerator.data_place[0] > 1 and hasattr(dataloader.dataset, "__len__"):
         total = min(rows, len(dataloader.dataset))  # the last round repeats rows so that every process has as many
         all_predictions, all_labels = nested_truncate(all_predictions, total), nested_truncate(all_labels, total)
     if (
@@ -219,14 +220,14 @@ def _order_of(dataloader: Any) -> Array | None:
 
 
 def _gathered(loss: Any, logits: Any, label: Any, count: int, trainer: Trainer) -> tuple[Any, Any, Any, int]:
-    """Everything of every process, padded to one width."""
+    """Everything of every share of the data, padded to one width."""
     device = trainer.args.device
-    counts = gather(torch.tensor([count], device=device))
+    counts = gather_shares(trainer, torch.tensor([count], device=device))
     total = int(counts.sum())
     if loss is not None:
-        loss = (gather(loss.reshape(1)) * counts).sum() / total
-    logits = None if logits is None else gather(pad_across_processes(logits, dim=1, pad_index=-100))
-    label = None if label is None else gather(pad_across_processes(label, dim=1, pad_index=-100))
+        loss = (gather_shares(trainer, loss.reshape(1)) * counts).sum() / total
+    logits = None if logits is None else gather_shares(trainer, pad_across_processes(logits, dim=1, pad_index=-100))
+    label = None if label is None else gather_shares(trainer, pad_across_processes(label, dim=1, pad_index=-100))
     return loss, logits, label, total
 
 

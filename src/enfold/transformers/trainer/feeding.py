@@ -61,6 +61,7 @@ class Feeding(Parts):
                 collator = RemoveColumnsCollator(collator, self._signature_columns())
         elif len(names) < len(dataset.column_names) and hasattr(dataset, "select_columns"):
             dataset = dataset.select_columns(names)
+        shares, share = self.accelerator.data_place
         workers: dict[str, Any] = {
             "num_workers": args.dataloader_num_workers,
             "pin_memory": args.dataloader_pin_memory and args.device.type == "cuda",
@@ -78,8 +79,8 @@ class Feeding(Parts):
             columns=names,
             drop_last=args.dataloader_drop_last,
             skip=skip,
-            num_processes=args.world_size,
-            process_index=args.process_index,
+            num_processes=shares,
+            process_index=share,
             # A loader draws one number as it begins: evaluating must not change what dropout does afterwards.
             generator=None if training else torch.Generator(),
             workers=workers,
@@ -133,7 +134,9 @@ class Feeding(Parts):
         if self.args.train_sampling_strategy == "group_by_length" and hasattr(dataset, "__len__"):
             lengths = lengths_of(dataset, self._input_name(), self.args.length_column_name)
             # Results come back in the data set's order; over several processes rows would be dealt out differently.
-            sampler = LengthSortedSampler(lengths) if lengths is not None and self.args.world_size == 1 else None
+            sampler = (
+                LengthSortedSampler(lengths) if lengths is not None and self.accelerator.data_place[0] == 1 else None
+            )
         return self._loader(dataset, self.args.eval_batch_size, sampler, False)
 
     def get_test_dataloader(self, test_dataset: Any) -> DataLoader[Any]:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from enfold.accelerate.operations import gather
+from enfold.accelerate.parallel import axis_of
 from enfold.errors import nearest
 from enfold.log import get_logger
 from enfold.transformers.trainer import persistence, publishing, searching, sharding
@@ -46,9 +47,9 @@ class Loop(Feeding):
         """
         counts = [label_items(_labels(batch), self._shifts) for batch in batches]
         total: float = sum(counts)
-        world = self.args.world_size
+        world = self.accelerator.data_place[0]
         if world > 1 and self.args.average_tokens_across_devices:
-            total = int(gather(torch.tensor([total], device=self.args.device)).sum())
+            total = int(sharding.gather_shares(self, torch.tensor([total], device=self.args.device)).sum())
         if total > 0 and (self.compute_loss_func is not None or self.loss_is_scaled_for_ga):
             return [float(world)] * len(batches), torch.tensor(total, device=self.args.device)
         if len(batches) == 1 and (world == 1 or not self.args.average_tokens_across_devices):
@@ -143,7 +144,8 @@ class Loop(Feeding):
             model = torch.compile(
                 model, backend=self.args.torch_compile_backend or "inductor", mode=self.args.torch_compile_mode
             )
-        if self.args.world_size > 1 and self.accelerator.fsdp_plugin is None:
+        if self.accelerator.data_place[0] > 1 and self.accelerator.fsdp_plugin is None:
+            replicas = axis_of(self.accelerator.torch_device_mesh, "dp_replicate")
             devices = [self.args.device] if self.args.device.type == "cuda" else None
             given = {
                 "find_unused_parameters": self.args.ddp_find_unused_parameters,
@@ -152,7 +154,9 @@ class Loop(Feeding):
                 "static_graph": self.args.ddp_static_graph,
             }
             chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-            model = nn.parallel.DistributedDataParallel(model, device_ids=devices, **chosen)
+            model = nn.parallel.DistributedDataParallel(
+                model, device_ids=devices, process_group=None if replicas is None else replicas.get_group(), **chosen
+            )
         return model
 
     def _enable_checkpointing(self) -> None:
@@ -258,7 +262,7 @@ class Loop(Feeding):
         losses = []
         for index, inputs in enumerate(group):
             last = index == len(group) - 1
-            if weights[index] == 0.0 and self.args.world_size == 1:
+            if weights[index] == 0.0 and self.accelerator.data_place[0] == 1:
                 continue  # no label counts: the mean over none is not a number
             self._batch_weight = weights[index]
             with contextlib.nullcontext() if last else self.accelerator.no_sync(model):
@@ -328,7 +332,7 @@ class Loop(Feeding):
             mask = inputs.get("attention_mask") if how == "non_padding" else None
             count = int(mask.sum()) if isinstance(mask, Tensor) else main.numel()
             if self.args.world_size > 1:
-                count = int(gather(torch.tensor([count], device=self.args.device)).sum())
+                count = int(sharding.gather_shares(self, torch.tensor([count], device=self.args.device)).sum())
             self.state.num_input_tokens_seen += count
 
     def _act(self, ignore_keys: list[str] | None) -> None:
@@ -401,7 +405,7 @@ class Loop(Feeding):
         self._loss_total += float(self._loss_sum)
         steps = state.global_step - first_step
         loss = self._loss_total / max(steps, 0.001)
-        size = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+        size = self.get_total_train_batch_size(args)
         rows = len(self.train_dataset) if batches is not None else 0
         planned = state.max_steps * size if args.max_steps > 0 or not rows else rows * args.num_train_epochs
         metrics = speed_metrics("train", start, planned * steps / max(state.max_steps, 1), steps)

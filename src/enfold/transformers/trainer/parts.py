@@ -81,6 +81,7 @@ class Parts:
     training_step: Callable[..., Tensor]
     create_optimizer_and_scheduler: Callable[[int], None]
     get_learning_rates: Callable[[], list[float]]
+    get_total_train_batch_size: Callable[..., int]
     compare_trainer_and_checkpoint_args: Callable[[TrainingArguments, TrainerState], None]
     is_local_process_zero: Callable[[], bool]
     is_world_process_zero: Callable[[], bool]

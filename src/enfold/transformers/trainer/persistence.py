@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from enfold.accelerate.parallel import is_sharded
+from enfold.accelerate.parallel import is_cut
 from enfold.checkpoints import cut_like, find_weights, read_state_dict
 from enfold.errors import EnfoldError
 from enfold.log import get_logger
@@ -108,7 +108,7 @@ def save_checkpoint(trainer: Parts) -> str:
         shutil.rmtree(folder, ignore_errors=True)
         os.makedirs(folder)
     trainer.accelerator.wait_for_everyone()
-    cut = is_sharded(trainer.model)
+    cut = is_cut(trainer.model)
     try:
         if sharding.in_shards(trainer):
             _save_around(trainer, folder)
@@ -293,7 +293,7 @@ def load_model(model: nn.Module, folder: str) -> None:
     if sharding.read_shards(model, folder):
         return
     weights = read_state_dict(*find_weights(folder))
-    if is_sharded(model):
+    if is_cut(model):
         own = model.state_dict()
         weights = {name: cut_like(value, own[name]) if name in own else value for name, value in weights.items()}
     result = model.load_state_dict(weights, strict=False)

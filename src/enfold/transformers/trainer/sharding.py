@@ -11,15 +11,34 @@ import torch
 from torch import Tensor, nn
 
 from enfold.accelerate import sharded_files
+from enfold.accelerate.operations import gather, recursively_apply
 from enfold.accelerate.options import FullyShardedDataParallelPlugin
-from enfold.accelerate.parallel import axis_of, full_state_dict, is_sharded, point_at, shard_model
+from enfold.accelerate.parallel import (
+    axis_of,
+    full_state_dict,
+    is_cut,
+    is_sharded,
+    point_at,
+    shard_model,
+    slice_model,
+)
 from enfold.errors import nearest
 
 if TYPE_CHECKING:
     from enfold.transformers.trainer.arguments import TrainingArguments
     from enfold.transformers.trainer.parts import Parts
 
-__all__ = ["OPTIONS", "cut", "gathered", "in_shards", "plugin_of", "read_optimizer", "read_shards", "write_optimizer"]
+__all__ = [
+    "OPTIONS",
+    "cut",
+    "gather_shares",
+    "gathered",
+    "in_shards",
+    "plugin_of",
+    "read_optimizer",
+    "read_shards",
+    "write_optimizer",
+]
 
 # What ``fsdp`` may say, each word with the options it stands for.
 WORDS: dict[str, dict[str, Any]] = {
@@ -128,13 +147,32 @@ def _true(value: Any) -> bool:
 def cut(trainer: Parts) -> None:
     """Cut the trainer's model between the processes, in place, and let a given optimizer act on the cut parameters."""
     accelerator, plugin = trainer.accelerator, trainer.accelerator.fsdp_plugin
-    if plugin is None or is_sharded(trainer.model):
+    mesh, config = accelerator.torch_device_mesh, accelerator.parallelism_config
+    slices = None if config is None else axis_of(mesh, "tp")
+    if (plugin is None and slices is None) or is_cut(trainer.model):
         return
     before = {id(parameter): name for name, parameter in trainer.model.named_parameters()}
-    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(accelerator.mixed_precision)
-    shard_model(trainer.model, plugin, axis_of(accelerator.torch_device_mesh, "dp_replicate", "dp_shard"), dtype)
+    if config is not None and slices is not None:
+        slice_model(trainer.model, slices, config.tp_plan)
+    if plugin is not None:
+        dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(accelerator.mixed_precision)
+        shard_model(trainer.model, plugin, axis_of(mesh, "dp_replicate", "dp_shard"), dtype)
     if trainer.optimizer is not None:
         point_at(trainer.optimizer, before, trainer.model)
+
+
+def gather_shares(trainer: Parts, data: Any) -> Any:
+    """Gather from the processes that read different data: one of those that cut matrices between them.
+
+    Args:
+        data: tensors (B, …) with as many rows on every process.
+    """
+    count = trainer.accelerator.data_place[0]
+    same = trainer.accelerator.num_processes // count
+    gathered = gather(data)
+    if same == 1:
+        return gathered
+    return recursively_apply(lambda value: value.unflatten(0, (count, same, -1))[:, 0].flatten(0, 1), gathered)
 
 
 def in_shards(trainer: Parts) -> bool:
@@ -145,12 +183,12 @@ def in_shards(trainer: Parts) -> bool:
 
 def gathered(model: nn.Module) -> dict[str, Tensor] | None:
     """Return a cut model's whole weights, on the main process; None where it is whole already."""
-    return full_state_dict(model) if is_sharded(model) else None
+    return full_state_dict(model) if is_cut(model) else None
 
 
 def _kind(trainer: Parts) -> str:
-    assert trainer.accelerator.fsdp_plugin is not None
-    return str(trainer.accelerator.fsdp_plugin.state_dict_type)
+    plugin = trainer.accelerator.fsdp_plugin
+    return "FULL_STATE_DICT" if plugin is None else str(plugin.state_dict_type)
 
 
 def write_optimizer(trainer: Parts, folder: str) -> None:
@@ -178,7 +216,7 @@ def read_optimizer(trainer: Parts, folder: str, plain: str) -> bool:
         if (place / name).exists():
             sharded_files.read_optimizer(model, optimizer, place, kind)
             return True
-    if not is_sharded(model) or not os.path.isfile(plain):
+    if not is_cut(model) or not os.path.isfile(plain):
         return False
     sharded_files.set_optimizer(model, optimizer, sharded_files.by_name(model, optimizer, Path(plain)))
     return True

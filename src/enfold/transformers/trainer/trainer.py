@@ -130,7 +130,10 @@ class Trainer(Loop, Optimizing, Bookkeeping):
         self.model: nn.Module = self._made_model() if model is None else model  # type: ignore[assignment]
         AcceleratorState._reset_state()  # each trainer chooses its own precision
         self.accelerator = Accelerator(
-            mixed_precision=self.args.mixed_precision, cpu=self.args.use_cpu, fsdp_plugin=sharding.plugin_of(self.args)
+            mixed_precision=self.args.mixed_precision,
+            cpu=self.args.use_cpu,
+            fsdp_plugin=sharding.plugin_of(self.args),
+            parallelism_config=self.args.parallelism_config,
         )
         GradientState().num_steps = 1  # windows are the trainer's own affair
         self._place_model()
