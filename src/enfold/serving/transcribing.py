@@ -238,7 +238,7 @@ class Transcriber(Reader):
                 {
                     "id": number,
                     "seek": seek,
-                    "start": round(float(segment["start"]), 2),
+                    "start": round(min(float(segment["start"]), seconds), 2),
                     "end": round(min(float(segment["end"]), seconds), 2),
                     "text": text,
                     "tokens": segment["tokens"].tolist(),
@@ -270,8 +270,10 @@ class Transcriber(Reader):
         return [
             {
                 "word": chunk["text"].strip(),
-                "start": round(float(chunk["timestamp"][0]), 2),
-                "end": round(seconds if chunk["timestamp"][1] is None else float(chunk["timestamp"][1]), 2),
+                "start": round(min(float(chunk["timestamp"][0]), seconds), 2),
+                "end": round(
+                    min(seconds if chunk["timestamp"][1] is None else float(chunk["timestamp"][1]), seconds), 2
+                ),
             }
             for chunk in found["chunks"]
         ]
