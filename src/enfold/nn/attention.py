@@ -81,7 +81,7 @@ def attend(
         key, value = _repeat(key, shared), _repeat(value, shared)
     if not explicit:
         out = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=mask, dropout_p=dropout, is_causal=causal and length > 1, scale=scale
+            query, key, value, attn_mask=mask, dropout_p=dropout, is_causal=bool(causal and length > 1), scale=scale
         )
         return out, None
     scores = (query @ key.transpose(2, 3)) * (dim**-0.5 if scale is None else scale)  # (B, H, T, S)

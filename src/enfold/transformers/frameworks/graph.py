@@ -15,7 +15,8 @@ arguments as ATen declares them (a call leaves out defaults, as torch does). Wha
 * lists are lists; the end of an open slice is 2**63 - 1; infinities are floats;
 * an operation with several results (``aten.split``, ``aten.native_dropout``) returns a tuple or list;
 * integer inputs are int64 in the program; a framework may narrow them as long as it does so for all;
-* nothing is changed in place and nothing aliases: views are ordinary functions.
+* nothing is changed in place and nothing aliases: views are ordinary functions; copies of the same values, and
+  dropout outside of training, are left out (``rewriting`` says what torch leaves in fewer words).
 
 Random operations (``RANDOM``: dropout, and attention with dropout) are in training programs alone. The caller passes
 functions that hold its generator in that call's table: ``run(program, {**TABLE, "aten.native_dropout": mine}, …)``.
@@ -53,6 +54,7 @@ from torch.utils import _pytree as pytree
 
 from enfold.errors import EnfoldError
 from enfold.nn.outputs import ModelOutput
+from enfold.transformers.frameworks.rewriting import is_functional, rewritten
 
 __all__ = [
     "RANDOM",
@@ -249,7 +251,8 @@ def export(
         warnings.simplefilter("ignore")
         try:
             exported = torch.export.export(shell, (inputs,), dynamic_shapes=(sizes,), strict=False)
-            exported = exported.run_decompositions({})
+            if not is_functional(exported.graph):
+                exported = exported.run_decompositions({})
         except EnfoldError:
             raise
         except Exception as error:
@@ -305,7 +308,7 @@ def run(
         function = _function(op.target, table, program)
         values[op.name] = function(*_filled(op.args, values), **_filled(op.kwargs, values))
         for name in op.last:
-            del values[name]
+            values.pop(name, None)
     return Result(_filled(dict(program.output), values), _filled(dict(program.updates), values))
 
 
@@ -391,22 +394,28 @@ class _Shell(nn.Module):
         return self.model(**inputs, **self.options, return_dict=True)
 
 
+# What cannot be part of a program, or must not be: caches, and masks that are drawn in Python.
+_OFF = ("use_cache", "apply_spec_augment")
+
+
 @contextmanager
 def _mode(model: nn.Module, train: bool) -> Iterator[None]:
-    """Put a model and all its parts into training or evaluation, without caches, and back."""
+    """Put a model and all its parts into training or evaluation, without caches and drawn masks, and back."""
     before = {part: part.training for part in model.modules()}
     configs = {id(part.config): part.config for part in model.modules() if hasattr(part, "config")}
-    caching = {key: vars(config)["use_cache"] for key, config in configs.items() if "use_cache" in vars(config)}
+    was_on = [
+        (config, name, vars(config)[name]) for config in configs.values() for name in _OFF if name in vars(config)
+    ]
     model.train(train)
-    for key in caching:
-        configs[key].use_cache = False
+    for config, name, _ in was_on:
+        setattr(config, name, False)
     try:
         yield
     finally:
         for part, was in before.items():
             part.training = was
-        for key, was in caching.items():
-            configs[key].use_cache = was
+        for config, name, value in was_on:
+            setattr(config, name, value)
 
 
 def _traced_shapes(specs: Mapping[str, Spec], freed: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
@@ -464,7 +473,8 @@ def _program(model: nn.Module, specs: Mapping[str, Spec], exported: Any) -> Prog
         if spec.kind.name == "BUFFER_MUTATION"
     }
     output, kind = (dict(made), type(made)) if isinstance(made, ModelOutput) else ({"output": made}, ModelOutput)
-    ops, used = _ops(graph, {*_named(output), *_named(updates)})
+    ops, output, updates = _ops(graph, output, updates)
+    used = {*_named(output), *_named(updates), *(name for op in ops for name in _named([op.args, op.kwargs]))}
     bounds = {
         str(symbol): (int(limits.lower), int(limits.upper) if limits.upper.is_Integer else None)
         for symbol, limits in exported.range_constraints.items()
@@ -482,20 +492,28 @@ def _flat_names(exported: Any) -> list[str]:
     return sorted(inputs, key=lambda name: inputs[name])
 
 
-def _ops(graph: Any, kept: set[str]) -> tuple[tuple[Op, ...], set[str]]:
-    """Return the steps that lead to what is kept, checks left out, and the names of all values that are used."""
+def _ops(graph: Any, output: Any, updates: Any) -> tuple[tuple[Op, ...], Any, Any]:
+    """Return the steps that lead to the output and the updates, checks left out, and both in the steps' names."""
     found: list[Op] = []
+    same: dict[str, Any] = {}  # value → what it is equal to
     for node in graph.nodes:
         if node.op != "call_function":
             continue
         target = _target(node.target)
         if target.startswith(_CHECKS):
             continue
-        kwargs = {
-            name: _literal(value) for name, value in node.kwargs.items() if name not in _PLACES and value is not None
-        }
-        found.append(Op(node.name, target, tuple(_literal(value) for value in node.args), kwargs))
-    wanted, needed = [], set(kept)
+        args = _renamed(tuple(_literal(value) for value in node.args), same)
+        given = {name: value for name, value in node.kwargs.items() if name not in _PLACES and value is not None}
+        kwargs = _renamed(_literal(given), same)
+        said = rewritten(node, target, args, kwargs, lambda suffix, name=node.name: Ref(f"{name}_{suffix}"))
+        if not isinstance(said, list):
+            same[node.name] = said
+            continue
+        for ref, (word, words, named) in said:
+            found.append(Op(ref.name if ref else node.name, word, _literal(words), _literal(named)))
+    output, updates = _renamed(output, same), _renamed(updates, same)
+    needed = {*_named(output), *_named(updates)}
+    wanted = []
     for op in reversed(found):  # what only checks looked at is not computed
         if op.name not in needed:
             continue
@@ -503,7 +521,20 @@ def _ops(graph: Any, kept: set[str]) -> tuple[tuple[Op, ...], set[str]]:
         last = tuple(sorted(name for name in {*reads, op.name} if name not in needed))
         needed |= reads
         wanted.append(Op(op.name, op.target, op.args, op.kwargs, last))
-    return tuple(reversed(wanted)), needed
+    return tuple(reversed(wanted)), output, updates
+
+
+def _renamed(made: Any, same: Mapping[str, Any]) -> Any:
+    """Return a value, or nested ones, with references to what they are equal to."""
+    if isinstance(made, Ref):
+        return same.get(made.name, made)
+    if isinstance(made, DType):
+        return made
+    if isinstance(made, list | tuple):
+        return type(made)(_renamed(part, same) for part in made)
+    if isinstance(made, dict):
+        return {name: _renamed(part, same) for name, part in made.items()}
+    return made
 
 
 _PLACES = ("device", "layout", "pin_memory", "memory_format", "non_blocking")
@@ -520,14 +551,20 @@ def _target(target: Any) -> str:
 
 
 def _literal(value: Any) -> Any:
+    if isinstance(value, Ref | DType):
+        return value
     if isinstance(value, torch.fx.Node):
         return Ref(value.name)
     if isinstance(value, torch.dtype):
         return _dtype(value)
     if isinstance(value, torch.device | torch.memory_format | torch.layout):
         return None
-    if isinstance(value, list | tuple):
+    if isinstance(value, tuple):
+        return tuple(_literal(part) for part in value)
+    if isinstance(value, list):
         return [_literal(part) for part in value]
+    if isinstance(value, dict):
+        return {name: _literal(part) for name, part in value.items()}
     return value
 
 

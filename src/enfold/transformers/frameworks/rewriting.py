@@ -1,0 +1,106 @@
+"""Fewer operations: what torch's exporter leaves is said in the words that tables know.
+
+The exporter can do this itself by tracing a second time, which takes longer than the first. A graph in which nothing is
+changed in place needs the few rules below instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+__all__ = ["is_functional", "rewritten"]
+
+Call = tuple[str, tuple[Any, ...], dict[str, Any]]  # target, arguments, keyword arguments
+
+# Views and copies of the same values: without memory there is no difference.
+_SAME = {
+    "aten.alias.default",
+    "aten.clone.default",
+    "aten.contiguous.default",
+    "aten.detach.default",
+    "aten.detach_.default",
+    "aten.lift_fresh_copy.default",
+    "aten.lift_fresh.default",
+}
+_CASTS = {"aten.to.dtype", "aten.to.dtype_layout", "aten.to.device", "aten.to.other", "aten.type_as.default"}
+_OTHER_NAMES = {
+    "aten.reshape.default": "aten.view.default",
+    "aten._unsafe_view.default": "aten.view.default",
+    "aten.numpy_T.default": "aten.t.default",
+}
+
+
+def is_functional(graph: Any) -> bool:
+    """Return whether no operation of a graph changes its arguments, and none is a graph of its own."""
+    for node in graph.nodes:
+        if node.op == "get_attr":
+            return False
+        if node.op == "call_function" and isinstance(node.target, torch._ops.OpOverload):
+            training = node.target._schema.name == "aten::batch_norm" and node.args[5] is not False
+            # to zero out a copied constant's gradient history changes nothing
+            if training or (node.target._schema.is_mutable and str(node.target) not in _SAME):
+                return False
+        elif node.op == "call_function" and isinstance(node.target, torch._ops.HigherOrderOperator):
+            return False
+    return True
+
+
+def rewritten(
+    node: Any, target: str, args: tuple[Any, ...], kwargs: dict[str, Any], fresh: Callable[[str], Any]
+) -> Any:
+    """Say a node in the tables' words.
+
+    Args:
+        node: of the graph; its ``meta["val"]`` tells the sizes.
+        target, args, kwargs: what it calls, with references in place of nodes.
+        fresh: takes a suffix and returns a reference to a new value.
+
+    Returns:
+        The argument that the node is equal to; or a list of ``(reference or None, call)``, the last of which, with
+        None, is the node's own value.
+    """
+    if target in _SAME:
+        return args[0]
+    if target in _OTHER_NAMES:
+        return [(None, (_OTHER_NAMES[target], args, kwargs))]
+    if target in _CASTS:
+        before, after = node.args[0].meta["val"].dtype, node.meta["val"].dtype
+        return args[0] if before == after else [(None, ("aten._to_copy.default", args[:1], {"dtype": after}))]
+    if target == "aten.dropout.default":
+        if not args[2] or not args[1]:
+            return args[0]
+        both = fresh("both")
+        return [(both, ("aten.native_dropout.default", args, {})), (None, ("operator.getitem", (both, 0), {}))]
+    if target == "aten.flatten.using_ints":
+        return _flatten(node, args, kwargs, fresh)
+    if target == "aten.chunk.default":
+        x, dim = node.args[0].meta["val"], args[2] if len(args) > 2 else kwargs.get("dim", 0)
+        if isinstance(x.shape[dim], int):
+            return [(None, ("aten.split.Tensor", (args[0], -(-x.shape[dim] // args[1]), dim), {}))]
+    return [(None, (target, args, kwargs))]
+
+
+def _flatten(node: Any, args: tuple[Any, ...], kwargs: dict[str, Any], fresh: Callable[[str], Any]) -> Any:
+    """Return ``flatten`` as a view: the sizes around what is flattened stay, one is left to be counted."""
+    shape = node.args[0].meta["val"].shape
+    rank = len(shape)
+    first = args[1] if len(args) > 1 else kwargs.get("start_dim", 0)
+    last = args[2] if len(args) > 2 else kwargs.get("end_dim", -1)
+    first, last = first % max(rank, 1), last % max(rank, 1)
+    calls: list[tuple[Any, Call]] = []
+    sizes: list[Any] = []
+    for at in (*range(first), *range(last + 1, rank)):
+        if at == last + 1:
+            sizes.append(-1)
+        if isinstance(shape[at], int):
+            sizes.append(shape[at])
+            continue
+        size = fresh(f"size{at}")
+        calls.append((size, ("aten.sym_size.int", (args[0], at), {})))
+        sizes.append(size)
+    if last + 1 >= rank:
+        sizes.append(-1)
+    return [*calls, (None, ("aten.view.default", (args[0], sizes), {}))]
