@@ -24,6 +24,7 @@ from enfold.hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from enfold.hub.ranges import download_parts, forget
 from enfold.hub.revisions import pinned
 from enfold.hub.shared import SharedStore
 from enfold.hub.validation import check_filename, check_repo_type, check_retired, validate_repo_id
@@ -405,6 +406,7 @@ def _fetch(
     partial = place.with_name(f"{place.name}.incomplete")
     if force:
         partial.unlink(missing_ok=True)
+        forget(partial)
     own = bar is None
     bar = bar or Progress(size, _short(label), unit="B", quiet=size < 1_000_000)
     try:
@@ -439,6 +441,13 @@ def _fetch_once(
     checkpoint: Callable[[], None],
 ) -> None:
     check = _Check(etag, size)
+    options: Any = {"token": token, "headers": headers, "checkpoint": checkpoint}
+    if download_parts(url, partial, size, update=check.update, advance=bar.advance, **options):
+        if not check.passes():
+            partial.unlink(missing_ok=True)
+            bar.advance(-size)
+            raise _Damaged(f"{url}: {size} bytes arrived, and their hash is wrong")
+        return
     with partial.open("ab") as file:
         have = file.tell()
         if have > size:

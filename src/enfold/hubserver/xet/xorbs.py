@@ -60,7 +60,7 @@ class Chunks:
 
 
 def unpack(record: bytes | memoryview) -> bytes | memoryview:
-    """Return the content of one chunk's record, a part of the record where it is not packed; a 400 when it is damaged."""
+    """Return the content of a chunk's record: a part of it where it is not packed; a 400 when it is damaged."""
     length, scheme, size = _header(record)
     body = record[HEADER : HEADER + length]
     if scheme == 0:
