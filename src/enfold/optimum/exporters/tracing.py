@@ -18,6 +18,16 @@ Call = Callable[[Any, dict[str, Tensor]], dict[str, Tensor]]
 class TracedLayer(CacheLayer):
     """Keys and values that a graph is given and gives back: each step makes new ones, nothing is written in place."""
 
+    @property
+    def keys(self) -> Tensor | None:
+        """The keys (B, H, S, D), all filled: runtimes know a past by what is appended being what comes out, uncut."""
+        return self._keys
+
+    @property
+    def values(self) -> Tensor | None:
+        """The values (B, H, S, D)."""
+        return self._values
+
     def update_and_fetch(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Append ``keys`` and ``values`` (B, H, T, D) and return all of them."""
         if self._keys is not None and self._values is not None:
