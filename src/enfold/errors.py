@@ -38,6 +38,10 @@ EXTRAS = {
     "av": "video",
     "pdfplumber": "pdf",
     "sacrebleu": "evaluate",
+    "tensorflow": "tf",
+    "keras": "tf",
+    "h5py": "tf",
+    "jax": "jax",
 }
 
 

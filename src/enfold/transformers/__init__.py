@@ -1,6 +1,7 @@
 """Models, tokenization, generation, pipelines and training: the surface of `transformers`."""
 
 from enfold.lazy import face
+from enfold.transformers.frameworks.names import framework_names
 from enfold.transformers.image.names import names as image_names
 from enfold.transformers.registry import names
 from enfold.transformers.tokenization import __all__ as TOKENIZATION
@@ -92,6 +93,10 @@ __getattr__, __dir__, __all__ = face(
             "MODEL_MAPPING",
         ],
         ".config": ["CONFIG_MAPPING", "AutoConfig", "PreTrainedConfig", "PretrainedConfig"],
+        ".frameworks.jax": framework_names("Flax"),
+        ".frameworks.tensorflow": framework_names("TF"),
+        ".frameworks.tensorflow_callbacks": ["KerasMetricCallback", "PushToHubCallback"],
+        ".frameworks.tensorflow_optimizers": ["AdamWeightDecay", "WarmUp", "create_optimizer"],
         ".generation.caching": ["CompileConfig"],
         ".generation.config": ["GenerationConfig"],
         ".generation.constraints": [

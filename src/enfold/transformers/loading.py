@@ -13,9 +13,11 @@ import torch
 from torch import nn
 
 from enfold.checkpoints import BitsAndBytes, LoadReport, find_weights, load_into, without_weights
+from enfold.checkpoints.files import BIN, SAFETENSORS
 from enfold.errors import EnfoldError, nearest
 from enfold.log import get_logger
 from enfold.transformers.config import PretrainedConfig
+from enfold.transformers.frameworks.h5 import H5, H5Weights
 from enfold.transformers.gguf import open_gguf, weights_of
 from enfold.transformers.quantization import as_stored, quantization, quantize
 from enfold.transformers.sharing import split_fetch_arguments
@@ -50,7 +52,6 @@ IGNORED = (
 _FILES = "weights are not read here; convert them to safetensors first"
 _DEVICES = "a layer is not split over devices while it is read; device_map spreads whole layers"
 REFUSED = {
-    "from_tf": f"TensorFlow {_FILES}",
     "from_flax": f"Flax {_FILES}",
     "tp_size": _DEVICES,
     "device_mesh": _DEVICES,
@@ -61,7 +62,7 @@ REFUSED = {
 
 # What is taken besides, for the nearest name where one is misspelt.
 ARGUMENTS = (
-    "attn_implementation cache_dir config device_map dtype force_download generation_config gguf_file "
+    "attn_implementation cache_dir config device_map dtype force_download from_tf generation_config gguf_file "
     "ignore_mismatched_sizes key_mapping local_files_only output_loading_info quantization_config revision state_dict "
     "subfolder token torch_dtype trust_remote_code use_safetensors variant"
 ).split()
@@ -87,6 +88,7 @@ def from_pretrained(cls: type[PreTrainedModel], source: Any, *model_args: Any, *
     implementation = kwargs.pop("attn_implementation", None)
     generation_config = kwargs.pop("generation_config", None)
     gguf_file = kwargs.pop("gguf_file", None)
+    from_tf = kwargs.pop("from_tf", False)
     config = kwargs.pop("config", None)
     where, overrides = split_fetch_arguments(kwargs)
 
@@ -114,8 +116,13 @@ def from_pretrained(cls: type[PreTrainedModel], source: Any, *model_args: Any, *
     elif state_dict is None:
         if isinstance(source, str | os.PathLike) and os.path.isfile(source):
             files = [source]
+        elif from_tf:
+            names = (SAFETENSORS, H5, BIN) if from_tf == "auto" else (H5,)
+            files = find_weights(source, names=names, variant=variant, use_safetensors=use_safetensors, **where)
         else:
             files = find_weights(source, variant=variant, use_safetensors=use_safetensors, **where)
+    if isinstance(files, list) and files and str(files[0]).endswith(".h5"):
+        files = H5Weights(files)
 
     brought = vars(config).get("quantization_config")
     packed: BitsAndBytes | None = None
@@ -131,6 +138,8 @@ def from_pretrained(cls: type[PreTrainedModel], source: Any, *model_args: Any, *
     _check_arguments(cls, config, model_kwargs)
     with without_weights():
         model = cls(config, *model_args, **model_kwargs)
+    if isinstance(files, H5Weights):
+        files = files.fitted(model, cls.base_model_prefix)
     spread = _Spread(model, device_map, dtype, **spreading)
     device = spread.device
     if implementation:

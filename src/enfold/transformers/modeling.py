@@ -303,9 +303,9 @@ class PreTrainedModel(RunningMixin, PeftAdapterMixin, nn.Module, PushToHubMixin)
                 ``variant``; ``use_safetensors``; ``ignore_mismatched_sizes``; ``output_loading_info``;
                 ``key_mapping``; ``attn_implementation``; ``quantization_config`` (``TorchAoConfig("int8")``: linear
                 layers in eight bits, on processors) or ``load_in_8bit``; ``gguf_file``, the name of a GGUF file to
-                read instead; where to look (cache_dir, revision, token, subfolder, local_files_only,
-                force_download); and any
-                value of the configuration, such as ``num_labels=2``.
+                read instead; ``from_tf=True``, read ``tf_model.h5``; where to look (cache_dir, revision, token,
+                subfolder, local_files_only, force_download); and any value of the configuration, such as
+                ``num_labels=2``.
 
         Returns:
             The model, or ``(model, information)`` with ``output_loading_info=True``.

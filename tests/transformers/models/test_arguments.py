@@ -76,7 +76,6 @@ REFUSED: dict[str, Any] = {
     "device_mesh": object(),
     "distributed_config": {"tp_size": 2},
     "from_flax": True,
-    "from_tf": True,
     "fusion_config": {"mlp": True},
     "tp_size": 2,
 }

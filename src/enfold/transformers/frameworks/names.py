@@ -1,0 +1,48 @@
+"""The names under which models of another framework are exported: one rule for all, data from the registry."""
+
+from __future__ import annotations
+
+from enfold.transformers.registry import MODELS, TASKS
+
+__all__ = ["auto_names", "framework_names"]
+
+# Parts of models, which have no class of their own in another framework.
+_PARTS = ("Layer", "RMSNorm", "DecodeHead", "Backbone")
+
+
+def framework_names(prefix: str) -> list[str]:
+    """Return the exported names of every model class in a framework, ``"new=old"`` where one stands for another.
+
+    Args:
+        prefix: ``"TF"`` or ``"Flax"``.
+
+    Example:
+        >>> names = framework_names("TF")
+        >>> "TFBertForSequenceClassification" in names, "TFBertPreTrainedModel=TFPreTrainedModel" in names
+        (True, True)
+    """
+    bare = [row.name(ending) for row in MODELS.values() for ending in row.heads]
+    found = []
+    for name in dict.fromkeys(bare):
+        if "=" in name or name.endswith(_PARTS):
+            continue
+        if name.endswith("PreTrainedModel"):
+            found.append(f"{prefix}{name}={prefix}PreTrainedModel")
+        else:
+            found.append(prefix + name)
+    return [f"{prefix}PreTrainedModel", *found, *auto_names(prefix)]
+
+
+def auto_names(prefix: str) -> list[str]:
+    """Return the exported names of the auto classes in a framework.
+
+    Example:
+        >>> auto_names("TF")[:2]
+        ['TFAutoModel', 'TFAutoModelForPreTraining']
+    """
+    tasks = [task for task in TASKS if task not in ("Model", "Backbone")]
+    return [
+        f"{prefix}AutoModel",
+        *(f"{prefix}AutoModelFor{task}" for task in tasks),
+        f"{prefix}AutoModelWithLMHead={prefix}AutoModelForCausalLM",
+    ]
