@@ -25,8 +25,8 @@ logger = get_logger(__name__)
 
 KEPT = 64  # grammars that are kept ready
 # Between the parts of an object there may be some space, but not so much that an answer is nothing else.
-SPACED = {"whitespace_pattern": r"[ \n]{0,40}"}
-TIGHT = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+SPACED: Any = {"whitespace_pattern": r"[ \n]{0,40}"}
+TIGHT: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 
 
 class Grammars:
@@ -80,7 +80,8 @@ class Grammars:
         words = self._vocabulary(param)
         try:
             if kind == "json":
-                grammar = LLMatcher.grammar_from_json_schema(value, defaults=TIGHT if param == "tools" else SPACED)
+                schema = {"allOf": [value]} if isinstance(value, bool) else value
+                grammar = LLMatcher.grammar_from_json_schema(schema, defaults=TIGHT if param == "tools" else SPACED)
             elif kind == "regex":
                 grammar = LLMatcher.grammar_from_regex(value)
             elif kind == "choice":

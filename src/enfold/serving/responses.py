@@ -107,8 +107,10 @@ def routes(service: Service) -> list[Route]:
             return EventStream(made.frames(), answers, service.limits.send_seconds)
         (text, tokens) = (await unless_gone(request, answers, answers.whole()))[0]
         said, calls = asked.readers()[0].step(text, True)
-        logprobs = [] if asked.wish.logprobs is None else chat_logprobs(asked.model.tokenizer, tokens, answers.all[0])
-        return JSON(made.whole(said, calls, logprobs["content"] if logprobs else []))
+        logprobs: list[Any] = []
+        if asked.wish.logprobs is not None:
+            logprobs = chat_logprobs(asked.model.tokenizer, tokens, answers.all[0])["content"]
+        return JSON(made.whole(said, calls, logprobs))
 
     return [Route("/v1/responses", respond, methods=["POST"])]
 

@@ -53,7 +53,7 @@ def _object(value: Any) -> Call | None:
         value = value["function"]
     if not isinstance(value, dict) or not isinstance(value.get("name"), str):
         return None
-    given = next((value[name] for name in ("arguments", "parameters") if name in value), {})
+    given: Any = next((value[name] for name in ("arguments", "parameters") if name in value), {})
     if isinstance(given, str):  # some templates write the object as a text
         return Call(value["name"], given or "{}")
     return Call(value["name"], json.dumps(given, ensure_ascii=False))
@@ -189,7 +189,7 @@ class ToolReader:
     def __init__(self, way: Format) -> None:
         self._way, self._held, self._inside = way, "", ""
         self._begins = [mark for mark in way.begins if mark]
-        self._may_be_bare = "" in way.begins
+        self._may_be_bare, self._trim = "" in way.begins, False
 
     def step(self, text: str) -> tuple[str, list[Call]]:
         """Return what is said, and the calls that are whole."""
@@ -203,9 +203,11 @@ class ToolReader:
                 found = self._way.read(inner)
                 said += "" if found else self._inside + inner + self._way.ends
                 calls += found or []
-                self._inside = ""
-                self._held = self._held.lstrip("\n") if found else self._held
+                self._inside, self._trim = "", bool(found)
                 continue
+            if self._trim:  # what parts calls is not said
+                self._held = self._held.lstrip("\n")
+                self._trim = not self._held
             if self._may_be_bare:
                 if self._held.lstrip()[:1] in ("{", "[", ""):
                     if not any(mark in self._held for mark in self._begins):

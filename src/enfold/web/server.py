@@ -56,10 +56,12 @@ class BackgroundServer:
             **options,
         }
         self._server = uvicorn.Server(uvicorn.Config(app, **settings))
+        # Waited for in place of the thread: a join that Ctrl-C interrupts takes the thread for ended (bpo-45274).
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"enfold-server-{self.port}", daemon=True)
         self._thread.start()
         while not self._server.started:
-            if not self._thread.is_alive():
+            if self._ended.is_set():
                 self._socket.close()
                 raise EnfoldError(f"the server on {host}:{self.port} stopped while starting; its log says why")
             time.sleep(0.002)
@@ -73,7 +75,7 @@ class BackgroundServer:
     @property
     def running(self) -> bool:
         """Whether the server still answers."""
-        return self._thread.is_alive()
+        return not self._ended.is_set()
 
     def stop(self, timeout: float = 10) -> None:
         """Finish the running requests (two seconds at most) and close the address; a second call does nothing.
@@ -82,13 +84,13 @@ class BackgroundServer:
             timeout: seconds to wait for the thread; more than the option ``timeout_graceful_shutdown``.
         """
         self._server.should_exit = True
-        self._thread.join(timeout=timeout)
+        self._ended.wait(timeout)
         self._socket.close()
 
     def wait(self) -> None:
         """Block until the server stops; Ctrl-C reaches the caller."""
-        while self._thread.is_alive():
-            self._thread.join(timeout=0.5)
+        while not self._ended.wait(0.5):
+            pass
 
     def __enter__(self) -> BackgroundServer:
         return self
@@ -102,7 +104,10 @@ class BackgroundServer:
         import asyncio
 
         # Not Server.run: that one takes the process's signals, which belong to the program around us.
-        asyncio.run(self._server.serve(sockets=[self._socket]))
+        try:
+            asyncio.run(self._server.serve(sockets=[self._socket]))
+        finally:
+            self._ended.set()
 
 
 def _protocol() -> Any:
