@@ -63,6 +63,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with wave.open(str(folder / "tone.wav"), "wb") as file:
         file.setnchannels(1), file.setsampwidth(2), file.setframerate(8000)
         file.writeframes((np.sin(np.arange(4000) / 3) * 20000).astype("<i2").tobytes())
+    corners, faces = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)], ["1 3 2", "1 2 4", "1 4 3", "2 3 4"]
+    lines = [*(f"v {x} {y} {z}" for x, y, z in corners), *(f"f {face}" for face in faces)]
+    (folder / "body.obj").write_text("\n".join(lines))
     (folder / "tree").mkdir()
     (folder / "tree" / "notes.txt").write_text("hello")
     with pytest.MonkeyPatch.context() as patch:
@@ -85,6 +88,7 @@ def components(home: Path) -> gr.Blocks:
         "People": lambda: gr.Dataframe(people, label="People", interactive=True, show_search="search"),
         "Program": lambda: gr.Code("x = 1", language="python", label="Program"),
         "Ink": lambda: gr.ColorPicker("#4f46e5", label="Ink"),
+        "Body": lambda: gr.Model3D(label="Body", height=200),
         "When": lambda: gr.DateTime(label="When", type="string"),
         "Tree": lambda: gr.FileExplorer(root_dir=home, glob="*.txt", label="Tree"),
         "Marks": lambda: gr.HighlightedText([("Ada", "PER"), (" sat", None)], label="Marks", interactive=True),
@@ -207,6 +211,29 @@ def choose(page: Any, name: str, files: Any) -> None:
     with page.expect_file_chooser() as chosen:
         page.get_by_role("button", name=name).click()
     chosen.value.set_files(files)
+
+
+def test_a_body_is_given_and_turned_by_keys(page_of: Any, given_url: str, home: Path) -> None:
+    page = page_of(given_url)
+    choose(page, "Upload file for Body", home / "body.obj")
+    canvas = page.get_by_role("application", name="Body: body.obj")
+    page.wait_for_selector("canvas[data-faces='4']")
+    page.get_by_role("button", name="Take Body").click()
+    hears(page, "Body: body.obj")
+    canvas.focus()
+
+    def seen(key: str) -> bytes:
+        page.keyboard.press(key)
+        page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        shot: bytes = canvas.screenshot()
+        return shot
+
+    first, turned, near = seen("Home"), seen("ArrowRight"), seen("+")
+    assert len({first, turned, near}) == 3 and seen("Home") == first
+    page.locator("g-model3d").get_by_role("button", name="Clear").click()
+    page.get_by_role("button", name="Upload file for Body").wait_for()
+    # Taking pictures of what the graphics processor draws is slow, and the browser says so.
+    page.console[:] = [message for message in page.console if "GPU stall" not in message]
 
 
 def test_pictures_sounds_and_files_are_uploaded(page_of: Any, given_url: str, home: Path) -> None:

@@ -294,7 +294,7 @@ def test_nothing_of_a_call_stays_behind(served: SimpleNamespace) -> None:
         served.join("count", [2], "steady")
         served.stream("steady")
     session = app.sessions.get("steady")
-    assert not app.calls and not app.engine._tasks and not session.pending and len(app.sessions) == 1
+    assert not app.calls.results and not app.engine._tasks and not session.pending and len(app.sessions) == 1
     assert len(session.mailbox.take(0)) <= 65
     assert sum(map(len, app.engine.lanes.values())) == 0
 

@@ -54,6 +54,16 @@ Sketchpad()
 Paint()
 ImageMask()
 ImageSlider()
+Model3D()
+Model3D(display_mode="wireframe", clear_color=(1, 1, 1, 1), camera_position=(90, None, 3), height=200, label="Body")
+LoginButton()
+LoginButton("Enter", "Leave, {}", size="sm")
+DuplicateButton()
+Files()
+Microphone()
+PlayableVideo()
+Numpy()
+Matrix()
 Plot()
 LinePlot()
 BarPlot(x="a", y="b", color="c", title="T", x_lim=[0, 1], label="L")
@@ -109,6 +119,8 @@ AnnotatedImage().postprocess((png, []))
 ImageEditor().postprocess(png)
 ImageEditor().postprocess({"background": array, "layers": [array], "composite": None})
 ImageSlider().postprocess((png, array))
+Model3D().postprocess(obj)
+Model3D().postprocess(None)
 Plot().postprocess(None)
 LinePlot(x="n", y="n").postprocess(frame)
 ScatterPlot().postprocess(dates)
@@ -148,12 +160,15 @@ AnnotatedImage() {"image": file(png), "annotations": [{"image": file(png), "labe
 ImageEditor() {"background": file(png), "layers": [file(png)], "composite": file(png)}
 ImageEditor(image_mode="RGB") {"background": file(png), "layers": [], "composite": None}
 ImageSlider(type="filepath", image_mode=None) [file(png), file(png)]
+Model3D() obj
+Model3D() None
 BrowserState(3) None
 Timer() 2
 FileExplorer(root_dir="/etc") [["apt", "sources.list"]]
 FileExplorer(root_dir="/etc", file_count="single") [["passwd"]]
 """.strip().splitlines()
 
+FILED = {"Image", "Audio", "Video", "File", "UploadButton", "DownloadButton", "Model3D"}
 LEFT_OUT = {"description", "additional_description", "storage_key", "secret", "root_dir", "example_inputs"}
 
 
@@ -203,8 +218,9 @@ def answers(module: str) -> dict[str, Any]:
     mask = np.zeros((12, 10))
     mask[2:4, 2:4] = 0.5
     sound = (np.arange(100) * 50).astype(np.int16)
-    png, wav, mp4, csv = (str(home / name) for name in ("a.png", "b.wav", "c.mp4", "d.csv"))
+    png, wav, mp4, csv, obj = (str(home / name) for name in ("a.png", "b.wav", "c.mp4", "d.csv", "e.obj"))
     picture.save(png)
+    Path(obj).write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
     Path(mp4).write_bytes(b"\0\0\0\x18ftypmp42")
     Path(csv).write_text("n,t\n1,x\n2,y\n")
     with wave.open(wav, "wb") as file:
@@ -225,13 +241,15 @@ def answers(module: str) -> dict[str, Any]:
         kept = ("type", "props", "skip_api", "api_info", "api_info_as_input", "api_info_as_output")
         entry = {name: config[name] for name in kept if name in config}
         entry["props"].pop("elem_classes", None)
+        if line.startswith("LoginButton"):
+            entry["props"].pop("icon", None)  # the company's logo, which is not ours
         told["made"][line] = tidy(entry)
     for line in SHOWN:
         told["shown"][line] = tidy(eval(line, names))
     for line in TAKEN:
         constructor, _, payload = line.partition(") ")
         component, value = eval(constructor + ")", names), eval(payload, names)
-        if component.__class__.__name__ in {"Image", "Audio", "Video", "File", "UploadButton", "DownloadButton"}:
+        if component.__class__.__name__ in FILED:
             value = [file_data(each) for each in value] if isinstance(value, list) else value and file_data(value)
         model = getattr(component, "data_model", None)
         if model is not None and value is not None:
@@ -249,4 +267,7 @@ def _modelled(component: Any, model: Any, value: Any) -> Any:
 
 if __name__ == "__main__":
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    # gradio makes pages with a sign-in button only in a Space, or with a token of its own Hub.
+    os.environ |= {"SYSTEM": "spaces", "SPACE_ID": "ann/demo", "OPENID_PROVIDER_URL": "http://127.0.0.1:9"}
+    os.environ |= {"OAUTH_CLIENT_ID": "id", "OAUTH_CLIENT_SECRET": "secret", "OAUTH_SCOPES": "openid profile"}
     print(json.dumps(answers(sys.argv[1]), indent=0, sort_keys=True))

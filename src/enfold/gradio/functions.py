@@ -12,6 +12,7 @@ from typing import Any
 from enfold.gradio.block import Block
 from enfold.gradio.errors import GradioError
 from enfold.gradio.events import EventData
+from enfold.gradio.oauth import OAuthProfile, OAuthToken, Signed
 from enfold.gradio.request import Progress, Request
 
 __all__ = ["BlockFunction", "function_name"]
@@ -78,6 +79,11 @@ class BlockFunction:
             raise GradioError(f"{self.api_name or 'a generator'}: a generator cannot run in batches")
 
     @property
+    def asks_who(self) -> bool:
+        """Whether it wants to know who is signed in with the Hub."""
+        return any(isinstance(kind, Signed) for kind in self.special.values())
+
+    @property
     def lane(self) -> str:
         """The queue lane it runs in: its own, unless it shares a ``concurrency_id``."""
         return self.concurrency_id or f"function {id(self.fn)}"
@@ -105,6 +111,8 @@ class BlockFunction:
                 made.append(value)
             elif isinstance(kind, Progress):
                 made.append(kind)
+            elif isinstance(kind, Signed):
+                made.append(kind.of(request.signed_in if request is not None else None))
             elif issubclass(kind, Request):
                 made.append(request)
             else:
@@ -143,7 +151,7 @@ class BlockFunction:
             "cancels": list(self.cancels),
             "types": {"generator": self.is_generator, "cancel": bool(self.cancels)},
             "collects_event_data": any(
-                not isinstance(kind, Progress) and issubclass(kind, EventData) for kind in self.special.values()
+                isinstance(kind, type) and issubclass(kind, EventData) for kind in self.special.values()
             ),
             "trigger_after": self.trigger_after,
             "trigger_only_on_success": self.trigger_only_on_success,
@@ -184,11 +192,14 @@ def _special_parameters(fn: Callable[..., Any]) -> tuple[dict[int, Any], tuple[i
         if parameter.kind not in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
             continue
         hint = hints.get(parameter.name)
-        for part in getattr(hint, "__args__", ()) if not isinstance(hint, type) else ():  # Request | None
-            if isinstance(part, type) and issubclass(part, (Request, EventData)):
+        parts = getattr(hint, "__args__", ()) if not isinstance(hint, type) else ()  # Request | None
+        for part in parts:
+            if isinstance(part, type) and issubclass(part, (Request, EventData, OAuthProfile, OAuthToken)):
                 hint = part
         if isinstance(parameter.default, Progress):
             special[position] = parameter.default
+        elif isinstance(hint, type) and issubclass(hint, (OAuthProfile, OAuthToken)):
+            special[position] = Signed(hint, optional=type(None) in parts or parameter.default is None)
         elif isinstance(hint, type) and issubclass(hint, (Request, EventData)):
             special[position] = hint
         else:

@@ -116,7 +116,7 @@ class MCP:
         """Answer one message, or several in a list."""
         if request.method != "POST":
             return Response(status_code=405, headers={"Allow": "POST"})
-        body = await self.app.read(request, whole=True)
+        body = await self.app.calls.read(request, whole=True)
         messages = body if isinstance(body, list) else [body]
         answers = [answer for each in messages if (answer := await self._one(request, each)) is not None]
         if not answers:
@@ -224,7 +224,7 @@ class MCP:
             if name not in arguments and not entry["parameter_has_default"]:
                 raise ValueError(f"the argument {name!r} is missing")
             data.append(_payload(entry["type"], arguments.get(name, entry["parameter_default"])))
-        return await self.app.call_once(request, fn, data)
+        return await self.app.calls.once(request, fn, data)
 
     async def _call(self, request: HTTPRequest, params: dict[str, Any]) -> dict[str, Any]:
         name = params.get("name")

@@ -24,6 +24,7 @@ class Request:
         self, request: Any = None, username: str | None = None, session_hash: str | None = None, **kwargs: Any
     ) -> None:
         self.request, self.username, self.session_hash, self.kwargs = request, username, session_hash, kwargs
+        self.signed_in: dict[str, Any] | None = None  # what the Hub said of the visitor; see sign_in.py
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,34 +15,28 @@ from starlette.requests import Request as HTTPRequest
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from enfold.errors import nearest
+from enfold.gradio.calls import JSON, Calls
 from enfold.gradio.components.base import Component
-from enfold.gradio.encoding import encode
-from enfold.gradio.engine import Engine, QueueFull
+from enfold.gradio.components.buttons import LoginButton
+from enfold.gradio.engine import Engine
 from enfold.gradio.files import FileRules, parse_size, with_address
-from enfold.gradio.jobs import Job
 from enfold.gradio.page import page
-from enfold.gradio.request import Request
-from enfold.gradio.sessions import Session, Sessions
-from enfold.gradio.streams import BEAT, Streams, event_stream
+from enfold.gradio.sessions import Sessions
+from enfold.gradio.streams import Streams
 from enfold.gradio.transfers import Transfers
 from enfold.gradio.ui_files import assets
 from enfold.gradio.ui_files import found as ui_file
 from enfold.log import get_logger
-from enfold.web.limits import BodyTooLarge, read_json
+from enfold.web.limits import BodyTooLarge
 from enfold.web.origin import OriginGuard
-from enfold.web.sse import Mailbox, frame
 
 if TYPE_CHECKING:
     from enfold.gradio.blocks import Blocks
-    from enfold.gradio.functions import BlockFunction
 
 __all__ = ["App", "Settings"]
 
 log = get_logger(__name__)
 PREFIX = "/gradio_api"
-CALLS_PER_SESSION = 64
-CALL_RESULTS = 1000  # calls of /call whose result nobody has fetched
 
 
 @dataclass
@@ -69,15 +62,6 @@ class Settings:
     mcp: bool = False
 
 
-class JSON(Response):
-    """A JSON answer."""
-
-    media_type = "application/json"
-
-    def render(self, content: Any) -> bytes:
-        return encode(content)
-
-
 class App:
     """The ASGI application of a page: serve it, mount it, or give it to a test client.
 
@@ -95,6 +79,7 @@ class App:
 
     def __init__(self, blocks: Blocks, settings: Settings | None = None) -> None:
         from enfold.gradio.login import Login
+        from enfold.gradio.sign_in import SignIn
 
         self.blocks, self.settings = blocks, settings or Settings()
         self.rules = FileRules(
@@ -106,7 +91,7 @@ class App:
         streams = Streams(self)
         transfers = Transfers(blocks, self.rules, blocks.delete_cache)
         self.sessions = Sessions(self.settings.session_capacity)
-        self.calls: dict[str, tuple[Job, Mailbox]] = {}
+        calls = self.calls = Calls(self)
         self.config = blocks.get_config_file() | {
             "show_error": self.settings.show_error,
             "footer_links": self.settings.footer_links,
@@ -122,16 +107,22 @@ class App:
         self.over = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.login = Login(self.settings.auth, self.settings.auth_message)
+        asks = any(fn.asks_who for fn in blocks.fns.values() if fn.fn is not None)
+        asks = asks or any(isinstance(block, LoginButton) for block in blocks.blocks.values())
+        self.sign_in = SignIn(self.root) if asks else None
         routes = [
             Route("/", self.index),
             Route("/config", self.get_config),
             Route("/config/", self.get_config),
             Route("/login", self.login.enter, methods=["POST"]),
-            Route("/logout", self.login.leave),
+            Route("/logout", self.leave),
             Route("/favicon.ico", self.favicon),
             Route("/robots.txt", _robots),
             Route("/gradio.js", self.embed),
         ]
+        if self.sign_in is not None:
+            routes.append(Route("/login/huggingface", self.sign_in.begin))
+            routes.append(Route("/login/callback", self.sign_in.finish))
         api = [
             Route("/ui/{digest}/{name}", self.asset),
             Route("/config", self.get_config),
@@ -139,19 +130,19 @@ class App:
             Route("/info/", self.info),
             Route("/app_id", self.app_id),
             Route("/startup-events", self.startup),
-            Route("/queue/join", self.join, methods=["POST"]),
+            Route("/queue/join", calls.join, methods=["POST"]),
             Route("/queue/data", streams.data),
-            Route("/queue/status", self.status),
-            Route("/call/v2/{name}", self.call_by_name, methods=["POST"]),
-            Route("/call/{name}", self.call, methods=["POST"]),
-            Route("/call/{name}/{event}", self.call_result),
-            Route("/run/{name}", self.run, methods=["POST"]),
-            Route("/api/{name}", self.run, methods=["POST"]),
-            Route("/run/{name}/", self.run, methods=["POST"]),
-            Route("/api/{name}/", self.run, methods=["POST"]),
-            Route("/cancel", self.cancel, methods=["POST"]),
-            Route("/reset", self.reset, methods=["POST"]),
-            Route("/reset/", self.reset, methods=["POST"]),
+            Route("/queue/status", calls.status),
+            Route("/call/v2/{name}", calls.call_by_name, methods=["POST"]),
+            Route("/call/{name}", calls.call, methods=["POST"]),
+            Route("/call/{name}/{event}", calls.call_result),
+            Route("/run/{name}", calls.run, methods=["POST"]),
+            Route("/api/{name}", calls.run, methods=["POST"]),
+            Route("/run/{name}/", calls.run, methods=["POST"]),
+            Route("/api/{name}/", calls.run, methods=["POST"]),
+            Route("/cancel", calls.cancel, methods=["POST"]),
+            Route("/reset", calls.reset, methods=["POST"]),
+            Route("/reset/", calls.reset, methods=["POST"]),
             Route("/heartbeat/{session}", streams.heartbeat),
             Route("/upload", transfers.upload, methods=["POST"]),
             Route("/file={path:path}", transfers.file),
@@ -201,7 +192,7 @@ class App:
                 for job in list(session.pending.values()):
                     job.fail({"error": "The server is closing."})
                 session.mailbox.wake()
-            for _, mailbox in self.calls.values():
+            for _, mailbox in self.calls.results.values():
                 mailbox.wake()
             self.sessions.close()
 
@@ -239,6 +230,13 @@ class App:
         if "gzip" in request.headers.get("accept-encoding", ""):
             packed, headers["Content-Encoding"] = gzip.compress(packed, 6), "gzip"
         return HTMLResponse(packed, headers={**headers, "Vary": "Accept-Encoding"})
+
+    async def leave(self, request: HTTPRequest) -> Response:
+        """Forget who is logged in here, and who is signed in with the Hub."""
+        answer = await self.login.leave(request)
+        if self.sign_in is not None:
+            self.sign_in.leave(request, answer)
+        return answer
 
     async def get_config(self, request: HTTPRequest) -> Response:
         return JSON(self._config(request))
@@ -278,223 +276,6 @@ class App:
         from starlette.responses import FileResponse
 
         return FileResponse(self.settings.favicon, headers={"X-Content-Type-Options": "nosniff"})
-
-    # --- calls ---------------------------------------------------------------------------------------------------
-
-    def _function(self, name: str) -> BlockFunction:
-        name = name.strip("/")
-        fn = self.names.get(name)
-        if fn is None or fn.api_visibility == "private":
-            known = [each.api_name for each in self.names.values() if each.api_visibility == "public"]
-            raise HTTPException(404, f"there is no endpoint {name!r}{nearest(name, known)}")
-        return fn
-
-    def _job(
-        self,
-        request: HTTPRequest,
-        fn: BlockFunction,
-        body: dict[str, Any],
-        session: Session,
-        sink: Mailbox,
-        **options: Any,
-    ) -> Job:
-        data = body.get("data")
-        data = [] if data is None else data
-        if not isinstance(data, list):
-            raise HTTPException(400, "data must be a list with one entry per input")
-        wanted = len(fn.inputs)
-        sent = [block for block in fn.inputs if block.type_name != "state"]
-        if len(data) != wanted and len(data) == len(sent):  # plain HTTP callers leave states out
-            values = iter(data)
-            data = [None if block.type_name == "state" else next(values) for block in fn.inputs]
-        if len(data) != wanted:
-            raise HTTPException(400, f"{fn.api_name} takes {wanted} input values, {len(data)} were sent")
-        if len(session.pending) >= CALLS_PER_SESSION:
-            raise HTTPException(503, f"this session has {CALLS_PER_SESSION} calls under way; wait for some to end")
-        trigger = body.get("trigger_id")
-        asked = Request(request, username=self.login.user(request), session_hash=session.hash)
-        job = Job(
-            fn,
-            data,
-            session,
-            asked,
-            sink,
-            event_data=body.get("event_data"),
-            trigger_id=trigger if isinstance(trigger, int) else None,
-            **options,
-        )
-        job.root = self.root(request)
-        return job
-
-    async def _submit(self, job: Job) -> None:
-        if self.ended:
-            raise HTTPException(503, "the server is closing")
-        try:
-            problems = await self.engine.problems(job)
-        except Exception as error:
-            raise HTTPException(
-                400, self.engine.explain(error, job.fn)["error"] or "the inputs cannot be read"
-            ) from None
-        if problems:
-            raise HTTPException(422, problems)  # type: ignore[arg-type]
-        try:
-            self.engine.submit(job)
-        except QueueFull as error:
-            raise HTTPException(503, str(error)) from None
-
-    async def read(self, request: HTTPRequest, whole: bool = False) -> Any:
-        """The JSON in a request: an object, or anything when ``whole``."""
-        try:
-            body = await read_json(request, self.settings.max_body)
-        except ValueError as error:
-            raise HTTPException(400, f"the request is not JSON: {error}") from None
-        if not whole and not isinstance(body, dict):
-            raise HTTPException(400, "a JSON object is expected")
-        return body
-
-    async def join(self, request: HTTPRequest) -> Response:
-        body = await self.read(request)
-        index, hash = body.get("fn_index"), body.get("session_hash")
-        if not isinstance(hash, str) or not 1 <= len(hash) <= 128:
-            raise HTTPException(400, "session_hash must be a text of at most 128 characters")
-        known = self.sessions.get(hash)
-        fn = self.blocks.fns.get(index) if isinstance(index, int) else None
-        if fn is None and known is not None and isinstance(index, int):
-            fn = known.function(index)
-        if fn is None or fn.fn is None:
-            raise HTTPException(400, f"there is no function with fn_index {index!r}")
-        session = self.sessions.open(hash)
-        browser = session.lingers = request.headers.get("x-gradio-user") == "app"
-        job = self._job(request, fn, body, session, session.mailbox, every_value=not browser)
-        await self._submit(job)
-        return JSON({"event_id": job.id})
-
-    async def status(self, request: HTTPRequest) -> Response:
-        waiting = sum(map(len, self.engine.lanes.values()))
-        return JSON({"msg": "estimation", "rank": None, "queue_size": waiting, "rank_eta": None})
-
-    async def call(self, request: HTTPRequest) -> Response:
-        body = await self.read(request)
-        return await self._begin_call(request, self._function(request.path_params["name"]), body)
-
-    async def call_by_name(self, request: HTTPRequest) -> Response:
-        """``/call/v2``: the parameters by name, defaults for those left out."""
-        fn = self._function(request.path_params["name"])
-        given = await self.read(request)
-        from enfold.gradio.schema import _endpoint
-
-        described = _endpoint(fn)["parameters"]
-        known = {entry["parameter_name"] for entry in described}
-        hash = given.pop("session_hash", None) if "session_hash" not in known else None
-        for name in given:
-            if name not in known:
-                raise HTTPException(400, f"{fn.api_name} has no parameter {name!r}{nearest(name, known)}")
-        data = []
-        for entry in described:
-            if entry["parameter_name"] not in given and not entry["parameter_has_default"]:
-                raise HTTPException(400, f"{fn.api_name} needs the parameter {entry['parameter_name']!r}")
-            data.append(given.get(entry["parameter_name"], entry["parameter_default"]))
-        return await self._begin_call(request, fn, {"data": data, "session_hash": hash})
-
-    async def _begin_call(self, request: HTTPRequest, fn: BlockFunction, body: dict[str, Any]) -> Response:
-        session = self._session(body)
-        box = Mailbox()
-        job = self._job(request, fn, body, session, box, edits=False)
-        await self._submit(job)
-        self.calls[job.id] = (job, box)
-        while len(self.calls) > CALL_RESULTS:
-            self.calls.pop(next(iter(self.calls)))
-        return JSON({"event_id": job.id})
-
-    def _session(self, body: dict[str, Any]) -> Session:
-        hash = body.get("session_hash")
-        if isinstance(hash, str) and 1 <= len(hash) <= 128:
-            return self.sessions.open(hash)
-        return Session(uuid.uuid4().hex)  # a visitor of one call: nothing to remember
-
-    async def call_result(self, request: HTTPRequest) -> Response:
-        self._function(request.path_params["name"])
-        found = self.calls.get(request.path_params["event"])
-        if found is None or found[0].fn is not self._function(request.path_params["name"]):
-            raise HTTPException(404, "there is no such call, or its result has been fetched")
-        return event_stream(self._call_messages(*found))
-
-    async def _call_messages(self, job: Job, box: Mailbox) -> AsyncIterator[bytes]:
-        import json
-
-        position = 0
-        try:
-            while True:
-                for body in box.take(position):
-                    message = json.loads(body[6:])
-                    position = message["seq"]
-                    output = message.get("output", {})
-                    if message["msg"] == "process_generating":
-                        yield frame(encode(output["data"]), "generating")
-                    elif message["msg"] == "process_completed":
-                        if message["success"]:
-                            yield frame(encode(output.get("data")), "complete")
-                        else:
-                            yield frame(encode(output if output.get("error") is not None else None), "error")
-                        return
-                if self.ended:
-                    yield frame(b'{"error":"The server is closing."}', "error")
-                    return
-                if not await box.wait(BEAT):
-                    yield frame(b"null", "heartbeat")
-        finally:
-            self.calls.pop(job.id, None)
-            if not job.finished:
-                self.engine.cancel(job)
-
-    async def run(self, request: HTTPRequest) -> Response:
-        body = await self.read(request)
-        name = request.path_params["name"]
-        if name == "predict" and name not in self.names and isinstance(body.get("fn_index"), int):
-            fn = self.blocks.fns.get(body["fn_index"])
-            if fn is None or fn.fn is None or fn.api_visibility == "private":
-                raise HTTPException(404, f"there is no function with fn_index {body['fn_index']}")
-        else:
-            fn = self._function(name)
-        if fn.queue and not self.blocks.api_open:
-            raise HTTPException(404, "this endpoint is only served through the queue")
-        result = await self.call_once(request, fn, body.get("data"), self._session(body), body)
-        if not result.get("success"):
-            return JSON(result.get("output"), status_code=500)
-        return JSON(result["output"])
-
-    async def call_once(
-        self,
-        request: HTTPRequest,
-        fn: BlockFunction,
-        data: Any,
-        session: Session | None = None,
-        body: dict[str, Any] | None = None,
-    ) -> dict[str, Any]:
-        """Call a function and wait for its last value; the message with which it ended."""
-        box = Mailbox()
-        given = {**(body or {}), "data": data}
-        job = self._job(request, fn, given, session or self._session({}), box, edits=False, every_value=False)
-        await self._submit(job)
-        while not job.finished:
-            box.take(box.last)
-            if not job.finished:
-                await box.wait(BEAT)
-            if await request.is_disconnected():
-                self.engine.cancel(job)
-        return job.result or {}
-
-    async def cancel(self, request: HTTPRequest) -> Response:
-        body = await self.read(request)
-        session = self.sessions.get(str(body.get("session_hash")))
-        event = body.get("event_id")
-        job = session.pending.get(event) if session is not None and isinstance(event, str) else None
-        if job is not None:
-            self.engine.cancel(job)
-        return JSON({"success": True})
-
-    async def reset(self, request: HTTPRequest) -> Response:
-        return JSON({"success": True})  # clients call it beside /cancel; the event alone is no right to stop it
 
 
 async def _robots(request: HTTPRequest) -> Response:

@@ -52,6 +52,7 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "json": ("json.js",),
     "label": ("label.js", "label.css"),
     "markdown": ("prose.js",),
+    "model3d": ("model3d.js", "mesh.js", "media.js", "upload.js", "media.css"),
     "multimodaltextbox": ("multimodal.js", "upload.js", "chat.css", "media.css"),
     "nativeplot": ("chart.js", "chart.css"),
     "number": ("numbers.js",),

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from urllib.parse import quote
 
 from enfold.gradio.block import Block, as_list, current_root
 from enfold.gradio.components.base import Component, Placed
 from enfold.gradio.events import Event, on
+from enfold.gradio.oauth import OAuthProfile
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["Button", "ClearButton"]
+__all__ = ["Button", "ClearButton", "DuplicateButton", "LoginButton"]
 
 
 class Button(Component):
@@ -106,6 +109,80 @@ class ClearButton(Button):
             empty = json.dumps([empty_payload(block) for block in cleared])
             on([self.click], None, [], cleared, js=f"() => {empty}", queue=False, api_visibility="undocumented")
         return self
+
+
+class LoginButton(Button):
+    """A button that signs a visitor in with the Hub, and out again; see :mod:`enfold.gradio.sign_in`.
+
+    Functions then receive an :class:`~enfold.gradio.OAuthProfile` or an :class:`~enfold.gradio.OAuthToken` where they
+    declare a parameter with that type.
+
+    Args:
+        value: its text while nobody is signed in.
+        logout_value: its text otherwise; ``{}`` stands for the name.
+        variant, size, icon, link, link_target, interactive: as for :class:`Button`.
+        common: see :class:`~enfold.gradio.components.base.Placed`.
+    """
+
+    def __init__(
+        self,
+        value: str = "Sign in with Hugging Face",
+        logout_value: str = "Logout ({})",
+        *,
+        variant: Literal["primary", "secondary", "stop", "huggingface"] = "huggingface",
+        size: Literal["sm", "md", "lg"] = "lg",
+        icon: str | Path | None = None,
+        link: str | None = None,
+        link_target: Literal["_self", "_blank", "_parent", "_top"] = "_self",
+        interactive: bool = True,
+        **common: Unpack[Placed],
+    ) -> None:
+        self.icon = button_icon(icon)
+        self._settle()
+        root = current_root()
+        if root is not None:
+            # Relative addresses: the page may lie anywhere below a proxy.
+            go = "login/huggingface?_target_url=/' + encodeURIComponent(location.search)"
+            way = f"text => {{ location.assign(text === {json.dumps(self.value)} ? '{go} : 'logout') }}"
+            on([self.click], None, [self], [], js=way, queue=False, api_visibility="private")
+            on([root.load], self._named, None, self, queue=False, show_progress="hidden", api_visibility="private")
+
+    def _named(self, profile: OAuthProfile | None) -> str:
+        return self.value if profile is None else self.logout_value.format(profile.username)
+
+
+class DuplicateButton(Button):
+    """A button that opens the Hub's page for making a copy of this Space; outside of a Space it does nothing.
+
+    Args:
+        value: its text.
+        variant, size, icon, link, link_target, interactive: as for :class:`Button`.
+        common: see :class:`~enfold.gradio.components.base.Placed`.
+    """
+
+    COMMON: ClassVar[Mapping[str, Any]] = {**Button.COMMON, "scale": 0}
+
+    def __init__(
+        self,
+        value: str = "Duplicate Space",
+        *,
+        variant: Literal["primary", "secondary", "stop", "huggingface"] = "huggingface",
+        size: Literal["sm", "md", "lg"] = "sm",
+        icon: str | Path | None = None,
+        link: str | None = None,
+        link_target: Literal["_self", "_blank", "_parent", "_top"] = "_self",
+        interactive: bool = True,
+        **common: Unpack[Placed],
+    ) -> None:
+        self.icon = button_icon(icon)
+        self._settle()
+        space = os.environ.get("SPACE_ID")
+        if space and current_root() is not None:
+            from enfold.hub.constants import endpoint
+
+            address = json.dumps(f"{endpoint()}/spaces/{quote(space)}?duplicate=true")
+            way = f"() => {{ window.open({address}, '_blank', 'noopener') }}"
+            on([self.click], None, [], [], js=way, queue=False, api_visibility="private")
 
 
 def button_icon(icon: Any) -> Any:

@@ -86,8 +86,10 @@ class Dataframe(Component):
         **common: Unpack[Common],
     ) -> None:
         check_kind(self, ("pandas", "numpy", "array", "polars"))
-        self.row_count = _count(row_count)
-        columns = column_count if column_count is not None else col_count
+        # A variant may have defaults of its own: see templates.py.
+        self.row_count = _count(self.__dict__["row_count"])
+        given = self.__dict__["column_count"]
+        columns = given if given is not None else col_count
         self.column_count = _count(columns, len(headers) if headers else 3)
         if headers is not None and columns is not None and len(headers) != self.column_count[0]:
             raise ValueError(f"column_count says {self.column_count[0]} columns, headers names {len(headers)}")
