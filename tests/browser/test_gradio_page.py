@@ -250,11 +250,12 @@ def test_every_component_gives_its_value(page: Any, all_of_it: str) -> None:
 
 def test_a_stream_grows_and_what_follows_runs_after_it(page: Any, all_of_it: str) -> None:
     open_page(page, all_of_it)
-    page.get_by_label("Name").fill("a stream of letters")
+    text = "a stream of letters, one after the other, long enough for a busy machine to see it grow"
+    page.get_by_label("Name").fill(text)
     page.get_by_role("button", name="Stream").click()
     words = page.get_by_label("Words").element_handle()
-    page.wait_for_function("el => el.value.startsWith('a st') && el.value.length < 17", arg=words)
-    page.wait_for_function("el => el.value === 'a stream of letters.'", arg=words)
+    page.wait_for_function("el => el.value.startsWith('a st') && el.value.length < 80", arg=words)
+    page.wait_for_function("([el, text]) => el.value === text", arg=[words, f"{text}."])
 
 
 def test_a_stream_can_be_stopped(page: Any, all_of_it: str) -> None:
