@@ -1,0 +1,404 @@
+"""The base of all models that OpenVINO runs: found or exported, compiled when first asked, saved and shared."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from threading import Lock
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from enfold.errors import EnfoldError, MissingExtra, nearest
+from enfold.hub.errors import FileNotFoundInSource
+from enfold.hub.fetch import find_file
+from enfold.log import get_logger
+from enfold.nn.outputs import ModelOutput
+from enfold.optimum.exporters.openvino.folders import FILES, write
+from enfold.optimum.intel.openvino.configuration import OVConfig, QuantizationError, quantization_of
+from enfold.transformers.config import AutoConfig, PretrainedConfig
+from enfold.transformers.sharing import PushToHubMixin, split_fetch_arguments
+
+__all__ = ["OVBaseModel"]
+
+logger = get_logger(__name__)
+
+# Without fewer bits in the weights, what comes out is what torch computes; the processor's default would be bfloat16.
+EXACT = {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32"}
+LARGE = 1_000_000_000  # parameters from which weights are kept in eight bits, as optimum-intel does
+# Accepted and without effect.
+IGNORED = ("dynamic_shapes", "model_save_dir", "library_name", "use_auth_token", "from_onnx", "from_transformers")
+
+
+class OVBaseModel(PushToHubMixin):
+    """A model that OpenVINO runs.
+
+    Args:
+        graphs: name of a part → its ``openvino.Model``.
+        config: the model's configuration.
+        device: ``"CPU"``, ``"GPU"``, ``"NPU"``, ``"AUTO"``.
+        ov_config: properties of OpenVINO: ``{"INFERENCE_NUM_THREADS": 2}``. Unless weights have fewer bits,
+            ``INFERENCE_PRECISION_HINT`` and ``KV_CACHE_PRECISION`` are ``"f32"`` here, so that outputs are torch's;
+            ``"bf16"`` is faster where the processor has it.
+        compile: make the graphs ready now; otherwise when they are first run.
+        quantization_config: what the graphs' weights became, for ``save_pretrained``.
+    """
+
+    export_feature: ClassVar[str] = "feature-extraction"
+    output_class: ClassVar[Any] = ModelOutput
+    parts: ClassVar[tuple[str, ...]] = ("model",)  # the graphs that there must be
+    further_parts: ClassVar[tuple[str, ...]] = ()  # and those that there may be
+    base_model_prefix: ClassVar[str] = "openvino_model"
+    main_input_name: ClassVar[str] = "input_ids"
+
+    def __init__(
+        self,
+        graphs: dict[str, Any],
+        config: PretrainedConfig,
+        device: str = "CPU",
+        ov_config: Mapping[str, Any] | None = None,
+        compile: bool = True,
+        quantization_config: Any = None,
+    ) -> None:
+        self.graphs, self.config = graphs, config
+        self.name_or_path = config.name_or_path
+        self.ov_config = {str(name): value for name, value in (ov_config or {}).items()}
+        self.quantization_config = quantization_config
+        self._device = device.upper()
+        self._requests: dict[str, Any] = {}
+        self._lock = Lock()
+        self.generation_config: Any = None
+        if self.can_generate():
+            from enfold.transformers.generation.config import GenerationConfig
+
+            self.generation_config = GenerationConfig.from_model_config(config)
+        if compile:
+            self.compile()
+
+    # --- from files, and to them
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model_id: str | os.PathLike[str],
+        export: bool | None = None,
+        config: PretrainedConfig | None = None,
+        device: str = "CPU",
+        ov_config: Mapping[str, Any] | None = None,
+        load_in_8bit: bool | None = None,
+        quantization_config: Any = None,
+        compile: bool = True,
+        file_name: str | None = None,
+        trust_remote_code: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Return a model of a folder or repository.
+
+        Args:
+            model_id: a folder or a repository's id: of OpenVINO's files, or of weights, which are exported first.
+            export: True exports the weights; False takes OpenVINO's files; None exports where there are none.
+            config: instead of the one that lies there.
+            device, ov_config, compile: see the class.
+            load_in_8bit: keep weights in eight bits; by default from a billion parameters on.
+            quantization_config: an ``OVWeightQuantizationConfig``, an ``OVQuantizationConfig`` with ``dataset``, or a
+                dictionary.
+            file_name: of the graph, where it is not ``openvino_model.xml``.
+            trust_remote_code: let the repository's own classes run while exporting.
+            kwargs: where to look (``subfolder``, ``revision``, ``cache_dir``, ``token``, ``local_files_only``,
+                ``force_download``); ``use_cache`` and ``stateful`` of models that write, while exporting.
+
+        Raises:
+            OSError: there is no such graph, or no such repository.
+            MissingExtra: without the package openvino, or for fewer bits without nncf.
+
+        Example:
+            >>> model = OVModelForSequenceClassification.from_pretrained(
+            ...     "distilbert/distilbert-base-uncased-finetuned-sst-2-english")  # doctest: +SKIP
+        """
+        for name in IGNORED:
+            kwargs.pop(name, None)
+        where, rest = split_fetch_arguments(kwargs)
+        making = {name: rest.pop(name) for name in ("use_cache", "stateful") if name in rest}
+        if rest:
+            name = next(iter(rest))
+            known = [*inspect.signature(cls.from_pretrained).parameters, *where, "use_cache", "stateful"]
+            raise EnfoldError(f"from_pretrained does not take {name!r}{nearest(name, known)}")
+        how = quantization_of(quantization_config, load_in_8bit)
+        if config is None:
+            config = AutoConfig.from_pretrained(model_id, trust_remote_code=trust_remote_code, **where)
+        graphs = {} if export else cls._read(model_id, file_name, where)
+        stored = None
+        if not graphs:
+            if export is False or file_name is not None:
+                wanted = file_name or FILES[cls.parts[0]]
+                raise FileNotFoundInSource(f"{model_id!s} has no {wanted}; export=True makes one from its weights")
+            graphs, count = cls._export(model_id, config, trust_remote_code, where, **making)
+            if how is None and load_in_8bit is None and count >= LARGE:
+                logger.info("%s has %d parameters: weights are kept in eight bits", model_id, count)
+                how = quantization_of(None, True)
+        else:
+            path = find_file(model_id, OVConfig.FILE, required=False, **where)
+            stored = None if path is None else OVConfig.from_pretrained(Path(path).parent).quantization_config
+        config.name_or_path = str(model_id)
+        model = cls._class_for(config)(graphs, config, device, ov_config, False, stored)
+        if how is not None:
+            model.compress(how)
+        if model.generation_config is not None:
+            from enfold.transformers.generation.config import GenerationConfig
+
+            found = GenerationConfig.find(os.fspath(model_id), **where)
+            model.generation_config = model.generation_config if found is None else found
+        if compile:
+            model.compile()
+        return model
+
+    @classmethod
+    def _class_for(cls, config: PretrainedConfig) -> Any:
+        """Return the class that runs a family, where it is another."""
+        return cls
+
+    @classmethod
+    def _read(cls, source: Any, file_name: str | None, where: dict[str, Any]) -> dict[str, Any]:
+        """Return the graphs that lie somewhere; none where one that is needed is missing."""
+        found: dict[str, Any] = {}
+        for part in (*cls.parts, *cls.further_parts):
+            name = file_name if file_name is not None and part == cls.parts[0] else FILES[part]
+            path = find_file(source, name, required=False, **where)
+            if path is None:
+                if part in cls.parts:
+                    return {}
+                continue
+            find_file(source, f"{name.removesuffix('.xml')}.bin", **where)  # the weights lie beside
+            found[part] = _openvino().Core().read_model(path)
+        return found
+
+    @classmethod
+    def _export(
+        cls, source: Any, config: Any, trust: bool, where: dict[str, Any], use_cache: bool = True, stateful: bool = True
+    ) -> tuple[dict[str, Any], int]:
+        from enfold.optimum.exporters.openvino.graphs import graphs
+        from enfold.optimum.exporters.tasks import auto_class
+
+        _openvino()
+        options = {"dtype": torch.float32, "trust_remote_code": trust, **where}
+        model = auto_class(cls.export_feature, config).from_pretrained(source, config=config, **options)
+        task = f"{cls.export_feature}-with-past" if cls.can_generate() and use_cache else cls.export_feature
+        return graphs(model, task, stateful), sum(parameter.numel() for parameter in model.parameters())
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str], push_to_hub: bool = False, **kwargs: Any) -> None:
+        """Write the graphs, under optimum-intel's names of files, and the configuration into a folder.
+
+        Args:
+            save_directory: the folder; it is made.
+            push_to_hub: upload it afterwards, to ``kwargs["repo_id"]``.
+            kwargs: arguments of ``push_to_hub``.
+        """
+        write(self.graphs, save_directory)
+        self.config.save_pretrained(save_directory)
+        if self.generation_config is not None:
+            self.generation_config.save_pretrained(save_directory)
+        if self.quantization_config is not None:
+            OVConfig(quantization_config=self.quantization_config).save_pretrained(save_directory)
+        if push_to_hub:
+            self.push_to_hub(kwargs.pop("repo_id", Path(save_directory).name), **kwargs)
+
+    # --- ready to run
+
+    def compile(self) -> None:
+        """Make the graphs ready for the device; those that are, stay."""
+        openvino = _openvino()
+        core = openvino.Core()
+        names = [name.split(".", 1)[0] for name in core.available_devices]
+        if self._device.split(":", 1)[0].split(".", 1)[0] not in [*names, "AUTO", "MULTI", "HETERO", "BATCH"]:
+            raise EnfoldError(
+                f"OpenVINO has no device {self._device!r} here{nearest(self._device, names)}; there are "
+                f"{', '.join(core.available_devices)}"
+            )
+        exact = EXACT if self.quantization_config is None and self._device == "CPU" else {}
+        properties = {**exact, **self.ov_config}
+        if "PERFORMANCE_HINT" not in properties and "NUM_STREAMS" not in properties:
+            properties["PERFORMANCE_HINT"] = "LATENCY"
+        for name, graph in self.graphs.items():
+            if name not in self._requests:
+                compiled = core.compile_model(graph, self._device, properties)
+                self._requests[name] = compiled.create_infer_request()
+
+    def request(self, part: str) -> Any:
+        """Return OpenVINO's ``InferRequest`` of a part."""
+        if part not in self._requests:
+            self.compile()
+        return self._requests[part]
+
+    def clear_requests(self) -> None:
+        """Forget what was made ready; the next run compiles again."""
+        self._requests.clear()
+
+    def compress(self, how: Any) -> None:
+        """Round the weights, or the layers, of every graph; see ``OVQuantizer`` for calibration."""
+        from enfold.optimum.intel.openvino.quantization import compress
+
+        if how.dataset is not None and len(self.graphs) > 1:
+            raise QuantizationError(f"calibration is for models of one graph; this one has {', '.join(self.graphs)}")
+        self.graphs = {name: compress(graph, how) for name, graph in self.graphs.items()}
+        self.quantization_config = how
+        self.clear_requests()
+
+    def half(self) -> Any:
+        """Keep weights in 16 bits, as ``save_pretrained`` will write them, and return the model."""
+        from openvino._offline_transformations import compress_model_transformation
+
+        for graph in self.graphs.values():
+            compress_model_transformation(graph)
+        self.clear_requests()
+        return self
+
+    def reshape(self, batch_size: int, sequence_length: int, height: int = -1, width: int = -1) -> Any:
+        """Fix the sizes of inputs, which some devices need, and return the model.
+
+        Args:
+            batch_size: rows; -1 leaves it open.
+            sequence_length: tokens or samples; channels of images are left alone.
+            height, width: of images.
+
+        Raises:
+            EnfoldError: for models with state, whose sizes grow.
+        """
+        if self.can_generate():
+            raise EnfoldError(f"{type(self).__name__} writes on: its sizes grow and cannot be fixed")
+        for graph in self.graphs.values():
+            shapes = {}
+            for port in graph.inputs:
+                shape = port.get_partial_shape()
+                sizes = [batch_size, None, height, width] if len(shape) == 4 else [batch_size, sequence_length]
+                for axis, size in enumerate(sizes[: len(shape)]):
+                    if size is not None:
+                        shape[axis] = size
+                shapes[port.get_any_name()] = shape
+            graph.reshape(shapes)
+        self.clear_requests()
+        return self
+
+    # --- what other models have, too
+
+    @classmethod
+    def can_generate(cls) -> bool:
+        """Return whether the class has ``generate``."""
+        return hasattr(cls, "generate")
+
+    @property
+    def model(self) -> Any:
+        """OpenVINO's own model of the first part."""
+        return self.graphs[self.parts[0]]
+
+    @property
+    def device(self) -> torch.device:
+        """Where inputs are expected: in the processor's memory, whatever computes."""
+        return torch.device("cpu")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of what goes in and comes out."""
+        return torch.float32
+
+    def to(self, device: Any = None, *_: Any, **__: Any) -> Any:
+        """Let another of OpenVINO's devices compute, and return the model; ``torch.device("cpu")`` is ``"CPU"``."""
+        name = "CPU" if device in (None, -1) else str(device).upper()
+        if name != self._device:
+            self._device = name
+            self.clear_requests()
+        return self
+
+    def eval(self) -> Any:
+        """Return the model: a graph does not learn."""
+        return self
+
+    def parameters(self) -> Any:
+        """Return no parameters: they are in the graph."""
+        return iter(())
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the model; see ``forward``."""
+        return self.forward(*args, **kwargs)
+
+    def forward(self, *args: Any, return_dict: bool | None = None, **kwargs: Any) -> Any:
+        """Run the graph.
+
+        Args:
+            args: inputs in the graph's order.
+            return_dict: False returns a tuple.
+            kwargs: inputs by name, torch's tensors or numpy's arrays; ``attention_mask``, ``token_type_ids`` and
+                ``position_ids`` may be left out, and what the graph does not take is not looked at.
+
+        Returns:
+            What the model of the same name returns, with numpy's arrays where arrays were given.
+        """
+        names = [port.get_any_name() for port in self.model.inputs]
+        given = {**dict(zip(names, args, strict=False)), **kwargs}
+        arrays = any(isinstance(value, np.ndarray) for value in given.values())
+        made = self.run(self.parts[0], self.prepared(self.parts[0], given))
+        output = self.output_class(**{name: x if arrays else torch.from_numpy(x) for name, x in made.items()})
+        return output if return_dict is not False else output.to_tuple()
+
+    def run(self, part: str, given: dict[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
+        """Run one graph: name → array, of inputs and of outputs; inputs are not copied."""
+        request = self.request(part)
+        with self._lock:
+            made = request.infer(given, share_inputs=True)
+            return {port.get_any_name(): value for port, value in made.items()}
+
+    def prepared(self, part: str, given: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
+        """Return the arrays that a graph takes, with those made that may be left out.
+
+        Raises:
+            EnfoldError: one is missing.
+        """
+        ports = {port.get_any_name(): port for port in self.graphs[part].inputs}
+        ready: dict[str, np.ndarray[Any, Any]] = {}
+        for name, port in ports.items():
+            value = given.get(name)
+            if value is None:
+                value = _left_out(name, given)
+                if value is None:
+                    there = ", ".join(key for key, one in given.items() if one is not None) or "nothing"
+                    raise EnfoldError(f"{type(self).__name__} needs {name!r}; it was given {there}")
+            array = value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
+            if array.ndim + 1 == len(port.get_partial_shape()):
+                array = array[None]  # one row of a data set
+            ready[name] = np.ascontiguousarray(array, dtype=port.get_element_type().to_dtype())
+        return ready
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(self.graphs)}, device={self._device!r})"
+
+
+def _left_out(name: str, given: Mapping[str, Any]) -> Any:
+    """Return the value of an input that may be left out, or None."""
+    like = given.get("input_ids")
+    like = given.get("input_values") if like is None else like
+    if name == "pixel_mask" and given.get("pixel_values") is not None:
+        pixels = given["pixel_values"]
+        return np.ones((pixels.shape[0], *pixels.shape[2:]), dtype=np.int64)
+    if like is None:
+        return None
+    shape = np.shape(like)
+    if name == "attention_mask":
+        return np.ones(shape, dtype=np.int64)
+    if name == "token_type_ids":
+        return np.zeros(shape, dtype=np.int64)
+    if name == "position_ids":
+        return np.broadcast_to(np.arange(shape[-1]), shape)
+    return None
+
+
+def _openvino() -> Any:
+    try:
+        import openvino
+    except ModuleNotFoundError as error:
+        if error.name != "openvino":
+            raise
+        raise MissingExtra("OpenVINO", "openvino") from None
+    return openvino

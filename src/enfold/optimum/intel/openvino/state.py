@@ -1,0 +1,99 @@
+"""The past of a text as a stateful graph keeps it: the numbers stay in OpenVINO, here is only how many there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from enfold.nn.cache import Cache
+
+__all__ = ["StateCache"]
+
+
+class StateCache(Cache):
+    """What a graph's variables hold of the tokens so far.
+
+    Args:
+        request: OpenVINO's ``InferRequest``; a new cache empties its variables, so that an older one ends.
+        rows: of the batch, where known.
+    """
+
+    def __init__(self, request: Any) -> None:
+        super().__init__()
+        self.request = request
+        self.filled = 0
+        self.order: np.ndarray[Any, Any] | None = None
+        request.reset_state()
+
+    def next_rows(self, rows: int) -> np.ndarray[Any, Any]:
+        """Return which row of the variables each row of the next step continues, (B,), once."""
+        order, self.order = self.order, None
+        return np.arange(rows, dtype=np.int32) if order is None else order
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Return how many positions are held."""
+        return self.filled
+
+    def get_max_cache_shape(self, layer_idx: int = 0) -> int:
+        """Return -1: there is no limit."""
+        return -1
+
+    @property
+    def is_compileable(self) -> bool:
+        """False: the cache grows."""
+        return False
+
+    @property
+    def is_initialized(self) -> bool:
+        """Whether anything is held."""
+        return self.filled > 0
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep the given rows of the batch, from the next step on."""
+        order = indices.to(torch.int32).cpu().numpy()
+        self.order = order if self.order is None else self.order[order]
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        """Repeat every row ``repeats`` times in place, from the next step on."""
+        if self.filled:
+            rows = self._states()[0].state.shape[0] if self.order is None else len(self.order)
+            self.batch_select_indices(torch.arange(rows).repeat_interleave(repeats))
+
+    def crop(self, length: int) -> None:
+        """Keep the first ``length`` positions; a negative number drops that many from the end."""
+        import openvino
+
+        length = self.filled + length if length < 0 else length
+        if length >= self.filled:
+            return
+        for state in self._states():
+            state.state = openvino.Tensor(np.ascontiguousarray(state.state.data[:, :, :length]))
+        self.filled = length
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.request.reset_state()
+        self.filled, self.order = 0, None
+
+    def _states(self) -> list[Any]:
+        """Return the variables that hold what was written; those of what was read never change."""
+        return [state for state in self.request.query_state() if ".encoder." not in state.name]
+
+    def __getitem__(self, index: int) -> Any:
+        found = {state.name.split(f"{index}.", 1)[-1]: state for state in self._states() if f".{index}." in state.name}
+        pair = [next(state for name, state in found.items() if kind in name) for kind in ("key", "value")]
+        keys, values = (torch.from_numpy(np.array(state.state.data)) for state in pair)
+        return keys, values
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[index] for index in range(len(self)))
+
+    def __len__(self) -> int:
+        return len(self._states()) // 2
+
+    def __repr__(self) -> str:
+        return f"StateCache(positions={self.filled})"
