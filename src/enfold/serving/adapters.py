@@ -61,24 +61,24 @@ class Adapters:
         """Let each token of the next row have the adapter of its name; None has none."""
         kinds = set(names)
         if len(kinds) > 1:
-            self._switch("mixed")
+            self._switch(None, mixed=True)
             rows = [BASE if name is None else self.inner[name] for name in names]
             for place in self.places:
                 place.batch = rows
             return
         self._switch(next(iter(kinds)))
 
-    def _switch(self, state: str | None) -> None:
-        key = (state,)
+    def _switch(self, state: str | None, mixed: bool = False) -> None:
+        key = (state, mixed)
         if key == self._state:
             return
         for place in self.places:
             place.batch = None
-        if state is None:
+        if state is None and not mixed:
             self.peft.base_model.disable_adapter_layers()
         else:
             self.peft.base_model.enable_adapter_layers()
-            if state != "mixed":
+            if state is not None:
                 self.peft.set_adapter(self.inner[state], inference_mode=True)
         self._state = key
 

@@ -361,3 +361,22 @@ def test_a_beginning_is_found_as_far_as_it_is_the_same(texts: list[list[int]]) -
 def _common(text: list[int], other: list[int]) -> int:
     """Return how many tokens of a remembered beginning a text shares, in whole blocks."""
     return len(other) if text[: len(other)] == other else 0
+
+
+def test_what_one_request_brings_along_fails_alone(model: Any) -> None:
+    class Breaks:
+        def __call__(self, ids: Any, scores: Any) -> Any:
+            if ids.shape[1] > 5:
+                raise ValueError("broken")
+            return scores
+
+    engine = Engine(model)
+    broken = engine.submit([3, 4, 5], max_new_tokens=8, logits_processor=[Breaks()], eos_token_id=None)
+    other = engine.submit([3, 4, 5], max_new_tokens=8, logprobs=0, eos_token_id=None)
+    assert other.result().tokens == alone(model, [3, 4, 5], max_new_tokens=8, eos_token_id=None)
+    assert len(other.logprobs) == 8
+    with pytest.raises(ValueError, match="broken"):
+        broken.result()
+    assert broken.status is Status.FAILED and len(broken.new_tokens) == 3
+    told = engine.statistics
+    assert told.running == 0 and told.blocks_free + told.blocks_kept == told.blocks

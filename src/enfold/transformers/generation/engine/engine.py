@@ -275,6 +275,9 @@ class Engine:
                 scheduler.done(piece)
             ready = [piece.request for piece in pieces if piece.is_last]
             for request, token in zip(ready, chosen(ready, logits) if ready else (), strict=True):
+                if isinstance(token, Exception):
+                    self._end(request, Status.FAILED, "error", token)
+                    continue
                 request.add(token)
                 reason = reason_to_end(request)
                 if reason is not None:
