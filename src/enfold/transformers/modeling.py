@@ -149,6 +149,14 @@ class PreTrainedModel(RunningMixin, PeftAdapterMixin, nn.Module, PushToHubMixin)
         """A small batch that the model accepts."""
         return {"input_ids": torch.tensor([[1, 2, 3], [3, 2, 1]], device=self.device)}
 
+    def to_bettertransformer(self) -> PreTrainedModel:
+        """Return the model, made fast for inference: see ``enfold.optimum.bettertransformer``."""
+        return _better().transform(self)  # type: ignore[no-any-return]
+
+    def reverse_bettertransformer(self) -> PreTrainedModel:
+        """Return the model as it was before ``to_bettertransformer``."""
+        return _better().reverse(self)  # type: ignore[no-any-return]
+
     @classmethod
     def can_generate(cls) -> bool:
         """Return whether the class has ``generate``."""
@@ -303,9 +311,9 @@ class PreTrainedModel(RunningMixin, PeftAdapterMixin, nn.Module, PushToHubMixin)
                 ``variant``; ``use_safetensors``; ``ignore_mismatched_sizes``; ``output_loading_info``;
                 ``key_mapping``; ``attn_implementation``; ``quantization_config`` (``TorchAoConfig("int8")``: linear
                 layers in eight bits, on processors) or ``load_in_8bit``; ``gguf_file``, the name of a GGUF file to
-                read instead; ``from_tf=True``, read ``tf_model.h5``; where to look (cache_dir, revision, token,
-                subfolder, local_files_only, force_download); and any value of the configuration, such as
-                ``num_labels=2``.
+                read instead; ``from_tf=True``, read ``tf_model.h5``; ``from_flax=True``, read
+                ``flax_model.msgpack``; where to look (cache_dir, revision, token, subfolder, local_files_only,
+                force_download); and any value of the configuration, such as ``num_labels=2``.
 
         Returns:
             The model, or ``(model, information)`` with ``output_loading_info=True``.
@@ -395,3 +403,10 @@ def _tensors(module: nn.Module) -> Iterator[Tensor]:
     yield from module.parameters()
     yield from module.buffers()
     yield torch.empty(0)  # a model without weights is on the CPU
+
+
+def _better() -> Any:
+    """Return what lives on a higher floor, found by its name."""
+    from importlib import import_module
+
+    return import_module("enfold.optimum.bettertransformer").BetterTransformer

@@ -17,7 +17,7 @@ from enfold.transformers.outputs import CausalLMOutputWithPast
 __all__ = ["OVModelForCausalLM", "OVWriter", "kept"]
 
 
-class OVWriter(OVBaseModel, GenerationMixin):
+class OVWriter(OVBaseModel, GenerationMixin):  # type: ignore[misc]
     """What models that write share: the past is the graph's own state."""
 
     writer = "model"  # the part with the state
