@@ -22,6 +22,7 @@ import torch
 
 import enfold.transformers as tf
 import tiny_models
+from enfold.errors import EnfoldError
 from enfold.serving.batching import Batches
 from enfold.serving.errors import ServingError
 from enfold.serving.readers import kind_of
@@ -336,7 +337,7 @@ def test_a_dense_layer_follows_and_strange_modules_are_refused(tmp_path: Path) -
         ({"type": "x.Dense", "path": "../2_Dense"}, "outside"),
     ):
         (tmp_path / "modules.json").write_text(json.dumps([row]))
-        with pytest.raises(Exception, match=told_):
+        with pytest.raises(EnfoldError, match=told_):
             Steps.read(tmp_path)
 
 
