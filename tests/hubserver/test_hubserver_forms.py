@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enfold.hubserver import EmbeddedHub
-from enfold.hubserver.web.tensors import read_header
+from enfold.hubserver.tensors import read_header
 
 PAGE = {"accept": "text/html"}
 

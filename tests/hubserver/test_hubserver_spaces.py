@@ -11,8 +11,12 @@ from typing import Any
 import httpx
 import pytest
 from hubserver_raw import file, lines
+from sqlalchemy import insert, select
 
+from enfold.hub import HfApi
+from enfold.hub.errors import HfHubHTTPError
 from enfold.hubserver import EmbeddedHub
+from enfold.hubserver import database as db
 
 #: a small web server, so that the test does not wait for a large one
 PROGRAM = """
@@ -188,3 +192,64 @@ def test_a_hub_runs_no_program_unless_it_is_told_to(embedded: EmbeddedHub, anony
         answer = client.get(f"/spaces/{name}/run/")
         assert answer.status_code == 503 and "runs no programs" in answer.text
         assert "runs no programs" in client.get(f"/spaces/{name}/app", headers={"accept": "text/html"}).text
+
+
+def test_variables_and_secrets_are_the_programs_alone(http: httpx.Client, hub: EmbeddedHub) -> None:
+    name = make(http, "values", app__py=PROGRAM)
+    api = HfApi(endpoint=hub.endpoint, token=hub.token)
+    api.add_space_variable(name, "MODEL", "ada/one", description="what it runs")
+    api.add_space_secret(name, "API_KEY", "s3cret-value")
+    api.add_space_secret(name, "API_KEY", "s3cret-again", description="of a service")
+    variables = api.get_space_variables(name)
+    assert variables["MODEL"].value == "ada/one" and variables["MODEL"].description == "what it runs"
+    assert set(api.get_space_secrets(name)) == {"API_KEY"}
+    said = reach(http, name).json()["env"]
+    assert (said["MODEL"], said["API_KEY"]) == ("ada/one", "s3cret-again")
+
+    # nobody is shown a secret: not its owner, not a page, not the log of changes, not whoever reads the table
+    for path in (
+        f"/api/spaces/{name}/secrets",
+        f"/spaces/{name}/settings",
+        f"/spaces/{name}/app",
+        f"/api/spaces/{name}",
+    ):
+        assert "s3cret" not in http.get(path, headers={"accept": "text/html, */*"}).text
+    with hub.hub.database.read() as connection:
+        rows = connection.execute(select(db.space_value)).all()
+        told = [str(row) for row in connection.execute(select(db.audit))]
+    assert not any("s3cret" in str(row) for row in rows) and not any("s3cret" in row for row in told)
+    assert any("space.secret.set" in row and "API_KEY" in row for row in told)
+    other = HfApi(endpoint=hub.endpoint, token=hub.create_user("eve"))
+    for call in (other.get_space_variables, other.get_space_secrets):
+        with pytest.raises(HfHubHTTPError, match="403"):
+            call(name)
+    with pytest.raises(HfHubHTTPError, match="403"):
+        other.add_space_secret(name, "API_KEY", "x")
+
+    # a change is another environment
+    assert set(api.add_space_variable(name, "MODEL", "ada/two")) == {"MODEL"}
+    assert reach(http, name).json()["env"]["MODEL"] == "ada/two"
+    assert api.delete_space_variable(name, "MODEL") == {}
+    api.delete_space_secret(name, "API_KEY")
+    assert not {"MODEL", "API_KEY"} & reach(http, name).json()["env"].keys()
+    with pytest.raises(HfHubHTTPError, match="404"):
+        api.delete_space_secret(name, "API_KEY")
+
+
+@pytest.mark.parametrize("key", ["1X", "A-B", "", "PATH", "LD_PRELOAD", "PYTHONPATH", "GRADIO_SERVER_PORT", "SPACE_ID"])
+def test_names_that_are_none_or_the_hubs_own_are_refused(http: httpx.Client, key: str) -> None:
+    name = make(http, "names", sdk="static", index__html="x")
+    answer = http.post(f"/api/spaces/{name}/variables", json={"key": key, "value": "x"})
+    assert answer.status_code == 400, answer.text
+
+
+def test_a_secret_opens_only_where_it_was_set(hub: EmbeddedHub, http: httpx.Client) -> None:
+    one, other = (make(http, name, sdk="static", index__html="x") for name in ("sealed", "thief"))
+    http.post(f"/api/spaces/{one}/secrets", json={"key": "KEY", "value": "mine"}).raise_for_status()
+    with hub.hub.database.write() as connection:
+        ids = {row.key: row.id for row in connection.execute(select(db.repo.c.key, db.repo.c.id))}
+        row = connection.execute(select(db.space_value).where(db.space_value.c.repo_id == ids[one])).one()
+        connection.execute(insert(db.space_value).values({**row._mapping, "repo_id": ids[other]}))
+        values = hub.hub.space_values
+        assert values.environment(connection, ids[one]) == {"KEY": "mine"}
+        assert values.environment(connection, ids[other]) == {}

@@ -259,6 +259,25 @@ class RepoInfo(_Described):
         return self.card_data
 
 
+class SafeTensorsInfo(dict[str, Any]):
+    """How many parameters a model has; also a dictionary of the same.
+
+    Example:
+        >>> SafeTensorsInfo(parameters={"F32": 10}, total=10).total
+        10
+    """
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """How many there are of each type of numbers."""
+        return dict(self["parameters"])
+
+    @property
+    def total(self) -> int:
+        """How many there are."""
+        return int(self["total"])
+
+
 class ModelInfo(RepoInfo):
     """What the Hub says about a model; also ``library_name``, ``pipeline_tag``, ``config``, ``safetensors``, …"""
 
@@ -274,6 +293,12 @@ class ModelInfo(RepoInfo):
     )
     library_name: str | None
     pipeline_tag: str | None
+    safetensors: SafeTensorsInfo | None
+
+    def __init__(self, **raw: Any) -> None:
+        super().__init__(**raw)
+        if isinstance(self.safetensors, dict) and {"parameters", "total"} <= self.safetensors.keys():
+            self.safetensors = SafeTensorsInfo(self.safetensors)
 
     @property
     def modelId(self) -> str:

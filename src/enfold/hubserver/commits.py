@@ -22,6 +22,7 @@ from enfold.hubserver.repositories import MAIN, Repositories
 from enfold.hubserver.settings import Limits
 from enfold.hubserver.store.blobs import StoredBlob
 from enfold.hubserver.store.contents import Contents
+from enfold.hubserver.weights import Weights
 
 __all__ = ["AddFile", "AddLfs", "Commits", "Copy", "Delete", "Header", "Operation", "attributes", "wants_lfs"]
 
@@ -132,6 +133,7 @@ class Commits:
 
     def __init__(self, database: db.Database, contents: Contents, repositories: Repositories, limits: Limits) -> None:
         self._database, self._contents, self._repositories, self._limits = database, contents, repositories, limits
+        self._weights = Weights(contents)
         self.fetch: Callable[[str], object] | None = None  #: fetches a file's content that is still at an upstream
 
     def create_repository(
@@ -369,7 +371,14 @@ class Commits:
             card = read_card((readme or b"").decode("utf-8", "replace"))
         except CardError:
             card = {}
-        return card, facts_of_config(config) if config else {}
+        facts = facts_of_config(config) if config else {}
+
+        def find(path: str) -> Row[Any] | None:
+            entry = trees.find(connection, root, path)
+            return None if entry is None or entry.folder else self.blob(connection, entry.oid)
+
+        counted = self._weights.count(find, lambda path: self.small_file(connection, root, path, 10_000_000))
+        return card, facts | ({"safetensors": counted} if counted else {})
 
     # ------------------------------------------------------------------ reading
 

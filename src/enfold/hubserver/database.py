@@ -29,6 +29,7 @@ from enfold.hubserver.tables.repositories import (
     ref,
     repo,
     repo_tag,
+    space_value,
 )
 from enfold.hubserver.tables.upgrade import OLDER, upgrade
 
@@ -57,6 +58,7 @@ __all__ = [
     "repo_lfs",
     "repo_tag",
     "session",
+    "space_value",
     "token",
     "tree",
     "webhook",
@@ -67,7 +69,7 @@ __all__ = [
     "xorb",
 ]
 
-SCHEMA = "4"
+SCHEMA = "5"
 _WRITER = 0x656E666F6C64  # the lock of whoever writes, among all servers on one Postgres
 
 
@@ -109,7 +111,7 @@ class Database:
                 connection.execute(insert(meta).values(key="schema", value=SCHEMA))
                 connection.execute(insert(meta).values(key="secret", value=secrets.token_hex(32)))
             elif found in OLDER:
-                upgrade(connection)
+                upgrade(connection, found)
                 connection.execute(update(meta).where(meta.c.key == "schema").values(value=SCHEMA))
             elif found != SCHEMA:
                 raise EnfoldError(f"the Hub's data has schema {found}; this version reads schema {SCHEMA} and older")

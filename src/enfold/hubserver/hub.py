@@ -22,6 +22,7 @@ from enfold.hubserver.sessions import Sessions
 from enfold.hubserver.settings import Settings
 from enfold.hubserver.signing import Signer
 from enfold.hubserver.spaces.running import Running
+from enfold.hubserver.spaces.values import SpaceValues
 from enfold.hubserver.store.blobs import BlobStore
 from enfold.hubserver.store.contents import Contents
 from enfold.hubserver.store.objects import Bucket, Folder, Objects, sweep
@@ -71,7 +72,8 @@ class Hub:
         self.likes = Likes(self.database, self.repositories)
         self.upstream = self._upstream(settings)
         self.sandbox = Sandbox([settings.folder])
-        self.spaces = Running(settings, self.commits, self.contents, self.sandbox)
+        self.space_values = SpaceValues(self.database, self.repositories, self.audit, self.database.secret)
+        self.spaces = Running(settings, self.commits, self.contents, self.sandbox, self.space_values)
         self.models = Models(self.commits, self.contents, self.sandbox)
         self.upkeep = Upkeep(self)
         self.datasets = Datasets(settings, self.commits, self.contents, self.sandbox)

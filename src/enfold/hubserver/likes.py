@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, or_, select, update
 
 from enfold.hubserver import database as db
+from enfold.hubserver import trending
 from enfold.hubserver.accounts import Viewer
 from enfold.hubserver.repositories import Repositories
 
@@ -33,12 +35,16 @@ class Likes:
             mine = (table.c.repo_id == repo.id) & (table.c.account_id == viewer.account_id)
             if (connection.scalar(select(table.c.created).where(mine)) is not None) == liked:
                 return
+            now = time.time()
             if liked:
-                connection.execute(insert(table).values(repo_id=repo.id, account_id=viewer.account_id))
+                connection.execute(insert(table).values(repo_id=repo.id, account_id=viewer.account_id, created=now))
+                trend = trending.add(repo.trend, trending.LIKE, at=now)
             else:
+                since = connection.execute(select(table.c.created).where(mine)).scalar_one()
                 connection.execute(delete(table).where(mine))
+                trend = trending.add(repo.trend, -trending.LIKE, at=since)
             number = db.repo.c.likes + (1 if liked else -1)
-            connection.execute(update(db.repo).where(db.repo.c.id == repo.id).values(likes=number))
+            connection.execute(update(db.repo).where(db.repo.c.id == repo.id).values(likes=number, trend=trend))
 
     def of_repository(
         self, connection: Connection, repo_id: int, *, after: str = "", limit: int = 100

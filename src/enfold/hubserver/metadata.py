@@ -127,6 +127,7 @@ _PREFIXES = {
     "source_datasets": "source_datasets:",
     "annotations_creators": "annotations_creators:",
     "language_creators": "language_creators:",
+    "benchmark": "benchmark:",
 }
 
 
@@ -146,4 +147,6 @@ def tags_of(kind: str, card: Mapping[str, Any], facts: Mapping[str, Any]) -> lis
     add(card.get("tags"))
     for field, prefix in _PREFIXES.items():
         add(card.get(field), "language:" if field == "language" and kind == "datasets" else prefix)
+    if kind == "spaces":
+        add(card.get("models"), "model:")
     return list(dict.fromkeys(tags))

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, insert, or_, select, update
 
 from enfold.hubserver import database as db
-from enfold.hubserver import search
+from enfold.hubserver import search, trending
 from enfold.hubserver.accounts import Accounts, Viewer
 from enfold.hubserver.errors import HubServerError, repo_not_found, revision_not_found
 from enfold.hubserver.names import KINDS, check_branch, check_name, is_commit
@@ -290,6 +290,7 @@ class Repositories:
         sort: str = "lastModified",
         limit: int,
         after: tuple[float, int] | None = None,
+        **more: Any,
     ) -> Sequence[Row[Any]]:
         """Return repositories that the viewer may see, in descending order.
 
@@ -303,9 +304,10 @@ class Repositories:
             sort: "lastModified", "createdAt", "downloads", "likes" or "trendingScore".
             limit: how many at most.
             after: the sort value and the key of the last repository of the page before.
+            more: the other members of :class:`~enfold.hubserver.search.Wanted`.
         """
         self.flush_counts()
-        wanted = search.Wanted(kind, tuple(words), author, tuple(tags), sort, after)
+        wanted = search.Wanted(kind, tuple(words), author, tuple(tags), sort, after, **more)
         return search.find(connection, wanted, viewer, limit)
 
     def tags(self, connection: Connection, ids: Sequence[int]) -> dict[int, list[str]]:
@@ -324,11 +326,9 @@ class Repositories:
         self, connection: Connection, repo_id: int, card: dict[str, Any], facts: dict[str, Any], tags: list[str]
     ) -> None:
         """Remember what a repository's head says about it."""
-        connection.execute(
-            update(db.repo)
-            .where(db.repo.c.id == repo_id)
-            .values(card=json.dumps(card), facts=json.dumps(facts), modified=time.time())
-        )
+        values = {"card": json.dumps(card), "facts": json.dumps(facts), "modified": time.time()}
+        number = facts.get("safetensors", {}).get("total")
+        connection.execute(update(db.repo).where(db.repo.c.id == repo_id).values(**values, parameters=number))
         connection.execute(delete(db.repo_tag).where(db.repo_tag.c.repo_id == repo_id))
         if tags:
             rows = [{"repo_id": repo_id, "tag": tag, "position": position} for position, tag in enumerate(tags)]
@@ -346,7 +346,11 @@ class Repositories:
             counts, self._counts = self._counts, {}
         if counts:
             with self._database.write() as connection:
-                for key, count in counts.items():
-                    connection.execute(
-                        update(db.repo).where(db.repo.c.id == key).values(downloads=db.repo.c.downloads + count)
-                    )
+                now, names = time.time(), list(counts)
+                for start in range(0, len(names), 500):
+                    part = select(db.repo.c.id, db.repo.c.trend).where(db.repo.c.id.in_(names[start : start + 500]))
+                    for row in connection.execute(part).all():
+                        trend = trending.add(row.trend, counts[row.id] * trending.DOWNLOAD, at=now)
+                        number = db.repo.c.downloads + counts[row.id]
+                        this = update(db.repo).where(db.repo.c.id == row.id)
+                        connection.execute(this.values(downloads=number, trend=trend))

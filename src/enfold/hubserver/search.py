@@ -43,7 +43,7 @@ _FEW = 5_000  # matches that are fetched and sorted; with more of them, the next
 _FAR = 100_000  # repositories that are looked at in order before every match is fetched after all
 _BATCH = 500
 
-#: the API's names of sort orders → columns; there is no trend to compute yet beyond downloads
+#: the API's names of sort orders → columns
 SORTS = {
     "lastModified": "modified",
     "last_modified": "modified",
@@ -51,8 +51,8 @@ SORTS = {
     "created_at": "created",
     "downloads": "downloads",
     "likes": "likes",
-    "trendingScore": "downloads",
-    "trending_score": "downloads",
+    "trendingScore": "trend",
+    "trending_score": "trend",
 }
 
 _SQLITE = (
@@ -76,6 +76,10 @@ class Wanted(NamedTuple):
         tags: tags that a repository must all have.
         sort: one of :data:`SORTS`; always descending.
         after: the sort value and the key of the last repository of the page before.
+        any_tags: groups of tags, of each of which a repository must have one.
+        gated: whether it must be gated, or in which way: "auto", "manual".
+        parameters: how many a model must have at least and at most.
+        linked: whether a Space must name a model or a dataset.
     """
 
     kind: str
@@ -84,6 +88,10 @@ class Wanted(NamedTuple):
     tags: Sequence[str] = ()
     sort: str = "lastModified"
     after: tuple[float, int] | None = None
+    any_tags: Sequence[Sequence[str]] = ()
+    gated: bool | str | None = None
+    parameters: tuple[int | None, int | None] = (None, None)
+    linked: bool = False
 
 
 # ---------------------------------------------------------------------- the index
@@ -230,6 +238,17 @@ def _conditions(wanted: Wanted, viewer: Viewer | None, column: Any) -> list[Any]
     conditions += [table.c.key.contains(word.lower(), autoescape=True) for word in wanted.search]
     if wanted.author:
         conditions.append(table.c.namespace == wanted.author.lower())
+    if wanted.gated is not None:
+        said = {True: table.c.gated != "false", False: table.c.gated == "false"}
+        conditions.append(said[wanted.gated] if isinstance(wanted.gated, bool) else table.c.gated == wanted.gated)
+    least, most = wanted.parameters
+    conditions += [table.c.parameters >= least] if least is not None else []
+    conditions += [table.c.parameters <= most] if most is not None else []
+    tag = db.repo_tag
+    mine = select(tag.c.repo_id).where(tag.c.repo_id == table.c.id)
+    conditions += [mine.where(tag.c.tag.in_(list(group))).exists() for group in wanted.any_tags]
+    if wanted.linked:
+        conditions.append(mine.where(or_(tag.c.tag.startswith("model:"), tag.c.tag.startswith("dataset:"))).exists())
     if wanted.after is not None:
         conditions.append(tuple_(column, table.c.id) < tuple_(*wanted.after))
     return conditions

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime
 import json
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Row
 
+from enfold.hubserver import trending
 from enfold.hubserver.gitobjects import Entry, pointer
 
 __all__ = ["commit_view", "entry_view", "repo_view", "sibling_view", "timestamp"]
@@ -35,7 +37,7 @@ def repo_view(row: Row[Any], tags: list[str], sha: str | None) -> dict[str, Any]
         "disabled": False,
         "downloads": row.downloads,
         "likes": row.likes,
-        "trendingScore": row.downloads,
+        "trendingScore": trending.score(row.trend, at=time.time()),
         "tags": tags,
         "cardData": card,
     }
@@ -44,6 +46,7 @@ def repo_view(row: Row[Any], tags: list[str], sha: str | None) -> dict[str, Any]
         view["library_name"] = card.get("library_name") or facts.get("library_name")
         view["pipeline_tag"] = card.get("pipeline_tag") or facts.get("pipeline_tag")
         view["config"] = facts.get("config", {})
+        view["safetensors"] = facts.get("safetensors")
         view["model-index"] = card.get("model-index")
         view = {name: value for name, value in view.items() if value is not None}
     elif row.kind == "spaces":

@@ -7,7 +7,7 @@ import contextvars
 import dataclasses
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlencode
 
@@ -136,7 +136,7 @@ class Call:
         return (self.query(name) or "").lower() in {"1", "true", "yes"}
 
     async def pour(self, write: Callable[[bytes], Any], size: int = 1 << 20) -> None:
-        """Pass the body on, ``size`` bytes at a time, to a worker thread; the next piece arrives meanwhile."""
+        """Pass the body on, ``size`` bytes at a time, to a worker thread; the next pieces arrive meanwhile."""
         pieces: list[bytes] = []
         waiting = 0
         writing: asyncio.Future[Any] | None = None
@@ -148,11 +148,11 @@ class Call:
                     continue
                 if writing is not None:
                     await writing
-                writing = asyncio.ensure_future(run_in_threadpool(write, b"".join(pieces)))
+                writing = asyncio.ensure_future(run_in_threadpool(_write_all, write, pieces))
                 pieces, waiting = [], 0
             if writing is not None:
                 await writing
-            await run_in_threadpool(write, b"".join(pieces))
+            await run_in_threadpool(_write_all, write, pieces)
         finally:
             if writing is not None and not writing.done():  # what it writes to must not be closed under it
                 await asyncio.wait([writing])
@@ -197,6 +197,11 @@ class Call:
             return parse_qs(self.body.decode(), keep_blank_values=True)
         except UnicodeDecodeError:
             raise HubServerError(400, "the body is not a form") from None
+
+
+def _write_all(write: Callable[[bytes], Any], pieces: Sequence[bytes]) -> None:
+    for piece in pieces:
+        write(piece)
 
 
 class Routes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import Any
 from urllib.parse import urlencode
 
@@ -203,6 +204,7 @@ def listing(call: Call) -> Response:
             sort=sort,
             limit=page + 1,
             after=tuple(cursor) if cursor else None,
+            **_filters(call),
         )
         more, rows = len(rows) > page, rows[:page]
         labels = call.hub.repositories.tags(connection, [row.id for row in rows])
@@ -214,6 +216,50 @@ def listing(call: Call) -> Response:
         query = [(name, value) for name, value in parameters.multi_items() if name != "cursor"]
         headers["Link"] = f'<{call.base}/api/{call.kind}?{urlencode([*query, ("cursor", after)])}>; rel="next"'
     return JSONResponse(views, headers=headers)
+
+
+def _filters(call: Call) -> dict[str, Any]:
+    """Return what else a list is to hold: what is no tag, or one of several."""
+    parameters, groups = call.request.query_params, []
+    gated = parameters.get("gated", "").lower()
+    if gated not in {"", "true", "false", "auto", "manual"}:
+        raise HubServerError(400, f'"gated" is true, false, auto or manual, not {gated[:80]!r}')
+    for app in parameters.getlist("apps"):
+        if app not in _APPS:
+            raise HubServerError(400, f"Invalid app {app[:80]!r}: expected one of {', '.join(sorted(_APPS))}")
+        groups.append(_APPS[app])
+    if parameters.get("inference") or parameters.getlist("inference_provider"):
+        groups.append(("",))  # nobody runs this Hub's models for others, and no tag is empty
+    for name in ("models", "datasets") if call.kind == "spaces" else ():
+        named = [f"{name[:-1]}:{value}" for value in parameters.getlist(name)]
+        groups += [tuple(named)] if named else []
+    return {
+        "gated": {"true": True, "false": False, "": None}.get(gated, gated),
+        "any_tags": tuple(groups),
+        "parameters": _numbers(parameters.get("num_parameters", "")),
+        "linked": call.kind == "spaces" and call.flag("linked"),
+    }
+
+
+_GGUF = ("gguf",)
+#: programs of people's own machines → tags of which a model has one that they can run
+_APPS = {
+    **dict.fromkeys(("llama.cpp", "ollama", "lmstudio", "jan", "koboldcpp", "gpt4all", "msty", "backyard"), _GGUF),
+    **dict.fromkeys(("vllm", "sglang", "tgi", "text-generation-inference"), ("transformers",)),
+    **dict.fromkeys(("diffusionbee", "draw-things", "drawthings", "invoke", "joyfusion"), ("diffusers",)),
+    **dict.fromkeys(("mlx-lm", "mlx"), ("mlx",)),
+}
+
+
+def _numbers(text: str) -> tuple[int | None, int | None]:
+    """Return the bounds of "min:6B,max:128B"; either may be missing."""
+    found: dict[str, int] = {}
+    for part in text.split(",") if text else ():
+        match = re.fullmatch(r"(min|max):(\d{1,6}(?:\.\d{1,6})?)([KMBT]?)", part.strip(), re.IGNORECASE)
+        if match is None:
+            raise HubServerError(400, f'"num_parameters" is such as min:6B,max:128B, not {text[:80]!r}')
+        found[match[1].lower()] = int(float(match[2]) * 1000 ** " KMBT".index(match[3].upper() or " "))
+    return found.get("min"), found.get("max")
 
 
 def _listed(call: Call, connection: Connection, row: Row[Any], tags: list[str], wanted: list[str]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from enfold.hubserver.errors import HubServerError, entry_not_found, repo_not_fo
 from enfold.hubserver.files import FileContent, byte_range
 from enfold.hubserver.routes.call import Call, Routes
 from enfold.hubserver.spaces.running import Space, address_of_space
+from enfold.hubserver.views import timestamp
 
 __all__ = ["pages", "repository", "run_address", "space_card"]
 
@@ -244,6 +245,49 @@ def pause(call: Call) -> Response:
     """End a Space's program; it is started when somebody comes."""
     row, _ = _space(call, write=True)
     return JSONResponse(_runtime(row, call.hub.spaces.stop(row.id, stage="PAUSED")))
+
+
+def _text(body: dict[str, Any], name: str) -> str:
+    value = body.get(name)
+    if not isinstance(value, str):
+        raise HubServerError(400, f'"{name}" is a text')
+    return value
+
+
+@repository.add("GET POST DELETE", "variables")
+def variables(call: Call) -> Response:
+    """Show a Space's variables to whoever may change it, set one, or delete one; a program that runs begins anew."""
+    return _values(call, secret=False)
+
+
+@repository.add("GET POST DELETE", "secrets")
+def secrets(call: Call) -> Response:
+    """Show which secrets a Space has, without their values, set one, or delete one."""
+    return _values(call, secret=True)
+
+
+def _values(call: Call, *, secret: bool) -> Response:
+    if call.kind != "spaces":
+        raise HubServerError(404, "only Spaces have variables and secrets")
+    values = call.hub.space_values
+    if call.request.method != "GET":
+        body = call.json()
+        key, description = _text(body, "key"), body.get("description")
+        if call.request.method == "DELETE":
+            repo_id = values.remove(call.name, call.viewer, key, secret=secret)
+        else:
+            description = None if description is None else _text(body, "description")
+            value = _text(body, "value")
+            repo_id = values.set(call.name, call.viewer, key, value, secret=secret, description=description)
+        call.hub.spaces.restart(repo_id)
+    with call.hub.database.read() as connection:
+        row = call.repo(connection, write=True)
+        found = values.of(connection, row.id, secret=secret)
+    said: dict[str, dict[str, Any]] = {}
+    for one in found:
+        about: dict[str, Any] = {"key": one.key, "description": one.description, "updatedAt": timestamp(one.modified)}
+        said[one.key] = about if secret else {**about, "value": one.value}
+    return JSONResponse(said)
 
 
 @repository.add("GET", "logs")

@@ -22,6 +22,7 @@ from enfold.hubserver.errors import HubServerError
 from enfold.hubserver.files import open_content
 from enfold.hubserver.sandbox import Bounds, Sandbox
 from enfold.hubserver.settings import Settings
+from enfold.hubserver.spaces.values import SpaceValues
 from enfold.hubserver.store.contents import Contents
 from enfold.hubserver.views import timestamp
 
@@ -90,10 +91,14 @@ class Running:
         commits: reads small files.
         contents: reads large ones.
         sandbox: where they run.
+        values: what they find in their environments.
     """
 
-    def __init__(self, settings: Settings, commits: Commits, contents: Contents, sandbox: Sandbox) -> None:
+    def __init__(
+        self, settings: Settings, commits: Commits, contents: Contents, sandbox: Sandbox, values: SpaceValues
+    ) -> None:
         self._settings, self._commits, self._contents, self._sandbox = settings, commits, contents, sandbox
+        self._values = values
         self._lock = threading.Lock()
         self._spaces: dict[int, Space] = {}
 
@@ -141,6 +146,7 @@ class Running:
             if problem is not None:
                 raise HubServerError(503, problem)
             files = self._files(connection, head.tree)
+            values = self._values.environment(connection, repo.id)
             program = str(card.get("app_file") or "app.py")
             if program not in {path for path, _ in files}:
                 raise HubServerError(404, f"There is no {program} to run; the card's app_file names another.")
@@ -151,7 +157,7 @@ class Running:
         if found is not None:
             found.stopping.set()
         before = found.ended if found is not None else None
-        target = (space, files, program, before)
+        target = (space, files, program, values, before)
         threading.Thread(target=self._live, args=target, name=f"space-{repo.name}", daemon=True).start()
         return space
 
@@ -190,7 +196,14 @@ class Running:
             raise HubServerError(422, f"A Space that runs has at most {_BYTES:,} bytes of files.")
         return blobs
 
-    def _live(self, space: Space, files: list[tuple[str, Any]], program: str, before: threading.Event | None) -> None:
+    def _live(
+        self,
+        space: Space,
+        files: list[tuple[str, Any]],
+        program: str,
+        values: dict[str, str],
+        before: threading.Event | None,
+    ) -> None:
         """Start the program, wait for its end or bring it about. It ends with this thread."""
         place: Path | None = None
         process = None
@@ -201,7 +214,7 @@ class Running:
             space.say(f"===== {space.name} at {space.commit[:10]} =====")
             self._lay(place / "app", files)
             space.stage = "APP_STARTING"
-            process = self._begin(space, place, program)
+            process = self._begin(space, place, program, values)
             threading.Thread(target=self._listen, args=(space, process), daemon=True).start()
             self._watch(space, process)
         except Exception as error:
@@ -221,11 +234,12 @@ class Running:
             with open_content(source) as reader, target.open("wb") as writer:
                 shutil.copyfileobj(reader, writer, 1 << 20)
 
-    def _begin(self, space: Space, place: Path, program: str) -> subprocess.Popen[bytes]:
+    def _begin(self, space: Space, place: Path, program: str, values: dict[str, str]) -> subprocess.Popen[bytes]:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             space.port = free.getsockname()[1]
         environment = {
+            **values,
             "GRADIO_SERVER_NAME": "127.0.0.1",
             "GRADIO_SERVER_PORT": str(space.port),
             "GRADIO_ROOT_PATH": address_of_space(space.name),

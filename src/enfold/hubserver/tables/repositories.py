@@ -36,6 +36,7 @@ __all__ = [
     "ref",
     "repo",
     "repo_tag",
+    "space_value",
 ]
 
 repo = Table(
@@ -56,12 +57,14 @@ repo = Table(
     Column("card", Text, nullable=False, default="{}"),  # the model card's metadata, JSON
     Column("facts", Text, nullable=False, default="{}"),  # what other files say (architecture, library), JSON
     Column("small", BigInteger, nullable=False, default=0, server_default="0"),  # bytes of small files first seen here
+    Column("trend", Float, nullable=False, default=0.0, server_default="0"),  # as in trending.py
+    Column("parameters", BigInteger),  # of a model, as the headers of its weights say
     UniqueConstraint("kind", "key"),
     Index("repo_by_namespace", "kind", "namespace"),
     # A list in any of these orders is read off its index, what it leaves out included.
     *(
         Index(f"repo_in_order_{column}", "kind", column, "id", "private", "namespace", "key")
-        for column in ("modified", "created", "downloads", "likes")
+        for column in ("modified", "created", "downloads", "likes", "trend")
     ),
 )
 
@@ -203,4 +206,16 @@ mirror_file = Table(
     Column("repo_id", ForeignKey("repo.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("commit", String, nullable=False),
     Column("path", String, nullable=False),
+)
+
+#: What a Space's program finds in its environment.
+space_value = Table(
+    "space_value",
+    metadata,
+    Column("repo_id", ForeignKey("repo.id", ondelete="CASCADE"), primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("secret", Boolean, nullable=False),
+    Column("value", Text, nullable=False),  # of a secret: sealed
+    Column("description", Text),
+    Column("modified", Float, nullable=False, default=time.time),
 )

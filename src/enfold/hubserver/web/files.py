@@ -14,9 +14,9 @@ from enfold.hubserver.errors import HubServerError, entry_not_found
 from enfold.hubserver.files import open_content
 from enfold.hubserver.routes.call import Call, Routes
 from enfold.hubserver.routes.content import split_revision
+from enfold.hubserver.tensors import Header, read_header
 from enfold.hubserver.web.frame import repo_page
 from enfold.hubserver.web.layout import PREVIEW, address_of, whole_number
-from enfold.hubserver.web.tensors import Header, read_header
 
 __all__ = ["crumbs", "entries", "repository", "revision_of"]
 
