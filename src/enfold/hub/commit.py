@@ -34,6 +34,7 @@ __all__ = [
 _log = get_logger(__name__)
 
 _BATCH = 256
+_PARTS = 4  # parts of a large file that are sent at once
 _CHUNK = 1 << 20
 
 
@@ -142,6 +143,14 @@ class CommitOperationAdd:
         """Yield the content piece by piece."""
         with self.as_file() as file:
             while piece := _read_full(file, size):
+                yield piece
+
+    def part(self, start: int, length: int) -> Iterator[bytes]:
+        """Yield ``length`` bytes from the place ``start`` on, piece by piece."""
+        with self.as_file() as file:
+            file.seek(start, os.SEEK_CUR if file is self.path_or_fileobj else os.SEEK_SET)
+            while length and (piece := file.read(min(_CHUNK, length))):
+                length -= len(piece)
                 yield piece
 
     def sha256(self) -> str:
@@ -329,13 +338,26 @@ def _upload_parts(
     addresses = [header[key] for key in sorted((key for key in header if key.isdigit()), key=int)]
     if len(addresses) != -(-item.size // size):
         raise HfHubHTTPError(f"the Hub gave {len(addresses)} addresses for {-(-item.size // size)} parts")
-    parts = []
-    with item.as_file() as file:
-        for number, address in enumerate(addresses, 1):
-            data = file.read(size)
-            response = http.request("PUT", address, token=False, content=data, timeout=600)
-            advance(len(data))
-            parts.append({"partNumber": number, "etag": response.headers["etag"]})
+    tags: dict[int, str] = {}
+
+    def send(number: int, checkpoint: Callable[[], None]) -> None:
+        start = (number - 1) * size
+        length = min(size, item.size - start)
+
+        def body() -> Iterator[bytes]:
+            for piece in item.part(start, length):
+                checkpoint()
+                yield piece
+
+        sent = {"content-length": str(length)}
+        response = http.request("PUT", addresses[number - 1], token=False, headers=sent, content=body, timeout=600)
+        tags[number] = response.headers["etag"]
+        advance(length)
+
+    # A file object has one place to read from.
+    several = isinstance(item.path_or_fileobj, (str, bytes, bytearray))
+    run_all(send, range(1, len(addresses) + 1), _PARTS if several else 1)
+    parts = [{"partNumber": number, "etag": tags[number]} for number in sorted(tags)]
     accept = {"accept": "application/vnd.git-lfs+json", "content-type": "application/vnd.git-lfs+json"}
     body = json.dumps({"oid": item.sha256(), "parts": parts}).encode()
     # The Hub hashes the whole before it answers, which takes seconds for every gigabyte.
