@@ -86,8 +86,9 @@ def causal_mask(
     # A cache of fixed size has keys that are not filled yet: they lie in the future of every query.
     exact = not isinstance(past, Tensor) and (keys is None or first + keys == past + length)
     if keys is None:
-        keys = int(past) + length
-    inside = window is None or keys <= window
+        keys = (int(past) if isinstance(past, Tensor) else past) + length
+    # While exporting, lengths are symbols: the window is always written out, since no length may decide.
+    inside = window is None or (isinstance(keys, int) and keys <= window)
     real = None
     if attention_mask is not None:
         real = attention_mask[:, None, None, first : first + keys].bool()

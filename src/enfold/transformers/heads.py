@@ -129,8 +129,9 @@ class LastTokenClassificationHead(Head):
             output_hidden_states=output_hidden_states,
             **extra,
         )
-        rows = torch.arange(states.last_hidden_state.shape[0], device=states.last_hidden_state.device)
-        logits = self.read(states)[rows, self._last(input_ids, len(rows))]  # (B, T, C) → (B, C)
+        count = states.last_hidden_state.shape[0]
+        rows = torch.arange(count, device=states.last_hidden_state.device)
+        logits = self.read(states)[rows, self._last(input_ids, count)]  # (B, T, C) → (B, C)
         loss = None
         if labels is not None:
             loss, self.config.problem_type = classification_loss(logits, labels, self.config.problem_type)

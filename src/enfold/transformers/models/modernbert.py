@@ -308,7 +308,7 @@ def first_place(x: Tensor, mask: Tensor | None) -> Tensor:
 
 def first_token(x: Tensor, mask: Tensor | None) -> Tensor:
     """Return the first real token of each row, (B, D), wherever the padding is."""
-    return x[:, 0] if mask is None else x[torch.arange(len(x), device=x.device), mask.argmax(-1)]
+    return x[:, 0] if mask is None else x[torch.arange(x.shape[0], device=x.device), mask.argmax(-1)]
 
 
 def mean_token(x: Tensor, mask: Tensor | None) -> Tensor:
