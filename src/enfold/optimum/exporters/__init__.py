@@ -4,5 +4,5 @@ from enfold.lazy import face
 
 __getattr__, __dir__, __all__ = face(
     __name__,
-    {".tasks": ["Part", "Task", "TaskError", "auto_class", "model_tasks", "parts", "task_of"]},
+    {".tasks": ["Part", "Task", "TaskError", "TasksManager", "auto_class", "model_tasks", "parts", "task_of"]},
 )

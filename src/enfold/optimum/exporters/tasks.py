@@ -1,13 +1,14 @@
 """What each task's graphs take and give: their names, example tensors, and the dimensions that may vary.
 
-``parts(model, task)`` is all that an exporter needs: it traces ``part.module`` with ``part.example``, names what goes in
-and comes out, and frees the dimensions in ``part.axes``. Names are those of the ecosystem's exported repositories.
+``parts(model, task)`` is all that an exporter needs: it traces ``part.module`` with ``part.example``, names what goes
+in and comes out, and frees the dimensions in ``part.axes``. Names are those of the ecosystem's exported repositories.
 """
 
 from __future__ import annotations
 
 import inspect
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +21,18 @@ from enfold.errors import EnfoldError, nearest
 from enfold.optimum.exporters.tracing import Call, Plain, causal, decoder, encoder, flat, whole
 from enfold.transformers.registry import MODELS, class_name
 
-__all__ = ["SYNONYMS", "TASKS", "Part", "Task", "TaskError", "auto_class", "model_tasks", "parts", "task_of"]
+__all__ = [
+    "SYNONYMS",
+    "TASKS",
+    "Part",
+    "Task",
+    "TaskError",
+    "TasksManager",
+    "auto_class",
+    "model_tasks",
+    "parts",
+    "task_of",
+]
 
 
 class TaskError(EnfoldError, ValueError):
@@ -220,6 +232,40 @@ def auto_class(task: str, config: Any) -> Any:
     raise TaskError(f"{config.model_type} does not do {task!r}; it does {known}")
 
 
+class TasksManager:
+    """The same under the names of ``optimum.exporters.tasks.TasksManager``."""
+
+    @staticmethod
+    def get_all_tasks() -> list[str]:
+        """Return all tasks."""
+        return list(TASKS)
+
+    @staticmethod
+    def get_supported_tasks_for_model_type(model_type: str, exporter: str = "onnx", **_: Any) -> list[str]:
+        """Return the tasks of a model type; the same for every exporter."""
+        return model_tasks(model_type)
+
+    @staticmethod
+    def map_from_synonym(task: str) -> str:
+        """Return a task's usual spelling."""
+        return _spelled(task)
+
+    @staticmethod
+    def synonyms_for_task(task: str) -> set[str]:
+        """Return a task's other spellings."""
+        plain = _spelled(task)
+        return {name for name, usual in SYNONYMS.items() if usual == plain}
+
+    @staticmethod
+    def infer_task_from_model(model: Any, **where: Any) -> str:
+        """Return the task that a model, or the configuration of a folder or repository, is for."""
+        if isinstance(model, str | os.PathLike):
+            from enfold.transformers.config import AutoConfig
+
+            model = AutoConfig.from_pretrained(model, **where)
+        return task_of(model).removesuffix(PAST)
+
+
 def _spelled(task: str) -> str:
     plain = task.removesuffix(PAST)
     found = SYNONYMS.get(plain, plain)
@@ -398,7 +444,7 @@ def _takes(model: Any, name: str) -> bool:
 def _ids(model: Any, shape: tuple[int, ...], encoder: bool = False) -> Tensor:
     """Return ids that are words of the model: counted on, ending with its end token where it has one."""
     config = model.config
-    text = getattr(config, "encoder", None) if encoder else getattr(config, "decoder", None)
+    text: Any = getattr(config, "encoder", None) if encoder else getattr(config, "decoder", None)
     text = text if hasattr(text, "vocab_size") else config.get_text_config()
     ids = (torch.arange(math.prod(shape)) % max(text.vocab_size - 4, 1) + 3).clamp(max=text.vocab_size - 1).view(shape)
     end = getattr(text, "eos_token_id", None)

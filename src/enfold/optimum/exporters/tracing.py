@@ -146,7 +146,8 @@ def _split(given: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tenso
 
 
 def _pairs(past: dict[str, Tensor], ends: tuple[str, str]) -> list[tuple[Tensor, Tensor]]:
-    pairs = []
+    pairs: list[tuple[Tensor, Tensor]] = []
     while f"past_key_values.{len(pairs)}.{ends[0]}" in past:
-        pairs.append(tuple(past[f"past_key_values.{len(pairs)}.{end}"] for end in ends))
-    return pairs  # type: ignore[return-value]
+        keys, values = (past[f"past_key_values.{len(pairs)}.{end}"] for end in ends)
+        pairs.append((keys, values))
+    return pairs
