@@ -33,6 +33,12 @@ _RULES: list[tuple[re.Pattern[str], str]] = [
         (r"transformers\.models\.auto\.configuration_auto", "enfold.transformers.config"),
         (r"transformers\.models\.auto\.tokenization_auto", "enfold.transformers.tokenization"),
         (r"transformers\.models\.(\w+)\.modeling_\1", r"enfold.transformers.models.\1"),
+        (
+            r"transformers\.(?:modeling_tf_utils|models\.\w+\.modeling_tf_\w+)",
+            "enfold.transformers.frameworks.tensorflow",
+        ),
+        (r"transformers\.optimization_tf", "enfold.transformers.frameworks.tensorflow_optimizers"),
+        (r"transformers\.keras_callbacks", "enfold.transformers.frameworks.tensorflow_callbacks"),
         (r"transformers\.models\.(\w+)\.configuration_\1", r"enfold.transformers.configs.\1"),
         (r"transformers\.models\.\w+\.tokenization_\w+", "enfold.transformers.tokenization"),
         (r"transformers\.configuration_utils", "enfold.transformers.config"),
@@ -92,6 +98,8 @@ _RULES: list[tuple[re.Pattern[str], str]] = [
         (r"accelerate\.launchers", "enfold.accelerate.launching"),
         (r"accelerate\.(?:optimizer|scheduler)", "enfold.accelerate.wrappers"),
         (r"accelerate\.(?:parallelism_config|inference)", "enfold.accelerate.parallel"),
+        (r"optimum\.onnxruntime\.modeling\w*", "enfold.optimum.onnxruntime"),
+        (r"optimum\.exporters\.onnx\.(?:__main__|convert|utils|base)", "enfold.optimum.exporters.onnx"),
     )
 ]
 
