@@ -18,8 +18,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "launch": ("enfold.cli.launch", "Run a training script in several processes."),
     "accelerate": ("enfold.cli.accelerate", "Configure and check training in several processes; merge its weights."),
     "trl": ("enfold.cli.trl", "Align a model: SFT, DPO, reward models, GRPO, RLOO, KTO, ORPO, CPO."),
+    "export": ("enfold.cli.export", "Write a model for another runtime: ONNX and others."),
+    "optimum": ("enfold.cli.optimum", "Export, optimize and quantize models, in the words of optimum-cli."),
     "paint": ("enfold.cli.paint", "Paint a picture from a text, or open a page that does."),
     "serve": ("enfold.cli.serve", "Serve models: OpenAI's, TGI's and the Hub's routes over one engine."),
+    "eject": ("enfold.cli.eject", "Write a model as one readable file that needs nothing of enfold."),
     "hub": ("enfold.cli.hub", "Serve a Hub, and upload, download and manage repositories."),
     "env": ("enfold.cli.env", "Show versions, processor, threads and caches: what a bug report needs."),
 }
