@@ -48,6 +48,9 @@ def serve(
         str | None,
         typer.Option(help="Run programs in Spaces: separate (as users of their own; needs root), or trusted."),
     ] = None,
+    space_packages: Annotated[
+        bool, typer.Option("--space-packages", help="Install what the requirements.txt of a Space names, for it alone.")
+    ] = False,
     rate: Annotated[
         list[str] | None,
         typer.Option(help="Requests in five minutes: api=5000, resolvers=…, uploads=…, pages=…, or none (repeatable)."),
@@ -70,7 +73,7 @@ def serve(
     if spaces not in {None, "separate", "trusted"}:
         raise typer.BadParameter(f"{spaces!r}: expected separate or trusted", param_hint="--spaces")
     options |= {"spaces": spaces, "quota": hub_admin.size(quota) if quota else None, "rates": _rates(rate, host)}
-    options |= {"upstream": upstream, "upstream_token": upstream_token}
+    options |= {"space_packages": space_packages, "upstream": upstream, "upstream_token": upstream_token}
     with EmbeddedHub(folder, host=host, port=port, owner=owner, webhook_hosts=webhook_host or (), **options) as hub:
         try:
             typer.echo(f"Hub at {hub.endpoint}, data in {folder.absolute()}")

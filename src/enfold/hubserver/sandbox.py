@@ -99,12 +99,8 @@ class Sandbox:
             output: where its output goes.
             errors: where its errors go.
         """
+        self.give(place, user)
         number = _FIRST + user % _USERS
-        if self.separates:
-            for folder, _, files in os.walk(place):
-                for path in (folder, *(os.path.join(folder, name) for name in files)):
-                    os.chown(path, number, number, follow_symlinks=False)
-        place.chmod(0o700)
         said: dict[str, Any] = {"user": number, "hide": self._hidden, "needed": [sys.base_prefix, sys.prefix]}
         said |= {name: getattr(bounds, name) for name in ("memory", "file", "seconds", "processes", "network")}
         variables = {
@@ -127,6 +123,15 @@ class Sandbox:
             stderr=errors,
             start_new_session=True,
         )
+
+    def give(self, place: Path, user: int) -> None:
+        """Make a folder and what is in it a program's own."""
+        number = _FIRST + user % _USERS
+        if self.separates:
+            for folder, _, files in os.walk(place):
+                for path in (folder, *(os.path.join(folder, name) for name in files)):
+                    os.chown(path, number, number, follow_symlinks=False)
+        place.chmod(0o700)
 
     def run(
         self,
@@ -152,12 +157,17 @@ class Sandbox:
         return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
     @staticmethod
-    def stop(process: subprocess.Popen[bytes]) -> None:
-        """End a program and what it started."""
+    def kill(process: subprocess.Popen[bytes]) -> None:
+        """Have a program and what it started end, without waiting for it."""
         try:
             os.killpg(process.pid, 9)
         except ProcessLookupError:
             pass
+
+    @staticmethod
+    def stop(process: subprocess.Popen[bytes]) -> None:
+        """End a program and what it started."""
+        Sandbox.kill(process)
         process.communicate() if process.stdout else process.wait()
 
     def close(self) -> None:

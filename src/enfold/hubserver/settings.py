@@ -67,6 +67,8 @@ class Settings:
             server has to be root; "trusted", with the server's own rights where it is not.
         space_idle: seconds after which a program that nobody visits is stopped.
         space_memory: bytes of data that a program may have.
+        space_packages: whether what the ``requirements.txt`` of a Space names is installed for it, from wherever pip
+            is told to look.
         limits: sizes the server accepts.
 
     Example:
@@ -88,6 +90,7 @@ class Settings:
     spaces: Literal["separate", "trusted"] | None = None
     space_idle: float = 900.0
     space_memory: int = 4 << 30
+    space_packages: bool = False
     limits: Limits = Limits()
 
     @property

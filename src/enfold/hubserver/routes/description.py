@@ -56,7 +56,7 @@ DELETE /api/collections/{namespace}/{slug}/items/{id}
 POST /api/repos/create {name!,organization,type,private:boolean,visibility,sdk}
 DELETE /api/repos/delete {name!,organization,type}
 POST /api/repos/move {fromRepo!,toRepo!,type}
-GET /api/{kind} ?search&author&filter&sort&limit:int&cursor&full:boolean&cardData:boolean&expand&pipeline_tag&library
+GET /api/{kind} ?search&author&filter&sort&limit:int&cursor&full:boolean&cardData:boolean&expand&pipeline_tag&library&gated&apps&num_parameters&models&datasets&linked:boolean
 GET /api/{kind}/{namespace}/{name} ?blobs:boolean&expand
 GET /api/{kind}/{namespace}/{name}/revision/{revision} ?blobs:boolean&expand
 PUT /api/{kind}/{namespace}/{name}/settings {private:boolean,visibility,gated}
@@ -92,6 +92,12 @@ DELETE /api/{kind}/{namespace}/{name}/like
 GET /api/{kind}/{namespace}/{name}/likers ?cursor
 GET /api/{kind}/{namespace}/{name}/parquet
 GET /api/{kind}/{namespace}/{name}/runtime
+GET /api/{kind}/{namespace}/{name}/variables
+POST /api/{kind}/{namespace}/{name}/variables {key!,value!,description}
+DELETE /api/{kind}/{namespace}/{name}/variables {key!}
+GET /api/{kind}/{namespace}/{name}/secrets
+POST /api/{kind}/{namespace}/{name}/secrets {key!,value!,description}
+DELETE /api/{kind}/{namespace}/{name}/secrets {key!}
 GET /{namespace}/{name}/resolve/{revision}/{path} -> bytes
 GET /datasets/{namespace}/{name}/resolve/{revision}/{path} -> bytes
 GET /spaces/{namespace}/{name}/resolve/{revision}/{path} -> bytes

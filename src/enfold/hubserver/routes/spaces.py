@@ -231,6 +231,8 @@ def runtime(call: Call) -> Response:
 def restart(call: Call) -> Response:
     """Start a Space's program anew."""
     row, _ = _space(call, write=True)
+    if call.flag("factory"):
+        call.hub.spaces.packages.forget(row.id)
     call.hub.spaces.restart(row.id)
     with call.hub.database.read() as connection:
         head = call.hub.repositories.revision(connection, row.id, "main")

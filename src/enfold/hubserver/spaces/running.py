@@ -22,6 +22,7 @@ from enfold.hubserver.errors import HubServerError
 from enfold.hubserver.files import open_content
 from enfold.hubserver.sandbox import Bounds, Sandbox
 from enfold.hubserver.settings import Settings
+from enfold.hubserver.spaces.packages import Packages
 from enfold.hubserver.spaces.values import SpaceValues
 from enfold.hubserver.store.contents import Contents
 from enfold.hubserver.views import timestamp
@@ -32,6 +33,7 @@ _START = 180.0  # seconds that a program has until it listens
 _LINES = 2_000  # of its log that are kept
 _FILES, _BYTES = 5_000, 2_000_000_000  # of a repository that are laid into its folder
 _TOGETHER = 8  # programs that run at once; the one that was used longest ago makes room
+_USER = 100  # the first of their users
 _LINE = 4_000  # bytes of a line of the log
 
 
@@ -99,6 +101,7 @@ class Running:
     ) -> None:
         self._settings, self._commits, self._contents, self._sandbox = settings, commits, contents, sandbox
         self._values = values
+        self.packages = Packages(sandbox, allowed=settings.space_packages)
         self._lock = threading.Lock()
         self._spaces: dict[int, Space] = {}
 
@@ -213,8 +216,10 @@ class Running:
             place = self._sandbox.place(f"space-{space.repo_id}")
             space.say(f"===== {space.name} at {space.commit[:10]} =====")
             self._lay(place / "app", files)
+            user = _USER + space.repo_id
+            packages = self.packages.install(space.repo_id, place, user, space.say, space.stopping)
             space.stage = "APP_STARTING"
-            process = self._begin(space, place, program, values)
+            process = self._begin(space, place, program, values, packages)
             threading.Thread(target=self._listen, args=(space, process), daemon=True).start()
             self._watch(space, process)
         except Exception as error:
@@ -234,7 +239,9 @@ class Running:
             with open_content(source) as reader, target.open("wb") as writer:
                 shutil.copyfileobj(reader, writer, 1 << 20)
 
-    def _begin(self, space: Space, place: Path, program: str, values: dict[str, str]) -> subprocess.Popen[bytes]:
+    def _begin(
+        self, space: Space, place: Path, program: str, values: dict[str, str], packages: Path | None
+    ) -> subprocess.Popen[bytes]:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             space.port = free.getsockname()[1]
@@ -249,12 +256,15 @@ class Running:
             "SPACE_REPO_NAME": space.name.rpartition("/")[2],
             "SYSTEM": "spaces",
         }
-        code = "import os, runpy, sys; os.chdir('app'); sys.path.insert(0, os.getcwd()); sys.argv = sys.argv[1:]; "
+        code = (
+            "import os, runpy, sys; os.chdir('app'); sys.path[:0] = [os.getcwd(), *filter(None, [sys.argv.pop(1)])]; "
+        )
+        code += "sys.argv = sys.argv[1:]; "
         code += "import enfold.dropin; enfold.dropin.install(); runpy.run_path(sys.argv[0], run_name='__main__')"
         return self._sandbox.start(
-            [sys.executable, "-I", "-c", code, program],
+            [sys.executable, "-I", "-c", code, str(packages or ""), program],
             place,
-            user=100 + space.repo_id,
+            user=_USER + space.repo_id,
             bounds=Bounds(memory=self._settings.space_memory, network=True),
             environment=environment,
             output=subprocess.PIPE,

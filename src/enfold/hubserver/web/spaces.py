@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from sqlalchemy import Connection, Row
 from starlette.responses import Response
 
+from enfold.hubserver import trees
 from enfold.hubserver.errors import HubServerError
 from enfold.hubserver.routes.call import Call, Routes
 from enfold.hubserver.routes.spaces import run_address, space_card
@@ -44,8 +48,17 @@ def app(call: Call) -> Response:
             problem=problem,
             space=space,
             runs=card["sdk"] == "gradio",
+            lacks_packages=_lacks_packages(call, connection, row),
             log=log,
         )
+
+
+def _lacks_packages(call: Call, connection: Connection, row: Row[Any]) -> bool:
+    """Say whether a Space asks for packages that this Hub does not install."""
+    if call.hub.spaces.packages.allowed:
+        return False
+    head = call.hub.repositories.revision(connection, row.id, "main")
+    return trees.find(connection, head.tree, "requirements.txt") is not None
 
 
 @repository.add("POST", "app")
