@@ -32,7 +32,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from enfold.log import get_logger
 from enfold.serving.errors import ServingError, openai_shape, tgi_shape
-from enfold.serving.metrics import gauge
+from enfold.serving.metrics import Counter, gauge
 from enfold.serving.service import Service
 from enfold.web.limits import BodyTooLarge, read_json
 
@@ -229,7 +229,17 @@ def numbers(service: Service) -> str:
     for name, model in service.models.items():
         for metric, value in model.gauges().items():
             held.setdefault(metric, []).append(({"model": name}, value))
-    return service.metrics.lines() + "".join(
-        gauge(f"enfold_{metric}", f"{metric.replace('_', ' ').capitalize()} now.", values)
-        for metric, values in held.items()
+    # What this thread takes is what the event loop takes: asked of it while it answers.
+    spent = Counter("process_cpu_seconds_total", "Processor time of the process.")
+    front = Counter("enfold_front_cpu_seconds_total", "Processor time of the event loop, which is part of it.")
+    spent.add(time.process_time())
+    front.add(time.thread_time())
+    return (
+        service.metrics.lines()
+        + spent.lines()
+        + front.lines()
+        + "".join(
+            gauge(f"enfold_{metric}", f"{metric.replace('_', ' ').capitalize()} now.", values)
+            for metric, values in held.items()
+        )
     )
