@@ -17,8 +17,9 @@ from torch import Tensor
 
 from enfold.serving.app import body_of
 from enfold.serving.errors import ServingError
-from enfold.serving.fields import field, one_of, texts
+from enfold.serving.fields import one_of, texts
 from enfold.serving.readers import EMBEDDING, Embedder
+from enfold.serving.sampling import Fields
 from enfold.serving.service import Service
 
 __all__ = ["MOST_TEXTS", "embed", "routes"]
@@ -32,12 +33,12 @@ def routes(service: Service) -> list[Route]:
 
     async def embeddings(request: Request) -> Response:
         body = await body_of(request, service)
-        model: Embedder = service.find(field(body, "model", str), EMBEDDING)
+        model: Embedder = service.find(Fields(body).text("model"), EMBEDDING)
         given = inputs_of(body.get("input"))
         form = one_of(body, "encoding_format", ("float", "base64"), "float")
-        prompt = model.prompt(field(body, "prompt_name", str))
-        pieces = await model.read(given, prompt=prompt, truncate=field(body, "truncate", bool, False))
-        vectors = shortened(await model.vectors(pieces), field(body, "dimensions", int), model.pipe.steps.normalized)
+        prompt = model.prompt(Fields(body).text("prompt_name"))
+        pieces = await model.read(given, prompt=prompt, truncate=Fields(body).flag("truncate"))
+        vectors = shortened(await model.vectors(pieces), Fields(body).whole("dimensions"), model.pipe.steps.normalized)
         rows = _base64(vectors) if form == "base64" else vectors.tolist()
         count = sum(map(len, pieces))
         service.metrics.prompt_tokens.add(count, model.name)
@@ -52,7 +53,7 @@ def routes(service: Service) -> list[Route]:
 
     async def embed_(request: Request) -> Response:
         body = await body_of(request, service)
-        model: Embedder = service.find(field(body, "model", str), EMBEDDING)
+        model: Embedder = service.find(Fields(body).text("model"), EMBEDDING)
         return JSONResponse((await embed(model, body)).tolist())
 
     return [
@@ -69,13 +70,13 @@ async def embed(model: Embedder, body: dict[str, Any]) -> Tensor:
         ServingError: as :meth:`Embedder.read`.
     """
     given = inputs_of(body.get("inputs"), "inputs")
-    prompt = model.prompt(field(body, "prompt_name", str))
-    truncate = field(body, "truncate", bool, False)
-    normalize = field(body, "normalize", bool, True)
-    if field(body, "truncation_direction", str, "right").lower() != "right":
+    prompt = model.prompt(Fields(body).text("prompt_name"))
+    truncate = Fields(body).flag("truncate")
+    normalize = Fields(body).flag("normalize", True)
+    if Fields(body).text("truncation_direction", "right").lower() != "right":
         raise ServingError("truncation_direction: only 'right' is known", param="truncation_direction")
     pieces = await model.read(given, prompt=prompt, truncate=truncate, param="inputs")
-    vectors = shortened(await model.vectors(pieces), field(body, "dimensions", int), normalize)
+    vectors = shortened(await model.vectors(pieces), Fields(body).whole("dimensions"), normalize)
     return F.normalize(vectors, dim=-1) if normalize else vectors
 
 

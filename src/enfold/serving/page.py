@@ -47,7 +47,7 @@ def chat_page(service: Service) -> Any:
     """Return the page, an :class:`enfold.gradio.ChatInterface`."""
     import enfold.gradio as gr
 
-    models = [model for model in service.models.values() if model.kind == "text"]
+    models: list[Any] = [model for model in service.models.values() if model.kind == "text"]
     names = [model.name for model in models]
     most = max(1, min(service.limits.new_tokens, max(model.writer.longest for model in models) - 1))
 

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from enfold.serving.app import body_of
 from enfold.serving.errors import ServingError
-from enfold.serving.fields import field, texts
+from enfold.serving.fields import texts
 from enfold.serving.readers import EMBEDDING, RERANK, Embedder, Reranker
+from enfold.serving.sampling import Fields
 from enfold.serving.service import Service
 
 __all__ = ["routes"]
@@ -35,12 +36,10 @@ def routes(service: Service) -> list[Route]:
         if "texts" in body:
             return JSONResponse(await _tei(service, body))
         given = texts(body.get("documents"), "documents", MOST_TEXTS)
-        most = field(body, "top_n", int, field(body, "top_k", int, len(given)))
-        if most < 1:
-            raise ServingError(f"top_n={most} must be at least 1", param="top_n")
-        model = _model(service, field(body, "model", str))
+        most = Fields(body).whole("top_n", 1, default=Fields(body).whole("top_k", 1, default=len(given)))
+        model = _model(service, Fields(body).text("model"))
         scores, tokens = await _scores(model, _query(body), given, truncate=True, param="documents")
-        shown = field(body, "return_documents", bool, False)
+        shown = Fields(body).flag("return_documents")
         results = [
             {"index": place, "relevance_score": score, **({"document": {"text": given[place]}} if shown else {})}
             for place, score in _ordered(scores.sigmoid() if isinstance(model, Reranker) else scores)[:most]
@@ -61,13 +60,13 @@ def routes(service: Service) -> list[Route]:
 
 async def _tei(service: Service, body: dict[str, Any]) -> list[dict[str, Any]]:
     given = texts(body.get("texts"), "texts", MOST_TEXTS)
-    raw = field(body, "raw_scores", bool, False)
-    model = _model(service, field(body, "model", str))
-    truncate = field(body, "truncate", bool, False)
+    raw = Fields(body).flag("raw_scores")
+    model = _model(service, Fields(body).text("model"))
+    truncate = Fields(body).flag("truncate")
     scores, _ = await _scores(model, _query(body), given, truncate=truncate, param="texts")
     if isinstance(model, Reranker) and not raw:
         scores = scores.sigmoid()
-    shown = field(body, "return_text", bool, False)
+    shown = Fields(body).flag("return_text")
     return [
         {"index": place, "score": score, **({"text": given[place]} if shown else {})}
         for place, score in _ordered(scores)
@@ -75,7 +74,7 @@ async def _tei(service: Service, body: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _query(body: dict[str, Any]) -> str:
-    query: str = field(body, "query", str, "")
+    query: str = Fields(body).text("query", "")
     if not query.strip():
         raise ServingError("query is missing or empty: a string", param="query")
     return query

@@ -24,8 +24,9 @@ from enfold.errors import EnfoldError, nearest
 from enfold.serving.app import body_of
 from enfold.serving.embeddings import MOST_TEXTS, embed
 from enfold.serving.errors import NotServed, ServingError
-from enfold.serving.fields import field, texts
+from enfold.serving.fields import texts
 from enfold.serving.readers import RERANK, Embedder, PipelineModel
+from enfold.serving.sampling import Fields
 from enfold.serving.service import Service
 from enfold.serving.transcribing import Asked, Transcriber
 from enfold.serving.transcriptions import MOST_BYTES
@@ -147,7 +148,7 @@ async def _read(request: Request) -> tuple[dict[str, Any], bytes | None]:
 def _file(body: dict[str, Any], raw: bytes | None, name: str = "inputs") -> bytes:
     if raw is not None:
         return raw
-    text = field(body, name, str, "")
+    text = Fields(body).text(name, "")
     if not text:
         raise ServingError(f"{name} is missing: the file in base64", param=name)
     try:
@@ -167,24 +168,24 @@ async def _vectors(model: Embedder, body: dict[str, Any], task: str | None) -> A
         return (found[1:] @ found[0]).tolist()
     if task not in (None, "feature-extraction"):
         raise ServingError(f"{model.name!r} does feature-extraction and sentence-similarity, not {task}")
-    parameters = field(body, "parameters", dict, {})
+    parameters = Fields(body).object("parameters") or {}
     return (await embed(model, {**parameters, **body})).tolist()
 
 
 async def _transcript(model: Transcriber, body: dict[str, Any], raw: bytes | None) -> dict[str, Any]:
-    parameters = field(body, "parameters", dict, {})
+    parameters = Fields(body).object("parameters") or {}
     _only(parameters, ("return_timestamps", "generate_kwargs", "generation_parameters", "generate_parameters"))
     times = parameters.get("return_timestamps", False)
     if times not in (True, False, "word"):
         raise ServingError("return_timestamps must be true, false or 'word'", param="return_timestamps")
     writing: dict[str, Any] = {}
     for name in ("generate_kwargs", "generation_parameters", "generate_parameters"):
-        writing |= field(parameters, name, dict, {})
+        writing |= Fields(parameters).object(name) or {}
     _only(writing, ("task", "language", "temperature"))
     asked = Asked(
-        task=field(writing, "task", str, "transcribe"),
-        language=field(writing, "language", str),
-        temperature=float(field(writing, "temperature", float, 0.0)),
+        task=Fields(writing).text("task", "transcribe"),
+        language=Fields(writing).text("language"),
+        temperature=float(Fields(writing).number("temperature", 0, 1, 0.0)),
         segments=times is True,
         words=times == "word",
     )
@@ -201,13 +202,13 @@ async def _transcript(model: Transcriber, body: dict[str, Any], raw: bytes | Non
 
 async def _task(model: PipelineModel, body: dict[str, Any], raw: bytes | None) -> Any:
     task = TASKS[model.kind]
-    options = dict(field(body, "parameters", dict, {}))
+    options = dict(Fields(body).object("parameters") or {})
     _only(options, task.parameters)
     options = {name: value for name, value in options.items() if value is not None}
-    writing = field(options, "generate_parameters", dict, {})
+    writing = Fields(options).object("generate_parameters") or {}
     _only(writing, WRITING)
     for name, most in (("num_beams", MOST_BEAMS), ("max_new_tokens", MOST_NEW_TOKENS), ("max_length", MOST_NEW_TOKENS)):
-        if field(writing, name, int, 1) > most:
+        if Fields(writing).whole(name, default=1) > most:
             raise ServingError(f"{name}={writing[name]}: at most {most} is accepted", param=name)
     options.pop("generate_parameters", None)
     if writing:
@@ -223,7 +224,7 @@ async def _task(model: PipelineModel, body: dict[str, Any], raw: bytes | None) -
     elif task.given == "text":
         return await _texts(model, task, body.get("inputs"), options)
     else:
-        given = field(body, "inputs", dict, {})
+        given = Fields(body).object("inputs") or {}
         found = {name: texts([given.get(name)], name, 1)[0] for name in ("question", "context")}
         given = found
     return task.shown(await _answered(model, given, options))
