@@ -99,6 +99,8 @@ _RULES: list[tuple[re.Pattern[str], str]] = [
         (r"accelerate\.(?:optimizer|scheduler)", "enfold.accelerate.wrappers"),
         (r"accelerate\.(?:parallelism_config|inference)", "enfold.accelerate.parallel"),
         (r"optimum\.onnxruntime\.modeling\w*", "enfold.optimum.onnxruntime"),
+        (r"optimum\.intel\.openvino\.(?:utils|loaders)", "enfold.optimum.intel.openvino"),
+        (r"optimum\.exporters\.openvino\.(?:__main__|convert|utils|stateful)", "enfold.optimum.exporters.openvino"),
         (r"optimum\.exporters\.onnx\.(?:__main__|convert|utils|base)", "enfold.optimum.exporters.onnx"),
     )
 ]

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import typer
+from typer.testing import CliRunner
 
 pytest.importorskip("openvino")
 
 from enfold import transformers
+from enfold.cli.export_runtimes import add
 from enfold.errors import EnfoldError
-from enfold.optimum.exporters.openvino import main_export
 from enfold.optimum.intel import (
     OVConfig,
     OVModelForCausalLM,
@@ -59,7 +61,11 @@ def labels(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path, Path]:
     model = made(transformers.BertForSequenceClassification, transformers.BertConfig(**ENCODER), weights)
     (weights / "vocab.txt").write_text("\n".join(WORDS) + "\n")
     transformers.BertTokenizerFast(str(weights / "vocab.txt")).save_pretrained(weights)
-    main_export(weights, graphs)
+    app = typer.Typer()
+    add(app)
+    done = CliRunner().invoke(app, ["openvino", "--model", str(weights), str(graphs)])
+    assert done.exit_code == 0, done.output
+    assert done.output.strip() == str(graphs / "openvino_model.xml")
     return model, weights, graphs
 
 
