@@ -326,6 +326,19 @@ def test_16_fastapi(run: Any, environment: dict[str, str]) -> None:
     run("16_fastapi.py", environment, {"transformers"})
 
 
+def test_18_optimum(run: Any, environment: dict[str, str], answered: dict[str, Any]) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    result = run(
+        "18_optimum.py",
+        environment,
+        {"optimum", "transformers"},
+        classes="classifier(['I love this product!', 'This is terrible.', \"It's okay, nothing special.\"])",
+    )
+    same(result.values["classes"], answered["classes"], place="classes", tolerance=1e-4)
+    assert "POSITIVE" in result.output or "NEGATIVE" in result.output
+
+
 def test_19_trl(run: Any, environment: dict[str, str]) -> None:
     result = run("19_trl.py", environment, {"trl", "datasets", "transformers"}, step="trainer.state.global_step")
     assert result.values["step"] == 2
