@@ -245,10 +245,10 @@ def _conditions(wanted: Wanted, viewer: Viewer | None, column: Any) -> list[Any]
     conditions += [table.c.parameters >= least] if least is not None else []
     conditions += [table.c.parameters <= most] if most is not None else []
     tag = db.repo_tag
-    mine = select(tag.c.repo_id).where(tag.c.repo_id == table.c.id)
-    conditions += [mine.where(tag.c.tag.in_(list(group))).exists() for group in wanted.any_tags]
+    tagged = select(tag.c.repo_id).where(tag.c.repo_id == table.c.id)
+    conditions += [tagged.where(tag.c.tag.in_(list(group))).exists() for group in wanted.any_tags]
     if wanted.linked:
-        conditions.append(mine.where(or_(tag.c.tag.startswith("model:"), tag.c.tag.startswith("dataset:"))).exists())
+        conditions.append(tagged.where(or_(tag.c.tag.startswith("model:"), tag.c.tag.startswith("dataset:"))).exists())
     if wanted.after is not None:
         conditions.append(tuple_(column, table.c.id) < tuple_(*wanted.after))
     return conditions

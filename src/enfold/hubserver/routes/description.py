@@ -21,7 +21,13 @@ __all__ = ["OPERATIONS", "describe", "routes"]
 
 routes = Routes()
 
-OPERATIONS = """
+_FILTERS = "".join(
+    f"&{name}"
+    for name in "full:boolean cardData:boolean expand pipeline_tag library gated apps num_parameters models datasets "
+    "linked:boolean".split()
+)
+OPERATIONS = (
+    """
 GET /api/whoami-v2
 GET /api/audit ?account&subject&action&cursor:int
 POST /api/validate-yaml {content!,repoType}
@@ -56,7 +62,7 @@ DELETE /api/collections/{namespace}/{slug}/items/{id}
 POST /api/repos/create {name!,organization,type,private:boolean,visibility,sdk}
 DELETE /api/repos/delete {name!,organization,type}
 POST /api/repos/move {fromRepo!,toRepo!,type}
-GET /api/{kind} ?search&author&filter&sort&limit:int&cursor&full:boolean&cardData:boolean&expand&pipeline_tag&library&gated&apps&num_parameters&models&datasets&linked:boolean
+GET /api/{kind} ?search&author&filter&sort&limit:int&cursor{FILTERS}
 GET /api/{kind}/{namespace}/{name} ?blobs:boolean&expand
 GET /api/{kind}/{namespace}/{name}/revision/{revision} ?blobs:boolean&expand
 PUT /api/{kind}/{namespace}/{name}/settings {private:boolean,visibility,gated}
@@ -116,7 +122,10 @@ GET /cas/v1/parts/default/{hash}/{span} ?expires!&size:int!&signature! -> bytes
 POST /oauth/device form{client_id}
 POST /oauth/token form{grant_type!,device_code,refresh_token,client_id}
 GET /openapi.json
-""".strip().splitlines()
+""".strip()
+    .replace("{FILTERS}", _FILTERS)
+    .splitlines()
+)
 
 _LINE = re.compile(
     r"(?P<method>[A-Z]+) (?P<path>\S+)(?: \?(?P<query>\S+))?"

@@ -256,10 +256,8 @@ class Running:
             "SPACE_REPO_NAME": space.name.rpartition("/")[2],
             "SYSTEM": "spaces",
         }
-        code = (
-            "import os, runpy, sys; os.chdir('app'); sys.path[:0] = [os.getcwd(), *filter(None, [sys.argv.pop(1)])]; "
-        )
-        code += "sys.argv = sys.argv[1:]; "
+        code = "import os, runpy, sys; os.chdir('app'); own = sys.argv.pop(1); sys.argv = sys.argv[1:]; "
+        code += "sys.path[:0] = [os.getcwd(), own] if own else [os.getcwd()]; "
         code += "import enfold.dropin; enfold.dropin.install(); runpy.run_path(sys.argv[0], run_name='__main__')"
         return self._sandbox.start(
             [sys.executable, "-I", "-c", code, str(packages or ""), program],
