@@ -17,9 +17,10 @@ COMMANDS: dict[str, list[str]] = {
     "huggingface-cli": ["hub"],
     "accelerate": ["accelerate"],
     "accelerate-launch": ["launch"],
+    "optimum-cli": ["optimum"],
 }
 # Commands of the ecosystem that this version does not offer yet: refused by name, not looked up as a file.
-ABSENT = ("trl", "optimum-cli", "gradio", "transformers", "diffusers-cli")
+ABSENT = ("trl", "gradio", "transformers", "diffusers-cli")
 
 
 def command(
