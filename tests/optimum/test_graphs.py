@@ -27,7 +27,9 @@ from enfold.optimum.onnxruntime import (  # noqa: E402
     ORTModelForCustomTasks,
     ORTModelForImageClassification,
     ORTModelForSeq2SeqLM,
+    ORTModelForSpeechSeq2Seq,
     ORTModelForTokenClassification,
+    ORTModelForVision2Seq,
 )
 from enfold.optimum.onnxruntime.caches import SessionCache  # noqa: E402
 from enfold.optimum.onnxruntime.sessions import ProviderError, tensor_of, value_of  # noqa: E402
@@ -217,3 +219,19 @@ def test_sounds_and_pictures_are_understood(exported: Exported) -> None:
     pixels = parts(model)[0].example[0]
     seen = ORTModelForImageClassification.from_pretrained(folder)(pixel_values=pixels).logits
     assert torch.allclose(seen, model(pixels).logits, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_speech_and_pictures_are_put_into_words(exported: Exported) -> None:
+    model, folder = exported("speech_seq2seq", "whisper-writes")
+    draw = torch.Generator().manual_seed(0)
+    sound = torch.randn(2, model.config.num_mel_bins, 2 * model.config.max_source_positions, generator=draw)
+    heard = ORTModelForSpeechSeq2Seq.from_pretrained(folder)
+    for options in ({}, {"num_beams": 2}):
+        expected = model.generate(sound, max_new_tokens=6, **options)
+        assert torch.equal(heard.generate(sound, max_new_tokens=6, **options), expected)
+    model, folder = exported("joined", "vit-gpt2")
+    pixels = parts(model)[0].example[0]
+    expected = model.generate(pixels, max_new_tokens=5, decoder_start_token_id=3, pad_token_id=0)
+    seen = ORTModelForVision2Seq.from_pretrained(folder)
+    assert torch.equal(seen.generate(pixels, max_new_tokens=5, decoder_start_token_id=3, pad_token_id=0), expected)
