@@ -44,7 +44,11 @@ _NORMED = {"weight_g": "parametrizations.weight.original0", "weight_v": "paramet
 _NORM = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
 _FILE = re.compile(r"tf_model(-\d{5}-of-\d{5})?\.h5(\.index\.json)?")
 # Model types that write ``layers.0`` where the others write ``layers_._0``.
-_DOTTED = ("bart", "mbart", "marian", "pegasus", "whisper", "wav2vec2", "hubert", "mistral")
+_DOTTED = ("bart", "mbart", "marian", "pegasus", "whisper", "wav2vec2", "hubert", "mistral", "resnet", "segformer")
+_FLAT = ("t5", "mt5")
+# Embeddings that are no layer of Keras there: their table is called ``weight`` as in torch.
+_OWN_TABLES = ("word_embeddings", "token_embedding")
+_OWN_TABLES_OF = {"whisper": ("embed_positions",)}
 # Parts that stand under another name at the top of a file, where two heads share torch's.
 _RENAMED = {"cls.predictions": "mlm___cls.predictions", "cls.seq_relationship": "nsp___cls.seq_relationship"}
 _CHUNK = 64_000  # HDF5 holds no attribute above 64 kB: longer lists are cut into several
@@ -205,6 +209,9 @@ def tf_name(name: str, module: nn.Module, model_type: str) -> tuple[str, bool]:
     transposed = last == "weight" and (isinstance(module, nn.Linear) or convolves)
     if transposed:
         last = "kernel"
+    elif isinstance(module, nn.Embedding):
+        own = path.rpartition("/")[2] in (*_OWN_TABLES, *_OWN_TABLES_OF.get(model_type, ()))
+        last = "weight" if own else "embeddings"
     elif isinstance(module, nn.LayerNorm | nn.GroupNorm | nn.modules.batchnorm._BatchNorm):
         last = _NORM[last]
     return f"{path}/{last}" if path else last, transposed
@@ -259,7 +266,9 @@ def save_h5(model: Any, folder: str | os.PathLike[str], max_shard_size: int | st
 
 def _spelt(model: Any) -> Iterator[tuple[str, np.ndarray]]:
     modules, tied = dict(model.named_modules()), model.tied_names()
-    kind = model.config.model_type
+    kind, base = model.config.model_type, model.base_model_prefix
+    # a base model stands below its name there, except where the parts of the whole stand at the top
+    above = f"{base}/" if base and not hasattr(model, base) and kind not in _FLAT else ""
     for name, tensor in model.state_dict().items():
         if name in tied or name.endswith("num_batches_tracked"):
             continue
@@ -272,7 +281,7 @@ def _spelt(model: Any) -> Iterator[tuple[str, np.ndarray]]:
             value = value.T
         if type(module).__name__ == "Conv1D" and name.endswith("bias"):
             value = value[None]
-        yield spelling, np.ascontiguousarray(value)
+        yield above + spelling, np.ascontiguousarray(value)
 
 
 def _write(path: Path, weights: Mapping[str, np.ndarray], whole: str | None) -> str:
@@ -282,9 +291,14 @@ def _write(path: Path, weights: Mapping[str, np.ndarray], whole: str | None) -> 
     try:
         with _h5py().File(temporary, "w") as file:
             if whole is None:
-                for name, value in weights.items():
-                    file.create_dataset(f"{name}:0", data=value)
-                _list(file, "layer_names", [f"{name}:0" for name in weights])
+                # Readers leave out the first step of a name, except where it is written twice.
+                bare = {
+                    f"model.shared/{name}:0" if name.startswith("model.shared/") else f"{name}:0": value
+                    for name, value in weights.items()
+                }
+                for name, value in bare.items():
+                    file.create_dataset(name, data=value)
+                _list(file, "layer_names", list(bare))
             else:
                 groups: dict[str, dict[str, np.ndarray]] = {}
                 for name, value in weights.items():
@@ -293,9 +307,10 @@ def _write(path: Path, weights: Mapping[str, np.ndarray], whole: str | None) -> 
                 _list(file, "layer_names", list(groups))
                 for top, members in groups.items():
                     group = file.create_group(top)
-                    for name, value in members.items():
-                        group.create_dataset(f"{whole}/{name}:0", data=value)
-                    _list(group, "weight_names", [f"{whole}/{name}:0" for name in members])
+                    named = {f"{whole}/{name}:0" if "/" in name else f"{name}:0": one for name, one in members.items()}
+                    for name, value in named.items():
+                        group.create_dataset(name, data=value)
+                    _list(group, "weight_names", list(named))
         take_umask(temporary)
         os.replace(temporary, path)
     except BaseException:

@@ -8,7 +8,6 @@ computes, learns and saves. See docs/tensorflow.md.
 from __future__ import annotations
 
 import copy
-import inspect
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -27,7 +26,7 @@ from enfold.transformers.config import PretrainedConfig
 from enfold.transformers.frameworks.graph import Program, Programs, Spec, aliases, leaves, run
 from enfold.transformers.frameworks.tensorflow_images import IMAGES
 from enfold.transformers.frameworks.tensorflow_ops import TABLE
-from enfold.transformers.frameworks.tensorflow_training import TrainingMixin
+from enfold.transformers.frameworks.tensorflow_training import IGNORED, TrainingMixin
 from enfold.transformers.modeling import PreTrainedModel
 from enfold.transformers.sharing import PushToHubMixin
 
@@ -36,7 +35,6 @@ __all__ = ["TFPreTrainedModel", "tf_class"]
 OPERATIONS = {**TABLE, **IMAGES}
 # What a call may ask for that is no tensor; the rest of what torch's models take has no meaning here.
 _OPTIONS = ("output_attentions", "output_hidden_states", "interpolate_pos_encoding", "return_loss")
-_IGNORED = ("use_cache", "past_key_values", "cache_position")
 
 
 class Part(keras.layers.Layer):
@@ -62,7 +60,7 @@ def _variable(owner: Any, name: str, value: np.ndarray, trainable: bool) -> Any:
     )
 
 
-class TFPreTrainedModel(TrainingMixin, keras.Model, PushToHubMixin):
+class TFPreTrainedModel(TrainingMixin, PushToHubMixin):
     """Base of all models in TensorFlow.
 
     Args:
@@ -78,10 +76,8 @@ class TFPreTrainedModel(TrainingMixin, keras.Model, PushToHubMixin):
         TensorShape([1, 2, 768])
     """
 
-    torch_class: ClassVar[Any] = None
     config_class: ClassVar[Any] = None
     base_model_prefix: ClassVar[str] = ""
-    main_input_name: ClassVar[str] = "input_ids"
     framework: ClassVar[str] = "tf"
 
     def __init__(self, config: PretrainedConfig, *inputs: Any, torch_model: Any = None, **kwargs: Any) -> None:
@@ -125,11 +121,6 @@ class TFPreTrainedModel(TrainingMixin, keras.Model, PushToHubMixin):
 
     # --- computing
 
-    @property
-    def _arguments(self) -> list[str]:
-        names = inspect.signature(self.torch_class.forward).parameters
-        return [name for name in names if name not in ("self", "kwargs", "_", "__", *_IGNORED)]
-
     def _inputs(self, given: Any, named: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what a call gives as name → tensor, and what it asks for besides."""
         known = self._arguments
@@ -142,12 +133,12 @@ class TFPreTrainedModel(TrainingMixin, keras.Model, PushToHubMixin):
             found[self.main_input_name] = given
         found.update(named)
         options = {}
-        for name in [*_OPTIONS, "return_dict", "training", *_IGNORED]:
+        for name in [*_OPTIONS, "return_dict", "training", *IGNORED]:
             if name in found:
                 value = found.pop(name)
-                if name in _IGNORED and value not in (None, False) and name == "past_key_values":
+                if name in IGNORED and value not in (None, False) and name == "past_key_values":
                     raise EnfoldError("TensorFlow's models take no past_key_values; generate() keeps a cache by itself")
-                if name not in _IGNORED and value is not None:
+                if name not in IGNORED and value is not None:
                     options[name] = value
         tensors = {}
         for name, value in found.items():
@@ -271,6 +262,11 @@ class TFPreTrainedModel(TrainingMixin, keras.Model, PushToHubMixin):
     def _default_save_signature(self) -> Any:  # what ``tf.saved_model.save(model, folder)`` looks for
         return self.serving()
 
+    def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
+        """What TensorFlow's own savers find below a model: Keras' parts, and every variable under torch's name."""
+        found = super()._trackable_children(save_type, **kwargs)
+        return {**found, **{name: variable.value for name, variable in self.variables_of.items()}}
+
     def export(self, filepath: str | os.PathLike[str], format: str = "tf_saved_model", **options: Any) -> None:
         """Write a SavedModel that TensorFlow serves without this package.
 
@@ -380,7 +376,7 @@ class TFPreTrainedModel(TrainingMixin, keras.Model, PushToHubMixin):
         if inputs is not None and (isinstance(inputs, Mapping) or hasattr(inputs, "keys")):
             given = {**{name: _to_torch(inputs[name]) for name in inputs}, **given}
             inputs = None
-        model = self.to_torch()
+        model: Any = self.to_torch()
         model.generation_config = self.generation_config
         made = model.generate(_to_torch(inputs), **given) if inputs is not None else model.generate(**given)
         return torch.utils._pytree.tree_map(
@@ -493,7 +489,9 @@ def _empty(model: PreTrainedModel) -> None:
 
 
 def _tensor(value: Any) -> Any:
-    """Return a tensor of the type that programs take: whole numbers have 64 bits."""
+    """Return a tensor of the type that programs take: whole numbers have 64 bits; a placeholder of Keras stays."""
+    if keras.backend.is_keras_tensor(value):
+        return value
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu().numpy()
     made = value if tf.is_tensor(value) else tf.convert_to_tensor(np.asarray(value) if _rows(value) else value)
@@ -563,9 +561,9 @@ def _tf_auto(torch_class: Any) -> Any:
 
         @classmethod
         def from_pretrained(cls, pretrained_model_name_or_path: Any, *model_args: Any, **kwargs: Any) -> Any:
+            """Return a model with the weights of a folder or repository; see ``TFPreTrainedModel.from_pretrained``."""
             return cls._load(pretrained_model_name_or_path, *model_args, **kwargs)
 
-    TFAuto.from_pretrained.__func__.__doc__ = TFPreTrainedModel.from_pretrained.__doc__
     TFAuto.__name__ = TFAuto.__qualname__ = f"TF{torch_class.__name__}"
     TFAuto.__doc__ = f"{torch_class.__doc__} In TensorFlow."
     return TFAuto

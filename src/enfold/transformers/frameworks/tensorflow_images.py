@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from enfold.errors import EnfoldError
 from enfold.transformers.frameworks.tensorflow_values import dims, is_tensor, shape_of, size
 
 __all__ = ["IMAGES"]
@@ -202,6 +203,13 @@ def _weights(old: int, new: int, kind: str, corners: bool, scale: float | None) 
     return matrix.astype(np.float32)
 
 
+def _open_resize(x: Any, sizes: Any, kind: str, corners: bool) -> Any:
+    """Resize to, or from, a height and width that are known when the function runs."""
+    if kind != "linear" or corners or sizes is None or len(sizes) != 2:
+        raise EnfoldError("TensorFlow resizes these images only with a height and width known when it traces")
+    return _first(tf.image.resize(_last(x), tf.cast(dims(sizes), tf.int32)))
+
+
 def _resize(kind: str, count: int) -> Callable[..., Any]:
     def resize(x: Any, sizes: Any = None, *rest: Any, **named: Any) -> Any:
         rest = tuple(rest)
@@ -214,13 +222,14 @@ def _resize(kind: str, count: int) -> Callable[..., Any]:
             scales = rest[0] if isinstance(rest[0], list | tuple) else [one for one in rest if one is not None]
         elif any(each):
             scales = [one for one in each if one is not None]
+        wanted = [size(x, 2 + at) for at in range(count)] + list(sizes or [])
+        if any(is_tensor(one) for one in wanted):
+            return _open_resize(x, sizes, kind, corners)
         for at in range(count):
             axis = 2 + at
             old = size(x, axis)
             scale = scales[at] if scales and len(scales) > at else None
             new = sizes[at] if sizes is not None else math.floor(old * scale)
-            if is_tensor(old) or is_tensor(new):
-                raise ValueError("TensorFlow resizes images whose height and width are known: give them a fixed shape")
             if old != new or kind == "cubic":
                 x = _along(x, _weights(int(old), int(new), kind, corners, scale), axis)
         return x

@@ -34,7 +34,7 @@ TABLE: dict[str, Function] = {}
 
 def _op(*names: str) -> Callable[[Function], Function]:
     def take(function: Function) -> Function:
-        TABLE.update({name if "." in name else f"aten.{name}": function for name in names})
+        TABLE.update({f"aten.{name}": function for name in names})
         return function
 
     return take
@@ -94,7 +94,7 @@ def _register() -> None:
 _register()
 
 
-@_op("add", "sub", "rsub")
+@_op("add")
 def _add(a: Any, b: Any, alpha: Any = 1) -> Any:
     a, b = common(a, b)
     return a + b if alpha == 1 else a + b * tf.cast(alpha, b.dtype)
@@ -444,6 +444,11 @@ def _view(x: Any, sizes: Any) -> Any:
     if isinstance(sizes, DType):
         return tf.bitcast(x, as_dtype(sizes))
     return tf.reshape(x, dims(sizes))
+
+
+@_op("view_as", "reshape_as")
+def _view_as(x: Any, other: Any) -> Any:
+    return tf.reshape(x, dims(shape_of(other)))
 
 
 @_op("flatten")
@@ -952,6 +957,13 @@ def _batch_norm_training(
     new_var = var * (1 - momentum) + spread * count / (count - 1) * momentum
     made = _batch_norm(x, weight, bias, own, spread, momentum, eps)[0]
     return made, own, tf.math.rsqrt(spread + eps), new_mean, new_var
+
+
+@_op("_native_batch_norm_legit.no_stats")
+def _batch_norm_of_the_batch(x: Any, weight: Any, bias: Any, training: bool, momentum: float, eps: float) -> Any:
+    at = [one for one in range(len(x.shape)) if one != 1]
+    mean, spread = tf.reduce_mean(x, at), tf.math.reduce_variance(x, at)
+    return _batch_norm(x, weight, bias, mean, spread, momentum, eps)[0], mean, tf.math.rsqrt(spread + eps)
 
 
 @_op("batch_norm")

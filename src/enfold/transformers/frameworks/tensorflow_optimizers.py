@@ -142,7 +142,7 @@ def create_optimizer(
     )
     if num_warmup_steps:
         schedule = WarmUp(init_lr, schedule, num_warmup_steps)
-    options = {
+    options: dict[str, Any] = {
         "beta_1": adam_beta1,
         "beta_2": adam_beta2,
         "epsilon": adam_epsilon,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -11,7 +12,10 @@ import tensorflow as tf
 
 from enfold.errors import EnfoldError
 
-__all__ = ["TrainingMixin", "label_names"]
+__all__ = ["IGNORED", "TrainingMixin", "label_names"]
+
+# Arguments of torch's models that have no meaning here.
+IGNORED = ("use_cache", "past_key_values", "cache_position")
 
 
 def label_names(arguments: list[str]) -> list[str]:
@@ -24,24 +28,29 @@ def label_names(arguments: list[str]) -> list[str]:
     return [name for name in arguments if "label" in name or name in ("start_positions", "end_positions")]
 
 
-class TrainingMixin:
+class TrainingMixin(keras.Model):
     """Steps of ``fit``, ``evaluate`` and ``predict`` for models that take dictionaries and compute their own loss."""
 
-    _arguments: list[str]
-    main_input_name: str
+    torch_class: ClassVar[Any] = None
+    main_input_name: ClassVar[str] = "input_ids"
+
+    @property
+    def _arguments(self) -> list[str]:
+        names = inspect.signature(self.torch_class.forward).parameters
+        return [name for name in names if name not in ("self", "kwargs", "_", "__", *IGNORED)]
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Train; as ``keras.Model.fit``. A batch is a dictionary (``BatchEncoding``) with the labels in it, or a pair
         of inputs and labels. Without a loss given to ``compile`` the model's own is used."""
-        return super().fit(_plain(x), *args, **kwargs)  # type: ignore[misc]
+        return super().fit(_plain(x), *args, **kwargs)
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Return the loss and metrics; as ``keras.Model.evaluate``, with batches as ``fit`` takes them."""
-        return super().evaluate(_plain(x), *args, **kwargs)  # type: ignore[misc]
+        return super().evaluate(_plain(x), *args, **kwargs)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Return the model's output class with arrays, all batches in one; as ``keras.Model.predict``."""
-        return self._output_class(super().predict(_plain(x), *args, **kwargs))  # type: ignore[misc]
+        return self._output_class(super().predict(_plain(x), *args, **kwargs))
 
     def prepare_tf_dataset(
         self,
@@ -118,7 +127,8 @@ class TrainingMixin:
     def predict_step(self, data: Any) -> dict[str, Any]:
         """Compute one batch; Keras calls it."""
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        return self.call(self._inputs(x, {})[0], training=False)
+        fields = self.call(self._inputs(_named_labels(x, self._arguments), {})[0], training=False)
+        return {name: value for name, value in fields.items() if name != "loss"}
 
     def _arranged(self, data: Any) -> tuple[dict[str, Any], dict[str, Any], Any]:
         """Return a batch as inputs, labels and weights of the rows, inputs and labels by name."""
@@ -139,6 +149,8 @@ class TrainingMixin:
     def _loss_of(self, x: dict[str, Any], y: dict[str, Any], weights: Any, training: bool) -> tuple[Any, Any]:
         own = self._compile_loss is None
         if own:
+            if weights is not None:
+                raise EnfoldError("the model's own loss takes no weights of rows: compile() a loss to use them")
             fields = self(**x, **y, training=training)
             if "loss" not in fields:
                 raise EnfoldError(
