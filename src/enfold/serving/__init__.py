@@ -12,6 +12,8 @@ __getattr__, __dir__, __all__ = face(
         ".errors": ["NotServed", "ServingError"],
         ".keys": ["Keys"],
         ".limits": ["Limits"],
+        ".loading": ["add_text_model", "build_service"],
         ".service": ["Served", "Service"],
+        ".text": ["TextModel", "Writer"],
     },
 )

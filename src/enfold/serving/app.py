@@ -106,7 +106,7 @@ class Door:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        began, status = time.perf_counter(), 500
+        began, status = time.perf_counter(), 499  # what nginx calls a client that went away
         number = f"req_{secrets.token_hex(12)}"
         scope["app"] = self.app  # with it the router raises what it does not find
         scope.setdefault("state", {})["request_id"] = number

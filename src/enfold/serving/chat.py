@@ -223,7 +223,7 @@ def routes(service: Service) -> list[Route]:
         number, created = f"chatcmpl-{secrets.token_hex(12)}", int(time.time())
         head = {"id": number, "object": "chat.completion", "created": created, "model": asked.model.name}
         if body.get("stream"):
-            included = bool((body.get("stream_options") or {}).get("include_usage"))
+            included = bool((Fields(body).object("stream_options") or {}).get("include_usage"))
             frames = _frames(asked, answers, head | {"object": "chat.completion.chunk"}, included)
             return EventStream(frames, answers, service.limits.send_seconds)
         choices = await unless_gone(request, answers, _choices(asked, answers))

@@ -92,7 +92,7 @@ def routes(service: Service) -> list[Route]:
             "model": model.name,
         }
         if body.get("stream"):
-            included = bool((body.get("stream_options") or {}).get("include_usage"))
+            included = bool((Fields(body).object("stream_options") or {}).get("include_usage"))
             return EventStream(whole.frames(answers, head, included), answers, service.limits.send_seconds)
         choices = await unless_gone(request, answers, whole.choices(answers))
         return JSON({**head, "choices": choices, "usage": whole.usage(answers)})

@@ -76,7 +76,9 @@ class Grammars:
         try:
             from llguidance import LLMatcher
         except ImportError:
-            raise MissingExtra("answers that keep to a schema", "server") from None
+            raise ServingError(
+                str(MissingExtra("answers that keep to a schema", "serving")), 501, param=param
+            ) from None
         words = self._vocabulary(param)
         try:
             if kind == "json":
