@@ -15,8 +15,8 @@ from serving.test_serving_limits import running
 VALUES: list[Any] = [
     True, -1, 0, 1, 2.5, 1e308, 10**30, "", "x", "auto", [], [1], ["x"], [[]], [{}], [None], {}, {"type": "x"},
     {"a": {}}, {"type": "json_schema"}, {"type": "json_schema", "json_schema": []}, {"name": "f"},
-    [{"type": "function"}], [{"role": "user", "content": {}}], [{"role": "assistant", "tool_calls": 1}], [{"type": "function_call"}],
-    [{"type": "message", "content": [1]}],
+    [{"type": "function"}], [{"role": "user", "content": {}}], [{"role": "assistant", "tool_calls": 1}],
+    [{"type": "function_call"}], [{"type": "message", "content": [1]}],
 ]  # fmt: skip
 MESSAGES = [{"role": "user", "content": "hi"}]
 ROUTES: dict[str, tuple[Any, dict[str, Any]]] = {
