@@ -2,8 +2,8 @@
 
 ``python benchmarks/gradio.py [--peer PYTHON] [--pairs 9] [--calls 200] [--golden FILE]``
 
-PYTHON is the interpreter of an environment with gradio (``python -m venv .peers/gradio``, ``pip install
-gradio==6.31.0``); without it only our own figures are printed, and no ratio. Both sides serve the same function from
+PYTHON is the interpreter of an environment with gradio, by default the one that ``python tools/peers.py gradio`` makes;
+without it only our own figures are printed, and no ratio. Both sides serve the same function from
 one process; a call is ``/queue/join`` and ``/queue/data`` over plain HTTP, and its result is checked. Sides take turns
 and the ratio is the median over the pairs. Pages are loaded by Chromium with a cold cache: a text demo, a
 conversation, and one of 500 fields. Memory is the resident set of the serving process: what a thousand open
@@ -261,7 +261,8 @@ def row(name: str, ours: list[float], theirs: list[float], unit: str, more_is_be
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peer", default=None, help="the interpreter of an environment with gradio")
+    known = Path(__file__).resolve().parent.parent / ".peers" / "gradio" / "bin" / "python"
+    parser.add_argument("--peer", default=str(known) if known.exists() else None, help="an interpreter with gradio")
     parser.add_argument("--pairs", type=int, default=9)
     parser.add_argument("--calls", type=int, default=200)
     parser.add_argument("--only", nargs="*", default=["import", "calls", "pages", "memory"])
