@@ -253,3 +253,14 @@ def test_a_secret_opens_only_where_it_was_set(hub: EmbeddedHub, http: httpx.Clie
         values = hub.hub.space_values
         assert values.environment(connection, ids[one]) == {"KEY": "mine"}
         assert values.environment(connection, ids[other]) == {}
+
+
+def test_a_new_space_comes_with_values(hub: EmbeddedHub) -> None:
+    api = HfApi(endpoint=hub.endpoint, token=hub.token)
+    values = {"space_secrets": [{"key": "KEY", "value": "hidden"}], "space_variables": [{"key": "A", "value": "b"}]}
+    api.create_repo("owner/valued", repo_type="space", space_sdk="static", **values)
+    assert api.get_space_variables("owner/valued")["A"].value == "b"
+    assert set(api.get_space_secrets("owner/valued")) == {"KEY"}
+    with pytest.raises(HfHubHTTPError, match="400"):
+        api.create_repo("owner/bad", repo_type="space", space_sdk="static", space_variables=[{"key": "PATH"}])
+    assert not api.repo_exists("owner/bad", repo_type="space")

@@ -16,6 +16,7 @@ from enfold.hubserver.errors import HubServerError, repo_not_found
 from enfold.hubserver.names import KINDS
 from enfold.hubserver.routes.call import Call, Routes
 from enfold.hubserver.search import SORTS
+from enfold.hubserver.spaces.values import check_value
 from enfold.hubserver.views import repo_view, sibling_view
 
 __all__ = ["fixed", "lists", "repository", "visibility_of"]
@@ -67,13 +68,35 @@ def create(call: Call) -> Response:
     if kind == "spaces" and sdk not in _SDKS:
         raise HubServerError(400, f'"sdk" of a Space is one of {", ".join(_SDKS)}, not {sdk!r}')
     name = _id_of(call, body)
+    values = [(secret, *_value(item)) for secret, item in _space_values(body)] if kind == "spaces" else []
     try:
         row = call.hub.commits.create_repository(kind, name, call.viewer, private=bool(visibility_of(body)), sdk=sdk)
     except HubServerError as error:
         if error.status == 409:
             error.body["url"] = call.repo_url(name)
         raise
+    for secret, key, value, description in values:
+        call.hub.space_values.set(row.name, call.viewer, key, value, secret=secret, description=description)
     return JSONResponse({"url": call.repo_url(row.name), "name": row.name, "id": row.name, "type": KINDS[kind]})
+
+
+def _space_values(body: dict[str, Any]) -> list[tuple[bool, Any]]:
+    """Return what a new Space's program is to find in its environment, and whether each is a secret."""
+    found = [body.get("variables") or [], body.get("secrets") or []]
+    if not all(isinstance(items, list) for items in found):
+        raise HubServerError(400, '"variables" and "secrets" are lists')
+    return [(bool(secret), item) for secret, items in enumerate(found) for item in items]
+
+
+def _value(item: Any) -> tuple[str, str, str | None]:
+    try:
+        key, value, description = item["key"], item["value"], item.get("description")
+    except (TypeError, KeyError, AttributeError):
+        key = value = description = None
+    if not (isinstance(key, str) and isinstance(value, str) and isinstance(description, (str, type(None)))):
+        raise HubServerError(400, 'each of "variables" and "secrets" is {"key": …, "value": …, "description": …}')
+    check_value(key, value)
+    return key, value, description
 
 
 @fixed.add("DELETE", "repos/delete")

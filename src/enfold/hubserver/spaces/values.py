@@ -24,7 +24,7 @@ from enfold.hubserver.errors import HubServerError
 from enfold.hubserver.repositories import Repositories
 from enfold.log import get_logger
 
-__all__ = ["SpaceValues"]
+__all__ = ["SpaceValues", "check_value"]
 
 _log = get_logger(__name__)
 
@@ -32,6 +32,16 @@ _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _LONGEST, _MOST = 32_000, 100  # bytes of a value, values of a Space
 # What a program's own start depends on; others would let whoever may write here run what the Space's files do not say.
 _OURS = re.compile(r"(PATH|HOME|TMPDIR|LANG|SYSTEM|LD_.*|PYTHON.*|GRADIO_(SERVER|ROOT)_.*|SPACE_(ID|.*_NAME))", re.I)
+
+
+def check_value(key: str, value: str) -> None:
+    """Raise a 400 for what may be no variable or secret."""
+    if _KEY.fullmatch(key) is None:
+        raise HubServerError(400, f"{key[:80]!r} is no name of a variable: letters, digits and _, no digit first")
+    if _OURS.fullmatch(key) is not None:
+        raise HubServerError(400, f"{key} is set by the Hub itself")
+    if "\0" in value or len(value.encode()) > _LONGEST:
+        raise HubServerError(400, f"a value has at most {_LONGEST} bytes, and no zero")
 
 
 class SpaceValues:
@@ -62,12 +72,7 @@ class SpaceValues:
         Raises:
             HubServerError: 400, no such name or value may be; 501, secrets cannot be sealed here.
         """
-        if _KEY.fullmatch(key) is None:
-            raise HubServerError(400, f"{key[:80]!r} is no name of a variable: letters, digits and _, no digit first")
-        if _OURS.fullmatch(key) is not None:
-            raise HubServerError(400, f"{key} is set by the Hub itself")
-        if "\0" in value or len(value.encode()) > _LONGEST:
-            raise HubServerError(400, f"a value has at most {_LONGEST} bytes, and no zero")
+        check_value(key, value)
         table = db.space_value
         with self._database.write() as connection:
             row = self._repositories.find(connection, "spaces", name, viewer, write=True)
