@@ -394,13 +394,19 @@ class _Shell(nn.Module):
         return self.model(**inputs, **self.options, return_dict=True)
 
 
-# What cannot be part of a program, or must not be: caches, and masks that are drawn in Python.
-_OFF = ("use_cache", "apply_spec_augment")
+# What cannot be part of a program, or must not be: caches, and what is drawn in Python (masks, layers to leave out).
+_OFF: dict[str, Any] = {
+    "use_cache": False,
+    "apply_spec_augment": False,
+    "layerdrop": 0.0,
+    "encoder_layerdrop": 0.0,
+    "decoder_layerdrop": 0.0,
+}
 
 
 @contextmanager
 def _mode(model: nn.Module, train: bool) -> Iterator[None]:
-    """Put a model and all its parts into training or evaluation, without caches and drawn masks, and back."""
+    """Put a model and all its parts into training or evaluation, without what is ``_OFF``, and back."""
     before = {part: part.training for part in model.modules()}
     configs = {id(part.config): part.config for part in model.modules() if hasattr(part, "config")}
     was_on = [
@@ -408,7 +414,7 @@ def _mode(model: nn.Module, train: bool) -> Iterator[None]:
     ]
     model.train(train)
     for config, name, _ in was_on:
-        setattr(config, name, False)
+        setattr(config, name, _OFF[name])
     try:
         yield
     finally:
@@ -454,7 +460,7 @@ def _program(model: nn.Module, specs: Mapping[str, Spec], exported: Any) -> Prog
     for name, spec in zip(_flat_names(exported), given, strict=True):
         value = shapes[spec.arg.name]
         reads[spec.arg.name] = Read("input", name)
-        sizes = tuple(size if isinstance(size, int) else str(size) for size in value.shape)
+        sizes = tuple(int(size) if str(size).isdecimal() else str(size) for size in value.shape)
         inputs.append(Input(name, sizes, _dtype(value.dtype).name))
     for spec in signature.input_specs:
         if spec.kind.name in ("PARAMETER", "BUFFER"):

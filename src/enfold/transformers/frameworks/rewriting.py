@@ -6,7 +6,7 @@ changed in place needs the few rules below instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -29,19 +29,32 @@ _CASTS = {"aten.to.dtype", "aten.to.dtype_layout", "aten.to.device", "aten.to.ot
 _OTHER_NAMES = {
     "aten.reshape.default": "aten.view.default",
     "aten._unsafe_view.default": "aten.view.default",
-    "aten.numpy_T.default": "aten.t.default",
+    "aten.swapaxes.default": "aten.transpose.int",
+    "aten.swapdims.default": "aten.transpose.int",
+    "aten.broadcast_to.default": "aten.expand.default",
 }
+_LIKE = {
+    "aten.view_as.default": "aten.view.default",
+    "aten.reshape_as.default": "aten.view.default",
+    "aten.expand_as.default": "aten.expand.default",
+}
+_OWN = {"aten.dropout.default", "aten.flatten.using_ints", "aten.chunk.default", "aten._weight_norm.default"}
+_SAID = {*_SAME, *_CASTS, *_OTHER_NAMES, *_LIKE, *_OWN}
 
 
 def is_functional(graph: Any) -> bool:
-    """Return whether no operation of a graph changes its arguments, and none is a graph of its own."""
+    """Return whether no operation of a graph changes its arguments, none is a graph of its own, and none is beyond the
+    rules here."""
     for node in graph.nodes:
         if node.op == "get_attr":
             return False
         if node.op == "call_function" and isinstance(node.target, torch._ops.OpOverload):
-            training = node.target._schema.name == "aten::batch_norm" and node.args[5] is not False
-            # to zero out a copied constant's gradient history changes nothing
-            if training or (node.target._schema.is_mutable and str(node.target) not in _SAME):
+            schema, known = node.target._schema, str(node.target) in _SAID
+            training = schema.name == "aten::batch_norm" and node.args[5] is not False
+            if training or (schema.is_mutable and not known):
+                return False
+            # a view made of other views, for which there is no rule here
+            if not known and node.target._can_decompose() and any(one.alias_info for one in schema.returns):
                 return False
         elif node.op == "call_function" and isinstance(node.target, torch._ops.HigherOrderOperator):
             return False
@@ -76,6 +89,11 @@ def rewritten(
         return [(both, ("aten.native_dropout.default", args, {})), (None, ("operator.getitem", (both, 0), {}))]
     if target == "aten.flatten.using_ints":
         return _flatten(node, args, kwargs, fresh)
+    if target in _LIKE:
+        calls, sizes = _sizes(node.args[1].meta["val"].shape, args[1], fresh)
+        return [*calls, (None, (_LIKE[target], (args[0], sizes), {}))]
+    if target == "aten._weight_norm.default":
+        return _weight_norm(node, args, fresh)
     if target == "aten.chunk.default":
         x, dim = node.args[0].meta["val"], args[2] if len(args) > 2 else kwargs.get("dim", 0)
         if isinstance(x.shape[dim], int):
@@ -90,17 +108,34 @@ def _flatten(node: Any, args: tuple[Any, ...], kwargs: dict[str, Any], fresh: Ca
     first = args[1] if len(args) > 1 else kwargs.get("start_dim", 0)
     last = args[2] if len(args) > 2 else kwargs.get("end_dim", -1)
     first, last = first % max(rank, 1), last % max(rank, 1)
+    around = [*range(first), *range(last + 1, rank)]
+    calls, sizes = _sizes([shape[at] for at in around], args[0], fresh, around)
+    sizes.insert(first, -1)
+    return [*calls, (None, ("aten.view.default", (args[0], sizes), {}))]
+
+
+def _sizes(
+    shape: Sequence[Any], owner: Any, fresh: Callable[[str], Any], places: Sequence[int] | None = None
+) -> tuple[list[tuple[Any, Call]], list[Any]]:
+    """Return the calls that measure a value's open sizes, and its sizes: numbers, or what the calls give."""
     calls: list[tuple[Any, Call]] = []
     sizes: list[Any] = []
-    for at in (*range(first), *range(last + 1, rank)):
-        if at == last + 1:
-            sizes.append(-1)
-        if isinstance(shape[at], int):
-            sizes.append(shape[at])
+    for at, size in zip(range(len(shape)) if places is None else places, shape, strict=True):
+        if isinstance(size, int):
+            sizes.append(size)
             continue
-        size = fresh(f"size{at}")
-        calls.append((size, ("aten.sym_size.int", (args[0], at), {})))
-        sizes.append(size)
-    if last + 1 >= rank:
-        sizes.append(-1)
-    return [*calls, (None, ("aten.view.default", (args[0], sizes), {}))]
+        sizes.append(fresh(f"size{at}"))
+        calls.append((sizes[-1], ("aten.sym_size.int", (owner, at), {})))
+    return calls, sizes
+
+
+def _weight_norm(node: Any, args: tuple[Any, ...], fresh: Callable[[str], Any]) -> Any:
+    """Return v · g / ‖v‖, the norm over all dimensions but one (Salimans and Kingma, 2016, "Weight Normalization")."""
+    rank, kept = node.args[0].meta["val"].dim(), args[2] if len(args) > 2 else 0
+    length, share = fresh("length"), fresh("share")
+    others = [at for at in range(rank) if at != kept % rank]
+    return [
+        (length, ("aten.linalg_vector_norm.default", (args[0], 2, others, True), {})),
+        (share, ("aten.div.Tensor", (args[1], length), {})),
+        (None, ("aten.mul.Tensor", (args[0], share), {})),
+    ]

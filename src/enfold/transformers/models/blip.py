@@ -92,7 +92,7 @@ class BlipVisionEmbeddings(nn.Module):
         table: Tensor = self.position_embedding
         if interpolate:
             table = resize_positions(table, (x.shape[2], x.shape[3]))
-        x = torch.cat((self.class_embedding.expand(len(x), -1, -1), x.flatten(2).transpose(1, 2)), dim=1)
+        x = torch.cat((self.class_embedding.expand(x.shape[0], -1, -1), x.flatten(2).transpose(1, 2)), dim=1)
         return x + table[:, : x.shape[1]]
 
 

@@ -115,7 +115,7 @@ class CLIPTextTransformer(TextTower, CLIPPreTrainedModel):
         """Return (B, D): the states at the end token; old configurations, whose end token is 2, mean the highest id."""
         end = self.config.eos_token_id
         places = input_ids.argmax(-1) if end == 2 else (input_ids == end).int().argmax(-1)
-        return x[torch.arange(len(x), device=x.device), places]
+        return x[torch.arange(x.shape[0], device=x.device), places]
 
 
 class CLIPVisionTransformer(VisionTower, CLIPPreTrainedModel):
@@ -235,7 +235,7 @@ class CLIPModel(TwoTowers, CLIPPreTrainedModel):
 
     def contrast(self, logits: Tensor) -> Tensor:
         """Return the loss where the n-th text belongs to the n-th image."""
-        own = torch.arange(len(logits), device=logits.device)
+        own = torch.arange(logits.shape[0], device=logits.device)
         return (F.cross_entropy(logits, own) + F.cross_entropy(logits.t(), own)) / 2
 
 

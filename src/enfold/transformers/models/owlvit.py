@@ -76,7 +76,7 @@ class OwlViTTextTransformer(TextTower, OwlViTPreTrainedModel):
 
     def pool(self, x: Tensor, input_ids: Tensor) -> Tensor:
         """Return (B, D)."""
-        return x[torch.arange(len(x), device=x.device), input_ids.argmax(-1)]
+        return x[torch.arange(x.shape[0], device=x.device), input_ids.argmax(-1)]
 
 
 class OwlViTVisionTransformer(VisionTower, OwlViTPreTrainedModel):
@@ -164,7 +164,7 @@ class OwlViTForObjectDetection(OwlViTPreTrainedModel):
         x = self.owlvit.vision_model.post_layernorm(states)
         x = self.layer_norm(x[:, 1:] * x[:, :1])
         patch = self.config.vision_config.patch_size
-        return x.view(len(x), pixels.shape[-2] // patch, pixels.shape[-1] // patch, -1)
+        return x.view(x.shape[0], pixels.shape[-2] // patch, pixels.shape[-1] // patch, -1)
 
     def image_embedder(self, pixel_values: Tensor, **options: Any) -> tuple[Tensor, Any]:
         """Return what the patches show (I, rows, columns, D), and the image encoder's output."""

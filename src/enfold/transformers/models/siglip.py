@@ -48,7 +48,7 @@ class AttentionPooling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (I, D) for (I, T, D)."""
-        pooled = self.attention(self.probe.expand(len(x), -1, -1), x, x, need_weights=False)[0]
+        pooled = self.attention(self.probe.expand(x.shape[0], -1, -1), x, x, need_weights=False)[0]
         return (pooled + self.mlp(self.layernorm(pooled)))[:, 0]
 
 
@@ -175,7 +175,7 @@ class SiglipModel(TwoTowers, SiglipPreTrainedModel):
 
     def contrast(self, logits: Tensor) -> Tensor:
         """Return the loss where the n-th text fits the n-th image and no other."""
-        signs = 2 * torch.eye(len(logits), device=logits.device) - 1
+        signs = 2 * torch.eye(logits.shape[0], device=logits.device) - 1
         return -F.logsigmoid(signs * logits).sum(-1).mean()
 
 

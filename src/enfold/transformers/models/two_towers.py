@@ -81,7 +81,7 @@ class VisionEmbeddings(nn.Module):
         x = self.patch_embedding(pixels.to(self.patch_embedding.weight.dtype)).flatten(2).transpose(1, 2)
         special = 0 if self.class_embedding is None else 1
         if self.class_embedding is not None:
-            x = torch.cat((self.class_embedding.expand(len(x), 1, -1), x), dim=1)
+            x = torch.cat((self.class_embedding.expand(x.shape[0], 1, -1), x), dim=1)
         table = self.position_embedding.weight[None]
         if interpolate and (height, width) != (self.image_size, self.image_size):
             table = resize_positions(table, (height // self.patch_size, width // self.patch_size), special)

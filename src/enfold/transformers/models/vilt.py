@@ -84,7 +84,7 @@ class ViltEmbeddings(nn.Module):
         real = real.flatten(1)
         if 0 < self.longest < int(real.sum(1).max()):
             x, real = self._fewer(x, real)
-        first = (self.cls_token + self.position_embeddings[:, :1]).expand(len(x), -1, -1)
+        first = (self.cls_token + self.position_embeddings[:, :1]).expand(x.shape[0], -1, -1)
         return self.dropout(torch.cat((first, x), dim=1)), F.pad(real, (1, 0), value=1)
 
     def _fewer(self, x: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
