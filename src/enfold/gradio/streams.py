@@ -6,10 +6,11 @@ import asyncio
 import inspect
 import time
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from enfold.gradio.encoding import encode
 from enfold.gradio.request import Request
@@ -38,6 +39,7 @@ class Streams:
 
     def __init__(self, app: App) -> None:
         self.app = app
+        self._over: asyncio.Future[Any] | None = None
 
     async def data(self, request: HTTPRequest) -> Response:
         session = self.app.sessions.get(request.query_params.get("session_hash", ""))
@@ -90,18 +92,31 @@ class Streams:
                     self.app.engine.cancel(job)
 
     async def heartbeat(self, request: HTTPRequest) -> Response:
-        return event_stream(self._beats(request, self.app.sessions.open(request.path_params["session"][:128])))
+        return Heartbeat(self, request)
 
-    async def _beats(self, request: HTTPRequest, session: Session) -> AsyncIterator[bytes]:
+    async def beat(self, request: HTTPRequest, receive: Receive, send: Send) -> None:
+        """Tell a visitor every while that the server is there, until one of both is gone."""
+        session = self.app.sessions.open(request.path_params["session"][:128])
         session.connections += 1
+        if self._over is None:
+            self._over = asyncio.ensure_future(self.app.over.wait())  # one for all visitors
+        body = {"type": "http.response.body", "body": frame(b"ALIVE"), "more_body": True}
+        gone: asyncio.Future[Any] | None = None
         try:
             while not self.app.ended:
-                yield frame(b"ALIVE")
-                try:
-                    await asyncio.wait_for(self.app.over.wait(), BEAT)
-                except asyncio.TimeoutError:
-                    pass
+                await send(body)
+                while True:
+                    gone = gone or asyncio.ensure_future(receive())
+                    await asyncio.wait({gone, self._over}, timeout=BEAT, return_when=asyncio.FIRST_COMPLETED)
+                    if not gone.done():
+                        break
+                    if gone.result()["type"] == "http.disconnect":
+                        return
+                    gone = None  # the request's own body, which is empty
+            await send({"type": "http.response.body", "body": b""})
         finally:
+            if gone is not None:
+                gone.cancel()
             session.connections -= 1
             session.seen = time.monotonic()
             if not self.app.ended:
@@ -119,6 +134,19 @@ class Streams:
                 task.add_done_callback(self.app.engine._tasks.discard)
             else:
                 loop.run_in_executor(self.app.engine.pool, call, *arguments)
+
+
+class Heartbeat(Response):
+    """The answer that keeps a visitor's session: most visitors have one open, so that it holds as little as it can."""
+
+    def __init__(self, streams: Streams, request: HTTPRequest) -> None:
+        super().__init__(media_type="text/event-stream", headers=HEADERS)
+        del self.headers["content-length"]
+        self.streams, self.request = streams, request
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        await self.streams.beat(self.request, receive, send)
 
 
 def event_stream(messages: AsyncIterator[bytes]) -> StreamingResponse:
