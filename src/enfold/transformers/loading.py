@@ -17,6 +17,7 @@ from enfold.checkpoints.files import BIN, SAFETENSORS
 from enfold.errors import EnfoldError, nearest
 from enfold.log import get_logger
 from enfold.transformers.config import PretrainedConfig
+from enfold.transformers.frameworks.flax_files import FLAX, flax_state_dict
 from enfold.transformers.frameworks.h5 import H5, H5Weights
 from enfold.transformers.gguf import open_gguf, weights_of
 from enfold.transformers.quantization import as_stored, quantization, quantize
@@ -49,10 +50,8 @@ IGNORED = (
     "weights_only",
 )
 # What needs a part that is not here: said plainly rather than ignored.
-_FILES = "weights are not read here; convert them to safetensors first"
 _DEVICES = "a layer is not split over devices while it is read; device_map spreads whole layers"
 REFUSED = {
-    "from_flax": f"Flax {_FILES}",
     "tp_size": _DEVICES,
     "device_mesh": _DEVICES,
     "distributed_config": _DEVICES,
@@ -62,9 +61,9 @@ REFUSED = {
 
 # What is taken besides, for the nearest name where one is misspelt.
 ARGUMENTS = (
-    "attn_implementation cache_dir config device_map dtype force_download from_tf generation_config gguf_file "
-    "ignore_mismatched_sizes key_mapping local_files_only output_loading_info quantization_config revision state_dict "
-    "subfolder token torch_dtype trust_remote_code use_safetensors variant"
+    "attn_implementation cache_dir config device_map dtype force_download from_flax from_tf generation_config "
+    "gguf_file ignore_mismatched_sizes key_mapping local_files_only output_loading_info quantization_config "
+    "revision state_dict subfolder token torch_dtype trust_remote_code use_safetensors variant"
 ).split()
 
 
@@ -88,7 +87,7 @@ def from_pretrained(cls: type[PreTrainedModel], source: Any, *model_args: Any, *
     implementation = kwargs.pop("attn_implementation", None)
     generation_config = kwargs.pop("generation_config", None)
     gguf_file = kwargs.pop("gguf_file", None)
-    from_tf = kwargs.pop("from_tf", False)
+    from_tf, from_flax = kwargs.pop("from_tf", False), kwargs.pop("from_flax", False)
     config = kwargs.pop("config", None)
     where, overrides = split_fetch_arguments(kwargs)
 
@@ -116,6 +115,9 @@ def from_pretrained(cls: type[PreTrainedModel], source: Any, *model_args: Any, *
     elif state_dict is None:
         if isinstance(source, str | os.PathLike) and os.path.isfile(source):
             files = [source]
+        elif from_flax:
+            names = (SAFETENSORS, FLAX, BIN) if from_flax == "auto" else (FLAX,)
+            files = find_weights(source, names=names, variant=variant, use_safetensors=use_safetensors, **where)
         elif from_tf:
             names = (SAFETENSORS, H5, BIN) if from_tf == "auto" else (H5,)
             files = find_weights(source, names=names, variant=variant, use_safetensors=use_safetensors, **where)
@@ -123,6 +125,8 @@ def from_pretrained(cls: type[PreTrainedModel], source: Any, *model_args: Any, *
             files = find_weights(source, variant=variant, use_safetensors=use_safetensors, **where)
     if isinstance(files, list) and files and str(files[0]).endswith(".h5"):
         files = H5Weights(files)
+    elif isinstance(files, list) and files and str(files[0]).endswith(".msgpack"):
+        files = flax_state_dict(files)
 
     brought = vars(config).get("quantization_config")
     packed: BitsAndBytes | None = None

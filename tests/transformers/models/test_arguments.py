@@ -75,7 +75,6 @@ SAME: dict[str, Any] = {
 REFUSED: dict[str, Any] = {
     "device_mesh": object(),
     "distributed_config": {"tp_size": 2},
-    "from_flax": True,
     "fusion_config": {"mlp": True},
     "tp_size": 2,
 }

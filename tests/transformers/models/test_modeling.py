@@ -198,7 +198,7 @@ def test_a_state_can_be_given_instead_of_files(tmp_path: Path) -> None:
     assert torch.equal(again.transformer.wpe.weight, model.transformer.wpe.weight)
 
 
-@pytest.mark.parametrize("option", ["quantization_config", "from_flax"])
+@pytest.mark.parametrize("option", ["quantization_config", "fusion_config"])
 def test_what_is_not_here_is_said(tmp_path: Path, option: str) -> None:
     models()[2].save_pretrained(tmp_path)
     with pytest.raises(EnfoldError, match=option):

@@ -46,6 +46,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -511,7 +512,7 @@ def _ops(graph: Any, output: Any, updates: Any) -> tuple[tuple[Op, ...], Any, An
         args = _renamed(tuple(_literal(value) for value in node.args), same)
         given = {name: value for name, value in node.kwargs.items() if name not in _PLACES and value is not None}
         kwargs = _renamed(_literal(given), same)
-        said = rewritten(node, target, args, kwargs, lambda suffix, name=node.name: Ref(f"{name}_{suffix}"))
+        said = rewritten(node, target, args, kwargs, partial(_part_of, node.name))
         if not isinstance(said, list):
             same[node.name] = said
             continue
@@ -528,6 +529,10 @@ def _ops(graph: Any, output: Any, updates: Any) -> tuple[tuple[Op, ...], Any, An
         needed |= reads
         wanted.append(Op(op.name, op.target, op.args, op.kwargs, last))
     return tuple(reversed(wanted)), output, updates
+
+
+def _part_of(name: str, suffix: str) -> Ref:
+    return Ref(f"{name}_{suffix}")
 
 
 def _renamed(made: Any, same: Mapping[str, Any]) -> Any:
