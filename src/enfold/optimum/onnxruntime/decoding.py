@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 
-class _Writer(ORTModel, GenerationMixin):
+class _Writer(ORTModel, GenerationMixin):  # type: ignore[misc]
     """Gives ``generate`` a cache that holds onnxruntime's own values."""
 
     def generate(self, *args: Any, **kwargs: Any) -> Any:
