@@ -176,7 +176,7 @@ def main() -> None:
         Served(theirs, str(model), f"http://127.0.0.1:{port}", asked.threads),
     ]
     try:
-        compare(*sides, model, asked)
+        compare(sides[0], sides[1], model, asked)
     finally:
         for side in sides:
             side.close()

@@ -120,8 +120,8 @@ def test_a_burst_past_the_queue_is_told_when_to_come_again(folder: Path) -> None
             assert answer.json()["error"]["type"] == "rate_limit_error" and "at most 5 may" in answer.text
         assert service.metrics.refused.values[("tiny",)] == len(refused)
         assert httpx.post(f"{url}/v1/chat/completions", json=body, timeout=60).status_code == 200
-        found = httpx.post(f"{url}/generate", json={"inputs": "a", "parameters": {"best_of": 9}})
-        assert found.status_code == 429 and found.json()["error_type"] == "overloaded"
+        much = httpx.post(f"{url}/generate", json={"inputs": "a", "parameters": {"best_of": 9}})
+        assert much.status_code == 429 and much.json()["error_type"] == "overloaded"
         until(lambda: empty(engine))
 
 
@@ -142,7 +142,7 @@ def test_a_reader_who_is_too_slow_is_given_up(folder: Path) -> None:
                 await group.whole()
 
         asyncio.run(without_reading())
-        assert answers[0].error.code == "slow_reader" and not answers[0]._waiting
+        assert answers[0].error is not None and answers[0].error.code == "slow_reader" and not answers[0]._waiting
         until(lambda: empty(engine))
         assert len(answers[0].request.new_tokens) < 450
 

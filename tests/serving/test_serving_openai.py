@@ -43,7 +43,8 @@ def alone(parts: tuple[Any, Any], messages: Any, new: int, adapter: Path | None 
 def test_models_are_listed_with_their_adapters(client: openai.OpenAI) -> None:
     found = {model.id: model for model in client.models.list()}
     assert set(found) == {"tiny", "one", "two"}
-    assert found["one"].model_extra["parent"] == "tiny" and found["tiny"].model_extra["max_model_len"] == 512
+    about: Any = {name: model.model_extra for name, model in found.items()}
+    assert about["one"]["parent"] == "tiny" and about["tiny"]["max_model_len"] == 512
     assert client.models.retrieve("two").id == "two"
     with pytest.raises(openai.NotFoundError, match="did you mean 'tiny'"):
         client.chat.completions.create(model="tinny", messages=QUESTION)

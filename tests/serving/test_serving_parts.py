@@ -20,7 +20,7 @@ from enfold.serving.loading import split_source
 from enfold.serving.metrics import Counter, Histogram
 from enfold.serving.openai import bytes_of
 from enfold.serving.sampling import Allowed, Bias, Penalties
-from enfold.serving.tools import FORMATS, ToolReader, format_of
+from enfold.serving.tools import FORMATS, Call, ToolReader, format_of
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ CALLS = [
 @pytest.mark.parametrize(("way", "text", "expected"), CALLS)
 def test_calls_are_read_as_each_family_writes_them(way: str, text: str, expected: Any, size: int) -> None:
     before = "" if way in ("llama", "bare") else "Let me see. "
-    reader, said, calls = ToolReader(FORMATS[way]), "", []
+    reader, said, calls = ToolReader(FORMATS[way]), "", list[Call]()
     whole = before + text
     for place in range(0, len(whole), size):
         fresh, more = reader.step(whole[place : place + size])
@@ -112,7 +112,7 @@ def test_calls_are_read_as_each_family_writes_them(way: str, text: str, expected
 )
 def test_what_is_no_call_is_said(way: str, text: str) -> None:
     reader = ToolReader(FORMATS[way])
-    said, calls = "", []
+    said, calls = "", list[Call]()
     for letter in text:
         fresh, more = reader.step(letter)
         said, calls = said + fresh, calls + more
@@ -149,7 +149,8 @@ def test_a_grammar_goes_no_further_than_its_end(words: Any) -> None:
     end = words.eos_token_id
     grammars = Grammars(words, len(words) + 6, [end])
     constraint = grammars.constraint("regex", "ab", prompt=1)
-    prompt, a, b = [7], *words("ab")["input_ids"]
+    prompt: list[int] = [7]
+    a, b = words("ab")["input_ids"]
     scores = torch.zeros(1, len(words) + 6)
 
     def allowed(tokens: list[int]) -> list[int]:

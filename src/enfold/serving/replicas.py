@@ -39,8 +39,9 @@ def deployment(settings: Mapping[str, Any], replicas: int) -> Any:
 
         return create_app(build_service(**given))
 
-    made: Any = serve.ingress(application)()
-    return serve.deployment(made, name="enfold", num_replicas=replicas, max_ongoing_requests=AT_ONCE).bind()
+    part: Any = serve
+    made = part.deployment(name="enfold", num_replicas=replicas, max_ongoing_requests=AT_ONCE)
+    return made(part.ingress(application)()).bind()
 
 
 def run_replicas(settings: Mapping[str, Any], replicas: int, host: str, port: int) -> None:
