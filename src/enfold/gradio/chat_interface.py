@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from enfold.gradio.block import as_list
 from enfold.gradio.blocks import Blocks, Looks
+from enfold.gradio.chat_messages import answered_by, asked_by, example_of, place_of, plain, title_of
 from enfold.gradio.components.base import Component
-from enfold.gradio.components.chat import Chatbot, ChatMessage, MultimodalTextbox
+from enfold.gradio.components.chat import Chatbot, MultimodalTextbox
 from enfold.gradio.components.state import State
 from enfold.gradio.components.structured import JSON
 from enfold.gradio.components.text import Markdown, Textbox
 from enfold.gradio.errors import GradioError
 from enfold.gradio.events import EditData, EventData, LikeData, RetryData, UndoData, api, on
-from enfold.gradio.files import FileData, cached
 from enfold.gradio.functions import function_name
 from enfold.gradio.interface import _component
 from enfold.gradio.layouts import Accordion, Column, Group, Row
@@ -116,7 +116,7 @@ class ChatInterface(Blocks):
         self.fn, self.multimodal = fn, multimodal or isinstance(textbox, MultimodalTextbox)
         extra = [_component(each) for each in as_list(additional_inputs)]
         self.additional_inputs, self.additional_outputs = extra, as_list(additional_outputs)
-        self.examples = [_example(each, at, example_labels, example_icons) for at, each in enumerate(examples or [])]
+        self.examples = [example_of(each, at, example_labels, example_icons) for at, each in enumerate(examples or [])]
         with self:
             if title:
                 Markdown(f"<h1 style='text-align: center; margin-bottom: 1rem'>{title}</h1>")
@@ -190,7 +190,7 @@ class ChatInterface(Blocks):
         if result is None:
             return [], rest
         several = result if isinstance(result, list) else [result]
-        return [_message(each) for each in several], rest
+        return [answered_by(each) for each in several], rest
 
     def _wrapped(self, before: Callable[..., tuple[Any, list[Any], tuple[Any, ...]]]) -> Callable[..., Any]:
         """Answer as the page shows it: first what the visitor said, then the answer as it grows.
@@ -209,7 +209,7 @@ class ChatInterface(Blocks):
 
             async def answer(*arguments: Any) -> AsyncIterator[Any]:
                 message, history, rest = before(*arguments)
-                said = [*history, _said(message)]
+                said = [*history, asked_by(message)]
                 yield [busy, said, *rest_of]
                 result = fn(message, history, *rest)
                 if inspect.isasyncgen(result):
@@ -222,7 +222,7 @@ class ChatInterface(Blocks):
 
         def answered(*arguments: Any) -> Iterator[Any]:
             message, history, rest = before(*arguments)
-            said = [*history, _said(message)]
+            said = [*history, asked_by(message)]
             yield [busy, said, *rest_of]
             result = fn(message, history, *rest)
             if inspect.isgenerator(result):
@@ -260,10 +260,10 @@ class ChatInterface(Blocks):
             return message, history, rest
 
         def retried(message: Any, history: list[Any], event: RetryData, *rest: Any) -> Any:
-            return self._taken(history, event.index), history[: _place(event)], rest
+            return self._taken(history, event.index), history[: place_of(event)], rest
 
         def edited(message: Any, history: list[Any], event: EditData, *rest: Any) -> Any:
-            return self._taken(history, event.index), history[: _place(event)], rest
+            return self._taken(history, event.index), history[: place_of(event)], rest
 
         def chosen(message: Any, history: list[Any], event: EventData, *rest: Any) -> Any:
             return self._as_message(event.value), history, rest
@@ -292,7 +292,7 @@ class ChatInterface(Blocks):
             on([self.chatbot.example_select], fill, None, self.textbox, api_visibility="private", queue=False)
 
         def undone(history: list[Any], event: UndoData) -> Any:
-            return self._taken(history, event.index), history[: _place(event)]
+            return self._taken(history, event.index), history[: place_of(event)]
 
         on(
             [self.chatbot.undo],
@@ -329,9 +329,9 @@ class ChatInterface(Blocks):
         def finish(message: Any, history: list[Any], result: Any) -> Any:
             messages, rest = self._answers(result)
             shown = self.chatbot.postprocess(messages)
-            plain = [_plain(each) for each in shown]
+            plain = [plain(each) for each in shown]
             answer = plain[0] if len(plain) == 1 else plain
-            history[:] = [*history[: finish.length], *self.chatbot.postprocess([_said(message)]), *shown]  # type: ignore[attr-defined]
+            history[:] = [*history[: finish.length], *self.chatbot.postprocess([asked_by(message)]), *shown]  # type: ignore[attr-defined]
             more = [block.postprocess(value) for block, value in zip(self.additional_outputs, rest, strict=True)]
             return [answer, *more] if more else answer
 
@@ -393,7 +393,7 @@ class ChatInterface(Blocks):
         kept, current, fresh, listed = saved
 
         def titles(conversations: list[Any]) -> list[list[str]]:
-            return [[_title(each)] for each in conversations]
+            return [[title_of(each)] for each in conversations]
 
         def put(history: list[Any], conversations: list[Any], place: int | None) -> Any:
             conversations = list(conversations or [])
@@ -414,10 +414,6 @@ class ChatInterface(Blocks):
             return conversations[event.index], event.index
 
         listed.select(opened, kept, [self.chatbot, current], postprocess=False, **quiet)
-
-
-def _place(event: Any) -> int:
-    return event.index[0] if isinstance(event.index, (list, tuple)) else event.index
 
 
 def _placed(component: Component | None) -> Any:
@@ -464,34 +460,6 @@ def _ordered(parameters: list[inspect.Parameter]) -> list[inspect.Parameter]:
     return made
 
 
-def _said(message: Any) -> dict[str, Any]:
-    if isinstance(message, dict):
-        files = [{"path": path} for path in message.get("files") or []]
-        return {"role": "user", "content": [*files, *([message["text"]] if message.get("text") else [])]}
-    return {"role": "user", "content": str(message)}
-
-
-def _message(given: Any) -> Any:
-    if isinstance(given, ChatMessage):
-        return given
-    if isinstance(given, dict) and "content" in given:
-        return {"role": "assistant", **given}
-    if isinstance(given, dict) and "text" in given:
-        files = [{"path": each} if isinstance(each, str) else each for each in given.get("files") or []]
-        return {"role": "assistant", "content": [*files, *([given["text"]] if given["text"] else [])]}
-    if isinstance(given, (str, Component, FileData)) or (isinstance(given, dict) and "path" in given):
-        return {"role": "assistant", "content": given}
-    return {"role": "assistant", "content": str(given)}
-
-
-def _plain(message: dict[str, Any]) -> Any:
-    """A message as clients see it: its text, where that is all there is."""
-    parts = message["content"]
-    if len(parts) == 1 and parts[0]["type"] == "text" and not message.get("metadata") and not message.get("options"):
-        return parts[0]["text"]
-    return message
-
-
 def _restart(field: Component, submit: Any, stop: Any) -> dict[str, Any]:
     return {"submit_btn": submit, "stop_btn": stop}
 
@@ -504,22 +472,3 @@ def _js(changes: dict[str, Any]) -> str:
     import json
 
     return f"() => [{json.dumps({**changes, '__type__': 'update'})}]"
-
-
-def _title(conversation: Any) -> str:
-    first = next((message for message in conversation if message.get("role") == "user"), None)
-    parts = first["content"] if first else []
-    words = next((part["text"] for part in parts if part.get("type") == "text"), "Conversation")
-    return words if len(words) <= 40 else f"{words[:39]}…"
-
-
-def _example(given: Any, place: int, labels: list[str] | None, icons: list[str] | None) -> dict[str, Any]:
-    message, *extra = given if isinstance(given, (list, tuple)) else (given,)
-    made = dict(message) if isinstance(message, dict) else {"text": str(message)}
-    if made.get("files"):
-        made["files"] = [cached(each) if isinstance(each, str) else each for each in made["files"]]
-    if labels:
-        made["display_text"] = labels[place]
-    if icons:
-        made["icon"] = icons[place]
-    return {**made, "extra": extra}
