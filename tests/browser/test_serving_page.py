@@ -23,6 +23,7 @@ from enfold.web.server import BackgroundServer
 pytestmark = pytest.mark.browser
 
 KEY = "a key that nobody guesses"
+CLIENT = httpx.Client(timeout=120)
 # Every message as its words; the system prompt leads.
 TEMPLATE = "{% for message in messages %}{{ message['content'] }} {% endfor %}"
 
@@ -91,14 +92,14 @@ def test_it_answers_as_the_engine_does(page: Any, served: Any, axe: Callable[[An
     say(page, "the cat")
     body = {"temperature": 0, "max_tokens": 12}
     messages = [{"role": "system", "content": "dog"}, {"role": "user", "content": "the cat"}]
-    asked = httpx.post(f"{url}/v1/chat/completions", json={"messages": messages, **body}).json()
+    asked = CLIENT.post(f"{url}/v1/chat/completions", json={"messages": messages, **body}).json()
     wanted = asked["choices"][0]["message"]["content"]
     assert asked["usage"]["completion_tokens"] == 12 and len(wanted.split()) == 12
     page.get_by_text(wanted, exact=True).wait_for()
     # what was said before is part of the next prompt
     say(page, "sat")
     messages += [{"role": "assistant", "content": wanted}, {"role": "user", "content": "sat"}]
-    again = httpx.post(f"{url}/v1/chat/completions", json={"messages": messages, **body}).json()
+    again = CLIENT.post(f"{url}/v1/chat/completions", json={"messages": messages, **body}).json()
     wanted = again["choices"][0]["message"]["content"]
     page.get_by_text(wanted, exact=True).last.wait_for()
 
@@ -133,9 +134,9 @@ def test_examples_start_a_conversation(page: Any, served: Any) -> None:
 
 def test_a_key_is_the_password(page: Any, served: Any) -> None:
     url, _ = served(keys=Keys([KEY]))
-    assert httpx.get(f"{url}/v1/models").status_code == 401
-    assert httpx.post(url, json={"inputs": "the"}).status_code == 401  # TGI's route has the same path
-    assert "talker" not in httpx.get(url).text
+    assert CLIENT.get(f"{url}/v1/models").status_code == 401
+    assert CLIENT.post(url, json={"inputs": "the"}).status_code == 401  # TGI's route has the same path
+    assert "talker" not in CLIENT.get(url).text
     page.goto(url)
     page.get_by_label("Name").fill("anybody")
     page.get_by_label("Password").fill(KEY)
@@ -146,12 +147,12 @@ def test_a_key_is_the_password(page: Any, served: Any) -> None:
 
 def test_it_can_be_switched_off_and_leaves_other_paths_alone(served: Any) -> None:
     without, _ = served(page=False)
-    assert httpx.get(without).status_code in (404, 405)
+    assert CLIENT.get(without).status_code in (404, 405)
     url, _ = served()
-    assert "<html" in httpx.get(url).text
-    assert httpx.get(f"{url}/nothing").json() == {
+    assert "<html" in CLIENT.get(url).text
+    assert CLIENT.get(f"{url}/nothing").json() == {
         "error": "nothing is served under this path",
         "error_type": "not_found",
     }
-    made = httpx.post(url, json={"inputs": "the cat", "parameters": {"max_new_tokens": 3}})
+    made = CLIENT.post(url, json={"inputs": "the cat", "parameters": {"max_new_tokens": 3}})
     assert made.json()[0]["generated_text"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 import io
 import json
 import subprocess
@@ -23,6 +24,7 @@ import torch
 import enfold.transformers as tf
 import tiny_models
 from enfold.errors import EnfoldError
+from enfold.serving import transcribing
 from enfold.serving.batching import Batches
 from enfold.serving.errors import ServingError
 from enfold.serving.readers import kind_of
@@ -30,6 +32,8 @@ from enfold.serving.sentences import Steps
 from enfold.serving.subtitles import as_srt, as_vtt
 
 openai = pytest.importorskip("openai")
+
+post = functools.partial(httpx.post, timeout=300)
 
 SERVER = """
 import json, sys
@@ -233,13 +237,13 @@ def test_shortened_vectors_have_length_one_again(client: Any, folders: dict[str,
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(server: str, wrong: dict[str, Any], status: int, told: str) -> None:
-    answer = httpx.post(f"{server}/v1/embeddings", json={"model": "sentences", "input": "cat", **wrong})
+    answer = post(f"{server}/v1/embeddings", json={"model": "sentences", "input": "cat", **wrong})
     assert (answer.status_code, told in answer.json()["error"]["message"]) == (status, True), answer.text
 
 
 def test_tei_cuts_and_normalizes_where_asked(server: str, folders: dict[str, str]) -> None:
     def ask(**body: Any) -> Any:
-        return httpx.post(f"{server}/embed", json=body)
+        return post(f"{server}/embed", json=body)
 
     np.testing.assert_allclose(ask(inputs=TEXTS).json(), expected(folders["sentences"], TEXTS), atol=1e-6)
     long = "cat " * 40
@@ -360,18 +364,18 @@ def test_texts_are_put_in_the_order_of_a_model_of_pairs(server: str, folders: di
     chances = [1 / (1 + np.exp(-logits[at])) for at in best]
     for path in ("/rerank", "/v1/rerank", "/v2/rerank"):
         asked = {"query": "a cat", "documents": [TEXTS[0], {"text": TEXTS[1]}, *TEXTS[2:]], "top_n": 3}
-        found = httpx.post(server + path, json={**asked, "return_documents": True}).json()
+        found = post(server + path, json={**asked, "return_documents": True}).json()
         assert [each["index"] for each in found["results"]] == best[:3] and found["model"] == "pairs"
         np.testing.assert_allclose([each["relevance_score"] for each in found["results"]], chances[:3], atol=1e-6)
         assert [each["document"]["text"] for each in found["results"]] == [TEXTS[at] for at in best[:3]]
-    tei = httpx.post(f"{server}/rerank", json={"query": "a cat", "texts": TEXTS, "raw_scores": True}).json()
+    tei = post(f"{server}/rerank", json={"query": "a cat", "texts": TEXTS, "raw_scores": True}).json()
     np.testing.assert_allclose([each["score"] for each in tei], [logits[at] for at in best], atol=1e-6)
     assert "text" not in tei[0]
 
 
 def test_vectors_order_texts_where_they_are_named(server: str, folders: dict[str, str]) -> None:
     asked = {"model": "sentences", "query": "a cat", "documents": TEXTS}
-    found = httpx.post(f"{server}/v1/rerank", json=asked).json()["results"]
+    found = post(f"{server}/v1/rerank", json=asked).json()["results"]
     vectors = expected(folders["sentences"], ["a cat", *TEXTS])
     wanted = vectors[1:] @ vectors[0]
     assert [each["index"] for each in found] == np.argsort(-wanted).tolist()
@@ -391,9 +395,9 @@ def test_vectors_order_texts_where_they_are_named(server: str, folders: dict[str
     ],
 )
 def test_an_order_that_cannot_be_is_refused(server: str, body: dict[str, Any], status: int, told: str) -> None:
-    answer = httpx.post(f"{server}/rerank", json=body)
+    answer = post(f"{server}/rerank", json=body)
     assert (answer.status_code, told in answer.json()["error"]) == (status, True), answer.text
-    cut = httpx.post(f"{server}/v1/rerank", json={"query": "cat", "documents": ["cat " * 40]})
+    cut = post(f"{server}/v1/rerank", json={"query": "cat", "documents": ["cat " * 40]})
     assert cut.status_code == 200  # Cohere and Jina cut long texts
 
 
@@ -453,11 +457,11 @@ def test_long_recordings_are_heard_in_windows(client: Any) -> None:
 def test_translations_prompts_and_temperature(client: Any, server: str) -> None:
     with pytest.warns(DeprecationWarning):
         client.audio.translations.create(model="speech", file=("tone.wav", recording(1.0)))
-    answer = httpx.post(
+    answer = post(
         f"{server}/v1/audio/translations", files={"file": recording(1.0)}, data={"response_format": "verbose_json"}
     ).json()
     assert answer["task"] == "translate" and answer["language"] == "english"
-    led = httpx.post(
+    led = post(
         f"{server}/v1/audio/transcriptions",
         files={"file": recording(1.0)},
         data={"prompt": "abc", "temperature": "0.5"},
@@ -496,8 +500,16 @@ def test_what_cannot_be_written_down_is_refused(
     server: str, file: bytes | None, data: dict[str, str], status: int, told: str
 ) -> None:
     files: Any = {"file": ("a.wav", file)} if file is not None else {"other": ("a.wav", b"x")}
-    answer = httpx.post(f"{server}/v1/audio/transcriptions", files=files, data=data)
+    answer = post(f"{server}/v1/audio/transcriptions", files=files, data=data)
     assert (answer.status_code, told in answer.json()["error"]["message"]) == (status, True), answer.text
+
+
+def test_a_file_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(transcribing.decoded(recording(1.0, 8000), 16000)) == 16000
+    monkeypatch.setattr(transcribing, "MOST_SAMPLES", 7999)
+    with pytest.raises(ServingError, match="8000 samples") as refused:
+        transcribing.decoded(recording(1.0, 8000), 16000)
+    assert refused.value.status == 413
 
 
 def test_subtitles_keep_their_marks_to_themselves() -> None:
@@ -575,5 +587,5 @@ def test_our_own_client_reaches_the_same(server: str, folders: dict[str, str], m
     ],
 )
 def test_tasks_refuse_what_they_cannot_do(server: str, name: str, body: Any, status: int, told: str) -> None:
-    answer = httpx.post(f"{server}/models/{name}", json=body)
+    answer = post(f"{server}/models/{name}", json=body)
     assert (answer.status_code, told in answer.json()["error"]) == (status, True), answer.text

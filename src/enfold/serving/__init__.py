@@ -13,7 +13,10 @@ __getattr__, __dir__, __all__ = face(
         ".keys": ["Keys"],
         ".limits": ["Limits"],
         ".loading": ["add_text_model", "build_service"],
+        ".readers": ["Embedder", "PipelineModel", "Reader", "Reranker", "kind_of", "load_reader"],
+        ".sentences": ["SentencePipeline", "load_sentences"],
         ".service": ["Served", "Service"],
+        ".transcribing": ["Transcriber", "Transcript"],
         ".text": ["TextModel", "Writer"],
     },
 )

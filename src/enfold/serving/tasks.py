@@ -28,7 +28,7 @@ from enfold.serving.fields import texts
 from enfold.serving.readers import RERANK, Embedder, PipelineModel
 from enfold.serving.sampling import Fields
 from enfold.serving.service import Service
-from enfold.serving.transcribing import Asked, Transcriber
+from enfold.serving.transcribing import Asked, Transcriber, decoded
 from enfold.serving.transcriptions import MOST_BYTES
 from enfold.web.limits import BodyTooLarge, read_body
 
@@ -218,7 +218,8 @@ async def _task(model: PipelineModel, body: dict[str, Any], raw: bytes | None) -
         if model.kind == "visual-question-answering":
             given = {"image": given, "question": texts([body.get("question")], "question", 1)[0]}
     elif task.given == "recording":
-        given = _file(body, raw)
+        rate = model.pipe.feature_extractor.sampling_rate
+        given = {"array": await model.batches.outside(decoded, _file(body, raw), rate, "inputs"), "sampling_rate": rate}
     elif raw is not None:
         raise ServingError(f"{model.name!r} takes texts: a JSON object with inputs")
     elif task.given == "text":

@@ -12,14 +12,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from enfold.datasets.features.audio import Recording
 from enfold.serving.errors import ServingError
 from enfold.serving.readers import TRANSCRIPTION, Reader
 from enfold.transformers.audio.recordings import load_audio
 from enfold.transformers.generation.config import GenerationError
 from enfold.transformers.tokenization.whisper import LANGUAGES
 
-__all__ = ["Asked", "Transcriber", "Transcript"]
+__all__ = ["Asked", "Transcriber", "Transcript", "decoded"]
 
+MOST_SAMPLES = 2 * 48_000 * 3600
+"""Samples of one recording: a small file can unpack to very many."""
 TOGETHER = 8  # recordings of one window that share a batch
 
 
@@ -87,7 +90,7 @@ class Transcriber(Reader):
         Raises:
             ServingError: 400 for what is no recording or has no samples, and for wishes that the model cannot fulfil.
         """
-        samples = await self.batches.outside(self._samples, recording, param)
+        samples = await self.batches.outside(decoded, recording, self.rate, param)
         if not self.is_whisper and (asked.task != "transcribe" or asked.language or asked.prompt or asked.segments):
             raise ServingError(
                 "this model spells what it hears: it knows no translations, languages, prompts and times of segments",
@@ -95,17 +98,6 @@ class Transcriber(Reader):
             )
         found: Transcript = await self.batches((samples, asked))
         return found
-
-    def _samples(self, recording: bytes, param: str) -> np.ndarray:
-        if not recording:
-            raise ServingError("the file is empty", param=param)
-        try:
-            return load_audio(recording, self.rate)
-        except (OSError, ValueError) as error:
-            told = "the recording has no samples" if "no samples" in str(error) else (
-                "the file is no recording that can be read: WAV, FLAC, Ogg and MP3 are"
-            )  # fmt: skip
-            raise ServingError(told, param=param) from None
 
     def joins(self, first: Any, other: Any) -> bool:
         """Whether two recordings share a batch: short ones with equal wishes that need no account of every token."""
@@ -277,6 +269,31 @@ class Transcriber(Reader):
             }
             for chunk in found["chunks"]
         ]
+
+
+def decoded(recording: bytes, rate: int, param: str = "file") -> np.ndarray:
+    """Return the samples of a caller's file at a rate, (samples,).
+
+    Raises:
+        ServingError: 400 for what is no recording or has no samples; 413 for one that unpacks to too much.
+    """
+    if not recording:
+        raise ServingError("the file is empty", param=param)
+    try:
+        told = Recording(recording).metadata
+        samples = round(told.duration_seconds * told.sample_rate) * told.num_channels
+        if samples > MOST_SAMPLES:
+            raise ServingError(
+                f"the recording has {samples} samples; at most {MOST_SAMPLES} are accepted",
+                413,
+                param=param,
+            )
+        return load_audio(recording, rate)
+    except (OSError, ValueError, RuntimeError) as error:
+        message = "the file is no recording that can be read: WAV, FLAC, Ogg and MP3 are"
+        if "no samples" in str(error):
+            message = "the recording has no samples"
+        raise ServingError(message, param=param) from None
 
 
 class _Sureness:
