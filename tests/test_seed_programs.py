@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -324,6 +325,22 @@ def test_15_gradio(run: Any, environment: dict[str, str], peer: Callable[..., An
 
 def test_16_fastapi(run: Any, environment: dict[str, str]) -> None:
     run("16_fastapi.py", environment, {"transformers"})
+
+
+def test_17_tensorflow(run: Any, environment: dict[str, str], theirs: dict[str, Any]) -> None:
+    if find_spec("tensorflow") is None:  # importing it here would cost seconds that only the program needs
+        pytest.skip("TensorFlow is not installed")
+    result = run(
+        "17_tensorflow.py",
+        environment,
+        {"transformers"},
+        ids="inputs['input_ids'].numpy().tolist()",
+        logits="outputs.logits.numpy().tolist()",
+        torch="__import__('transformers').AutoModelForSequenceClassification.from_pretrained(checkpoint)("
+        "**tokenizer(raw_inputs, padding=True, return_tensors='pt')).logits.tolist()",
+    )
+    assert result.values["ids"] == theirs["ids"]
+    np.testing.assert_allclose(result.values["logits"], result.values["torch"], atol=1e-5)
 
 
 def test_18_optimum(run: Any, environment: dict[str, str], answered: dict[str, Any]) -> None:

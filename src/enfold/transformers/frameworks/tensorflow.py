@@ -163,10 +163,15 @@ class TFPreTrainedModel(TrainingMixin, PushToHubMixin):
         """
         if more:
             inputs = [inputs, *more]
+        as_part = named.pop("plain", False)
         tensors, options = self._inputs(inputs, named)
         training = bool(options.pop("training", training) or False)
         as_dict = options.pop("return_dict", True)
+        if as_part or any(keras.backend.is_keras_tensor(one) for one in tensors.values()):
+            options["plain"] = True  # Keras calls a part of another model again as it was called first
         fields = super().__call__(tensors, training=training, **options)
+        if as_part:
+            return fields
         if not as_dict:
             return tuple(fields.values())
         return self._output_class(fields)
@@ -251,7 +256,8 @@ class TFPreTrainedModel(TrainingMixin, PushToHubMixin):
         Args:
             inputs: name → ``tf.TensorSpec``; by default ``input_signature``.
         """
-        signature = dict(self.input_signature if inputs is None else inputs)
+        wanted = self.input_signature if inputs is None else inputs
+        signature = {name: tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in wanted.items()}
 
         def serve(given: dict[str, Any]) -> dict[str, Any]:
             return _flat(self.call({name: tf.convert_to_tensor(value) for name, value in given.items()}))
@@ -344,7 +350,7 @@ class TFPreTrainedModel(TrainingMixin, PushToHubMixin):
         owners = dict(model.named_modules())
         for name, variable in self.variables_of.items():
             path, _, leaf = name.rpartition(".")
-            value = torch.from_numpy(np.array(tf.cast(variable.value, _plain(variable.dtype))))
+            value = torch.from_numpy(np.array(tf.cast(variable.value, _plain(variable.dtype)).numpy()))
             held = getattr(owners[path], leaf)
             value = value.to(held.dtype)
             if leaf in owners[path]._parameters:

@@ -39,6 +39,12 @@ class TrainingMixin(keras.Model):
         names = inspect.signature(self.torch_class.forward).parameters
         return [name for name in names if name not in ("self", "kwargs", "_", "__", *IGNORED)]
 
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **options: Any) -> None:
+        """Say how to train; as ``keras.Model.compile``. Without a loss the model's own is used."""
+        if loss is None:  # Keras would keep one that was given before
+            self._compile_loss = self.loss = None
+        super().compile(optimizer, loss=loss, **options)
+
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Train; as ``keras.Model.fit``. A batch is a dictionary (``BatchEncoding``) with the labels in it, or a pair
         of inputs and labels. Without a loss given to ``compile`` the model's own is used."""
