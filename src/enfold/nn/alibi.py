@@ -47,4 +47,6 @@ def alibi(attention_mask: Tensor, heads: int, keys: int) -> Tensor:
     """
     places = (attention_mask.cumsum(-1) - 1) * attention_mask
     places = F.pad(places, (0, keys - places.shape[1]))
-    return alibi_slopes(heads).to(places.device).bfloat16()[:, None, None] * places[:, None, None]
+    slopes = alibi_slopes(heads).to(places.device).bfloat16()[:, None, None]
+    # A product of two such numbers is exact in single precision, where runtimes that lack this type can take it.
+    return (slopes.float() * places.bfloat16().float()[:, None, None]).bfloat16()
