@@ -61,6 +61,19 @@ def test_a_folder_goes_back_as_it_came(folder: Path, tmp_path: Path, name: str) 
     assert mine.keys() == yours.keys() and all(torch.equal(mine[key], yours[key]) for key in yours)
 
 
+def test_a_file_in_the_first_layout_is_the_folder(folder: Path) -> None:
+    config = {"config": folder / "sd3", "subfolder": "transformer"}
+    read = diffusers.SD3Transformer2DModel.from_single_file(folder / "sd3_first.safetensors", **config).state_dict()
+    own = load_file(folder / "sd3" / "transformer" / "diffusion_pytorch_model.safetensors")
+    assert read.keys() == own.keys() and all(torch.equal(read[key], own[key]) for key in own)
+
+
+def test_an_adapter_changes_the_picture_and_leaves_nothing(folder: Path) -> None:
+    plain = cases.paint(diffusers, folder, "flux")
+    assert np.abs(cases.paint(diffusers, folder, "flux_peft") - plain).max() > 1e-2
+    assert np.abs(cases.paint(diffusers, folder, "flux") - plain).max() <= 1e-6
+
+
 def test_callbacks_change_each_step_and_stop(folder: Path) -> None:
     pipe = diffusers.FluxPipeline.from_pretrained(folder / "flux")
     pipe.set_progress_bar_config(disable=True)

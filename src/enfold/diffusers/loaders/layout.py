@@ -6,12 +6,14 @@ and what stands there in such checkpoints.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from torch import nn
 
-__all__ = ["original_name", "rows_of"]
+from enfold.diffusers.loaders import joint_layout as joint
+
+__all__ = ["cut_of", "cuts_of", "original_name", "rows_of"]
 
 Rows = dict[str, str]
 
@@ -104,10 +106,18 @@ def _autoencoder(model: Any) -> Rows:
     return rows
 
 
-TABLES = {
+TABLES: dict[str, Callable[[Any], Rows]] = {
     "UNet2DConditionModel": _unet,
     "ControlNetModel": _controlnet,
     "AutoencoderKL": _autoencoder,
+    "FluxTransformer2DModel": lambda model: joint.flux(model)[0],
+    "SD3Transformer2DModel": lambda model: joint.sd3(model)[0],
+    "CLIPTextModelWithProjection": lambda model: joint.open_clip(model)[0],
+}
+CUTS: dict[str, Callable[[Any], dict[str, joint.Cut]]] = {
+    "FluxTransformer2DModel": lambda model: joint.flux(model)[1],
+    "SD3Transformer2DModel": lambda model: joint.sd3(model)[1],
+    "CLIPTextModelWithProjection": lambda model: joint.open_clip(model)[1],
 }
 
 
@@ -115,6 +125,17 @@ def rows_of(model: nn.Module) -> Rows:
     """Return the beginnings of names here → those in checkpoints of the first layout; none where they are the same."""
     make = TABLES.get(type(model).__name__)
     return {} if make is None else make(model)
+
+
+def cuts_of(model: nn.Module) -> dict[str, joint.Cut]:
+    """Return the beginnings of names here → which part of the first layout's tensor a weight is; most are all of it."""
+    make = CUTS.get(type(model).__name__)
+    return {} if make is None else make(model)
+
+
+def cut_of(name: str, cuts: dict[str, joint.Cut]) -> joint.Cut | None:
+    """Return how a weight is cut out of its tensor in the first layout, or None."""
+    return next((cuts[name[:length]] for length in _lengths(name) if name[:length] in cuts), None)
 
 
 def original_name(name: str, rows: Rows) -> str:

@@ -25,14 +25,15 @@ __all__ = ["LoraMixin"]
 
 logger = get_logger(__name__)
 WEIGHTS, BIN = "pytorch_lora_weights.safetensors", "pytorch_lora_weights.bin"
+DENOISERS = ("unet", "transformer")
 # What of a saved configuration is used; where an adapter goes follows from its keys.
 KEPT = ("r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora", "use_dora")
 
 
 class LoraMixin:
-    """``load_lora_weights`` and what follows, for pipelines with a UNet and text encoders."""
+    """``load_lora_weights`` and what follows, for pipelines with a UNet or a transformer, and text encoders."""
 
-    _lora_loadable_modules: ClassVar[list[str]] = ["unet", "text_encoder", "text_encoder_2"]
+    _lora_loadable_modules: ClassVar[list[str]] = ["unet", "text_encoder", "text_encoder_2"]  # what paints comes first
 
     def _lora_models(self) -> dict[str, nn.Module]:
         found = {name: getattr(self, name, None) for name in self._lora_loadable_modules}
@@ -52,7 +53,7 @@ class LoraMixin:
         hotswap: bool = False,
         **kwargs: Any,
     ) -> None:
-        """Put an adapter from a file into the UNet and the text encoders; it is the one in use from then on.
+        """Put an adapter from a file into what paints and the text encoders; it is the one in use from then on.
 
         PEFT's keys, the ecosystem's older ones and kohya's are known; see :mod:`enfold.diffusers.loaders.lora_keys`.
 
@@ -104,6 +105,8 @@ class LoraMixin:
         unet_lora_adapter_metadata: dict[str, Any] | None = None,
         text_encoder_lora_adapter_metadata: dict[str, Any] | None = None,
         text_encoder_2_lora_adapter_metadata: dict[str, Any] | None = None,
+        transformer_lora_layers: Any = None,
+        transformer_lora_adapter_metadata: dict[str, Any] | None = None,
     ) -> None:
         """Write adapters into one file of a folder.
 
@@ -119,8 +122,11 @@ class LoraMixin:
             unet_lora_adapter_metadata: its configuration, kept in the file (``LoraConfig.to_dict()``).
             text_encoder_lora_adapter_metadata: likewise.
             text_encoder_2_lora_adapter_metadata: likewise.
+            transformer_lora_layers: as ``unet_lora_layers``, for pipelines with a transformer.
+            transformer_lora_adapter_metadata: likewise.
         """
         given = {
+            "transformer": (transformer_lora_layers, transformer_lora_adapter_metadata),
             "unet": (unet_lora_layers, unet_lora_adapter_metadata),
             "text_encoder": (text_encoder_lora_layers, text_encoder_lora_adapter_metadata),
             "text_encoder_2": (text_encoder_2_lora_layers, text_encoder_2_lora_adapter_metadata),
@@ -213,7 +219,7 @@ class LoraMixin:
         """Let the text encoders' adapters weigh ``scale`` times as much, for the length of a ``with`` block."""
         with ExitStack() as stack:
             for name, model in self._lora_models().items():
-                if name != "unet":
+                if name not in DENOISERS:
                     stack.enter_context(weighed(model, scale))
             yield
 
@@ -277,7 +283,7 @@ def _share(weight: Any, component: str) -> Any:
     if not isinstance(weight, Mapping):
         return weight
     if {*weight} & {"down", "mid", "up"}:
-        return weight if component == "unet" else None
+        return weight if component in DENOISERS else None
     return weight.get(component)
 
 

@@ -4,7 +4,9 @@
 - ``unet.<layer>.lora.down.weight`` and ``unet.<attention>.processor.to_q_lora.down.weight``: the older
   ones;
 - ``lora_unet_<layer with _ for dots>.lora_down.weight`` with ``.alpha``: kohya's, whose layers may have the names of
-  the first published layout.
+  the first published layout;
+- ``double_blocks.0.img_attn.qkv.lora_A.weight``: that layout's own, for FLUX.1 and Stable Diffusion 3. Where several
+  layers here are one there, each gets the first factor and its rows of the second.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from enfold.diffusers.loaders.layout import original_name, rows_of
+from enfold.diffusers.loaders.joint_layout import Cut
+from enfold.diffusers.loaders.layout import cut_of, cuts_of, original_name, rows_of
 from enfold.errors import EnfoldError
 
 __all__ = ["Factors", "LoraMismatch", "sorted_by_layer"]
@@ -42,7 +45,12 @@ ENDS: list[tuple[str, str, str]] = [
 ]
 # In text encoders the older form has the UNet's names.
 TEXT = {"to_q": "q_proj", "to_k": "k_proj", "to_v": "v_proj", "to_out.0": "out_proj"}
-KOHYA = {"unet": "lora_unet_", "text_encoder": "lora_te1_", "text_encoder_2": "lora_te2_"}
+KOHYA = {
+    "lora_unet_": "unet",
+    "lora_transformer_": "transformer",
+    "lora_te1_": "text_encoder",
+    "lora_te2_": "text_encoder_2",
+}
 KOHYA_OLD = {"lora_te_": "lora_te1_"}
 
 
@@ -86,16 +94,16 @@ def sorted_by_layer(
     lost: list[str] = []
     for key, tensor in tensors.items():
         component, layer, part = _meaning(key, models)
-        place = names[component].get(layer) if component in names else None
-        if place is None or not part:
+        places = names[component].get(layer, {}) if component in names else {}
+        if not places or not part:
             lost.append(key)
-            continue
-        factors = found[component].setdefault(place, Factors())
-        factors.keys[part] = key
-        if part == "alpha":
-            factors.alpha = float(tensor)
-        else:
-            factors.parts[part] = tensor
+        for place, cut in places.items():
+            factors = found[component].setdefault(place, Factors())
+            factors.keys[part] = key
+            if part == "alpha":
+                factors.alpha = float(tensor)
+            else:
+                factors.parts[part] = tensor if cut is None or part == "A" else cut(tensor)
     wrong = [line for component, layers in found.items() for line in _misfits(models[component], layers)]
     if wrong or not any(found.values()):
         lines = wrong + [f"{key} {tuple(tensors[key].shape)}: there is no such layer" for key in lost]
@@ -111,27 +119,33 @@ def _meaning(key: str, models: Iterable[str]) -> tuple[str, str, str]:
         return "", "", ""
     for old, new in KOHYA_OLD.items():
         layer = layer.replace(old, new, 1) if layer.startswith(old) else layer
-    for component, lead in KOHYA.items():
+    denoiser = "unet" if "unet" in models else "transformer"
+    for lead, component in KOHYA.items():
         if layer.startswith(lead):
-            return component, layer, part
-    layer = layer.removeprefix("base_model.model.")
+            return (denoiser if component == "unet" else component), layer, part
+    layer = layer.removeprefix("base_model.model.").removeprefix("diffusion_model.")
     component, _, rest = layer.partition(".")
     if component not in models:
-        return ("unet", layer, part) if "text_encoder" not in component else ("", "", "")
-    if component != "unet":
+        return (denoiser, layer, part) if "text_encoder" not in component else ("", "", "")
+    if component != denoiser:
         for name, other in TEXT.items():
             rest = rest.removesuffix(f".{name}") + f".{other}" if rest.endswith(f".{name}") else rest
     return component, rest.removeprefix("base_model.model."), part
 
 
-def _layers(component: str, model: nn.Module) -> dict[str, str]:
-    """Return what layers may be called in files → their names in a model."""
-    rows, found = rows_of(model), {}
+def _layers(component: str, model: nn.Module) -> dict[str, dict[str, Cut | None]]:
+    """Return what layers may be called in files → their names in a model, with their rows of the second factor."""
+    rows, cuts = rows_of(model), cuts_of(model)
+    found: dict[str, dict[str, Cut | None]] = {}
+    leads = [lead for lead, one in KOHYA.items() if one == component or (one == "unet" and component == "transformer")]
     for path in _plain_names(model):
         names = [path, path.removeprefix("text_model."), f"text_model.{path}"]
-        found.update(dict.fromkeys(names, path))
-        for name in (path, original_name(path, rows)):
-            found[KOHYA.get(component, "") + name.replace(".", "_")] = path
+        found.update({name: {path: None} for name in names})
+        found.update({lead + path.replace(".", "_"): {path: None} for lead in leads})
+        original = original_name(path, rows)
+        if original != path:
+            for name in (original, *(lead + original.replace(".", "_") for lead in leads)):
+                found.setdefault(name, {})[path] = cut_of(path, cuts)
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from enfold.checkpoints import CheckpointError, without_weights
 from enfold.diffusers.loaders.files import find_weights_file, read_object
-from enfold.diffusers.loaders.layout import original_name, rows_of
+from enfold.diffusers.loaders.joint_fields import fields_of_flux, fields_of_sd3
+from enfold.diffusers.loaders.layout import cut_of, cuts_of, original_name, rows_of
 from enfold.transformers.sharing import split_fetch_arguments
 
 __all__ = ["SingleFileMixin", "read_checkpoint", "taken_from"]
@@ -22,6 +23,9 @@ LEADS = {
     "UNet2DConditionModel": ("model.diffusion_model.", ""),
     "AutoencoderKL": ("first_stage_model.", "vae.", ""),
     "ControlNetModel": ("control_model.", ""),
+    "FluxTransformer2DModel": ("model.diffusion_model.", ""),
+    "SD3Transformer2DModel": ("model.diffusion_model.", ""),
+    "CLIPTextModelWithProjection": ("conditioner.embedders.1.model.", "conditioner.embedders.0.model."),
     "CLIPTextModel": ("cond_stage_model.transformer.", "conditioner.embedders.0.transformer."),
 }
 _XL = {
@@ -48,6 +52,10 @@ AUTOENCODER: dict[str, Any] = {
     "layers_per_block": 2,
     "down_block_types": ("DownEncoderBlock2D",) * 4,
     "up_block_types": ("UpDecoderBlock2D",) * 4,
+}
+FIELDS: dict[str, Callable[[Mapping[str, Tensor]], dict[str, Any]]] = {
+    "FluxTransformer2DModel": fields_of_flux,
+    "SD3Transformer2DModel": fields_of_sd3,
 }
 PAGE = re.compile(r"^https?://[^/]+/(?P<repo>[^/]+/[^/]+)/(?:blob|resolve|raw)/(?P<revision>[^/]+)/(?P<file>[^?]+)")
 
@@ -91,7 +99,7 @@ def taken_from(checkpoint: Mapping[str, Tensor], model: nn.Module) -> dict[str, 
     Raises:
         CheckpointError: some are missing, or have another shape; it names them.
     """
-    kind, rows = type(model).__name__, rows_of(model)
+    kind, rows, cuts = type(model).__name__, rows_of(model), cuts_of(model)
     leads = LEADS.get(kind, ("",))
     found: dict[str, Tensor] = {}
     missing, wrong = [], []
@@ -103,7 +111,9 @@ def taken_from(checkpoint: Mapping[str, Tensor], model: nn.Module) -> dict[str, 
         if key is None:
             missing.append(there[0])
             continue
-        tensor = checkpoint[key]
+        tensor, cut = checkpoint[key], cut_of(name, cuts)
+        if cut is not None and not key.endswith(name):
+            tensor = cut(tensor)
         if tensor.shape != place.shape and [*tensor.squeeze().shape] == [*place.squeeze().shape]:
             tensor = tensor.reshape(place.shape)  # linear layers that were 1×1 convolutions
         if tensor.shape != place.shape:
@@ -123,6 +133,8 @@ def fields_of(kind: str, checkpoint: Mapping[str, Tensor]) -> dict[str, Any]:
     if kind == "AutoencoderKL":
         xl = any(name.startswith("conditioner.") for name in checkpoint)
         return {**AUTOENCODER, "scaling_factor": 0.13025 if xl else 0.18215}
+    if kind in FIELDS:
+        return FIELDS[kind](checkpoint)
     lead = LEADS[kind][0]
     ends = "attn2.to_k.weight"
     own = {name.removeprefix(lead): tensor for name, tensor in checkpoint.items() if name.endswith(ends)}
@@ -184,11 +196,14 @@ class SingleFileMixin:
         return model.eval()
 
 
-def text_encoder(checkpoint: Mapping[str, Tensor], source: str, where: Mapping[str, Any], dtype: torch.dtype) -> Any:
-    """Return a CLIP text encoder of a checkpoint, built as the folder ``text_encoder`` of ``source`` says."""
-    from enfold.transformers import CLIPTextConfig, CLIPTextModel
+def text_encoder(
+    checkpoint: Mapping[str, Tensor], source: str, where: Mapping[str, Any], dtype: torch.dtype, name: str
+) -> Any:
+    """Return a CLIP text encoder of a checkpoint, built as the folder ``name`` of ``source`` says."""
+    from enfold.transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-    model = CLIPTextModel(CLIPTextConfig.from_pretrained(source, subfolder="text_encoder", **where))
+    kind = CLIPTextModelWithProjection if name == "text_encoder_2" else CLIPTextModel
+    model: Any = kind(CLIPTextConfig.from_pretrained(source, subfolder=name, **where))
     model.load_state_dict(taken_from(checkpoint, model))
     return model.to(dtype).eval()
 
@@ -236,13 +251,11 @@ class SingleFilePipelineMixin:
                 arguments[name] = models[name].from_single_file(
                     checkpoint, config=source, subfolder=name, dtype=dtype, **where
                 )
-            elif name == "text_encoder":
-                arguments[name] = text_encoder(checkpoint, source, where, dtype)
+            elif name in ("text_encoder", "text_encoder_2") and (index.get(name) or (None, None))[1] is not None:
+                arguments[name] = text_encoder(checkpoint, source, where, dtype, name)
             elif name in ("safety_checker", "image_encoder"):
                 arguments[name] = None  # such files have none
                 arguments |= {"requires_safety_checker": False} if name == "safety_checker" else {}
-            elif name == "text_encoder_2":
-                raise PipelineError("the second text encoder of such files is not converted; pass text_encoder_2=…")
             else:
                 entry = index.get(name) or (None, None)
                 arguments[name] = None if entry[1] is None else parts.load(source, name, entry, None, {}, dict(where))

@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = face(
         ".autoencoder_kl": ["AutoencoderKL"],
         ".autoencoder_tiny": ["AutoencoderTiny"],
         ".controlnet": ["ControlNetModel", "MultiControlNetModel"],
+        ".joint_controlnet": ["FluxControlNetModel", "SD3ControlNetModel"],
         ".mmdit": ["FluxTransformer2DModel", "SD3Transformer2DModel"],
         ".modeling": ["ModelMixin"],
         ".unet_2d": ["UNet2DModel"],

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +21,8 @@ from enfold.diffusers.models.unet_blocks import Conditions, DownBlock, Level, Mi
 from enfold.nn.outputs import ModelOutput
 
 __all__ = ["ControlNetModel", "ControlNetOutput", "MultiControlNetModel"]
+
+Layer = TypeVar("Layer", bound=nn.Module)
 
 # Fields that a ControlNet takes over from the UNet it steers.
 SHARED = (
@@ -64,7 +66,7 @@ class ControlNetConditioningEmbedding(nn.Module):
         return self.conv_out(hidden)
 
 
-def silent(layer: nn.Conv2d) -> nn.Conv2d:
+def silent(layer: Layer) -> Layer:
     """Return a layer whose output is 0 until it is trained."""
     for weight in layer.parameters():
         nn.init.zeros_(weight)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from enfold.diffusers.configuration import register_to_config
+from enfold.diffusers.loaders.single_file import SingleFileMixin
 from enfold.diffusers.models.adapters import weighed_by_scale
 from enfold.diffusers.models.attention import Transformer2DModelOutput
 from enfold.diffusers.models.blocks import TimestepEmbedding, Timesteps
@@ -97,7 +98,7 @@ class PatchEmbed(nn.Module):
         return (states + places).to(states.dtype)
 
 
-class MMDiT(ModelMixin):
+class MMDiT(SingleFileMixin, ModelMixin):
     """What both models have: blocks that take and give a text's states and a picture's, and one last layer."""
 
     gradient_checkpointing = False

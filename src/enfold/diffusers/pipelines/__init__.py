@@ -11,7 +11,8 @@ __getattr__, __dir__, __all__ = face(
             "StableDiffusionControlNetInpaintPipeline",
             "StableDiffusionControlNetPipeline",
         ],
-        ".flux": ["FluxPipeline"],
+        ".flow_controlnet": ["FluxControlNetPipeline", "StableDiffusion3ControlNetPipeline"],
+        ".flux": ["FluxImg2ImgPipeline", "FluxPipeline"],
         ".latent_consistency": ["LatentConsistencyModelImg2ImgPipeline", "LatentConsistencyModelPipeline"],
         ".pipeline": ["DiffusionPipeline", "ImagePipelineOutput"],
         ".safety_checker": ["StableDiffusionSafetyChecker"],
@@ -21,7 +22,7 @@ __getattr__, __dir__, __all__ = face(
             "StableDiffusionPipeline",
             "StableDiffusionPipelineOutput",
         ],
-        ".stable_diffusion_3": ["StableDiffusion3Pipeline"],
+        ".stable_diffusion_3": ["StableDiffusion3Img2ImgPipeline", "StableDiffusion3Pipeline"],
         ".stable_diffusion_xl": [
             "StableDiffusionXLImg2ImgPipeline",
             "StableDiffusionXLInpaintPipeline",

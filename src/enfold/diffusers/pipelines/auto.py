@@ -21,8 +21,10 @@ FAMILIES: list[tuple[str, str | None, str | None]] = [
     ),
     ("StableDiffusionXLPipeline", "StableDiffusionXLImg2ImgPipeline", "StableDiffusionXLInpaintPipeline"),
     ("LatentConsistencyModelPipeline", "LatentConsistencyModelImg2ImgPipeline", None),
-    ("StableDiffusion3Pipeline", None, None),
-    ("FluxPipeline", None, None),
+    ("StableDiffusion3Pipeline", "StableDiffusion3Img2ImgPipeline", None),
+    ("FluxPipeline", "FluxImg2ImgPipeline", None),
+    ("StableDiffusion3ControlNetPipeline", None, None),
+    ("FluxControlNetPipeline", None, None),
 ]
 
 

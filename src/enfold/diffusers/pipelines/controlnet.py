@@ -12,7 +12,7 @@ from enfold.diffusers.image_processor import PipelineImageInput, VaeImageProcess
 from enfold.diffusers.models.controlnet import ControlNetModel, MultiControlNetModel
 from enfold.diffusers.pipelines.latent import Masked, check_strength
 from enfold.diffusers.pipelines.pipeline import PipelineError
-from enfold.diffusers.pipelines.prompts import Prompt
+from enfold.diffusers.pipelines.prompts import Prompt, texts_of
 from enfold.diffusers.pipelines.sampling import Callbacks, retrieve_timesteps
 from enfold.diffusers.pipelines.stable_diffusion import StableDiffusionBase, StableDiffusionPipelineOutput
 
@@ -232,14 +232,7 @@ class StableDiffusionControlNetPipeline(ControlledBase):
         The others are those of ``StableDiffusionPipeline.__call__``.
         """
         callbacks = Callbacks.of(self, callback_on_step_end, callback_on_step_end_tensor_inputs, kwargs)
-        given = {
-            "prompt": prompt,
-            "negative_prompt": negative_prompt,
-            "prompt_embeds": prompt_embeds,
-            "negative_prompt_embeds": negative_prompt_embeds,
-            "ip_adapter_image": ip_adapter_image,
-            "ip_adapter_image_embeds": ip_adapter_image_embeds,
-        }
+        given = texts_of(locals())
         images = num_images_per_prompt
         state, count = self._begin(
             given, images, guidance_scale, clip_skip=clip_skip, cross_attention_kwargs=cross_attention_kwargs
@@ -320,14 +313,7 @@ class StableDiffusionControlNetImg2ImgPipeline(ControlledBase):
         """
         callbacks = Callbacks.of(self, callback_on_step_end, callback_on_step_end_tensor_inputs, kwargs)
         check_strength(strength)
-        given = {
-            "prompt": prompt,
-            "negative_prompt": negative_prompt,
-            "prompt_embeds": prompt_embeds,
-            "negative_prompt_embeds": negative_prompt_embeds,
-            "ip_adapter_image": ip_adapter_image,
-            "ip_adapter_image_embeds": ip_adapter_image_embeds,
-        }
+        given = texts_of(locals())
         images = num_images_per_prompt
         state, count = self._begin(
             given, images, guidance_scale, clip_skip=clip_skip, cross_attention_kwargs=cross_attention_kwargs
@@ -412,14 +398,7 @@ class StableDiffusionControlNetInpaintPipeline(ControlledBase):
         check_strength(strength)
         if image is None or mask_image is None:
             raise PipelineError("inpainting needs an image and a mask_image")
-        given = {
-            "prompt": prompt,
-            "negative_prompt": negative_prompt,
-            "prompt_embeds": prompt_embeds,
-            "negative_prompt_embeds": negative_prompt_embeds,
-            "ip_adapter_image": ip_adapter_image,
-            "ip_adapter_image_embeds": ip_adapter_image_embeds,
-        }
+        given = texts_of(locals())
         images = num_images_per_prompt
         state, count = self._begin(
             given, images, guidance_scale, clip_skip=clip_skip, cross_attention_kwargs=cross_attention_kwargs

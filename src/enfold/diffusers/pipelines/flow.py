@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from enfold.diffusers.image_processor import VaeImageProcessor
+from enfold.diffusers.loaders.lora import LoraMixin
 from enfold.diffusers.models.steady import steady
 from enfold.diffusers.pipelines.pipeline import ImagePipelineOutput, PipelineError
 from enfold.diffusers.pipelines.prompts import Prompt, copies, tokenized
-from enfold.diffusers.pipelines.sampling import Callbacks, GuidedPipeline
+from enfold.diffusers.pipelines.sampling import Callbacks, GuidedPipeline, retrieve_latents
 
 __all__ = ["FlowPipeline", "calculate_shift"]
+
+
+# What gives a model more at a step: it is told the step and what the model is given.
+Control = Callable[[int, dict[str, Any]], dict[str, Any]]
 
 
 def calculate_shift(
@@ -42,7 +49,7 @@ def calculate_shift(
     return image_seq_len * slope + base_shift - slope * base_seq_len
 
 
-class FlowPipeline(GuidedPipeline):
+class FlowPipeline(LoraMixin, GuidedPipeline):
     """Base of pipelines whose ``transformer`` gives the direction from noise to a picture."""
 
     vae: Any
@@ -50,6 +57,7 @@ class FlowPipeline(GuidedPipeline):
     scheduler: Any
     tokenizer: Any
     _callback_tensor_inputs = ["latents", "prompt_embeds", "pooled_prompt_embeds"]
+    _lora_loadable_modules: ClassVar[list[str]] = ["transformer", "text_encoder", "text_encoder_2"]
     _joint_attention_kwargs: dict[str, Any] | None = None
     _last_shift = 1.15  # of the largest pictures, where the scheduler does not say
 
@@ -57,6 +65,11 @@ class FlowPipeline(GuidedPipeline):
     def joint_attention_kwargs(self) -> dict[str, Any] | None:
         """What attention's processors are given."""
         return self._joint_attention_kwargs
+
+    def _weighing(self) -> AbstractContextManager[None]:
+        """Let the text encoders' adapters weigh what ``joint_attention_kwargs`` says, for the length of a block."""
+        scale = (self._joint_attention_kwargs or {}).get("scale")
+        return nullcontext() if scale is None else self._weighed_text(scale)
 
     def _measure(self, patch: int) -> None:
         """Take the autoencoder's factor; sizes are multiples of it and of ``patch``."""
@@ -70,6 +83,52 @@ class FlowPipeline(GuidedPipeline):
         if height % unit or width % unit:
             raise PipelineError(f"height and width are {height} and {width}; expected multiples of {unit}")
         return height, width
+
+    def get_timesteps(self, num_inference_steps: int, strength: float, device: Any = None) -> tuple[Tensor, int]:
+        """Return the last part of the schedule; of a step that ``strength`` cuts, these models make the whole."""
+        begin = int(num_inference_steps - min(num_inference_steps * strength, num_inference_steps))
+        first = begin * self.scheduler.order
+        self.scheduler.set_begin_index(first)
+        return self.scheduler.timesteps[first:], num_inference_steps - begin
+
+    def _drawn_over(
+        self,
+        image: Tensor,
+        shape: tuple[int, ...],
+        strength: float,
+        timesteps: Tensor,
+        steps: int,
+        generator: Any,
+        like: dict[str, Any],
+    ) -> tuple[Tensor, Tensor, int]:
+        """Return a picture's latents with noise, and the rest of the schedule, which removes it.
+
+        Args:
+            image: prepared pictures (B, 3, H, W), or latents.
+            shape: of the latents.
+            strength: how much of the picture is lost, 0 to 1.
+            timesteps: all of them.
+            steps: how many steps they are.
+            generator: draws latents and noise.
+            like: ``dtype`` and ``device``.
+        """
+        timesteps, steps = self.get_timesteps(steps, strength)
+        if steps < 1:
+            raise PipelineError(f"with strength {strength} no step is made; take more steps or a greater strength")
+        image = image.to(**like)
+        if image.shape[1] != self.vae.config.latent_channels:
+            if isinstance(generator, list):
+                pictures = self._repeated(image, len(generator), "pictures")
+                parts = [retrieve_latents(self.vae.encode(pictures[i : i + 1]), g) for i, g in enumerate(generator)]
+                image = torch.cat(parts)
+            else:
+                image = retrieve_latents(self.vae.encode(image), generator)
+            image = (image - (self.vae.config.shift_factor or 0.0)) * self.vae.config.scaling_factor
+        image = self._repeated(image, shape[0], "pictures")
+        if tuple(image.shape) != shape:
+            raise PipelineError(f"the picture's latents are {tuple(image.shape)}; expected {shape}")
+        noise = self._noise(shape, generator, like["device"], like["dtype"])
+        return self.scheduler.scale_noise(image, timesteps[:1].repeat(shape[0]), noise), timesteps, steps
 
     def _shift(self, patches: int) -> dict[str, Any]:
         """Return the argument of ``set_timesteps`` for pictures of so many patches."""
@@ -126,12 +185,21 @@ class FlowPipeline(GuidedPipeline):
         found: Tensor = state["latents"]
         return found
 
+    def _spread(self, latents: Tensor) -> Tensor:
+        """Return latents as the autoencoder knows them, (B, C, H, W)."""
+        return latents
+
+    def _finish(self, latents: Tensor, output_type: str, dtype: torch.dtype, generator: Any) -> tuple[Any, None]:
+        """Return pictures in the form that was asked for; nothing is looked for in them."""
+        if output_type == "latent":
+            return latents, None
+        known = self.vae.config
+        scaled = self._spread(latents) / known.scaling_factor + (known.shift_factor or 0.0)
+        images = self.vae.decode(scaled, return_dict=False)[0]
+        return self.image_processor.postprocess(images, output_type=output_type), None
+
     def _answer(self, latents: Tensor, output_type: str, return_dict: bool) -> Any:
         """Return pictures in the form that was asked for."""
-        images: Any = latents
-        if output_type != "latent":
-            known = self.vae.config
-            images = self.vae.decode(latents / known.scaling_factor + (known.shift_factor or 0.0), return_dict=False)[0]
-            images = self.image_processor.postprocess(images, output_type=output_type)
+        images, _ = self._finish(latents, output_type, latents.dtype, None)
         self.maybe_free_model_hooks()
         return ImagePipelineOutput(images) if return_dict else (images,)

@@ -1,20 +1,23 @@
-"""FLUX.1: a picture from a text, by a flow-matching transformer that is told the strength of guidance."""
+"""FLUX.1: pictures from a text, and perhaps a picture, by a transformer that is told the strength of guidance."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from enfold.diffusers.pipelines.flow import FlowPipeline
+from enfold.diffusers.image_processor import PipelineImageInput
+from enfold.diffusers.pipelines.flow import Control, FlowPipeline
+from enfold.diffusers.pipelines.latent import check_strength
 from enfold.diffusers.pipelines.pipeline import PipelineError
 from enfold.diffusers.pipelines.prompts import Prompt, check_prompts, copies, tokenized
 from enfold.diffusers.pipelines.sampling import Callbacks, retrieve_timesteps
 
-__all__ = ["FluxPipeline"]
+__all__ = ["FluxImg2ImgPipeline", "FluxPipeline"]
 
 
 def pack(latents: Tensor) -> Tensor:
@@ -32,6 +35,37 @@ def unpack(patches: Tensor, rows: int, columns: int) -> Tensor:
     """Return latents (B, C, 2·rows, 2·columns) from their patches; the other way of ``pack``."""
     parts = patches.unflatten(2, (-1, 2, 2)).unflatten(1, (rows, columns))
     return parts.permute(0, 3, 1, 4, 2, 5).flatten(4).flatten(2, 3)
+
+
+@dataclass
+class Texts:
+    """What one side of guidance is said, or its states."""
+
+    prompt: Prompt | None
+    prompt_2: Prompt | None
+    prompt_embeds: Tensor | None
+    pooled_prompt_embeds: Tensor | None
+
+
+@dataclass
+class Conditions:
+    """What the model is told besides the states of the text.
+
+    Attributes:
+        count: pictures that are painted.
+        pooled: pooled states of the text.
+        text_ids: its coordinates.
+        told: the strength of guidance, (count,), for a model that takes it.
+        negative: states, pooled states and coordinates of what not to paint.
+        true_cfg_scale: how far predictions are moved away from it.
+    """
+
+    count: int
+    pooled: Tensor
+    text_ids: Tensor
+    told: Tensor | None
+    negative: tuple[Tensor, Tensor, Tensor] | None
+    true_cfg_scale: float
 
 
 class FluxPipeline(FlowPipeline):
@@ -52,6 +86,7 @@ class FluxPipeline(FlowPipeline):
     model_cpu_offload_seq = "text_encoder->text_encoder_2->image_encoder->transformer->vae"
     _optional_components = ["image_encoder", "feature_extractor"]
     _callback_tensor_inputs = ["latents", "prompt_embeds"]
+    _patched: tuple[int, int]  # rows and columns of the patches of what is being painted
 
     def __init__(
         self,
@@ -158,73 +193,187 @@ class FluxPipeline(FlowPipeline):
         """
         callbacks = Callbacks.of(self, callback_on_step_end, callback_on_step_end_tensor_inputs, kwargs)
         height, width = self._checked_size(height, width, self.default_sample_size, 2)
-        count = check_prompts(self, prompt=prompt, prompt_2=prompt_2, prompt_embeds=prompt_embeds)
-        count *= num_images_per_prompt
-        self._guidance_scale, self._joint_attention_kwargs, self._interrupt = (
+        state, conditions = self._begin(
+            Texts(prompt, prompt_2, prompt_embeds, pooled_prompt_embeds),
+            Texts(negative_prompt, negative_prompt_2, negative_prompt_embeds, negative_pooled_prompt_embeds),
+            true_cfg_scale,
             guidance_scale,
+            num_images_per_prompt,
+            max_sequence_length,
             joint_attention_kwargs,
-            False,
         )
-        device = self._execution_device
-        more: dict[str, Any] = {
-            "device": device,
-            "num_images_per_prompt": num_images_per_prompt,
-            "max_sequence_length": max_sequence_length,
-        }
-        embeds, pooled, text_ids = self.encode_prompt(
-            prompt, prompt_2, prompt_embeds=prompt_embeds, pooled_prompt_embeds=pooled_prompt_embeds, **more
-        )
-        negative = None
-        if true_cfg_scale > 1 and (negative_prompt is not None or negative_prompt_embeds is not None):
-            negative = self.encode_prompt(
-                negative_prompt,
-                negative_prompt_2,
-                prompt_embeds=negative_prompt_embeds,
-                pooled_prompt_embeds=negative_pooled_prompt_embeds,
-                **more,
-            )
-        rows, columns = height // (2 * self.vae_scale_factor), width // (2 * self.vae_scale_factor)
-        channels = self.transformer.config.in_channels
+        size = self._patches(height, width)
+        shape = self._latent_shape(conditions.count, size)
+        timesteps, steps = self._schedule(num_inference_steps, sigmas, size)
+        device, dtype = self._execution_device, state["prompt_embeds"].dtype
         if latents is None:
-            shape = (count, channels // 4, 2 * rows, 2 * columns)
-            latents = pack(self._noise(shape, generator, device, embeds.dtype))
-        elif tuple(latents.shape) != (count, rows * columns, channels):
-            raise PipelineError(f"latents are {tuple(latents.shape)}; expected {(count, rows * columns, channels)}")
-        places = torch.cartesian_prod(torch.arange(1), torch.arange(rows), torch.arange(columns)).to(latents)
-        levels = sigmas or np.linspace(1.0, 1 / num_inference_steps, num_inference_steps).tolist()
-        timesteps, steps = retrieve_timesteps(
-            self.scheduler,
-            num_inference_steps,
-            device,
-            sigmas=levels,
-            **self._shift(rows * columns),
+            latents = pack(self._noise(shape, generator, device, dtype))
+        state["latents"] = self._checked(latents, shape).to(device=device, dtype=dtype)
+        return self._painted(state, conditions, size, timesteps, steps, callbacks, output_type, return_dict)
+
+    # What painting over a picture does as well
+
+    def _begin(
+        self,
+        given: Texts,
+        negative: Texts,
+        true_cfg_scale: float,
+        guidance_scale: float,
+        images: int,
+        length: int,
+        joint_attention_kwargs: dict[str, Any] | None,
+    ) -> tuple[dict[str, Any], Conditions]:
+        """Check and encode prompts; return the loop's state and what the model is told besides."""
+        count = images * check_prompts(
+            self, prompt=given.prompt, prompt_2=given.prompt_2, prompt_embeds=given.prompt_embeds
         )
+        self._guidance_scale, self._joint_attention_kwargs = guidance_scale, joint_attention_kwargs
+        self._interrupt, device = False, self._execution_device
+
+        def encoded(texts: Texts) -> tuple[Tensor, Tensor, Tensor]:
+            embeds, pooled = texts.prompt_embeds, texts.pooled_prompt_embeds
+            return self.encode_prompt(texts.prompt, texts.prompt_2, device, images, embeds, pooled, length)
+
+        with self._weighing():
+            embeds, pooled, ids = encoded(given)
+            wanted = true_cfg_scale > 1 and (negative.prompt is not None or negative.prompt_embeds is not None)
+            without = encoded(negative) if wanted else None
         told = None
         if self.transformer.config.guidance_embeds:
             told = torch.full((count,), float(guidance_scale), device=device)
-        state = {"latents": latents.to(device=device, dtype=embeds.dtype), "prompt_embeds": embeds}
+        return {"prompt_embeds": embeds}, Conditions(count, pooled, ids, told, without, true_cfg_scale)
+
+    def _patches(self, height: int, width: int) -> tuple[int, int]:
+        """Return rows and columns of the patches of a picture."""
+        return height // (2 * self.vae_scale_factor), width // (2 * self.vae_scale_factor)
+
+    def _latent_shape(self, count: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
+        return count, self.transformer.config.in_channels // 4, 2 * size[0], 2 * size[1]
+
+    def _checked(self, patches: Tensor, shape: tuple[int, ...]) -> Tensor:
+        count, channels, high, wide = shape
+        expected = (count, high * wide // 4, channels * 4)
+        if tuple(patches.shape) != expected:
+            raise PipelineError(f"latents are {tuple(patches.shape)}; expected {expected}")
+        return patches
+
+    def _schedule(self, steps: int, sigmas: list[float] | None, size: tuple[int, int]) -> tuple[Tensor, int]:
+        levels = sigmas or np.linspace(1.0, 1 / steps, steps).tolist()
+        more = self._shift(size[0] * size[1])
+        return retrieve_timesteps(self.scheduler, steps, self._execution_device, sigmas=levels, **more)
+
+    def _painted(
+        self,
+        state: dict[str, Any],
+        conditions: Conditions,
+        size: tuple[int, int],
+        timesteps: Tensor,
+        steps: int,
+        callbacks: Callbacks,
+        output_type: str,
+        return_dict: bool,
+        control: Control | None = None,
+    ) -> Any:
+        """Make all steps and return the pictures; ``control`` gives the model more at each."""
+        rows, columns = self._patched = size
+        dtype = state["prompt_embeds"].dtype
+        places = torch.cartesian_prod(torch.arange(1), torch.arange(rows), torch.arange(columns)).to(state["latents"])
 
         def predict(step: int, t: Tensor) -> Tensor:
-            def towards(states: Tensor, pooled: Tensor, ids: Tensor) -> Tensor:
-                return self.transformer(  # type: ignore[no-any-return]
-                    state["latents"],
-                    timestep=t.expand(count).to(embeds.dtype) / 1000,
-                    guidance=told,
-                    pooled_projections=pooled,
-                    encoder_hidden_states=states,
-                    txt_ids=ids,
-                    img_ids=places,
-                    joint_attention_kwargs=joint_attention_kwargs,
-                    return_dict=False,
-                )[0]
-
-            predicted = towards(state["prompt_embeds"], pooled, text_ids)
-            if negative is None:
+            given = {
+                "hidden_states": state["latents"],
+                "timestep": t.expand(conditions.count).to(dtype) / 1000,
+                "guidance": conditions.told,
+                "pooled_projections": conditions.pooled,
+                "encoder_hidden_states": state["prompt_embeds"],
+                "txt_ids": conditions.text_ids,
+                "img_ids": places,
+                "joint_attention_kwargs": self._joint_attention_kwargs,
+                "return_dict": False,
+            }
+            if control is not None:
+                given |= control(step, given)
+            predicted: Tensor = self.transformer(**given)[0]
+            if conditions.negative is None:
                 return predicted
-            without = towards(*negative)
-            return without + true_cfg_scale * (predicted - without)
+            states, pooled, ids = conditions.negative
+            negative = {"encoder_hidden_states": states, "pooled_projections": pooled, "txt_ids": ids}
+            without = self.transformer(**given | negative)[0]
+            return without + conditions.true_cfg_scale * (predicted - without)  # type: ignore[no-any-return]
 
-        painted = self._flow(state, timesteps, steps, callbacks, predict)
-        if output_type != "latent":
-            painted = unpack(painted, rows, columns)
-        return self._answer(painted, output_type, return_dict)
+        return self._answer(self._flow(state, timesteps, steps, callbacks, predict), output_type, return_dict)
+
+    def _spread(self, latents: Tensor) -> Tensor:
+        return unpack(latents, *self._patched)
+
+
+class FluxImg2ImgPipeline(FluxPipeline):
+    """A picture from a text and a picture."""
+
+    @torch.no_grad()
+    def __call__(  # type: ignore[override]
+        self,
+        prompt: Prompt | None = None,
+        prompt_2: Prompt | None = None,
+        negative_prompt: Prompt | None = None,
+        negative_prompt_2: Prompt | None = None,
+        true_cfg_scale: float = 1.0,
+        image: PipelineImageInput | None = None,
+        height: int | None = None,
+        width: int | None = None,
+        strength: float = 0.6,
+        num_inference_steps: int = 28,
+        sigmas: list[float] | None = None,
+        guidance_scale: float = 7.0,
+        num_images_per_prompt: int = 1,
+        generator: torch.Generator | list[torch.Generator] | None = None,
+        latents: Tensor | None = None,
+        prompt_embeds: Tensor | None = None,
+        pooled_prompt_embeds: Tensor | None = None,
+        negative_prompt_embeds: Tensor | None = None,
+        negative_pooled_prompt_embeds: Tensor | None = None,
+        output_type: str = "pil",
+        return_dict: bool = True,
+        joint_attention_kwargs: dict[str, Any] | None = None,
+        callback_on_step_end: Callable[..., dict[str, Any]] | None = None,
+        callback_on_step_end_tensor_inputs: list[str] | tuple[str, ...] = ("latents",),
+        max_sequence_length: int = 512,
+        **kwargs: Any,
+    ) -> Any:
+        """Paint over a picture.
+
+        Args:
+            image: the picture, in any form of ``VaeImageProcessor``, or latents.
+            height: of the result, to which the picture is brought.
+            width: likewise.
+            strength: how much of it is lost, 0 to 1.
+            latents: the picture with its noise instead, as patches.
+
+        The others are those of ``FluxPipeline.__call__``.
+        """
+        callbacks = Callbacks.of(self, callback_on_step_end, callback_on_step_end_tensor_inputs, kwargs)
+        check_strength(strength)
+        if image is None:
+            raise PipelineError("painting over a picture needs an image")
+        height, width = self._checked_size(height, width, self.default_sample_size, 2)
+        pictures = self.image_processor.preprocess(image, height=height, width=width).float()
+        state, conditions = self._begin(
+            Texts(prompt, prompt_2, prompt_embeds, pooled_prompt_embeds),
+            Texts(negative_prompt, negative_prompt_2, negative_prompt_embeds, negative_pooled_prompt_embeds),
+            true_cfg_scale,
+            guidance_scale,
+            num_images_per_prompt,
+            max_sequence_length,
+            joint_attention_kwargs,
+        )
+        size = self._patches(height, width)
+        shape = self._latent_shape(conditions.count, size)
+        timesteps, steps = self._schedule(num_inference_steps, sigmas, size)
+        like = {"device": self._execution_device, "dtype": state["prompt_embeds"].dtype}
+        if latents is None:
+            drawn, timesteps, steps = self._drawn_over(pictures, shape, strength, timesteps, steps, generator, like)
+            latents = pack(drawn)
+        else:
+            timesteps, steps = self.get_timesteps(steps, strength)
+        state["latents"] = self._checked(latents, shape).to(**like)
+        return self._painted(state, conditions, size, timesteps, steps, callbacks, output_type, return_dict)

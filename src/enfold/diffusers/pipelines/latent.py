@@ -109,14 +109,6 @@ class LatentPipeline(GuidedPipeline):
         seen = self.feature_extractor(self.image_processor.postprocess(image), return_tensors="pt").to(device)
         return self.safety_checker(images=image, clip_input=seen.pixel_values.to(dtype))  # type: ignore[no-any-return]
 
-    def _repeated(self, image: Tensor, count: int, what: str) -> Tensor:
-        """Return as many pictures as there are to paint."""
-        if count % image.shape[0]:
-            raise PipelineError(
-                f"{image.shape[0]} {what} for {count} pictures; expected one, or a divisor of their number"
-            )
-        return image.repeat(count // image.shape[0], *[1] * (image.dim() - 1))
-
     def _drawn_over(
         self, image: Tensor, timestep: Tensor | None, count: int, dtype: torch.dtype, device: Any, generator: Any
     ) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from enfold.diffusers.image_processor import PipelineImageInput
 from enfold.diffusers.pipelines.latent import check_strength
-from enfold.diffusers.pipelines.prompts import Prompt
+from enfold.diffusers.pipelines.prompts import Prompt, texts_of
 from enfold.diffusers.pipelines.sampling import Callbacks, retrieve_timesteps
 from enfold.diffusers.pipelines.stable_diffusion import StableDiffusionBase
 
@@ -65,12 +65,7 @@ class LatentConsistencyModelPipeline(ConsistentBase):
         """
         callbacks = Callbacks.of(self, callback_on_step_end, callback_on_step_end_tensor_inputs, kwargs)
         height, width = self._size(height, width)
-        given = {
-            "prompt": prompt,
-            "prompt_embeds": prompt_embeds,
-            "ip_adapter_image": ip_adapter_image,
-            "ip_adapter_image_embeds": ip_adapter_image_embeds,
-        }
+        given = texts_of(locals())
         state, count = self._begin(
             given,
             num_images_per_prompt,
@@ -134,12 +129,7 @@ class LatentConsistencyModelImg2ImgPipeline(ConsistentBase):
         """
         callbacks = Callbacks.of(self, callback_on_step_end, callback_on_step_end_tensor_inputs, kwargs)
         check_strength(strength)
-        given = {
-            "prompt": prompt,
-            "prompt_embeds": prompt_embeds,
-            "ip_adapter_image": ip_adapter_image,
-            "ip_adapter_image_embeds": ip_adapter_image_embeds,
-        }
+        given = texts_of(locals())
         state, count = self._begin(
             given,
             num_images_per_prompt,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,10 +12,38 @@ from enfold.diffusers.pipelines.components import dtype_of
 from enfold.diffusers.pipelines.pipeline import PipelineError
 from enfold.log import get_logger
 
-__all__ = ["check_prompts", "copies", "states_of"]
+__all__ = ["check_prompts", "copies", "states_of", "texts_of"]
 
 logger = get_logger(__name__)
 Prompt = str | list[str]
+
+
+# Arguments of pipelines that say what is painted.
+TEXTS = (
+    "prompt",
+    "prompt_2",
+    "negative_prompt",
+    "negative_prompt_2",
+    "prompt_embeds",
+    "negative_prompt_embeds",
+    "pooled_prompt_embeds",
+    "negative_pooled_prompt_embeds",
+    "ip_adapter_image",
+    "ip_adapter_image_embeds",
+)
+
+
+def texts_of(call: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of a call's arguments that say what is painted: its texts, their states, and pictures to look at.
+
+    Args:
+        call: the ``locals()`` of a pipeline's ``__call__``.
+
+    Example:
+        >>> texts_of({"prompt": "a cat", "prompt_embeds": None, "eta": 0.0})
+        {'prompt': 'a cat', 'prompt_embeds': None}
+    """
+    return {name: call[name] for name in TEXTS if name in call}
 
 
 def check_prompts(pipe: Any, **given: Any) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +26,8 @@ class StableDiffusionSafetyChecker(CLIPPreTrainedModel):
 
     config_class = CLIPConfig
     main_input_name = "clip_input"
+    # Version 5 of the ecosystem's library writes the tower without its inner name.
+    _old_keys: ClassVar[dict[str, str]] = {r"^vision_model\.(?!vision_model\.)": "vision_model.vision_model."}
 
     def __init__(self, config: CLIPConfig) -> None:
         super().__init__(config)

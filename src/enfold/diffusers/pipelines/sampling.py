@@ -186,6 +186,14 @@ class GuidedPipeline(DiffusionPipeline):
             self.scheduler.set_begin_index(first)
         return self.scheduler.timesteps[first:], num_inference_steps - begin
 
+    def _repeated(self, image: Tensor, count: int, what: str) -> Tensor:
+        """Return as many pictures as there are to paint."""
+        if count % image.shape[0]:
+            raise PipelineError(
+                f"{image.shape[0]} {what} for {count} pictures; expected one, or a divisor of their number"
+            )
+        return image.repeat(count // image.shape[0], *[1] * (image.dim() - 1))
+
     def _added(self, state: dict[str, Any]) -> dict[str, Any] | None:
         """Return what the UNet is conditioned on besides the text."""
         return state.get("added_cond_kwargs")

@@ -16,7 +16,7 @@ from enfold.diffusers.loaders.single_file import SingleFilePipelineMixin
 from enfold.diffusers.loaders.textual_inversion import TextualInversionMixin
 from enfold.diffusers.pipelines.latent import LatentPipeline, Masked, check_strength
 from enfold.diffusers.pipelines.pipeline import PipelineError
-from enfold.diffusers.pipelines.prompts import Prompt, PromptsMixin, check_prompts, joined
+from enfold.diffusers.pipelines.prompts import Prompt, PromptsMixin, check_prompts, joined, texts_of
 from enfold.diffusers.pipelines.sampling import Callbacks, retrieve_timesteps
 from enfold.log import get_logger
 from enfold.nn.outputs import ModelOutput
@@ -224,14 +224,7 @@ class StableDiffusionPipeline(StableDiffusionBase):
         """
         callbacks = Callbacks.of(self, callback_on_step_end, callback_on_step_end_tensor_inputs, kwargs)
         height, width = self._size(height, width)
-        given = {
-            "prompt": prompt,
-            "negative_prompt": negative_prompt,
-            "prompt_embeds": prompt_embeds,
-            "negative_prompt_embeds": negative_prompt_embeds,
-            "ip_adapter_image": ip_adapter_image,
-            "ip_adapter_image_embeds": ip_adapter_image_embeds,
-        }
+        given = texts_of(locals())
         state, count = self._begin(
             given,
             num_images_per_prompt,
@@ -292,14 +285,7 @@ class StableDiffusionImg2ImgPipeline(StableDiffusionBase):
         """
         callbacks = Callbacks.of(self, callback_on_step_end, callback_on_step_end_tensor_inputs, kwargs)
         check_strength(strength)
-        given = {
-            "prompt": prompt,
-            "negative_prompt": negative_prompt,
-            "prompt_embeds": prompt_embeds,
-            "negative_prompt_embeds": negative_prompt_embeds,
-            "ip_adapter_image": ip_adapter_image,
-            "ip_adapter_image_embeds": ip_adapter_image_embeds,
-        }
+        given = texts_of(locals())
         state, count = self._begin(
             given,
             num_images_per_prompt,
@@ -377,14 +363,7 @@ class StableDiffusionInpaintPipeline(StableDiffusionBase):
         if image is None or mask_image is None:
             raise PipelineError("inpainting needs an image and a mask_image")
         height, width = self._size(height, width)
-        given = {
-            "prompt": prompt,
-            "negative_prompt": negative_prompt,
-            "prompt_embeds": prompt_embeds,
-            "negative_prompt_embeds": negative_prompt_embeds,
-            "ip_adapter_image": ip_adapter_image,
-            "ip_adapter_image_embeds": ip_adapter_image_embeds,
-        }
+        given = texts_of(locals())
         state, count = self._begin(
             given,
             num_images_per_prompt,

@@ -3,18 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from enfold.diffusers.pipelines.flow import FlowPipeline
+from enfold.diffusers.image_processor import PipelineImageInput
+from enfold.diffusers.pipelines.flow import Control, FlowPipeline
+from enfold.diffusers.pipelines.latent import check_strength
 from enfold.diffusers.pipelines.pipeline import PipelineError
 from enfold.diffusers.pipelines.prompts import Prompt, check_prompts, copies, joined, tokenized
 from enfold.diffusers.pipelines.sampling import Callbacks, retrieve_timesteps
 
-__all__ = ["StableDiffusion3Pipeline"]
+__all__ = ["StableDiffusion3Img2ImgPipeline", "StableDiffusion3Pipeline"]
+
+
+@dataclass
+class Texts:
+    """What one side of guidance is said, or its states."""
+
+    prompt: Prompt | None
+    prompt_2: Prompt | None
+    prompt_3: Prompt | None
+    embeds: Tensor | None
+    pooled: Tensor | None
+
+
+@dataclass
+class Skipping:
+    """A further prediction without some blocks, from which pictures are moved away.
+
+    Attributes:
+        layers: these blocks; None: no such prediction.
+        scale: how far pictures are moved.
+        start: the share of steps after which this is done.
+        stop: the share before which.
+    """
+
+    layers: list[int] | None
+    scale: float
+    start: float
+    stop: float
+
+    def at(self, step: int, steps: int) -> bool:
+        """Whether it is made at a step."""
+        return self.layers is not None and steps * self.start < step < steps * self.stop
 
 
 class StableDiffusion3Pipeline(FlowPipeline):
@@ -205,71 +240,209 @@ class StableDiffusion3Pipeline(FlowPipeline):
         callbacks = Callbacks.of(self, callback_on_step_end, callback_on_step_end_tensor_inputs, kwargs)
         channels, patch = self.transformer.config.in_channels, self.transformer.config.patch_size
         height, width = self._checked_size(height, width, self.transformer.config.sample_size, patch)
-        count = num_images_per_prompt * check_prompts(
+        state, count = self._begin(
+            Texts(prompt, prompt_2, prompt_3, prompt_embeds, pooled_prompt_embeds),
+            Texts(
+                negative_prompt,
+                negative_prompt_2,
+                negative_prompt_3,
+                negative_prompt_embeds,
+                negative_pooled_prompt_embeds,
+            ),
+            guidance_scale,
+            num_images_per_prompt,
+            clip_skip,
+            max_sequence_length,
+            joint_attention_kwargs,
+        )
+        device, dtype = self._execution_device, state["prompt_embeds"].dtype
+        start = self.prepare_latents(count, channels, height, width, dtype, device, generator, latents)
+        timesteps, steps = self._schedule(num_inference_steps, sigmas, mu, start.shape[2], start.shape[3])
+        state["latents"] = start
+        skipping = Skipping(
+            skip_guidance_layers, skip_layer_guidance_scale, skip_layer_guidance_start, skip_layer_guidance_stop
+        )
+        return self._painted(state, timesteps, steps, callbacks, output_type, return_dict, skipping)
+
+    # What painting over a picture does as well
+
+    def _begin(
+        self,
+        given: Texts,
+        negative: Texts,
+        guidance_scale: float,
+        images: int,
+        clip_skip: int | None,
+        length: int,
+        joint_attention_kwargs: dict[str, Any] | None,
+    ) -> tuple[dict[str, Any], int]:
+        """Check and encode prompts; return the loop's state and the number of pictures."""
+        count = images * check_prompts(
             self,
-            prompt=prompt,
-            prompt_2=prompt_2,
-            prompt_3=prompt_3,
-            negative_prompt=negative_prompt,
-            prompt_embeds=prompt_embeds,
-            negative_prompt_embeds=negative_prompt_embeds,
+            prompt=given.prompt,
+            prompt_2=given.prompt_2,
+            prompt_3=given.prompt_3,
+            negative_prompt=negative.prompt,
+            prompt_embeds=given.embeds,
+            negative_prompt_embeds=negative.embeds,
         )
         self._guidance_scale, self._joint_attention_kwargs = guidance_scale, joint_attention_kwargs
         self._clip_skip, self._interrupt = clip_skip, False
-        device = self._execution_device
-        embeds, negative, pooled, negative_pooled = self.encode_prompt(
-            prompt,
-            prompt_2,
-            prompt_3,
-            device,
-            num_images_per_prompt,
-            self.do_classifier_free_guidance,
-            negative_prompt,
-            negative_prompt_2,
-            negative_prompt_3,
-            prompt_embeds,
-            negative_prompt_embeds,
-            pooled_prompt_embeds,
-            negative_pooled_prompt_embeds,
-            clip_skip,
-            max_sequence_length,
-        )
         guided = self.do_classifier_free_guidance
-        start = self.prepare_latents(count, channels, height, width, embeds.dtype, device, generator, latents)
-        shift: dict[str, Any] = (
-            {"mu": mu} if mu is not None else self._shift(start.shape[2] // patch * (start.shape[3] // patch))
-        )
-        timesteps, steps = retrieve_timesteps(self.scheduler, num_inference_steps, device, sigmas=sigmas, **shift)
+        with self._weighing():
+            embeds, without, pooled, pooled_without = self.encode_prompt(
+                given.prompt,
+                given.prompt_2,
+                given.prompt_3,
+                self._execution_device,
+                images,
+                guided,
+                negative.prompt,
+                negative.prompt_2,
+                negative.prompt_3,
+                given.embeds,
+                negative.embeds,
+                given.pooled,
+                negative.pooled,
+                clip_skip,
+                length,
+            )
         state = {
-            "latents": start,
-            "prompt_embeds": joined(embeds, negative if guided else None),
-            "pooled_prompt_embeds": joined(pooled, negative_pooled if guided else None),
+            "prompt_embeds": joined(embeds, without if guided else None),
+            "pooled_prompt_embeds": joined(pooled, pooled_without if guided else None),
         }
+        return state, count
 
-        def towards(latents: Tensor, t: Tensor, states: Tensor, pooled: Tensor, **more: Any) -> Tensor:
-            return self.transformer(  # type: ignore[no-any-return]
-                latents,
-                timestep=t.expand(latents.shape[0]),
-                encoder_hidden_states=states,
-                pooled_projections=pooled,
-                joint_attention_kwargs=joint_attention_kwargs,
-                return_dict=False,
-                **more,
-            )[0]
+    def _schedule(
+        self, steps: int, sigmas: list[float] | None, mu: float | None, high: int, wide: int
+    ) -> tuple[Tensor, int]:
+        """Return the timesteps for latents of this height and width."""
+        patch = self.transformer.config.patch_size
+        shift: dict[str, Any] = {"mu": mu} if mu is not None else self._shift(high // patch * (wide // patch))
+        return retrieve_timesteps(self.scheduler, steps, self._execution_device, sigmas=sigmas, **shift)
+
+    def _painted(
+        self,
+        state: dict[str, Any],
+        timesteps: Tensor,
+        steps: int,
+        callbacks: Callbacks,
+        output_type: str,
+        return_dict: bool,
+        skipping: Skipping | None = None,
+        control: Control | None = None,
+    ) -> Any:
+        """Make all steps and return the pictures; ``control`` gives the model more at each."""
+        guided, scale = self.do_classifier_free_guidance, self.guidance_scale
+        # Those for the text alone, which callbacks do not change.
+        alone = [
+            state[name].chunk(2)[-1] if guided else state[name] for name in ("prompt_embeds", "pooled_prompt_embeds")
+        ]
 
         def predict(step: int, t: Tensor) -> Tensor:
             latents = state["latents"]
-            conditions = state["prompt_embeds"], state["pooled_prompt_embeds"]
+            seen = torch.cat([latents] * 2) if guided else latents
+            given = {
+                "hidden_states": seen,
+                "timestep": t.expand(seen.shape[0]),
+                "encoder_hidden_states": state["prompt_embeds"],
+                "pooled_projections": state["pooled_prompt_embeds"],
+                "joint_attention_kwargs": self._joint_attention_kwargs,
+                "return_dict": False,
+            }
+            if control is not None:
+                given |= control(step, given)
+            predicted: Tensor = self.transformer(**given)[0]
             if not guided:
-                return towards(latents, t, *conditions)
-            without, with_text = towards(torch.cat([latents] * 2), t, *conditions).chunk(2)
-            predicted = without + guidance_scale * (with_text - without)
-            if skip_guidance_layers is not None and (
-                steps * skip_layer_guidance_start < step < steps * skip_layer_guidance_stop
-            ):
-                worse = towards(latents, t, embeds, pooled, skip_layers=skip_guidance_layers)
-                predicted = predicted + (with_text - worse) * skip_layer_guidance_scale
+                return predicted
+            without, with_text = predicted.chunk(2)
+            predicted = without + scale * (with_text - without)
+            if skipping is not None and skipping.at(step, steps):
+                only = {"hidden_states": latents, "timestep": t.expand(latents.shape[0])}
+                only |= {"encoder_hidden_states": alone[0], "pooled_projections": alone[1]}
+                worse = self.transformer(**given | only, skip_layers=skipping.layers)[0]
+                predicted = predicted + (with_text - worse) * skipping.scale
             return predicted
 
         painted = self._flow(state, timesteps, steps, callbacks, predict)
         return self._answer(painted, output_type, return_dict)
+
+
+class StableDiffusion3Img2ImgPipeline(StableDiffusion3Pipeline):
+    """A picture from a text and a picture."""
+
+    @torch.no_grad()
+    def __call__(  # type: ignore[override]
+        self,
+        prompt: Prompt | None = None,
+        prompt_2: Prompt | None = None,
+        prompt_3: Prompt | None = None,
+        height: int | None = None,
+        width: int | None = None,
+        image: PipelineImageInput | None = None,
+        strength: float = 0.6,
+        num_inference_steps: int = 50,
+        sigmas: list[float] | None = None,
+        guidance_scale: float = 7.0,
+        negative_prompt: Prompt | None = None,
+        negative_prompt_2: Prompt | None = None,
+        negative_prompt_3: Prompt | None = None,
+        num_images_per_prompt: int = 1,
+        generator: torch.Generator | list[torch.Generator] | None = None,
+        latents: Tensor | None = None,
+        prompt_embeds: Tensor | None = None,
+        negative_prompt_embeds: Tensor | None = None,
+        pooled_prompt_embeds: Tensor | None = None,
+        negative_pooled_prompt_embeds: Tensor | None = None,
+        output_type: str = "pil",
+        return_dict: bool = True,
+        joint_attention_kwargs: dict[str, Any] | None = None,
+        clip_skip: int | None = None,
+        callback_on_step_end: Callable[..., dict[str, Any]] | None = None,
+        callback_on_step_end_tensor_inputs: list[str] | tuple[str, ...] = ("latents",),
+        max_sequence_length: int = 256,
+        mu: float | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Paint over a picture.
+
+        Args:
+            image: the picture, in any form of ``VaeImageProcessor``, or latents.
+            height: of the result, to which the picture is brought.
+            width: likewise.
+            strength: how much of it is lost, 0 to 1.
+            latents: the picture with its noise instead.
+
+        The others are those of ``StableDiffusion3Pipeline.__call__``.
+        """
+        callbacks = Callbacks.of(self, callback_on_step_end, callback_on_step_end_tensor_inputs, kwargs)
+        check_strength(strength)
+        if image is None:
+            raise PipelineError("painting over a picture needs an image")
+        patch, factor = self.transformer.config.patch_size, self.vae_scale_factor
+        height, width = self._checked_size(height, width, self.transformer.config.sample_size, patch)
+        pictures = self.image_processor.preprocess(image, height=height, width=width)
+        state, count = self._begin(
+            Texts(prompt, prompt_2, prompt_3, prompt_embeds, pooled_prompt_embeds),
+            Texts(
+                negative_prompt,
+                negative_prompt_2,
+                negative_prompt_3,
+                negative_prompt_embeds,
+                negative_pooled_prompt_embeds,
+            ),
+            guidance_scale,
+            num_images_per_prompt,
+            clip_skip,
+            max_sequence_length,
+            joint_attention_kwargs,
+        )
+        shape = (count, self.transformer.config.in_channels, height // factor, width // factor)
+        timesteps, steps = self._schedule(num_inference_steps, sigmas, mu, *shape[2:])
+        like = {"device": self._execution_device, "dtype": state["prompt_embeds"].dtype}
+        if latents is None:
+            latents, timesteps, steps = self._drawn_over(pictures, shape, strength, timesteps, steps, generator, like)
+        else:
+            timesteps, steps = self.get_timesteps(steps, strength)
+        state["latents"] = latents.to(**like)
+        return self._painted(state, timesteps, steps, callbacks, output_type, return_dict)

@@ -12,7 +12,7 @@ from torch import Tensor
 from enfold.diffusers.image_processor import PipelineImageInput
 from enfold.diffusers.pipelines.latent import Masked, check_strength
 from enfold.diffusers.pipelines.pipeline import PipelineError
-from enfold.diffusers.pipelines.prompts import Prompt
+from enfold.diffusers.pipelines.prompts import Prompt, texts_of
 from enfold.diffusers.pipelines.sampling import Callbacks, retrieve_timesteps
 from enfold.diffusers.pipelines.stable_diffusion_xl_base import (
     Size,
@@ -94,18 +94,7 @@ class StableDiffusionXLPipeline(StableDiffusionXLBase):
         width = width or self.default_sample_size * self.vae_scale_factor
         if height % 8 or width % 8:
             raise PipelineError(f"height and width are {height} and {width}; expected multiples of 8")
-        given = {
-            "prompt": prompt,
-            "prompt_2": prompt_2,
-            "negative_prompt": negative_prompt,
-            "negative_prompt_2": negative_prompt_2,
-            "prompt_embeds": prompt_embeds,
-            "negative_prompt_embeds": negative_prompt_embeds,
-            "pooled_prompt_embeds": pooled_prompt_embeds,
-            "negative_pooled_prompt_embeds": negative_pooled_prompt_embeds,
-            "ip_adapter_image": ip_adapter_image,
-            "ip_adapter_image_embeds": ip_adapter_image_embeds,
-        }
+        given = texts_of(locals())
         state, count = self._begin(
             given,
             num_images_per_prompt,
@@ -179,6 +168,26 @@ class RefiningBase(StableDiffusionXLBase):
         )
         self.register_to_config(requires_aesthetics_score=requires_aesthetics_score)
 
+    def _refined(
+        self,
+        state: dict[str, Any],
+        timesteps: Tensor,
+        steps: int,
+        count: int,
+        callbacks: Callbacks,
+        generator: Any,
+        eta: float,
+        output_type: str,
+        return_dict: bool,
+        part: Masked | None = None,
+        **loop: Any,
+    ) -> Any:
+        """Make the steps from a picture on, and return pictures; ``loop`` is for ``_denoise``."""
+        told = self._told_guidance(count, state["latents"])
+        extra = self.prepare_extra_step_kwargs(generator, eta)
+        painted = self._denoise(state, timesteps, steps, callbacks, extra, timestep_cond=told, **loop)
+        return self._answer(painted, output_type, return_dict, generator, part)
+
 
 class StableDiffusionXLImg2ImgPipeline(RefiningBase):
     """A picture from a text and a picture, or the last steps after ``StableDiffusionXLPipeline``: a refiner."""
@@ -239,18 +248,7 @@ class StableDiffusionXLImg2ImgPipeline(RefiningBase):
         """
         callbacks = Callbacks.of(self, callback_on_step_end, callback_on_step_end_tensor_inputs, kwargs)
         check_strength(strength)
-        given = {
-            "prompt": prompt,
-            "prompt_2": prompt_2,
-            "negative_prompt": negative_prompt,
-            "negative_prompt_2": negative_prompt_2,
-            "prompt_embeds": prompt_embeds,
-            "negative_prompt_embeds": negative_prompt_embeds,
-            "pooled_prompt_embeds": pooled_prompt_embeds,
-            "negative_pooled_prompt_embeds": negative_pooled_prompt_embeds,
-            "ip_adapter_image": ip_adapter_image,
-            "ip_adapter_image_embeds": ip_adapter_image_embeds,
-        }
+        given = texts_of(locals())
         state, count = self._begin(
             given,
             num_images_per_prompt,
@@ -267,25 +265,19 @@ class StableDiffusionXLImg2ImgPipeline(RefiningBase):
             noisy = visited[:1].repeat(count) if denoising_start is None else None
             latents = self._drawn_over(pictures, noisy, count, dtype, device, generator)
         state["latents"] = latents
-        self._tell(
-            state,
-            Sizes(
-                original_size,
-                crops_coords_top_left,
-                target_size,
-                negative_original_size,
-                negative_crops_coords_top_left,
-                negative_target_size,
-                aesthetic_score,
-                negative_aesthetic_score,
-            ),
-            count,
+        sizes = Sizes(
+            original_size,
+            crops_coords_top_left,
+            target_size,
+            negative_original_size,
+            negative_crops_coords_top_left,
+            negative_target_size,
+            aesthetic_score,
+            negative_aesthetic_score,
         )
-        visited, steps = self._span(visited, steps, denoising_end)
-        told = self._told_guidance(count, state["latents"])
-        extra = self.prepare_extra_step_kwargs(generator, eta)
-        painted = self._denoise(state, visited, steps, callbacks, extra, timestep_cond=told)
-        return self._answer(painted, output_type, return_dict, generator)
+        self._tell(state, sizes, count)
+        schedule = self._span(visited, steps, denoising_end)
+        return self._refined(state, *schedule, count, callbacks, generator, eta, output_type, return_dict)
 
 
 class StableDiffusionXLInpaintPipeline(RefiningBase):
@@ -358,18 +350,7 @@ class StableDiffusionXLInpaintPipeline(RefiningBase):
             raise PipelineError("inpainting needs an image and a mask_image")
         height = height or self.default_sample_size * self.vae_scale_factor
         width = width or self.default_sample_size * self.vae_scale_factor
-        given = {
-            "prompt": prompt,
-            "prompt_2": prompt_2,
-            "negative_prompt": negative_prompt,
-            "negative_prompt_2": negative_prompt_2,
-            "prompt_embeds": prompt_embeds,
-            "negative_prompt_embeds": negative_prompt_embeds,
-            "pooled_prompt_embeds": pooled_prompt_embeds,
-            "negative_pooled_prompt_embeds": negative_pooled_prompt_embeds,
-            "ip_adapter_image": ip_adapter_image,
-            "ip_adapter_image_embeds": ip_adapter_image_embeds,
-        }
+        given = texts_of(locals())
         state, count = self._begin(
             given,
             num_images_per_prompt,
@@ -392,24 +373,28 @@ class StableDiffusionXLInpaintPipeline(RefiningBase):
             seen=masked_image_latents,
             noisy=denoising_start is None,
         )
-        self._tell(
+        sizes = Sizes(
+            original_size,
+            crops_coords_top_left,
+            target_size,
+            negative_original_size,
+            negative_crops_coords_top_left,
+            negative_target_size,
+            aesthetic_score,
+            negative_aesthetic_score,
+        )
+        self._tell(state, sizes, count)
+        schedule = self._span(visited, steps, denoising_end)
+        return self._refined(
             state,
-            Sizes(
-                original_size,
-                crops_coords_top_left,
-                target_size,
-                negative_original_size,
-                negative_crops_coords_top_left,
-                negative_target_size,
-                aesthetic_score,
-                negative_aesthetic_score,
-            ),
+            *schedule,
             count,
+            callbacks,
+            generator,
+            eta,
+            output_type,
+            return_dict,
+            part,
+            after=after,
+            more_input=more_input,
         )
-        visited, steps = self._span(visited, steps, denoising_end)
-        told = self._told_guidance(count, state["latents"])
-        extra = self.prepare_extra_step_kwargs(generator, eta)
-        painted = self._denoise(
-            state, visited, steps, callbacks, extra, timestep_cond=told, after=after, more_input=more_input
-        )
-        return self._answer(painted, output_type, return_dict, generator, part)
