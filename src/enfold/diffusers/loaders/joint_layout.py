@@ -74,8 +74,8 @@ def flux(model: Any) -> tuple[Rows, dict[str, Cut]]:
             table.all(block, there, {name: f"{side}_{other}" for name, other in names.items()})
     for i, single in enumerate(model.single_transformer_blocks):
         block, there = f"single_transformer_blocks.{i}", f"single_blocks.{i}"
-        parts = [f"{block}.{name}" for name in ("attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp")]
-        table.fused(f"{there}.linear1", parts, [width] * 3 + [single.proj_mlp.out_features])
+        layers = [f"{block}.{name}" for name in ("attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp")]
+        table.fused(f"{there}.linear1", layers, [width] * 3 + [single.proj_mlp.out_features])
         names = {"norm.linear": "modulation.lin", "proj_out": "linear2"}
         names |= {"attn.norm_q.weight": "norm.query_norm.scale", "attn.norm_k.weight": "norm.key_norm.scale"}
         table.all(block, there, names)

@@ -276,8 +276,8 @@ class StableDiffusionXLImg2ImgPipeline(RefiningBase):
             negative_aesthetic_score,
         )
         self._tell(state, sizes, count)
-        schedule = self._span(visited, steps, denoising_end)
-        return self._refined(state, *schedule, count, callbacks, generator, eta, output_type, return_dict)
+        visited, steps = self._span(visited, steps, denoising_end)
+        return self._refined(state, visited, steps, count, callbacks, generator, eta, output_type, return_dict)
 
 
 class StableDiffusionXLInpaintPipeline(RefiningBase):
@@ -384,7 +384,7 @@ class StableDiffusionXLInpaintPipeline(RefiningBase):
             negative_aesthetic_score,
         )
         self._tell(state, sizes, count)
-        schedule = self._span(visited, steps, denoising_end)
+        visited, steps = self._span(visited, steps, denoising_end)
         return self._refined(
             state,
             *schedule,
