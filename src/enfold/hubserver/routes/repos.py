@@ -243,7 +243,8 @@ def listing(call: Call) -> Response:
 
 def _filters(call: Call) -> dict[str, Any]:
     """Return what else a list is to hold: what is no tag, or one of several."""
-    parameters, groups = call.request.query_params, []
+    parameters = call.request.query_params
+    groups: list[tuple[str, ...]] = []
     gated = parameters.get("gated", "").lower()
     if gated not in {"", "true", "false", "auto", "manual"}:
         raise HubServerError(400, f'"gated" is true, false, auto or manual, not {gated[:80]!r}')
