@@ -387,7 +387,8 @@ class StableDiffusionXLInpaintPipeline(RefiningBase):
         visited, steps = self._span(visited, steps, denoising_end)
         return self._refined(
             state,
-            *schedule,
+            visited,
+            steps,
             count,
             callbacks,
             generator,
