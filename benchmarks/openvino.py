@@ -201,8 +201,9 @@ def main() -> None:
         encoder = transformers.BertForSequenceClassification(transformers.BertConfig(**ENCODER)).eval()
         decoder = transformers.LlamaForCausalLM(transformers.LlamaConfig(**DECODER)).eval()
         encoder.save_pretrained(f"{folder}/weights")
-        export_from_model(encoder, f"{folder}/encoder")
-        export_from_model(decoder, f"{folder}/decoder")
+        if not options.only.startswith("Better"):
+            export_from_model(encoder, f"{folder}/encoder")
+            export_from_model(decoder, f"{folder}/decoder")
         graphs = ["encoder, 8 x 64", "encoder, 1 x 16", "decoder, 64 tokens"]
         padded = ["BetterTransformer, 8 x 64, padded", "BetterTransformer, 8 x 64, full"]
         sides = [("ours", "bare", sys.executable, graphs), ("fast", "transformers", PEER, padded)]

@@ -77,6 +77,7 @@ def export(part: Part) -> Any:
         fixed = [label for axis, label in axes.items() if shape[axis].is_static]
         if fixed:
             raise ExportError(f"{', '.join(fixed)} of {name} became fixed in the graph {part.name}: {shape}")
+    _soften(graph)
     graph.reshape(shapes)  # what varies is known to; the rest, such as a number of heads, is told
     return graph
 
@@ -92,6 +93,21 @@ def _writer(first: Part, later: Part) -> Part:
     axes = {**first.axes, **{name: later.axes[name] for name in own}}
     module = Plain(first.module.model, decoder, list(given), first.outputs)
     return replace(first, module=module, inputs=given, axes=axes)
+
+
+def _soften(graph: Any) -> None:
+    """Turn masks of attention into numbers to add: a row that sees nothing, as padding on the left does, stays finite
+    (the least number of half precision, after which a weight is 0)."""
+    import numpy as np
+    from openvino import Type
+    from openvino import opset13 as ops
+
+    seen, hidden = ops.constant(np.float32(0)), ops.constant(np.float32(-65504))
+    for node in graph.get_ops():
+        if node.get_type_name() == "ScaledDotProductAttention" and node.get_input_size() > 3:
+            mask = node.input_value(3)
+            if mask.get_element_type() == Type.boolean:
+                node.input(3).replace_source_output(ops.select(mask, seen, hidden).output(0))
 
 
 def _is_past(name: str) -> bool:
