@@ -13,7 +13,7 @@ pytest.importorskip("onnxruntime")
 from enfold.optimum.exporters.openvino import export  # noqa: E402
 from enfold.optimum.exporters.tasks import parts  # noqa: E402
 from exported_graphs import FIRST, LONG, SHORT, every, tiny, varied  # noqa: E402
-from exported_graphs import _kept as asked
+from exported_graphs import _kept as asked  # noqa: E402
 
 
 @pytest.mark.slow
