@@ -38,6 +38,7 @@ EXTRAS = {
     "av": "video",
     "pdfplumber": "pdf",
     "sacrebleu": "evaluate",
+    "llguidance": "serving",
     "tensorflow": "tf",
     "keras": "tf",
     "h5py": "tf",

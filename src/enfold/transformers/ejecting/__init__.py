@@ -15,7 +15,7 @@ import textwrap
 from collections import defaultdict
 
 from enfold.errors import EnfoldError, nearest
-from enfold.transformers.ejecting.gathering import STAND_INS, Definition, Gathered, annotations, gather, home, read
+from enfold.transformers.ejecting.gathering import STAND_INS, Definition, Gathered, annotated, gather, home, read
 from enfold.transformers.registry import MODELS
 
 __all__ = ["eject"]
@@ -152,7 +152,7 @@ def _text(item: Definition, gathered: Gathered, names: dict[tuple[str, str], str
             if names[key] != name:
                 renamed[name] = names[key]
     edits: list[tuple[int, int, int]] = []
-    for part in annotations(item.node):
+    for part in annotated(item.node):
         for inner in ast.walk(part):
             if isinstance(inner, ast.Name) and inner.id not in known and inner.id in place.imports:
                 edits.append((inner.lineno, inner.col_offset, inner.end_col_offset or 0))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from enfold.errors import EnfoldError
 
-__all__ = ["STAND_INS", "Definition", "Gathered", "Module", "annotations", "gather", "home", "read"]
+__all__ = ["STAND_INS", "Definition", "Gathered", "Module", "annotated", "gather", "home", "read"]
 
 HOME = "enfold"
 STAND_INS = f"{HOME}.transformers.ejecting.stand_ins"
@@ -151,9 +151,9 @@ def _take(made: Module, node: ast.stmt, lines: list[str]) -> None:
             if isinstance(target, ast.Name) and target.id != "__all__":
                 made.definitions[target.id] = _define(made.name, target.id, node, lines)
             elif isinstance(target, ast.Tuple):
-                for item in target.elts:
-                    if isinstance(item, ast.Name):
-                        made.definitions[item.id] = _define(made.name, item.id, node, lines)
+                for part in target.elts:
+                    if isinstance(part, ast.Name):
+                        made.definitions[part.id] = _define(made.name, part.id, node, lines)
             elif isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name):
                 made.later.append(_define(made.name, target.value.id, node, lines))
 
@@ -172,7 +172,7 @@ def _define(module: str, name: str, node: ast.stmt, lines: list[str]) -> Definit
     while begin and lines[begin - 1].startswith("#"):
         begin -= 1
     kept = {line + 1: lines[line] for line in range(begin, last) if line not in gone}
-    notes = {item.id for part in annotations(node) for item in ast.walk(part) if isinstance(item, ast.Name)}
+    notes = {item.id for part in annotated(node) for item in ast.walk(part) if isinstance(item, ast.Name)}
     uses = _uses(node)
     return Definition(module, name, node, kept, uses, notes - uses)
 
@@ -214,7 +214,7 @@ def _without_machinery(place: Module, found: Definition) -> Definition:
     return replace(found, lines=lines, uses=uses)
 
 
-def annotations(node: ast.AST) -> Iterator[ast.AST]:
+def annotated(node: ast.AST) -> Iterator[ast.AST]:
     """Return the annotations inside a statement."""
     for item in ast.walk(node):
         for name in ("annotation", "returns"):

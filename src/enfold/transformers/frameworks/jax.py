@@ -557,7 +557,7 @@ def _flax_auto(torch_class: Any) -> Any:
         def from_pretrained(cls, pretrained_model_name_or_path: Any, *model_args: Any, **kwargs: Any) -> Any:
             return cls._load(pretrained_model_name_or_path, *model_args, **kwargs)
 
-    FlaxAuto.from_pretrained.__func__.__doc__ = FlaxPreTrainedModel.from_pretrained.__doc__
+    vars(FlaxAuto)["from_pretrained"].__func__.__doc__ = FlaxPreTrainedModel.from_pretrained.__doc__
     FlaxAuto.__name__ = FlaxAuto.__qualname__ = f"Flax{torch_class.__name__}"
     FlaxAuto.__doc__ = f"{torch_class.__doc__} In JAX."
     return FlaxAuto

@@ -140,7 +140,8 @@ def _unfold(x: Any, dim: int, size: int, step: int) -> Any:
 
 
 def _arange(*bounds: Any, dtype: DType | None = None, **_: Any) -> Any:
-    return jnp.arange(*bounds, dtype=as_dtype(dtype))
+    made: Any = jnp.arange(*bounds)
+    return made if dtype is None else made.astype(as_dtype(dtype))
 
 
 def _full(shape: Sequence[int], value: Any, *, dtype: DType | None = None) -> Any:
@@ -490,7 +491,7 @@ def _resize_axis(x: Any, axis: int, have: int, wanted: int, method: str, corners
         taps = [(0, 1 - share), (1, share)]
     else:  # cubic, with torch's constant
         taps = [(offset, _cubic(jnp.abs(share - offset))) for offset in (-1, 0, 1, 2)]
-    weights = sum(
+    weights: Any = sum(
         jax.nn.one_hot(jnp.clip(low + offset, 0, have - 1), have) * weight[:, None] for offset, weight in taps
     )
     return jnp.moveaxis(jnp.tensordot(x, weights.astype(x.dtype), [[axis], [1]]), -1, axis)

@@ -42,7 +42,7 @@ class CollateError(ValueError, EnfoldError):
 
 
 class DataCollatorMixin:
-    """Base of collators that make tensors in ``torch_call``, arrays in ``numpy_call`` and TensorFlow's in ``tf_call``."""
+    """Base of collators: tensors in ``torch_call``, arrays in ``numpy_call``, TensorFlow's in ``tf_call``."""
 
     return_tensors: str = "pt"
 
