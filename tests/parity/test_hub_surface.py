@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 import enfold.hub as hub
-from enfold.dropin.rules import locate
+from enfold.addresses import locate
 
 HERE = Path(__file__).resolve().parent
 GOLDEN = HERE / "hub_surface_golden.json"

@@ -96,6 +96,13 @@ PEERS = Path(__file__).resolve().parents[2] / ".peers"
 OTHERWISE = ("runtime", "per_second", "total_flos", "seconds", "mem_", "step_time", "eps")
 
 
+@pytest.fixture(autouse=True)
+def writers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What writes for our trainers, put back after a test that gave the answers itself."""
+    for module in (enfold.trl.ppo, enfold.trl.online_dpo):
+        monkeypatch.setattr(module, "write", module.write)  # type: ignore[attr-defined]
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tokenizer of few words, with a chat template, and two models of random weights."""

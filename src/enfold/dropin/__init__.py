@@ -24,7 +24,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from enfold.dropin.rules import LIBRARIES, locate
+from enfold.addresses import LIBRARIES, locate
 from enfold.errors import nearest
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from importlib.metadata import Distribution
 from os import PathLike
 from pathlib import Path
 
-from enfold.dropin.rules import LIBRARIES
+from enfold.addresses import LIBRARIES
 
 __all__ = ["distributions"]
 

@@ -329,8 +329,8 @@ class ChatInterface(Blocks):
         def finish(message: Any, history: list[Any], result: Any) -> Any:
             messages, rest = self._answers(result)
             shown = self.chatbot.postprocess(messages)
-            plain = [plain(each) for each in shown]
-            answer = plain[0] if len(plain) == 1 else plain
+            said = [plain(each) for each in shown]
+            answer = said[0] if len(said) == 1 else said
             history[:] = [*history[: finish.length], *self.chatbot.postprocess([asked_by(message)]), *shown]  # type: ignore[attr-defined]
             more = [block.postprocess(value) for block, value in zip(self.additional_outputs, rest, strict=True)]
             return [answer, *more] if more else answer

@@ -17,6 +17,7 @@ from importlib.util import spec_from_file_location
 from types import ModuleType
 from typing import Any
 
+from enfold.addresses import LIBRARIES, locate
 from enfold.errors import EnfoldError
 from enfold.log import get_logger
 
@@ -162,18 +163,17 @@ class _Loader(SourceFileLoader):
 
 def _import(name: str, names: Any = None, local: Any = None, fromlist: Any = (), level: int = 0) -> Any:
     """Import as ``import`` does, with enfold in the place of the ecosystem."""
-    rules: Any = importlib.import_module("enfold.dropin.rules")  # data that stands on a floor above
-    if level or name.partition(".")[0] not in rules.LIBRARIES:
+    if level or name.partition(".")[0] not in LIBRARIES:
         return builtins.__import__(name, names, local, fromlist, level)
-    home = rules.locate(name)
+    home = locate(name)
     if home is None:
         raise ModuleNotFoundError(f"No module named {name!r} in enfold", name=name)
     module = importlib.import_module(home)
     if not fromlist:
-        return importlib.import_module(rules.LIBRARIES[name.partition(".")[0]])
+        return importlib.import_module(LIBRARIES[name.partition(".")[0]])
     for wanted in fromlist:
         if wanted != "*" and not hasattr(module, wanted):
-            below = rules.locate(f"{name}.{wanted}")
+            below = locate(f"{name}.{wanted}")
             if below is not None:
                 importlib.import_module(below)
     return module

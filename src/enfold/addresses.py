@@ -1,4 +1,4 @@
-"""Where each module of the ecosystem lives here: data, read by the finder and by nothing else."""
+"""Where each module of the ecosystem lives here: data, for the drop-in and for code that repositories bring along."""
 
 from __future__ import annotations
 
