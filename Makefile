@@ -12,7 +12,7 @@ demo: setup ## train, fine-tune, evaluate, share and deploy on real data; ARGS="
 	@$(BIN)/enfold demo $(ARGS)
 
 test: setup peers chromium postgres lint types floors ## set up, lint, check types and run every test
-	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not alone" $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile --max-worker-restart 0 -m "not slow and not alone" $(ARGS)
 	$(BIN)/pytest -m "alone and not slow" $(ARGS)
 
 test-slow: setup peers chromium postgres ## the tests that take minutes or need more peers

@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -245,17 +247,27 @@ def test_a_run_that_is_killed_at_any_point_of_a_checkpoint_leaves_a_whole_one(
     assert number >= 8
 
 
-def test_sigterm_turns_into_a_checkpoint(tmp_path: Path) -> None:
-    class Notice(TrainerCallback):
-        def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            if state.global_step == 5:
-                os.kill(os.getpid(), signal.SIGTERM)
+SIGTERM = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[1])
+from trainer_small import trainer
+from enfold.transformers import TrainerCallback
+class Notice(TrainerCallback):
+    def on_step_begin(self, args, state, control, **kwargs):
+        if state.global_step == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+before = signal.getsignal(signal.SIGTERM)
+made = trainer(sys.argv[2], enable_jit_checkpoint=True, callbacks=[Notice()])
+assert made.train().global_step == 6
+assert signal.getsignal(signal.SIGTERM) is before
+"""
 
-    before = signal.getsignal(signal.SIGTERM)
-    made = trainer(tmp_path, enable_jit_checkpoint=True, callbacks=[Notice()])
-    assert made.train().global_step == 6
+
+def test_sigterm_turns_into_a_checkpoint(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SIGTERM, str(Path(__file__).parent), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)  # a process of its own, which it may end
+    assert done.returncode == 0, done.stderr
     assert get_last_checkpoint(str(tmp_path)) == str(tmp_path / "checkpoint-6")
-    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_the_log_goes_on_behind_the_checkpoint(tmp_path: Path) -> None:
