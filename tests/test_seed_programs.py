@@ -12,7 +12,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -328,8 +327,6 @@ def test_16_fastapi(run: Any, environment: dict[str, str]) -> None:
 
 
 def test_17_tensorflow(run: Any, environment: dict[str, str], theirs: dict[str, Any]) -> None:
-    if find_spec("tensorflow") is None:  # importing it here would cost seconds that only the program needs
-        pytest.skip("TensorFlow is not installed")
     result = run(
         "17_tensorflow.py",
         environment,

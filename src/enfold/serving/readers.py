@@ -42,9 +42,10 @@ class Reader:
         )
         self._words = threading.Lock()  # a tokenizer keeps how it cuts, so it serves one thread at a time
 
-    def run(self, items: list[Any]) -> list[Any]:
-        """Answer requests that share a batch; in the thread of the batches."""
-        raise NotImplementedError
+    if TYPE_CHECKING:
+
+        def run(self, items: list[Any]) -> list[Any]:
+            """Answer requests that share a batch; in the thread of the batches. Each kind says how."""
 
     def joins(self, first: Any, other: Any) -> bool:
         """Whether a request may share the batch of the first."""

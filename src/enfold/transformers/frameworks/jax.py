@@ -27,6 +27,7 @@ from enfold.transformers.frameworks.flax_files import save_flax
 from enfold.transformers.frameworks.flax_names import flat, flax_places, nested, to_flax, to_torch
 from enfold.transformers.frameworks.graph import Program, Programs, Spec, run
 from enfold.transformers.frameworks.jax_ops import with_key
+from enfold.transformers.frameworks.names import counterpart
 from enfold.transformers.modeling import PreTrainedModel
 from enfold.transformers.sharing import PushToHubMixin
 
@@ -530,18 +531,8 @@ def flax_class(torch_class: type[PreTrainedModel]) -> type[FlaxPreTrainedModel]:
         >>> flax_class(BertModel).__name__  # doctest: +SKIP
         'FlaxBertModel'
     """
-    return type(
-        f"Flax{torch_class.__name__}",
-        (FlaxPreTrainedModel,),
-        {
-            "__doc__": f"``{torch_class.__name__}`` in JAX. {torch_class.__doc__ or ''}",
-            "__module__": __name__,
-            "torch_class": torch_class,
-            "config_class": torch_class.config_class,
-            "base_model_prefix": torch_class.base_model_prefix,
-            "main_input_name": torch_class.main_input_name,
-        },
-    )
+    made: type[FlaxPreTrainedModel] = counterpart(torch_class, FlaxPreTrainedModel, "Flax", "JAX")
+    return made
 
 
 @cache

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from enfold.transformers.registry import MODELS, TASKS
 
-__all__ = ["auto_names", "framework_names"]
+__all__ = ["auto_names", "counterpart", "framework_names"]
 
 # Parts of models, which have no class of their own in another framework.
 _PARTS = ("Layer", "RMSNorm", "DecodeHead", "Backbone")
@@ -46,3 +48,26 @@ def auto_names(prefix: str) -> list[str]:
         *(f"{prefix}AutoModelFor{task}" for task in tasks),
         f"{prefix}AutoModelWithLMHead={prefix}AutoModelForCausalLM",
     ]
+
+
+def counterpart(torch_class: Any, base: Any, prefix: str, framework: str) -> Any:
+    """Return the class in a framework that belongs to a torch class.
+
+    Args:
+        torch_class: a model's class.
+        base: what all models of the framework inherit.
+        prefix: ``"TF"`` or ``"Flax"``.
+        framework: its name, for the class's text.
+    """
+    return type(
+        f"{prefix}{torch_class.__name__}",
+        (base,),
+        {
+            "__doc__": f"``{torch_class.__name__}`` in {framework}. {torch_class.__doc__ or ''}",
+            "__module__": base.__module__,
+            "torch_class": torch_class,
+            "config_class": torch_class.config_class,
+            "base_model_prefix": torch_class.base_model_prefix,
+            "main_input_name": torch_class.main_input_name,
+        },
+    )

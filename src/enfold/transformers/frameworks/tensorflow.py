@@ -24,6 +24,7 @@ from enfold.nn.outputs import ModelOutput
 from enfold.transformers import auto
 from enfold.transformers.config import PretrainedConfig
 from enfold.transformers.frameworks.graph import Program, Programs, Spec, aliases, leaves, run
+from enfold.transformers.frameworks.names import counterpart
 from enfold.transformers.frameworks.tensorflow_images import IMAGES
 from enfold.transformers.frameworks.tensorflow_ops import TABLE
 from enfold.transformers.frameworks.tensorflow_training import IGNORED, TrainingMixin
@@ -542,18 +543,8 @@ def tf_class(torch_class: type[PreTrainedModel]) -> type[TFPreTrainedModel]:
         >>> tf_class(BertModel).__name__  # doctest: +SKIP
         'TFBertModel'
     """
-    return type(
-        f"TF{torch_class.__name__}",
-        (TFPreTrainedModel,),
-        {
-            "__doc__": f"``{torch_class.__name__}`` in TensorFlow. {torch_class.__doc__ or ''}",
-            "__module__": __name__,
-            "torch_class": torch_class,
-            "config_class": torch_class.config_class,
-            "base_model_prefix": torch_class.base_model_prefix,
-            "main_input_name": torch_class.main_input_name,
-        },
-    )
+    made: type[TFPreTrainedModel] = counterpart(torch_class, TFPreTrainedModel, "TF", "TensorFlow")
+    return made
 
 
 @cache
