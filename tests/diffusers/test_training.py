@@ -118,3 +118,13 @@ def test_signal_to_noise_and_types() -> None:
     model.conv_in.requires_grad_(False)
     cast_training_params(model)
     assert model.conv_in.weight.dtype == torch.bfloat16 and model.conv_out.weight.dtype == torch.float32
+
+
+def test_what_training_scripts_import_is_at_the_top_too() -> None:
+    import enfold.diffusers as diffusers
+    from enfold.diffusers import image_processor, optimization
+
+    assert diffusers.EMAModel is EMAModel and diffusers.get_scheduler is get_scheduler
+    assert diffusers.VaeImageProcessor is image_processor.VaeImageProcessor
+    names = [name for name in diffusers.__all__ if name.startswith("get_")]
+    assert len(names) == 7 and all(getattr(diffusers, name) is getattr(optimization, name) for name in names)

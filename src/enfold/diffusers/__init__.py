@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = face(
     __name__,
     {
         ".configuration": ["ConfigMixin", "FrozenDict"],
+        ".image_processor": ["VaeImageProcessor"],
         ".models": [
             "AutoencoderKL",
             "AutoencoderTiny",
@@ -20,6 +21,15 @@ __getattr__, __dir__, __all__ = face(
             "SD3Transformer2DModel",
             "UNet2DConditionModel",
             "UNet2DModel",
+        ],
+        ".optimization": [
+            "get_constant_schedule",
+            "get_constant_schedule_with_warmup",
+            "get_cosine_schedule_with_warmup",
+            "get_cosine_with_hard_restarts_schedule_with_warmup",
+            "get_linear_schedule_with_warmup",
+            "get_polynomial_decay_schedule_with_warmup",
+            "get_scheduler",
         ],
         ".pipelines": [
             "AutoPipelineForImage2Image",
@@ -70,5 +80,6 @@ __getattr__, __dir__, __all__ = face(
             "TCDScheduler",
             "UniPCMultistepScheduler",
         ],
+        ".training_utils": ["EMAModel"],
     },
 )
