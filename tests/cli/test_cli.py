@@ -53,13 +53,23 @@ def test_run_passes_options_to_the_program(tmp_path: Path) -> None:
     assert done.stdout.strip() == "enfold.transformers ['--help', '-x', '1']", done.stderr
 
 
-def test_run_knows_the_hub_command_under_its_other_names() -> None:
-    assert "Usage: enfold hub" in run("run", "hf", "--help").stdout
+@pytest.mark.parametrize(
+    ("name", "usage"),
+    [("hf", "Usage: enfold hub"), ("trl", "Usage: enfold trl"), ("gradio", "usage: enfold.gradio")],
+)
+def test_run_knows_the_ecosystems_commands(name: str, usage: str) -> None:
+    assert usage in run("run", name, "--help").stdout
+
+
+def test_a_demo_runs_by_the_ecosystems_command_and_imports(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("import gradio\nprint(gradio.__name__)\n")
+    done = run("run", "gradio", str(tmp_path / "app.py"), "--once")
+    assert done.stdout.strip() == "enfold.gradio", done.stderr
 
 
 def test_a_command_that_is_not_offered_is_refused_by_name() -> None:
-    done = run("run", "trl", "sft")
-    assert done.returncode == 1 and "no 'trl' command" in done.stderr and "Traceback" not in done.stderr
+    done = run("run", "transformers", "chat")
+    assert done.returncode == 1 and "no 'transformers' command" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_package_that_cannot_be_had_is_one_line(tmp_path: Path) -> None:

@@ -18,9 +18,11 @@ COMMANDS: dict[str, list[str]] = {
     "accelerate": ["accelerate"],
     "accelerate-launch": ["launch"],
     "optimum-cli": ["optimum"],
+    "trl": ["trl"],
 }
-# Commands of the ecosystem that this version does not offer yet: refused by name, not looked up as a file.
-ABSENT = ("trl", "gradio", "transformers", "diffusers-cli")
+MODULES = {"gradio": "enfold.gradio"}  # the same, where a module stands for the command
+# Commands of the ecosystem that are not offered: refused by name, not looked up as a file.
+ABSENT = ("transformers", "diffusers-cli")
 
 
 def command(
@@ -35,7 +37,8 @@ def command(
     """
     arguments = list(context.args)
     if program in ABSENT:
-        raise EnfoldError(f"enfold {_version()} has no {program!r} command; `enfold run` knows {', '.join(COMMANDS)}")
+        known = ", ".join([*COMMANDS, *MODULES])
+        raise EnfoldError(f"enfold {_version()} has no {program!r} command; `enfold run` knows {known}")
     if program in COMMANDS:
         import sys
 
@@ -46,7 +49,7 @@ def command(
         return
     from enfold.dropin.__main__ import main as run
 
-    run([program, *arguments])
+    run(["-m", MODULES[program], *arguments] if program in MODULES else [program, *arguments])
 
 
 def _version() -> str:
