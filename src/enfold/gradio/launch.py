@@ -120,7 +120,6 @@ class Launched(BlockContext):
         """
         from enfold.gradio.routes import App, Settings
         from enfold.gradio.transfers import existing
-        from enfold.web.server import BackgroundServer
 
         if share:
             raise EnfoldError(
@@ -164,11 +163,7 @@ class Launched(BlockContext):
             "ssl_keyfile_password": ssl_keyfile_password,
         }
         options = {name: value for name, value in secure.items() if value is not None}
-        port = server_port if server_port is not None else _asked_port()
-        if port is not None:
-            self.server = BackgroundServer(app, host=host, port=port, **options)
-        else:
-            self.server = _first_free(app, host, options)
+        self.server = serve_on(app, host, server_port, options)
         self.app, self.server_name, self.server_port = app, host, self.server.port
         self.local_url = self.server.url.replace("http:", "https:" if options else "http:") + "/"
         if not quiet:
@@ -239,9 +234,13 @@ def _asked_port() -> int | None:
     return int(asked) if asked.isdigit() else None
 
 
-def _first_free(app: Any, host: str, options: dict[str, Any]) -> BackgroundServer:
+def serve_on(app: Any, host: str, port: int | None, options: dict[str, Any]) -> BackgroundServer:
+    """Serve on a port: 0 for any free one, None for the environment's, or the first free from 7860."""
     from enfold.web.server import BackgroundServer
 
+    asked = port if port is not None else _asked_port()
+    if asked is not None:
+        return BackgroundServer(app, host=host, port=asked, **options)
     count = int(os.environ.get("GRADIO_NUM_PORTS", "100"))
     for port in range(7860, 7860 + count):
         try:

@@ -122,13 +122,12 @@ class WebhooksServer:
             prevent_thread_lock: return at once and serve in the background.
             launch_kwargs: ``server_name`` and ``server_port``, as for ``launch`` of a page.
         """
-        from enfold.web.server import BackgroundServer
+        from enfold.gradio.launch import serve_on
 
         if not self.registered_webhooks:
             raise EnfoldError("no webhook is registered: decorate a function with add_webhook first")
         host = launch_kwargs.get("server_name") or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
-        port = launch_kwargs.get("server_port") or int(os.environ.get("GRADIO_SERVER_PORT") or 7860)
-        self._server = BackgroundServer(self.create_app(), host=host, port=port)
+        self._server = serve_on(self.create_app(), host, launch_kwargs.get("server_port"), {})
         #: where it is served
         self.local_url = self._server.url
         if self.webhook_secret is None:
