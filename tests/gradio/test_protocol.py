@@ -13,6 +13,7 @@ import pytest
 
 import enfold.gradio as gr
 from enfold.gradio.edits import apply
+from enfold.web.server import BackgroundServer
 
 
 def test_the_configuration_has_what_clients_read(served: SimpleNamespace) -> None:
@@ -199,17 +200,38 @@ def test_a_full_queue_says_so() -> None:
         demo.close()
 
 
-def test_the_heartbeat_beats_and_its_end_runs_unload() -> None:
-    left = threading.Event()
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_the_heartbeat_beats_and_its_end_runs_unload(wrapped: bool) -> None:
+    left: list[Any] = []
+    gone = threading.Event()
+
+    def unload(request: gr.Request) -> None:
+        left.append((request.session_hash, request.headers["x-who"]))
+        gone.set()
+
     with gr.Blocks() as demo:
-        demo.unload(left.set)
-    _, url, _ = demo.launch(prevent_thread_lock=True, server_port=0, quiet=True)
-    try:
-        with httpx.stream("GET", url + "gradio_api/heartbeat/abc") as answer:
-            assert next(answer.iter_bytes()) == b"data: ALIVE\n\n"
-        assert left.wait(5)
-    finally:
-        demo.close()
+        demo.unload(unload)
+    app = gr.App.create_app(demo)
+
+    async def between(scope: Any, receive: Any, send: Any) -> None:  # as middleware of others does
+        async def passed(message: Any) -> None:
+            await send(message)
+
+        await app(scope, receive, passed)
+
+    with BackgroundServer(between if wrapped else app, lifespan="off") as server:
+        with httpx.stream("GET", server.url + "/gradio_api/heartbeat/a%2Dc", headers={"x-who": "me"}) as answer:
+            lines = answer.iter_bytes()
+            assert next(lines) == b"data: ALIVE\n\n"
+            assert answer.headers["content-type"].startswith("text/event-stream")
+            assert [session.connections for session in app.sessions] == [1]
+        assert gone.wait(5) and left == [("a-c", "me")]
+        assert [session.connections for session in app.sessions] == [0]
+        with httpx.stream("GET", server.url + "/gradio_api/heartbeat/b") as answer:
+            lines = answer.iter_bytes()
+            assert next(lines) == b"data: ALIVE\n\n"
+            app.end()
+            assert list(lines) == []
 
 
 def test_closing_ends_open_streams_quickly(served: SimpleNamespace) -> None:

@@ -88,7 +88,7 @@ class App:
         self.engine = Engine(
             blocks, max_threads=self.settings.max_threads, show_error=self.settings.show_error, rules=self.rules
         )
-        streams = Streams(self)
+        streams = self.streams = Streams(self)
         transfers = Transfers(blocks, self.rules, blocks.delete_cache)
         self.sessions = Sessions(self.settings.session_capacity)
         calls = self.calls = Calls(self)
@@ -143,7 +143,6 @@ class App:
             Route("/cancel", calls.cancel, methods=["POST"]),
             Route("/reset", calls.reset, methods=["POST"]),
             Route("/reset/", calls.reset, methods=["POST"]),
-            Route("/heartbeat/{session}", streams.heartbeat),
             Route("/upload", transfers.upload, methods=["POST"]),
             Route("/file={path:path}", transfers.file),
             Route("/file/{path:path}", transfers.file),
@@ -164,7 +163,7 @@ class App:
             exception_handlers={HTTPException: _explain, BodyTooLarge: _too_large},
         )
         self._guarded = OriginGuard(
-            self.login.guard(self._inner), hosts=self.settings.hosts, unsafe_get=("/logout", f"{PREFIX}/heartbeat/")
+            self.login.guard(self._answer), hosts=self.settings.hosts, unsafe_get=("/logout", f"{PREFIX}/heartbeat/")
         )
 
     @classmethod
@@ -177,6 +176,14 @@ class App:
             self._loop = asyncio.get_running_loop()
         await self._guarded(scope, receive, send)
 
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
+        # Heartbeats come before the routes, whose layers would stay around every one of them.
+        path = scope.get("path", "").removeprefix(scope.get("root_path", ""))
+        if path.startswith(f"{PREFIX}/heartbeat/") and path.count("/") == 3 and scope.get("method") == "GET":
+            await self.streams.hold(scope, receive, send)
+        else:
+            await self._inner(scope, receive, send)
+
     def end(self) -> None:
         """Stop all work and let every open stream end; from any thread."""
         loop, self.ended = self._loop, True
@@ -187,6 +194,7 @@ class App:
 
         def end() -> None:
             self.over.set()
+            self.streams.beats.end()
             self.engine.close()
             for session in self.sessions:
                 for job in list(session.pending.values()):

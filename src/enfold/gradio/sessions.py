@@ -25,10 +25,10 @@ class Session:
     """
 
     __slots__ = (
+        "_mailbox",
         "connections",
         "hash",
         "lingers",
-        "mailbox",
         "overlay",
         "parts",
         "pending",
@@ -44,12 +44,19 @@ class Session:
         self.touched: dict[int, float] = {}
         self.overlay: dict[int, Component] = {}
         self.parts: dict[int, Any] = {}  # what render functions made for this visitor, by render id
-        self.mailbox = Mailbox()
+        self._mailbox: Mailbox | None = None
         self.pending: dict[str, Job] = {}
         self.reader = 0  # number of the stream that reads the mailbox; a newer one takes over
         self.connections = 0
         self.lingers = False  # whether its stream waits for a next call
         self.seen = time.monotonic()
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """The messages of the visitor's calls, made with the first of them."""
+        if self._mailbox is None:
+            self._mailbox = Mailbox()
+        return self._mailbox
 
     def function(self, number: int) -> Any:
         """A function in a part of the page that was made for this visitor, or None."""

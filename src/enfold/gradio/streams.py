@@ -7,6 +7,7 @@ import inspect
 import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import Response, StreamingResponse
@@ -15,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from enfold.gradio.encoding import encode
 from enfold.gradio.request import Request
 from enfold.gradio.sessions import Session
+from enfold.web.held import Beats, Held
 from enfold.web.sse import HEADERS, frame
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ BEAT = 15.0  # seconds between two signs of life on a stream
 # last message: the Python client takes the stream of a session it has left for the one of its new session.
 LINGER = 0.15
 GRACE = 5.0  # seconds a visitor has to come back before unread work is stopped
+BEGINS = StreamingResponse((), media_type="text/event-stream", headers=HEADERS).raw_headers
 CLOSE = frame(b'{"msg":"close_stream","event_id":null}')
 
 
@@ -39,6 +42,7 @@ class Streams:
 
     def __init__(self, app: App) -> None:
         self.app = app
+        self.beats = Beats(frame(b"ALIVE"), BEAT)
         self._over: asyncio.Future[Any] | None = None
 
     async def data(self, request: HTTPRequest) -> Response:
@@ -91,16 +95,25 @@ class Streams:
                 if job.sink is session.mailbox:
                     self.app.engine.cancel(job)
 
-    async def heartbeat(self, request: HTTPRequest) -> Response:
-        return Heartbeat(self, request)
+    async def hold(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a visitor's heartbeat: most visitors have one open, so that it holds as little as it can."""
+        name = unquote(scope["path"].rsplit("/", 1)[1])[:128]
+        visitor = Visitor(self, self.app.sessions.open(name), HTTPRequest(scope) if self._unloads() else None)
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": BEGINS})
+            if not self.app.ended and await Held.take(send, visitor):
+                self.beats.add(visitor)
+            else:
+                await self._wait(receive, send)
+        finally:
+            if visitor.transport is None:
+                visitor.lost()
 
-    async def beat(self, request: HTTPRequest, receive: Receive, send: Send) -> None:
-        """Tell a visitor every while that the server is there, until one of both is gone."""
-        session = self.app.sessions.open(request.path_params["session"][:128])
-        session.connections += 1
+    async def _wait(self, receive: Receive, send: Send) -> None:
+        # Another server than ours, or middleware between it and us: the signs are sent from here.
         if self._over is None:
             self._over = asyncio.ensure_future(self.app.over.wait())  # one for all visitors
-        body = {"type": "http.response.body", "body": frame(b"ALIVE"), "more_body": True}
+        body = {"type": "http.response.body", "body": self.beats.data, "more_body": True}
         gone: asyncio.Future[Any] | None = None
         try:
             while not self.app.ended:
@@ -117,16 +130,15 @@ class Streams:
         finally:
             if gone is not None:
                 gone.cancel()
-            session.connections -= 1
-            session.seen = time.monotonic()
-            if not self.app.ended:
-                self._unload(request, session)
 
-    def _unload(self, request: HTTPRequest, session: Session) -> None:
+    def _unloads(self) -> list[Any]:
+        fns = self.app.blocks.fns.values()
+        return [fn for fn in fns if fn.fn is not None and any(event == "unload" for _, event in fn.targets)]
+
+    def unload(self, request: HTTPRequest | None, session: Session) -> None:
+        """Run what is to run when a visitor leaves."""
         loop = asyncio.get_running_loop()
-        for fn in self.app.blocks.fns.values():
-            if fn.fn is None or not any(event == "unload" for _, event in fn.targets):
-                continue
+        for fn in self._unloads():
             call, arguments = fn.fn, fn.arguments([], Request(request, session_hash=session.hash), None, None)
             if inspect.iscoroutinefunction(call):
                 task = loop.create_task(call(*arguments))
@@ -136,17 +148,29 @@ class Streams:
                 loop.run_in_executor(self.app.engine.pool, call, *arguments)
 
 
-class Heartbeat(Response):
-    """The answer that keeps a visitor's session: most visitors have one open, so that it holds as little as it can."""
+class Visitor(Held):
+    """A visitor who has the page open.
 
-    def __init__(self, streams: Streams, request: HTTPRequest) -> None:
-        super().__init__(media_type="text/event-stream", headers=HEADERS)
-        del self.headers["content-length"]
-        self.streams, self.request = streams, request
+    Args:
+        streams: the page's streams.
+        session: the visitor's session.
+        request: what the visitor came with, where a function of the page asks for it at the end.
+    """
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        await self.streams.beat(self.request, receive, send)
+    __slots__ = ("request", "session", "streams")
+
+    def __init__(self, streams: Streams, session: Session, request: HTTPRequest | None) -> None:
+        super().__init__()
+        self.streams, self.session, self.request = streams, session, request
+        session.connections += 1
+
+    def lost(self) -> None:
+        """The visitor has left."""
+        self.streams.beats.drop(self)
+        self.session.connections -= 1
+        self.session.seen = time.monotonic()
+        if not self.streams.app.ended:
+            self.streams.unload(self.request, self.session)
 
 
 def event_stream(messages: AsyncIterator[bytes]) -> StreamingResponse:

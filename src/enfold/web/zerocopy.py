@@ -12,6 +12,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from enfold.web.held import Held
+
 __all__ = ["EXTENSION", "ZeroCopyProtocol"]
 
 EXTENSION = "http.response.zerocopysend"
@@ -36,9 +38,24 @@ class _Cycle(RequestResponseCycle):
         self.expected_content_length -= count
         await super().send({"type": "http.response.body", "body": b"", "more_body": message.get("more_body", False)})
 
+    async def hold(self, held: Held) -> bool:
+        """Give the connection away, whose answer has begun; nothing of this request is kept."""
+        if not self.response_started or self.response_complete:
+            raise RuntimeError("a connection is taken over between the head of an answer and its end")
+        if self.disconnected or self.transport.is_closing():
+            return False
+        protocol: Any = self.transport.get_protocol()
+        protocol.connections.discard(protocol)
+        protocol.parser = None  # they hold each other
+        held.held(self.transport, protocol.connections, bool(self.chunked_encoding))
+        self.flow.resume_reading()
+        self.transport.set_protocol(held)
+        self.disconnected = True  # as far as this request is concerned
+        return True
+
 
 class ZeroCopyProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP with the extension."""
+    """uvicorn's HTTP with the extension, and with connections that can be taken over (:mod:`enfold.web.held`)."""
 
     _cycle: Any = None
 
