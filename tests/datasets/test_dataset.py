@@ -55,7 +55,7 @@ def test_wrong_keys_name_what_would_be_right() -> None:
         dataset[10]
     with pytest.raises(IndexError, match="out of bounds"):
         dataset[[0, 99]]
-    with pytest.raises(KeyError, match="Column 'tt' doesn't exist; did you mean 't'"):
+    with pytest.raises(KeyError, match=r"Column 'tt' doesn't exist; did you mean 't'\? Columns"):
         dataset["tt"]
     with pytest.raises(ValueError, match="did you mean 't'"):
         dataset.remove_columns("tt")

@@ -20,7 +20,7 @@ __all__ = ["Batch", "Column", "Row", "unknown_column"]
 def unknown_column(name: Any, known: Iterable[str]) -> ColumnNotFoundError:
     """Return the error for a column that is not there."""
     known = list(known)
-    return ColumnNotFoundError(f"Column {name!r} doesn't exist{nearest(str(name), known)}. Columns: {known}")
+    return ColumnNotFoundError(f"Column {name!r} doesn't exist{nearest(str(name), known) or '.'} Columns: {known}")
 
 
 class Column(MutableSequence):

@@ -94,7 +94,7 @@ def find_file(
         hint = _similar(repo_id, repo_type, cache_dir, token)
         raise RepositoryNotFoundError(
             f"{repo_id!r} is neither a folder on this machine nor a {repo_type} that {constants.endpoint()} shows to "
-            f"you{hint}. For a private repository, pass token=… or run `enfold hub login`",
+            f"you{hint or '.'} For a private repository, pass token=… or run `enfold hub login`",
             error.response,
         ) from None
     except RevisionNotFoundError as error:
