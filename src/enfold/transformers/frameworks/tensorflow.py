@@ -25,7 +25,6 @@ from enfold.transformers import auto
 from enfold.transformers.config import PretrainedConfig
 from enfold.transformers.frameworks.graph import Program, Programs, Spec, aliases, leaves, run
 from enfold.transformers.frameworks.names import counterpart
-from enfold.transformers.frameworks.tensorflow_images import IMAGES
 from enfold.transformers.frameworks.tensorflow_ops import TABLE
 from enfold.transformers.frameworks.tensorflow_training import IGNORED, TrainingMixin
 from enfold.transformers.modeling import PreTrainedModel
@@ -33,7 +32,6 @@ from enfold.transformers.sharing import PushToHubMixin
 
 __all__ = ["TFPreTrainedModel", "tf_class"]
 
-OPERATIONS = {**TABLE, **IMAGES}
 # What a call may ask for that is no tensor; the rest of what torch's models take has no meaning here.
 _OPTIONS = ("output_attentions", "output_hidden_states", "interpolate_pos_encoding", "return_loss")
 
@@ -201,7 +199,7 @@ class TFPreTrainedModel(TrainingMixin, PushToHubMixin):
 
     def _run(self, program: Program, inputs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         weights = {name: tf.convert_to_tensor(variable.value) for name, variable in self.variables_of.items()}
-        result = run(program, OPERATIONS, {**self.constants, **weights}, inputs)
+        result = run(program, TABLE, {**self.constants, **weights}, inputs)
         return result.output, result.updates
 
     def _compiled(self, program: Program) -> Callable[..., Any]:

@@ -8,11 +8,28 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from enfold.transformers.frameworks.graph import DType
+from enfold.transformers.frameworks.graph.program import DType
 
-__all__ = ["END", "as_dtype", "axes", "cast", "common", "dims", "is_tensor", "scalar_type", "shape_of", "size"]
+__all__ = [
+    "as_dtype",
+    "axes",
+    "cast",
+    "channels",
+    "channels_first",
+    "channels_last",
+    "common",
+    "dims",
+    "floating",
+    "from_end",
+    "is_tensor",
+    "movedim",
+    "scalar_type",
+    "shape_of",
+    "size",
+    "sum_type",
+    "to_end",
+]
 
-END = 2**63 - 1  # the end of an open slice
 _WIDTHS = [
     tf.bool, tf.uint8, tf.int8, tf.int16, tf.int32, tf.int64, tf.bfloat16, tf.float16, tf.float32, tf.float64,
 ]  # fmt: skip
@@ -63,6 +80,52 @@ def cast(x: Any, dtype: Any) -> Any:
 def scalar_type(value: Any) -> Any:
     """Return the type of a Python number as torch has it."""
     return tf.bool if isinstance(value, bool) else tf.int64 if isinstance(value, int) else tf.float32
+
+
+def sum_type(x: Any) -> Any:
+    """Return the type that torch adds up in: whole numbers and truth in int64."""
+    return tf.int64 if x.dtype == tf.bool or x.dtype.is_integer else x.dtype
+
+
+def floating(x: Any) -> Any:
+    """Return a tensor of real numbers, in float32 where they were whole."""
+    x = tf.convert_to_tensor(x)
+    return x if x.dtype.is_floating else tf.cast(x, tf.float32)
+
+
+def movedim(x: Any, source: Any, target: Any) -> Any:
+    """Return a tensor with dimensions moved from places to places."""
+    rank = len(x.shape)
+    moved = dict(zip(axes(target, rank), axes(source, rank), strict=True))
+    rest = iter([at for at in range(rank) if at not in moved.values()])
+    order = [moved[at] if at in moved else next(rest) for at in range(rank)]
+    return x if order == list(range(rank)) else tf.transpose(x, order)
+
+
+def to_end(x: Any, dim: int) -> Any:
+    """Return a tensor with a dimension moved to the end."""
+    return movedim(x, dim, -1)
+
+
+def from_end(x: Any, dim: int) -> Any:
+    """Return a tensor with its last dimension moved to where ``to_end`` took it from."""
+    return movedim(x, -1, dim)
+
+
+def channels(value: Any, rank: int) -> Any:
+    """Return numbers of channels (C) so that they meet (B, C, …)."""
+    return tf.reshape(value, [1, -1, *[1] * (rank - 2)])
+
+
+def channels_last(x: Any) -> Any:
+    """Return (B, …, C) of (B, C, …)."""
+    return tf.transpose(x, [0, *range(2, len(x.shape)), 1])
+
+
+def channels_first(x: Any) -> Any:
+    """Return (B, C, …) of (B, …, C)."""
+    rank = len(x.shape)
+    return tf.transpose(x, [0, rank - 1, *range(1, rank - 1)])
 
 
 def _category(dtype: Any) -> int:
