@@ -177,6 +177,10 @@ def test_other_names_lead_to_the_repository(http: httpx.Client, anonymous: httpx
     assert anonymous.get("/gpt2/resolve/main/config.json", follow_redirects=True).content == b"{}"
     moved = anonymous.get("/api/models/gpt2/revision/main?blobs=true")
     assert moved.headers["location"] == "/api/models/openai-community/gpt2/revision/main?blobs=true"
+    for name in ("model", "main", "api-model"):  # words that are in addresses anyway
+        embedded.add_alias(name, "openai-community/gpt2")
+        moved = anonymous.get(f"/api/models/{name}/revision/main")
+        assert moved.headers["location"] == "/api/models/openai-community/gpt2/revision/main"
     assert commit(http, "gpt2", file("a", b"a")).status_code == 200  # writing needs no redirect
     assert anonymous.get("/openai-community/gpt2/resolve/main/a").content == b"a"
     # The other way round: only the short name's partner exists.

@@ -85,6 +85,46 @@ def test_what_is_lacking_is_fetched_and_the_same(origin: EmbeddedHub, cache: Emb
         assert check(cache.hub).problems == []
 
 
+def test_other_names_of_a_repository_lead_to_its_copy(origin: EmbeddedHub, cache: EmbeddedHub) -> None:
+    origin.add_alias("model", "lab/model")
+    with client(origin) as there, client(cache, None) as here:
+        there.post("/api/repos/create", json={"name": "old", "organization": "lab"}).raise_for_status()
+        commit(there, "lab/old", file("a.txt", b"a")).raise_for_status()
+        there.post("/api/repos/move", json={"fromRepo": "lab/old", "toRepo": "lab/new"}).raise_for_status()
+        here.follow_redirects = True
+        for asked, name, path in (("model", "lab/model", "sub/a.txt"), ("lab/old", "lab/new", "a.txt")):
+            assert here.get(f"/api/models/{asked}").json()["id"] == name
+            assert here.get(f"/{asked}/resolve/main/{path}").content == FILES.get(path, b"a")
+            assert here.get(f"/api/models/{name}").json()["sha"] == there.get(f"/api/models/{name}").json()["sha"]
+        assert {found["id"] for found in here.get("/api/models").json()} == {"lab/model", "lab/new"}
+        assert here.get("/api/models/unknown").status_code == 401
+        origin.stop()
+        assert here.get("/model/resolve/main/sub/a.txt").status_code == 200
+
+
+def test_a_copy_stays_when_its_original_moves(
+    origin: EmbeddedHub, cache: EmbeddedHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with client(origin) as there, client(cache, None) as here:
+        here.get("/api/models/lab/model").raise_for_status()
+        there.post("/api/repos/move", json={"fromRepo": "lab/model", "toRepo": "lab/moved"}).raise_for_status()
+        new = commit(there, "lab/moved", file("new.txt", b"new")).json()["commitOid"]
+        assert here.get(f"/lab/model/resolve/{new}/new.txt").text == "new"
+        assert here.get("/api/models/lab/model").json()["sha"] == new
+        assert here.get("/lab/model/resolve/main/sub/a.txt").content == FILES["sub/a.txt"]
+
+
+def test_nobody_learns_of_a_private_repository_by_another_name_of_the_upstreams(
+    origin: EmbeddedHub, cache: EmbeddedHub
+) -> None:
+    origin.add_alias("model", "lab/model")
+    with client(cache) as here:
+        here.post("/api/repos/create", json={"name": "model", "organization": "lab", "private": True})
+    with client(cache, None) as anybody:
+        assert anybody.get("/api/models/model").status_code == 401
+        assert anybody.get("/model/resolve/main/README.md").status_code == 401
+
+
 def test_what_was_fetched_is_there_without_the_other(origin: EmbeddedHub, cache: EmbeddedHub) -> None:
     with client(cache, None) as here:
         sha = here.get("/api/models/lab/model").json()["sha"]

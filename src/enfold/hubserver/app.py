@@ -82,6 +82,7 @@ _PAGES = _join(content.pages, access.pages, spaces.pages, pages.repository)
 
 
 #: actions whose addresses name a revision
+_KIND = re.compile(r"/api(?:/resolve-cache)?/\w+|/(?:models|datasets|spaces)(?=/)")  # what an address begins with
 _AT_REVISION = frozenset("resolve raw tree blob revision commits paths-info xet-read-token".split())
 
 
@@ -401,6 +402,8 @@ def _moved(request: Request, name: str, target: str) -> str:
     """Return the present address, as a path, with the repository's id exchanged."""
     raw = request.scope.get("raw_path")
     path = raw.split(b"?")[0].decode("latin-1") if raw else quote(request.scope["path"])
-    written = next((text for text in (f"/{name}", f"/{quote(name, safe='')}") if text in path), f"/{name}")
+    written = "|".join(re.escape(text) for text in (name, quote(name, safe="")))
+    start = kind.end() if (kind := _KIND.match(path)) else 0  # an id may be "model", and "/api/models" holds that too
+    moved = re.sub(rf"/(?:{written})(?=/|\.git\b|$)", lambda _: f"/{target}", path[start:], count=1)
     query = request.scope.get("query_string", b"").decode("latin-1")
-    return path.replace(written, f"/{target}", 1) + (f"?{query}" if query else "")
+    return path[:start] + moved + (f"?{query}" if query else "")

@@ -170,7 +170,7 @@ class Upstream:
             if row is not None and copy is None:
                 return  # one of this Hub's own
             here = row is not None and self._has(connection, row.id, revision)
-        if row is None and (name.count("/") != 1 or self._repositories.has_alias(kind, name)):
+        if row is None and (name.count("/") > 1 or self._repositories.has_alias(kind, name)):
             return
         if here and copy is not None:
             if copy.checked < time.time() - FRESH and not is_commit(revision):
@@ -211,10 +211,14 @@ class Upstream:
             yield
 
     def _pull(self, kind: str, name: str, revision: str) -> None:
-        """Fetch what a revision holds, without the files' contents, and where every reference is."""
-        base = f"/api/{kind}/{quote(name)}"
+        """Fetch what a revision holds, without the files' contents, and where every reference is.
+
+        Where the upstream answers under another id (``gpt2`` is ``openai-community/gpt2``, and repositories move), the
+        copy has that id, and the one that was asked for leads to it.
+        """
+        asked = name
         try:
-            info, _ = self._json(f"{base}/revision/{quote(revision, safe='')}")
+            info, _ = self._json(f"/api/{kind}/{quote(name)}/revision/{quote(revision, safe='')}")
         except HubServerError as error:
             if error.status == 404:
                 raise _Absent from None
@@ -227,6 +231,14 @@ class Upstream:
                 raise ValueError
         except (KeyError, TypeError, ValueError):
             raise HubServerError(502, "the upstream Hub does not say what the repository holds") from None
+        if name.lower() != asked.lower():
+            with self._database.read() as connection:
+                copied, known = self._copied(connection, kind, asked), self._copied(connection, kind, name)
+            if known is False:
+                raise _Absent  # one of this Hub's own, of which nobody learns by what an upstream says
+            if copied is not None:
+                name = asked  # it moved since; the copy stays where it is
+        base = f"/api/{kind}/{quote(name)}"
         files = self._files(base, oid)
         said, _ = self._json(f"{base}/refs")
         refs = {
@@ -238,6 +250,15 @@ class Upstream:
         with self._database.write() as connection:
             self._keep(connection, kind, name, info, oid, files, refs)
         self._describe(kind, name, oid, refs)
+        if name.lower() != asked.lower():
+            with contextlib.suppress(HubServerError):  # a word that addresses use is nobody's name
+                self._repositories.add_alias(kind, asked, name)
+
+    def _copied(self, connection: Connection, kind: str, name: str) -> bool | None:
+        """Say whether a repository of this Hub is a copy; None where it has none of that name."""
+        wanted = (db.repo.c.kind == kind) & (db.repo.c.key == name.lower())
+        repo_id = connection.scalar(select(db.repo.c.id).where(wanted))
+        return None if repo_id is None else self._mirror(connection, repo_id) is not None
 
     def _files(self, base: str, oid: str) -> dict[str, _File]:
         files: dict[str, _File] = {}
