@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 NATIVE := CMakeLists.txt $(shell find native -type f)
 
-.PHONY: help demo test test-slow lint types floors format setup peers chromium postgres wheel bench clean
+.PHONY: help demo test test-slow lint types floors format setup peers chromium postgres wheel docs pictures bench clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -37,7 +37,7 @@ setup: .venv/.native ## make .venv with everything that development needs
 
 .venv/.packages: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python tools/requirements.py build all test > .venv/requirements.txt
+	$(BIN)/python tools/requirements.py build all test docs > .venv/requirements.txt
 	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -r .venv/requirements.txt
 	touch $@
 
@@ -61,6 +61,13 @@ postgres: ## Debian's Postgres for the tests of a Hub on it, where we may instal
 
 wheel: setup ## build the wheel into dist/
 	$(BIN)/pip wheel -q --disable-pip-version-check --no-build-isolation --no-deps -w dist .
+
+docs: setup ## build the site into build/docs/html
+	$(BIN)/python -m sphinx -W -j auto -d build/docs/doctrees docs build/docs/html
+	@echo "Open build/docs/html/index.html"
+
+pictures: docs chromium ## draw the pictures of pages in docs/pictures anew
+	$(BIN)/python tools/pictures.py
 
 bench: setup ## every benchmark, peers in the same run
 	$(BIN)/python tools/peers.py
