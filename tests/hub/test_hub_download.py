@@ -142,6 +142,17 @@ def test_offline_mode_uses_the_cache_and_says_why_it_cannot(
     assert watched.requests == []
 
 
+def test_a_commit_that_was_read_once_asks_nobody_again(filled: str, api: HfApi, watched: Any) -> None:
+    commit = api.model_info(filled).sha
+    for name, there in (("config.json", True), ("vocab.txt", False)):
+        first = hub.find_file(filled, name, revision=commit, required=False)
+        watched.requests.clear()
+        assert hub.find_file(filled, name, revision=commit, required=False) == first and (first is not None) == there
+        assert watched.requests == []
+    hub.find_file(filled, "vocab.txt", required=False)
+    assert watched.requests != [], "a branch may have got it since"
+
+
 def test_a_hub_that_is_down_leaves_the_cache_usable(
     filled: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

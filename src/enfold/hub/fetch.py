@@ -77,6 +77,8 @@ def find_file(
         raise FileNotFoundInSource(
             f"{repo_id!r} is neither a folder on this machine nor a repository's id ({error})"
         ) from None
+    if not (required or force_download) and _known_absent(repo_id, path, repo_type, revision, cache_dir):
+        return None
     try:
         return hf_hub_download(
             repo_id,
@@ -107,6 +109,17 @@ def find_file(
         if not required:
             return None
         raise FileNotFoundInSource(f"{repo_id!r} has no file {path!r} at revision {revision or 'main'!r}") from error
+
+
+def _known_absent(
+    repo_id: str, path: str, repo_type: str, revision: str | None, cache_dir: str | os.PathLike[str] | None
+) -> bool:
+    """Say whether a commit is known not to have a file, which then nobody needs to be asked."""
+    from enfold.hub.cache import RepoCache, is_commit_hash
+    from enfold.hub.revisions import pinned
+
+    commit = pinned(revision, repo_id, repo_type)
+    return is_commit_hash(commit) and RepoCache(repo_id, repo_type, cache_dir).absent(path, commit)
 
 
 def _known_repository(repo_id: str, repo_type: str, cache_dir: str | os.PathLike[str] | None) -> bool:
