@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -56,7 +57,19 @@ def _load(path: str) -> object:
     except OSError:
         raise
     except Exception as error:  # damaged bytes fail in any way
-        raise CheckpointError(f"{path} cannot be read as weights alone: {error}") from error
+        raise CheckpointError(f"{path} cannot be read as weights alone: {_reason(str(error))}") from error
+
+
+def _reason(said: str) -> str:
+    """Return why torch did not read a file, without its advice to read it as code."""
+    code = re.search(r"GLOBAL (\S+)", said)
+    if code is not None:
+        return (
+            f"it holds {code[1]}, which is code, and code in a pickle is never run. Ask for a safetensors file, or "
+            "convert this one where it is trusted"
+        )
+    reason = re.search(r"WeightsUnpickler error: (.+)", said)
+    return reason[1].strip() if reason is not None else said
 
 
 def tensor_names(path: str | os.PathLike[str]) -> list[str]:
