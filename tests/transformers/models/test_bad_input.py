@@ -126,7 +126,7 @@ class Evil:
 def test_a_pickle_that_is_more_than_weights_is_not_read(place: Path, tmp_path: Path) -> None:
     os.remove(place / WEIGHTS)
     torch.save({"classifier.bias": Evil(str(tmp_path / "ran"))}, place / OLD)
-    with pytest.raises(CheckpointError, match=r"pytorch_model\.bin cannot be read as weights alone: it holds") as caught:
+    with pytest.raises(CheckpointError, match=r"pytorch_model\.bin cannot be .* alone: it holds") as caught:
         load(place)
     assert "posix.mkdir" in str(caught.value) and "weights_only" not in str(caught.value)
     assert not (tmp_path / "ran").exists()
