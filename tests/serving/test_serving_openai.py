@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import openai
@@ -12,6 +13,8 @@ import pytest
 import torch
 
 import enfold.transformers as tf
+from enfold.serving.chat import render
+from enfold.serving.errors import ServingError
 
 QUESTION: Any = [{"role": "user", "content": "hi"}]
 
@@ -307,3 +310,12 @@ def test_control_tokens_in_a_message_are_text(ask: Callable[..., Any]) -> None:
         for text in ("a<|im_star|>", "a<|im_start|>")
     )
     assert forged["prompt_tokens"] == plain["prompt_tokens"] + 1
+
+
+def test_a_model_without_a_template_is_told_from_a_conversation_that_it_refuses(folder: Path) -> None:
+    words = tf.AutoTokenizer.from_pretrained(folder)
+    words.chat_template = None
+    model: Any = SimpleNamespace(name="tiny", tokenizer=words)
+    with pytest.raises(ServingError, match=r"'tiny' has no chat template: it continues texts, at /v1/completions"):
+        render(model, QUESTION, None)
+    assert render(model, QUESTION, None, chat_template="{{ messages[0].content }}")

@@ -16,8 +16,9 @@ from starlette.routing import Route
 from enfold.serving.answers import Answers
 from enfold.serving.app import body_of
 from enfold.serving.errors import ServingError
+from enfold.serving.fields import Fields
 from enfold.serving.openai import COMMON, REASONS, chat_logprobs, usage, wish_of
-from enfold.serving.sampling import Fields, Wish
+from enfold.serving.sampling import Wish
 from enfold.serving.sending import DONE, JSON, EventStream, data, unless_gone
 from enfold.serving.service import Service
 from enfold.serving.text import TextModel
@@ -99,6 +100,12 @@ def render(model: TextModel, messages: list[Any], tools: list[dict[str, Any]] | 
         ServingError: 400 where the template is missing or refuses the conversation, with its words.
     """
     tokenizer = model.tokenizer
+    if tokenizer.chat_template is None and options.get("chat_template") is None:
+        raise ServingError(
+            f"{model.name!r} has no chat template: it continues texts, at /v1/completions. If it was trained to talk, "
+            "start the server with --chat-template",
+            param="messages",
+        )
     try:
         ids = tokenizer.apply_chat_template(
             messages, tools=tools, tokenize=True, return_dict=False, sanitize_control_tokens=True, **options
