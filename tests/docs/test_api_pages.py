@@ -1,0 +1,90 @@
+"""How docstrings become the Markdown of the API pages."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "docs" / "_ext"))
+
+from docstrings import docstring, first_sentence, to_markdown
+
+TEXT = """Cut ``texts`` into windows, see :class:`Splitter` and https://arxiv.org/abs/1706.03762 [1].
+
+A *bold* word stays escaped: <tag>.
+
+Args:
+    texts: strings, or a list
+        of lists.
+    width, step: tokens; 512 by default.
+    **options: passed on.
+
+Returns:
+    Shape ``(rows, width)``.
+
+Raises:
+    ValueError: where ``step`` is 0.
+
+Example:
+    >>> cut(["a b"], 1)
+    [['a'], ['b']]
+"""
+
+
+def test_sections_become_lists_with_types_and_sessions_blocks() -> None:
+    shown = to_markdown(TEXT, {"texts": "list[str]", "width": "int", "step": "int"})
+    assert shown == (
+        "Cut `texts` into windows, see {py:obj}`Splitter` and <https://arxiv.org/abs/1706.03762> \\[1\\].\n"
+        "\n"
+        "A \\*bold* word stays escaped: \\<tag>.\n"
+        "\n"
+        "**Args**\n"
+        "\n"
+        "- `texts` (`list[str]`): strings, or a list\n"
+        "  of lists.\n"
+        "- `width`, `step` (`int`): tokens; 512 by default.\n"
+        "- `**options`: passed on.\n"
+        "\n"
+        "**Returns**\n"
+        "\n"
+        "Shape `(rows, width)`.\n"
+        "\n"
+        "**Raises**\n"
+        "\n"
+        "- `ValueError`: where `step` is 0.\n"
+        "\n"
+        "**Example**\n"
+        "\n"
+        "```pycon\n"
+        '>>> cut(["a b"], 1)\n'
+        "[['a'], ['b']]\n"
+        "```"
+    )
+
+
+def test_the_first_sentence_is_one_line() -> None:
+    assert first_sentence("One thing, e.g. this,\nand that. Another.\n\nMore.") == "One thing, e.g. this, and that."
+    assert first_sentence("No end") == "No end"
+
+
+def test_what_dataclasses_write_themselves_is_no_docstring() -> None:
+    @dataclass
+    class Bare:
+        x: int = 0
+
+    @dataclass
+    class Told:
+        """A number.
+
+        Args:
+            x: it.
+        """
+
+        x: int = 0
+
+    class Child(Told):
+        pass
+
+    assert docstring(Bare) == "" and docstring(Child) == ""
+    assert docstring(Told).startswith("A number.\n\nArgs:\n    x")
