@@ -1,29 +1,13 @@
 """Models that ONNX Runtime runs, optimizes and quantizes (``optimum.onnxruntime``)."""
 
 from enfold.lazy import face
+from enfold.optimum.runtimes.heads import names
 
 __getattr__, __dir__, __all__ = face(
     __name__,
     {
         ".model": ["ORTModel"],
-        ".heads": [
-            "ORTModelForAudioClassification",
-            "ORTModelForAudioFrameClassification",
-            "ORTModelForAudioXVector",
-            "ORTModelForCTC",
-            "ORTModelForCustomTasks",
-            "ORTModelForDepthEstimation",
-            "ORTModelForFeatureExtraction",
-            "ORTModelForImageClassification",
-            "ORTModelForMaskedLM",
-            "ORTModelForMultipleChoice",
-            "ORTModelForObjectDetection",
-            "ORTModelForQuestionAnswering",
-            "ORTModelForSemanticSegmentation",
-            "ORTModelForSequenceClassification",
-            "ORTModelForTokenClassification",
-            "ORTModelForZeroShotImageClassification",
-        ],
+        ".heads": names("ORT"),
         ".decoding": [
             "ORTModelForCausalLM",
             "ORTModelForSeq2SeqLM",

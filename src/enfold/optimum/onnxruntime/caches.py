@@ -8,24 +8,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from enfold.nn.cache import Cache
 from enfold.optimum.onnxruntime.sessions import tensor_of, value_of
+from enfold.optimum.runtimes.caches import GrowingCache
 
 __all__ = ["SessionCache"]
 
 
-class SessionCache(Cache):
+class SessionCache(GrowingCache):
     """What a graph has made of the tokens so far.
 
     Attributes:
         values: name of an input → onnxruntime's value (B, H, S, D).
-        filled: how many positions of the text it holds.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.values: dict[str, Any] = {}
-        self.filled = 0
 
     def keep(self, made: dict[str, Any], tokens: int) -> None:
         """Take the outputs ``present.…`` of a step with so many tokens as the inputs of the next."""
@@ -33,24 +31,6 @@ class SessionCache(Cache):
             if name.startswith("present"):
                 self.values[name.replace("present", "past_key_values", 1)] = value
         self.filled += tokens
-
-    def get_seq_length(self, layer_idx: int = 0) -> int:
-        """Return how many positions of the text it holds."""
-        return self.filled
-
-    def get_max_cache_shape(self, layer_idx: int = 0) -> int:
-        """Return -1: there is no limit."""
-        return -1
-
-    @property
-    def is_compileable(self) -> bool:
-        """False: the shapes grow."""
-        return False
-
-    @property
-    def is_initialized(self) -> bool:
-        """Whether anything is stored."""
-        return bool(self.values)
 
     def batch_select_indices(self, indices: Tensor) -> None:
         """Keep the given rows of the batch."""
@@ -62,7 +42,7 @@ class SessionCache(Cache):
 
     def crop(self, length: int) -> None:
         """Keep the first ``length`` positions of the text; a negative number drops that many from the end."""
-        kept = max(self.filled + length, 0) if length < 0 else min(self.filled, length)
+        kept = self.left_by(length)
         if kept < self.filled:
             self._change(lambda name, x: x if ".encoder." in name else x[:, :, :kept])
         self.filled = kept

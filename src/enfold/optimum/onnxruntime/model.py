@@ -5,20 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 
 from enfold.errors import EnfoldError, nearest
 from enfold.hub.errors import FileNotFoundInSource
 from enfold.hub.fetch import find_file
 from enfold.log import get_logger
-from enfold.nn.outputs import ModelOutput
 from enfold.optimum.onnxruntime.sessions import GPU, Session, device_of
+from enfold.optimum.runtimes.model import RuntimeModel
 from enfold.transformers.config import AutoConfig, PretrainedConfig
-from enfold.transformers.sharing import PushToHubMixin, split_fetch_arguments
+from enfold.transformers.sharing import split_fetch_arguments
 
 __all__ = ["ORTModel"]
 
@@ -29,7 +29,7 @@ FOLDERS = ("", "onnx")  # where repositories keep their graphs
 IGNORED = ("use_io_binding", "model_save_dir", "library_name", "use_auth_token", "_from_transformers", "use_merged")
 
 
-class ORTModel(PushToHubMixin):
+class ORTModel(RuntimeModel):
     """A model that onnxruntime runs.
 
     Args:
@@ -38,23 +38,12 @@ class ORTModel(PushToHubMixin):
         folder: keeps exported files alive; a ``TemporaryDirectory``.
     """
 
-    task: ClassVar[str] = "feature-extraction"
-    output_class: ClassVar[Any] = ModelOutput
-    # The graphs that there must be, and those that there may be: names of files, without the ending.
-    graphs: ClassVar[tuple[str, ...]] = ("model",)
-    further_graphs: ClassVar[tuple[str, ...]] = ()
     base_model_prefix: ClassVar[str] = "onnx_model"
-    main_input_name: ClassVar[str] = "input_ids"
     framework: ClassVar[str] = "pt"
 
     def __init__(self, sessions: dict[str, Session], config: PretrainedConfig, folder: Any = None) -> None:
-        self.sessions, self.config, self._folder = sessions, config, folder
-        self.name_or_path = config.name_or_path
-        self.generation_config: Any = None
-        if self.can_generate():
-            from enfold.transformers.generation.config import GenerationConfig
-
-            self.generation_config = GenerationConfig.from_model_config(config)
+        super().__init__(config)
+        self.sessions, self._folder = sessions, folder
 
     # --- from files
 
@@ -109,7 +98,7 @@ class ORTModel(PushToHubMixin):
         folder = None
         if not files:
             if export is False or file_name is not None:
-                wanted = file_name or f"{cls.graphs[0]}.onnx"
+                wanted = file_name or f"{cls.parts[0]}.onnx"
                 raise FileNotFoundInSource(
                     f"{model_id!s} has no {wanted}{_there(model_id)}; export=True makes one from its weights"
                 )
@@ -121,8 +110,7 @@ class ORTModel(PushToHubMixin):
         config.name_or_path = str(model_id)
         sessions = {name: Session(path, provider, session_options, provider_options) for name, path in files.items()}
         model = cls(sessions, config, folder)
-        if model.generation_config is not None:
-            model._read_generation(model_id, where)
+        model._read_generation(model_id, where)
         return model
 
     @classmethod
@@ -132,15 +120,15 @@ class ORTModel(PushToHubMixin):
         rest = {name: value for name, value in where.items() if name != "subfolder"}
         for place in places:
             found: dict[str, Path] = {}
-            for graph in (*cls.graphs, *cls.further_graphs):
-                name = file_name if file_name is not None and graph == cls.graphs[0] else f"{graph}.onnx"
+            for part in (*cls.parts, *cls.further_parts):
+                name = file_name if file_name is not None and part == cls.parts[0] else f"{part}.onnx"
                 path = find_file(source, name, subfolder=place, required=False, **rest)
                 if path is None:
-                    if graph in cls.graphs:
+                    if part in cls.parts:
                         break
                     continue
                 find_file(source, f"{name}_data", subfolder=place, required=False, **rest)  # large weights lie beside
-                found[graph] = Path(path)
+                found[part] = Path(path)
             else:
                 return found
         return {}
@@ -150,32 +138,13 @@ class ORTModel(PushToHubMixin):
         cls, source: Any, config: Any, folder: Path, use_cache: bool, trust: bool, where: Any, rest: dict[str, Any]
     ) -> dict[str, Path]:
         from enfold.optimum.exporters.onnx.main import onnx_export_from_model
-        from enfold.optimum.exporters.tasks import PAST, auto_class
 
         logger.info("exporting %s for %s", source, cls.task)
-        options = {"dtype": torch.float32, "trust_remote_code": trust, **rest, **where}
-        model = auto_class(cls.task, config).from_pretrained(source, config=config, **options)
-        task = f"{cls.task}{PAST}" if cls.can_generate() and use_cache else cls.task
-        made = onnx_export_from_model(model, folder, task=task, do_validation=False)
+        model = cls._torch_model(source, config, trust, **rest, **where)
+        made = onnx_export_from_model(model, folder, task=cls._export_task(use_cache), do_validation=False)
         return {path.stem: path for path in made}
 
-    def _read_generation(self, source: Any, where: dict[str, Any]) -> None:
-        from enfold.transformers.generation.config import GenerationConfig
-
-        path = find_file(source, "generation_config.json", required=False, **where)
-        if path is not None:
-            self.generation_config = GenerationConfig.from_pretrained(Path(path).parent)
-
-    def save_pretrained(self, save_directory: str | os.PathLike[str], push_to_hub: bool = False, **kwargs: Any) -> None:
-        """Write the graphs and the configuration into a folder.
-
-        Args:
-            save_directory: the folder; it is made.
-            push_to_hub: upload it afterwards, to ``kwargs["repo_id"]``.
-            kwargs: arguments of ``push_to_hub``.
-        """
-        folder = Path(save_directory)
-        folder.mkdir(parents=True, exist_ok=True)
+    def _save_graphs(self, folder: Path) -> None:
         for session in self.sessions.values():
             for path in (session.path, session.path.with_name(f"{session.path.name}_data")):
                 target = folder / path.name
@@ -183,18 +152,8 @@ class ORTModel(PushToHubMixin):
                     temporary = target.with_name(f".{target.name}.part")
                     shutil.copyfile(path, temporary)
                     temporary.replace(target)
-        self.config.save_pretrained(folder)
-        if self.generation_config is not None:
-            self.generation_config.save_pretrained(folder)
-        if push_to_hub:
-            self.push_to_hub(kwargs.pop("repo_id", folder.name), **kwargs)
 
     # --- what other models have, too
-
-    @classmethod
-    def can_generate(cls) -> bool:
-        """Return whether the class has ``generate``."""
-        return hasattr(cls, "generate")
 
     @property
     def session(self) -> Session:
@@ -237,59 +196,13 @@ class ORTModel(PushToHubMixin):
                 )
         return self
 
-    def eval(self) -> Any:
-        """Return the model: a graph does not learn."""
-        return self
+    def input_names(self, part: str) -> list[str]:
+        """Return what a graph takes, in its order."""
+        return list(self.sessions[part].inputs)
 
-    def parameters(self) -> Any:
-        """Return no parameters: they are in the graph."""
-        return iter(())
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the model; see ``forward``."""
-        return self.forward(*args, **kwargs)
-
-    def forward(self, *args: Any, return_dict: bool | None = None, **kwargs: Any) -> Any:
-        """Run the graph.
-
-        Args:
-            args: inputs in the graph's order.
-            return_dict: False returns a tuple.
-            kwargs: inputs by name, torch's tensors or numpy's arrays; ``attention_mask`` and ``token_type_ids`` may
-                be left out. What the graph does not take is not looked at, as long as it is no input of another model.
-
-        Returns:
-            What the model of the same name returns, with numpy's arrays where arrays were given.
-        """
-        given = {**dict(zip(self.session.inputs, args, strict=False)), **kwargs}
-        given = {name: value for name, value in given.items() if value is not None}
-        arrays = any(isinstance(value, np.ndarray) for value in given.values())
-        made = self.session(self.completed(given))
-        output = self.output_class(**self.fields({name: x.numpy() if arrays else x for name, x in made.items()}))
-        return output if return_dict is not False else output.to_tuple()
-
-    def fields(self, made: dict[str, Any]) -> dict[str, Any]:
-        """Return the fields of the output for what the graph made."""
-        return made
-
-    def completed(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Return the inputs with those that may be left out."""
-        wanted = self.session.inputs
-        like = given.get("input_ids", given.get("input_values"))
-        for name in wanted:
-            if name in given:
-                continue
-            if like is None or name not in ("attention_mask", "token_type_ids", "pixel_mask", "position_ids"):
-                raise EnfoldError(f"{type(self).__name__} needs {name!r}; it was given {', '.join(given) or 'nothing'}")
-            shape = tuple(like.shape)
-            if name == "pixel_mask":
-                pixels = given["pixel_values"]
-                shape = (pixels.shape[0], *pixels.shape[2:])
-            if name == "position_ids":
-                given[name] = torch.arange(shape[1]).expand(shape)
-            else:
-                given[name] = torch.full(shape, int(name != "token_type_ids"), dtype=torch.long)
-        return given
+    def answer(self, given: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+        """Run the first graph and return its outputs: name → tensor, in the runtime's memory."""
+        return self.session(self.completed(self.parts[0], given))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(str(s.path.name) for s in self.sessions.values())})"

@@ -17,11 +17,11 @@ from enfold.errors import EnfoldError, MissingExtra, nearest
 from enfold.hub.errors import FileNotFoundInSource
 from enfold.hub.fetch import find_file
 from enfold.log import get_logger
-from enfold.nn.outputs import ModelOutput
 from enfold.optimum.exporters.openvino.folders import FILES, write
 from enfold.optimum.intel.openvino.configuration import OVConfig, QuantizationError, quantization_of
+from enfold.optimum.runtimes.model import RuntimeModel
 from enfold.transformers.config import AutoConfig, PretrainedConfig
-from enfold.transformers.sharing import PushToHubMixin, split_fetch_arguments
+from enfold.transformers.sharing import split_fetch_arguments
 
 __all__ = ["OVBaseModel"]
 
@@ -34,7 +34,7 @@ LARGE = 1_000_000_000  # parameters from which weights are kept in eight bits, a
 IGNORED = ("dynamic_shapes", "model_save_dir", "library_name", "use_auth_token", "from_onnx", "from_transformers")
 
 
-class OVBaseModel(PushToHubMixin):
+class OVBaseModel(RuntimeModel):
     """A model that OpenVINO runs.
 
     Args:
@@ -48,12 +48,12 @@ class OVBaseModel(PushToHubMixin):
         quantization_config: what the graphs' weights became, for ``save_pretrained``.
     """
 
-    export_feature: ClassVar[str] = "feature-extraction"
-    output_class: ClassVar[Any] = ModelOutput
-    parts: ClassVar[tuple[str, ...]] = ("model",)  # the graphs that there must be
-    further_parts: ClassVar[tuple[str, ...]] = ()  # and those that there may be
     base_model_prefix: ClassVar[str] = "openvino_model"
-    main_input_name: ClassVar[str] = "input_ids"
+    export_feature: ClassVar[str] = RuntimeModel.task
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.export_feature = cls.task  # optimum-intel's name
 
     def __init__(
         self,
@@ -64,18 +64,13 @@ class OVBaseModel(PushToHubMixin):
         compile: bool = True,
         quantization_config: Any = None,
     ) -> None:
-        self.graphs, self.config = graphs, config
-        self.name_or_path = config.name_or_path
+        super().__init__(config)
+        self.graphs = graphs
         self.ov_config = {str(name): value for name, value in (ov_config or {}).items()}
         self.quantization_config = quantization_config
         self._device = device.upper()
         self._requests: dict[str, Any] = {}
         self._lock = Lock()
-        self.generation_config: Any = None
-        if self.can_generate():
-            from enfold.transformers.generation.config import GenerationConfig
-
-            self.generation_config = GenerationConfig.from_model_config(config)
         if compile:
             self.compile()
 
@@ -147,11 +142,7 @@ class OVBaseModel(PushToHubMixin):
         model = cls._class_for(config)(graphs, config, device, ov_config, False, stored)
         if how is not None:
             model.compress(how)
-        if model.generation_config is not None:
-            from enfold.transformers.generation.config import GenerationConfig
-
-            found = GenerationConfig.find(os.fspath(model_id), **where)
-            model.generation_config = model.generation_config if found is None else found
+        model._read_generation(model_id, where)
         if compile:
             model.compile()
         return model
@@ -181,30 +172,17 @@ class OVBaseModel(PushToHubMixin):
         cls, source: Any, config: Any, trust: bool, where: dict[str, Any], use_cache: bool = True, stateful: bool = True
     ) -> tuple[dict[str, Any], int]:
         from enfold.optimum.exporters.openvino.graphs import graphs
-        from enfold.optimum.exporters.tasks import auto_class
 
         _openvino()
-        options = {"dtype": torch.float32, "trust_remote_code": trust, **where}
-        model = auto_class(cls.export_feature, config).from_pretrained(source, config=config, **options)
-        task = f"{cls.export_feature}-with-past" if cls.can_generate() and use_cache else cls.export_feature
-        return graphs(model, task, stateful), sum(parameter.numel() for parameter in model.parameters())
+        model = cls._torch_model(source, config, trust, **where)
+        return graphs(model, cls._export_task(use_cache), stateful), sum(
+            parameter.numel() for parameter in model.parameters()
+        )
 
-    def save_pretrained(self, save_directory: str | os.PathLike[str], push_to_hub: bool = False, **kwargs: Any) -> None:
-        """Write the graphs, under optimum-intel's names of files, and the configuration into a folder.
-
-        Args:
-            save_directory: the folder; it is made.
-            push_to_hub: upload it afterwards, to ``kwargs["repo_id"]``.
-            kwargs: arguments of ``push_to_hub``.
-        """
-        write(self.graphs, save_directory)
-        self.config.save_pretrained(save_directory)
-        if self.generation_config is not None:
-            self.generation_config.save_pretrained(save_directory)
+    def _save_graphs(self, folder: Path) -> None:
+        write(self.graphs, folder)
         if self.quantization_config is not None:
-            OVConfig(quantization_config=self.quantization_config).save_pretrained(save_directory)
-        if push_to_hub:
-            self.push_to_hub(kwargs.pop("repo_id", Path(save_directory).name), **kwargs)
+            OVConfig(quantization_config=self.quantization_config).save_pretrained(folder)
 
     # --- ready to run
 
@@ -284,11 +262,6 @@ class OVBaseModel(PushToHubMixin):
 
     # --- what other models have, too
 
-    @classmethod
-    def can_generate(cls) -> bool:
-        """Return whether the class has ``generate``."""
-        return hasattr(cls, "generate")
-
     @property
     def model(self) -> Any:
         """OpenVINO's own model of the first part."""
@@ -312,36 +285,14 @@ class OVBaseModel(PushToHubMixin):
             self.clear_requests()
         return self
 
-    def eval(self) -> Any:
-        """Return the model: a graph does not learn."""
-        return self
+    def input_names(self, part: str) -> list[str]:
+        """Return what a graph takes, in its order."""
+        return [port.get_any_name() for port in self.graphs[part].inputs]
 
-    def parameters(self) -> Any:
-        """Return no parameters: they are in the graph."""
-        return iter(())
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the model; see ``forward``."""
-        return self.forward(*args, **kwargs)
-
-    def forward(self, *args: Any, return_dict: bool | None = None, **kwargs: Any) -> Any:
-        """Run the graph.
-
-        Args:
-            args: inputs in the graph's order.
-            return_dict: False returns a tuple.
-            kwargs: inputs by name, torch's tensors or numpy's arrays; ``attention_mask``, ``token_type_ids`` and
-                ``position_ids`` may be left out, and what the graph does not take is not looked at.
-
-        Returns:
-            What the model of the same name returns, with numpy's arrays where arrays were given.
-        """
-        names = [port.get_any_name() for port in self.model.inputs]
-        given = {**dict(zip(names, args, strict=False)), **kwargs}
-        arrays = any(isinstance(value, np.ndarray) for value in given.values())
+    def answer(self, given: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Run the first graph and return its outputs: name → tensor."""
         made = self.run(self.parts[0], self.prepared(self.parts[0], given))
-        output = self.output_class(**{name: x if arrays else torch.from_numpy(x) for name, x in made.items()})
-        return output if return_dict is not False else output.to_tuple()
+        return {name: torch.from_numpy(value) for name, value in made.items()}
 
     def run(self, part: str, given: dict[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
         """Run one graph: name → array, of inputs and of outputs; inputs are not copied."""
@@ -358,40 +309,15 @@ class OVBaseModel(PushToHubMixin):
         """
         ports = {port.get_any_name(): port for port in self.graphs[part].inputs}
         ready: dict[str, np.ndarray[Any, Any]] = {}
-        for name, port in ports.items():
-            value = given.get(name)
-            if value is None:
-                value = _left_out(name, given)
-                if value is None:
-                    there = ", ".join(key for key, one in given.items() if one is not None) or "nothing"
-                    raise EnfoldError(f"{type(self).__name__} needs {name!r}; it was given {there}")
+        for name, value in self.completed(part, given).items():
             array = value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
-            if array.ndim + 1 == len(port.get_partial_shape()):
+            if array.ndim + 1 == len(ports[name].get_partial_shape()):
                 array = array[None]  # one row of a data set
-            ready[name] = np.ascontiguousarray(array, dtype=port.get_element_type().to_dtype())
+            ready[name] = np.ascontiguousarray(array, dtype=ports[name].get_element_type().to_dtype())
         return ready
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(self.graphs)}, device={self._device!r})"
-
-
-def _left_out(name: str, given: Mapping[str, Any]) -> Any:
-    """Return the value of an input that may be left out, or None."""
-    like = given.get("input_ids")
-    like = given.get("input_values") if like is None else like
-    if name == "pixel_mask" and given.get("pixel_values") is not None:
-        pixels = given["pixel_values"]
-        return np.ones((pixels.shape[0], *pixels.shape[2:]), dtype=np.int64)
-    if like is None:
-        return None
-    shape = np.shape(like)
-    if name == "attention_mask":
-        return np.ones(shape, dtype=np.int64)
-    if name == "token_type_ids":
-        return np.zeros(shape, dtype=np.int64)
-    if name == "position_ids":
-        return np.broadcast_to(np.arange(shape[-1]), shape)
-    return None
 
 
 def _openvino() -> Any:

@@ -78,7 +78,7 @@ class OVQuantizer:
 
     def __init__(self, model: Any, task: str | None = None) -> None:
         self.model = model
-        self.task = task or model.export_feature
+        self.task = task or model.task
 
     @classmethod
     def from_pretrained(cls, model: Any, **options: Any) -> OVQuantizer:

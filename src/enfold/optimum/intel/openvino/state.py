@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from enfold.nn.cache import Cache
+from enfold.optimum.runtimes.caches import GrowingCache
 
 __all__ = ["StateCache"]
 
 
-class StateCache(Cache):
+class StateCache(GrowingCache):
     """What a graph's variables hold of the tokens so far.
 
     Args:
@@ -25,7 +25,6 @@ class StateCache(Cache):
     def __init__(self, request: Any) -> None:
         super().__init__()
         self.request = request
-        self.filled = 0
         self.order: np.ndarray[Any, Any] | None = None
         request.reset_state()
 
@@ -33,24 +32,6 @@ class StateCache(Cache):
         """Return which row of the variables each row of the next step continues, (B,), once."""
         order, self.order = self.order, None
         return np.arange(rows, dtype=np.int32) if order is None else order
-
-    def get_seq_length(self, layer_idx: int = 0) -> int:
-        """Return how many positions are held."""
-        return self.filled
-
-    def get_max_cache_shape(self, layer_idx: int = 0) -> int:
-        """Return -1: there is no limit."""
-        return -1
-
-    @property
-    def is_compileable(self) -> bool:
-        """False: the cache grows."""
-        return False
-
-    @property
-    def is_initialized(self) -> bool:
-        """Whether anything is held."""
-        return self.filled > 0
 
     def batch_select_indices(self, indices: Tensor) -> None:
         """Keep the given rows of the batch, from the next step on."""
@@ -67,8 +48,8 @@ class StateCache(Cache):
         """Keep the first ``length`` positions; a negative number drops that many from the end."""
         import openvino
 
-        length = self.filled + length if length < 0 else length
-        if length >= self.filled:
+        length = self.left_by(length)
+        if length == self.filled:
             return
         for state in self._states():
             state.state = openvino.Tensor(np.ascontiguousarray(state.state.data[:, :, :length]))
