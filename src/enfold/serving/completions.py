@@ -14,8 +14,9 @@ from starlette.routing import Route
 from enfold.serving.answers import Answer, Answers, Token
 from enfold.serving.app import body_of
 from enfold.serving.errors import ServingError
+from enfold.serving.fields import Fields
 from enfold.serving.openai import COMMON, REASONS, usage, wish_of
-from enfold.serving.sampling import Fields, Wish
+from enfold.serving.sampling import Wish
 from enfold.serving.sending import DONE, JSON, EventStream, data, unless_gone
 from enfold.serving.service import Service
 from enfold.serving.text import TextModel

@@ -17,9 +17,8 @@ from torch import Tensor
 
 from enfold.serving.app import body_of
 from enfold.serving.errors import ServingError
-from enfold.serving.fields import one_of, texts
+from enfold.serving.fields import Fields, texts
 from enfold.serving.readers import EMBEDDING, Embedder
-from enfold.serving.sampling import Fields
 from enfold.serving.service import Service
 
 __all__ = ["MOST_TEXTS", "embed", "routes"]
@@ -33,12 +32,13 @@ def routes(service: Service) -> list[Route]:
 
     async def embeddings(request: Request) -> Response:
         body = await body_of(request, service)
-        model: Embedder = service.find(Fields(body).text("model"), EMBEDDING)
+        fields = Fields(body)
+        model: Embedder = service.find(fields.text("model"), EMBEDDING)
         given = inputs_of(body.get("input"))
-        form = one_of(body, "encoding_format", ("float", "base64"), "float")
-        prompt = model.prompt(Fields(body).text("prompt_name"))
-        pieces = await model.read(given, prompt=prompt, truncate=Fields(body).flag("truncate"))
-        vectors = shortened(await model.vectors(pieces), Fields(body).whole("dimensions"), model.pipe.steps.normalized)
+        form = fields.one_of("encoding_format", ("float", "base64"), "float")
+        prompt = model.prompt(fields.text("prompt_name"))
+        pieces = await model.read(given, prompt=prompt, truncate=fields.flag("truncate"))
+        vectors = shortened(await model.vectors(pieces), fields.whole("dimensions"), model.pipe.steps.normalized)
         rows = _base64(vectors) if form == "base64" else vectors.tolist()
         count = sum(map(len, pieces))
         service.metrics.prompt_tokens.add(count, model.name)
@@ -69,14 +69,14 @@ async def embed(model: Embedder, body: dict[str, Any]) -> Tensor:
     Raises:
         ServingError: as :meth:`Embedder.read`.
     """
-    given = inputs_of(body.get("inputs"), "inputs")
-    prompt = model.prompt(Fields(body).text("prompt_name"))
-    truncate = Fields(body).flag("truncate")
-    normalize = Fields(body).flag("normalize", True)
-    if Fields(body).text("truncation_direction", "right").lower() != "right":
+    given, fields = inputs_of(body.get("inputs"), "inputs"), Fields(body)
+    prompt = model.prompt(fields.text("prompt_name"))
+    truncate = fields.flag("truncate")
+    normalize = fields.flag("normalize", True)
+    if fields.text("truncation_direction", "right").lower() != "right":
         raise ServingError("truncation_direction: only 'right' is known", param="truncation_direction")
     pieces = await model.read(given, prompt=prompt, truncate=truncate, param="inputs")
-    vectors = shortened(await model.vectors(pieces), Fields(body).whole("dimensions"), normalize)
+    vectors = shortened(await model.vectors(pieces), fields.whole("dimensions"), normalize)
     return F.normalize(vectors, dim=-1) if normalize else vectors
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from enfold.serving.answers import Answer, Answers, Token
 from enfold.serving.errors import ServingError
-from enfold.serving.sampling import Fields, Wish
+from enfold.serving.fields import Fields
+from enfold.serving.sampling import Wish
 from enfold.serving.text import TextModel
 
 __all__ = ["COMMON", "REASONS", "bytes_of", "chat_logprobs", "format_wish", "usage", "wish_of"]

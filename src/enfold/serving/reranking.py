@@ -18,9 +18,8 @@ from torch import Tensor
 
 from enfold.serving.app import body_of
 from enfold.serving.errors import ServingError
-from enfold.serving.fields import texts
+from enfold.serving.fields import Fields, texts
 from enfold.serving.readers import EMBEDDING, RERANK, Embedder, Reranker
-from enfold.serving.sampling import Fields
 from enfold.serving.service import Service
 
 __all__ = ["routes"]
@@ -35,11 +34,11 @@ def routes(service: Service) -> list[Route]:
         body = await body_of(request, service)
         if "texts" in body:
             return JSONResponse(await _tei(service, body))
-        given = texts(body.get("documents"), "documents", MOST_TEXTS)
-        most = Fields(body).whole("top_n", 1, default=Fields(body).whole("top_k", 1, default=len(given)))
-        model = _model(service, Fields(body).text("model"))
+        given, fields = texts(body.get("documents"), "documents", MOST_TEXTS), Fields(body)
+        most = fields.whole("top_n", 1, default=fields.whole("top_k", 1, default=len(given)))
+        model = _model(service, fields.text("model"))
         scores, tokens = await _scores(model, _query(body), given, truncate=True, param="documents")
-        shown = Fields(body).flag("return_documents")
+        shown = fields.flag("return_documents")
         results = [
             {"index": place, "relevance_score": score, **({"document": {"text": given[place]}} if shown else {})}
             for place, score in _ordered(scores.sigmoid() if isinstance(model, Reranker) else scores)[:most]
@@ -59,14 +58,14 @@ def routes(service: Service) -> list[Route]:
 
 
 async def _tei(service: Service, body: dict[str, Any]) -> list[dict[str, Any]]:
-    given = texts(body.get("texts"), "texts", MOST_TEXTS)
-    raw = Fields(body).flag("raw_scores")
-    model = _model(service, Fields(body).text("model"))
-    truncate = Fields(body).flag("truncate")
+    given, fields = texts(body.get("texts"), "texts", MOST_TEXTS), Fields(body)
+    raw = fields.flag("raw_scores")
+    model = _model(service, fields.text("model"))
+    truncate = fields.flag("truncate")
     scores, _ = await _scores(model, _query(body), given, truncate=truncate, param="texts")
     if isinstance(model, Reranker) and not raw:
         scores = scores.sigmoid()
-    shown = Fields(body).flag("return_text")
+    shown = fields.flag("return_text")
     return [
         {"index": place, "score": score, **({"text": given[place]} if shown else {})}
         for place, score in _ordered(scores)

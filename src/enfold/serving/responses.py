@@ -18,8 +18,8 @@ from enfold.serving.answers import Answers
 from enfold.serving.app import body_of
 from enfold.serving.chat import Conversation, conversation_of
 from enfold.serving.errors import ServingError
+from enfold.serving.fields import Fields
 from enfold.serving.openai import chat_logprobs, usage
-from enfold.serving.sampling import Fields
 from enfold.serving.sending import JSON, EventStream, data, unless_gone
 from enfold.serving.service import Service
 from enfold.serving.tools import Call

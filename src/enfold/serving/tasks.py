@@ -24,9 +24,8 @@ from enfold.errors import EnfoldError, nearest
 from enfold.serving.app import body_of
 from enfold.serving.embeddings import MOST_TEXTS, embed
 from enfold.serving.errors import NotServed, ServingError
-from enfold.serving.fields import texts
+from enfold.serving.fields import Fields, texts
 from enfold.serving.readers import RERANK, Embedder, PipelineModel
-from enfold.serving.sampling import Fields
 from enfold.serving.service import Service
 from enfold.serving.transcribing import Asked, Transcriber, decoded
 from enfold.serving.transcriptions import MOST_BYTES
@@ -182,10 +181,11 @@ async def _transcript(model: Transcriber, body: dict[str, Any], raw: bytes | Non
     for name in ("generate_kwargs", "generation_parameters", "generate_parameters"):
         writing |= Fields(parameters).object(name) or {}
     _only(writing, ("task", "language", "temperature"))
+    fields = Fields(writing)
     asked = Asked(
-        task=Fields(writing).text("task", "transcribe"),
-        language=Fields(writing).text("language"),
-        temperature=float(Fields(writing).number("temperature", 0, 1, 0.0)),
+        task=fields.text("task", "transcribe"),
+        language=fields.text("language"),
+        temperature=float(fields.number("temperature", 0, 1, 0.0)),
         segments=times is True,
         words=times == "word",
     )

@@ -18,8 +18,9 @@ from starlette.types import Scope
 from enfold.serving.answers import Answer, Answers, Piece, Token
 from enfold.serving.app import body_of
 from enfold.serving.errors import ServingError, tgi_shape
+from enfold.serving.fields import Fields
 from enfold.serving.openai import usage
-from enfold.serving.sampling import Fields, Wish
+from enfold.serving.sampling import Wish
 from enfold.serving.sending import JSON, EventStream, data, unless_gone
 from enfold.serving.service import Service
 from enfold.serving.text import TextModel

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from enfold.errors import nearest
 from enfold.serving.errors import ServingError
-from enfold.serving.fields import one_of
+from enfold.serving.fields import Fields
 from enfold.serving.readers import TRANSCRIPTION
 from enfold.serving.service import Service
 from enfold.serving.subtitles import as_srt, as_vtt
@@ -56,7 +56,7 @@ async def _answer(request: Request, service: Service, task: str) -> Response:
         upload = form.get("file")
         if upload is None or isinstance(upload, str):
             raise ServingError("file is missing: the recording, as a file of the form", param="file")
-        shape = one_of(fields, "response_format", FORMATS, "json")
+        shape = Fields(fields).one_of("response_format", FORMATS, "json")
         asked = _asked(fields, form, task, shape)
         recording = await upload.read()
     finally:
