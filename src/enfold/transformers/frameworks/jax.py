@@ -11,7 +11,7 @@ import copy
 import inspect
 import os
 from collections.abc import Callable, Mapping
-from functools import cache, partial
+from functools import partial
 from typing import Any, ClassVar
 
 import jax
@@ -21,19 +21,29 @@ import torch
 
 from enfold.errors import EnfoldError, nearest
 from enfold.nn.outputs import ModelOutput
-from enfold.transformers import auto
 from enfold.transformers.config import PretrainedConfig
+from enfold.transformers.frameworks.behind import array, emptied, torch_input
 from enfold.transformers.frameworks.flax_files import save_flax
-from enfold.transformers.frameworks.flax_names import flat, flax_places, nested, to_flax, to_torch
+from enfold.transformers.frameworks.flax_names import flat, flax_places, nested, to_torch
 from enfold.transformers.frameworks.graph import Program, Programs, Spec, run
+from enfold.transformers.frameworks.jax_arrays import (
+    Tree,
+    as_input,
+    computing,
+    in_type,
+    plain,
+    registered,
+    seed_of,
+    tensor_of,
+    tree_of,
+)
 from enfold.transformers.frameworks.jax_ops import with_key
-from enfold.transformers.frameworks.names import counterpart
+from enfold.transformers.frameworks.names import Classes
 from enfold.transformers.modeling import PreTrainedModel
 from enfold.transformers.sharing import PushToHubMixin
 
 __all__ = ["FlaxPreTrainedModel", "Module", "flax_class"]
 
-Tree = Mapping[str, Any]
 # Arguments of the torch class that do not apply: caches, and positions in them.
 _UNUSED = ("past_key_values", "use_cache", "return_dict", "cache_position", "self")
 _BOOLEANS = ("output_attentions", "output_hidden_states", "output_router_logits", "interpolate_pos_encoding")
@@ -116,14 +126,14 @@ class FlaxPreTrainedModel(PushToHubMixin):
         self.generation_config = torch_model.generation_config
         self.module = Module(self)
         self._places = flax_places(torch_model)
-        drawn = _tree(torch_model, self._places)
+        drawn = tree_of(torch_model, self._places)
         # what no checkpoint holds: tables of positions
         self._tables = {
-            name: jnp.asarray(_array(buffer))
+            name: jnp.asarray(array(buffer, jnp.bfloat16))
             for name, buffer in torch_model.named_buffers()
             if name not in self._places
         }
-        self._skeleton = _emptied(torch_model, self.dtype)
+        self._skeleton = emptied(torch_model, getattr(torch, self.dtype.name)).eval()
         self._programs = Programs(self._skeleton)
         self._running: dict[int, tuple[Program, Callable[..., Any]]] = {}
         self._params: Any = drawn if _do_init else None
@@ -150,12 +160,12 @@ class FlaxPreTrainedModel(PushToHubMixin):
 
     @params.setter
     def params(self, params: Tree) -> None:
-        given, wanted = set(flat(_plain(params))), set(flat(self._shapes))
+        given, wanted = set(flat(plain(params))), set(flat(self._shapes))
         if given != wanted:
             missing = ["/".join(path) for path in sorted(wanted - given)]
             extra = ["/".join(path) for path in sorted(given - wanted)]
             raise ValueError(f"these are not the model's weights: missing {missing[:5]}, unknown {extra[:5]}")
-        self._params = _plain(params)
+        self._params = plain(params)
 
     @property
     def required_params(self) -> set[tuple[str, ...]]:
@@ -175,8 +185,8 @@ class FlaxPreTrainedModel(PushToHubMixin):
             input_shape: accepted as Flax models take it.
             params: weights to keep: only others are drawn.
         """
-        fresh = flat(_tree(self._drawn(copy.deepcopy(self.config), _seed(rng)), self._places))
-        return nested({**fresh, **(flat(_plain(params)) if params else {})})
+        fresh = flat(tree_of(self._drawn(copy.deepcopy(self.config), seed_of(rng)), self._places))
+        return nested({**fresh, **(flat(plain(params)) if params else {})})
 
     def num_parameters(self, only_trainable: bool = False, exclude_embeddings: bool = False) -> int:
         """Return the number of weights, each shared one counted once."""
@@ -188,21 +198,21 @@ class FlaxPreTrainedModel(PushToHubMixin):
 
     def to_bf16(self, params: Tree, mask: Any = None) -> Any:
         """Return weights in bfloat16, those alone where ``mask``, a tree of booleans, is True."""
-        return _in_type(params, jnp.bfloat16, mask)
+        return in_type(params, jnp.bfloat16, mask)
 
     def to_fp16(self, params: Tree, mask: Any = None) -> Any:
         """Return weights in float16; ``mask`` as ``to_bf16``."""
-        return _in_type(params, jnp.float16, mask)
+        return in_type(params, jnp.float16, mask)
 
     def to_fp32(self, params: Tree, mask: Any = None) -> Any:
         """Return weights in float32; ``mask`` as ``to_bf16``."""
-        return _in_type(params, jnp.float32, mask)
+        return in_type(params, jnp.float32, mask)
 
     def to_torch(self, params: Tree | None = None) -> Any:
         """Return the torch model with these weights, ``self.params`` by default."""
         model = self._drawn(copy.deepcopy(self.config), 0)
-        values = flat(_plain(self.params if params is None else params))
-        named = {name: _tensor(to_torch(values[place.path], place.turned)) for name, place in self._places.items()}
+        values = flat(plain(self.params if params is None else params))
+        named = {name: tensor_of(to_torch(values[place.path], place.turned)) for name, place in self._places.items()}
         shared = dict(model.named_parameters())
         with torch.no_grad():
             for name, tensor in [*shared.items(), *model.named_buffers()]:
@@ -263,8 +273,8 @@ class FlaxPreTrainedModel(PushToHubMixin):
         program = self._programs.fitting(specs, train=train, **options)
         if id(program) not in self._running:
             self._running[id(program)] = program, jax.jit(partial(self._run, program))
-        output, updates = self._running[id(program)][1](_plain(params), given, key if train else None)
-        kind = _registered(program.output_class)
+        output, updates = self._running[id(program)][1](plain(params), given, key if train else None)
+        kind = registered(program.output_class)
         return kind(**output), updates
 
     def _run(self, program: Program, params: Tree, inputs: Mapping[str, Any], key: Any) -> Any:
@@ -273,7 +283,7 @@ class FlaxPreTrainedModel(PushToHubMixin):
         for name in (*program.parameters, *program.buffers):
             if name in self._places:
                 place = self._places[name]
-                weights[name] = _computing(to_torch(values[place.path], place.turned), self.dtype)
+                weights[name] = computing(to_torch(values[place.path], place.turned), self.dtype)
         result = run(program, with_key(key), weights, inputs)
         statistics = {self._places[name].path: value for name, value in result.updates.items() if name in self._places}
         made = nested({**{p: x for p, x in values.items() if p[0] == "batch_stats"}, **statistics})
@@ -295,7 +305,7 @@ class FlaxPreTrainedModel(PushToHubMixin):
             elif name not in self._arguments:
                 raise TypeError(f"{type(self).__name__} takes no {name!r}{nearest(name, self._arguments)}")
             else:
-                given[name] = _input(value)
+                given[name] = as_input(value)
         if not given:
             raise EnfoldError(f"{type(self).__name__} needs {self.main_input_name}")
         return given, options
@@ -321,17 +331,17 @@ class FlaxPreTrainedModel(PushToHubMixin):
             raise EnfoldError(f"{type(self).__name__} does not generate; a class with a language head does")
         options.pop("trace", None)
         model = self.to_torch(params)
-        given = {name: _to_torch_input(value) for name, value in options.items()}
+        given = {name: torch_input(value) for name, value in options.items()}
         if inputs is not None:
-            given["inputs"] = _to_torch_input(inputs)
+            given["inputs"] = torch_input(inputs)
         with torch.random.fork_rng(devices=[]):
             if prng_key is not None:
-                torch.manual_seed(_seed(prng_key))
+                torch.manual_seed(seed_of(prng_key))
             made = model.generate(**given)
         fields = dict(made) if isinstance(made, Mapping) else {"sequences": made}
-        return _registered(_Generated)(
-            **{name: jnp.asarray(fields[name].numpy()) for name in ("sequences", "scores") if _is_tensor(fields, name)}
-        )
+        tensors = {name: fields.get(name) for name in ("sequences", "scores")}
+        arrays = {name: jnp.asarray(x.numpy()) for name, x in tensors.items() if isinstance(x, torch.Tensor)}
+        return registered(_Generated)(**arrays)
 
     # --- files
 
@@ -404,7 +414,7 @@ class FlaxPreTrainedModel(PushToHubMixin):
             config.save_pretrained(save_directory)
             if self.generation_config is not None:
                 self.generation_config.save_pretrained(save_directory)
-            save_flax(jax.tree.map(np.asarray, _plain(chosen)), save_directory)
+            save_flax(jax.tree.map(np.asarray, plain(chosen)), save_directory)
         if push_to_hub:
             name = os.path.basename(os.path.abspath(save_directory))
             self.push_to_hub(kwargs.pop("repo_id", name), params=chosen, **kwargs)
@@ -412,81 +422,6 @@ class FlaxPreTrainedModel(PushToHubMixin):
 
 class _Generated(ModelOutput):
     """What ``generate`` returns."""
-
-
-# --- arrays
-
-
-def _array(tensor: torch.Tensor) -> np.ndarray:
-    tensor = tensor.detach().cpu()
-    if tensor.dtype == torch.bfloat16:
-        return tensor.float().numpy().astype(jnp.bfloat16)
-    return tensor.numpy()
-
-
-def _tensor(x: Any) -> torch.Tensor:
-    array = np.asarray(x)
-    if array.dtype.name == "bfloat16":
-        return torch.from_numpy(array.astype(np.float32)).to(torch.bfloat16)
-    return torch.from_numpy(np.array(array))
-
-
-def _tree(model: Any, places: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a torch model's weights as a tree in Flax's layout."""
-    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    return nested(
-        {place.path: jnp.asarray(to_flax(_array(tensors[name]), place.turned)) for name, place in places.items()}
-    )
-
-
-def _emptied(model: Any, dtype: Any) -> Any:
-    """Give back the memory of a torch model's weights: shapes and types, which an export reads, stay."""
-    kind = getattr(torch, dtype.name)
-    for parameter in model.parameters():
-        parameter.data = torch.zeros((), dtype=kind).expand(parameter.shape)
-    return model.eval()
-
-
-def _computing(x: Any, dtype: Any) -> Any:
-    return x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) and x.dtype != dtype else x
-
-
-def _in_type(params: Tree, dtype: Any, mask: Any) -> Any:
-    def cast(x: Any, chosen: bool = True) -> Any:
-        return x.astype(dtype) if chosen and jnp.issubdtype(x.dtype, jnp.floating) else x
-
-    plain = _plain(params)
-    return jax.tree.map(cast, plain) if mask is None else jax.tree.map(cast, plain, mask)
-
-
-def _plain(tree: Any) -> Any:
-    """Return a tree of plain dictionaries, whatever mappings it came as."""
-    return {name: _plain(part) for name, part in tree.items()} if isinstance(tree, Mapping) else tree
-
-
-def _input(value: Any) -> Any:
-    """Return an array of a type that programs take."""
-    if isinstance(value, torch.Tensor):
-        value = value.detach().cpu().numpy()
-    return jnp.asarray(value)
-
-
-def _to_torch_input(value: Any) -> Any:
-    if isinstance(value, jax.Array | np.ndarray):
-        made = torch.from_numpy(np.array(value))
-        return made.long() if made.dtype == torch.int32 else made
-    return value
-
-
-def _is_tensor(fields: Mapping[str, Any], name: str) -> bool:
-    return isinstance(fields.get(name), torch.Tensor)
-
-
-def _seed(rng: Any) -> int:
-    if isinstance(rng, int):
-        return rng
-    data = jax.random.key_data(rng) if jnp.issubdtype(rng.dtype, jax.dtypes.prng_key) else rng
-    return int(np.asarray(data).astype(np.uint32).view(np.uint32)[-1])
 
 
 def _arguments(model: Any) -> list[str]:
@@ -501,28 +436,12 @@ def _arguments(model: Any) -> list[str]:
     return found
 
 
-@cache
-def _registered(kind: type[ModelOutput]) -> type[ModelOutput]:
-    """Return an output class, known to JAX as a tree, so that jitted functions may return it."""
-    jax.tree_util.register_pytree_with_keys(
-        kind,
-        lambda output: (
-            tuple((jax.tree_util.DictKey(name), value) for name, value in output.items()),
-            tuple(output.keys()),
-        ),
-        lambda names, values: _rebuilt(kind, names, values),
-    )
-    return kind
-
-
-def _rebuilt(kind: Any, names: tuple[str, ...], values: Any) -> Any:
-    return kind(**dict(zip(names, values, strict=True)))
-
-
 # --- every class
 
+_CLASSES = Classes(FlaxPreTrainedModel, "Flax", "JAX")
+__getattr__ = _CLASSES.named  # ``Flax…``
 
-@cache
+
 def flax_class(torch_class: type[PreTrainedModel]) -> type[FlaxPreTrainedModel]:
     """Return the class in JAX that belongs to a torch class.
 
@@ -531,36 +450,5 @@ def flax_class(torch_class: type[PreTrainedModel]) -> type[FlaxPreTrainedModel]:
         >>> flax_class(BertModel).__name__  # doctest: +SKIP
         'FlaxBertModel'
     """
-    made: type[FlaxPreTrainedModel] = counterpart(torch_class, FlaxPreTrainedModel, "Flax", "JAX")
+    made: type[FlaxPreTrainedModel] = _CLASSES.of(torch_class)
     return made
-
-
-@cache
-def _flax_auto(torch_class: Any) -> Any:
-    """Return the auto class in JAX that belongs to an auto class."""
-
-    class FlaxAuto(torch_class):
-        @classmethod
-        def _class(cls, *args: Any, **kwargs: Any) -> Any:
-            return flax_class(super()._class(*args, **kwargs))
-
-        @classmethod
-        def from_pretrained(cls, pretrained_model_name_or_path: Any, *model_args: Any, **kwargs: Any) -> Any:
-            return cls._load(pretrained_model_name_or_path, *model_args, **kwargs)
-
-    vars(FlaxAuto)["from_pretrained"].__func__.__doc__ = FlaxPreTrainedModel.from_pretrained.__doc__
-    FlaxAuto.__name__ = FlaxAuto.__qualname__ = f"Flax{torch_class.__name__}"
-    FlaxAuto.__doc__ = f"{torch_class.__doc__} In JAX."
-    return FlaxAuto
-
-
-def __getattr__(name: str) -> Any:
-    """``Flax…`` names: the class of that name in JAX."""
-    if not name.startswith("Flax"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from enfold import transformers
-
-    bare = name.removeprefix("Flax")
-    if bare.startswith("Auto"):
-        return _flax_auto(getattr(auto, bare))
-    return flax_class(getattr(transformers, bare))

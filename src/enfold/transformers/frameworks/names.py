@@ -6,8 +6,10 @@ from typing import Any
 
 from enfold.transformers.registry import MODELS, TASKS
 
-__all__ = ["auto_names", "counterpart", "framework_names"]
+__all__ = ["Classes", "auto_names", "framework_names"]
 
+# What a class has of torch's.
+_CARRIED = ("config_class", "base_model_prefix", "main_input_name")
 # Parts of models, which have no class of their own in another framework.
 _PARTS = ("Layer", "RMSNorm", "DecodeHead", "Backbone")
 
@@ -50,24 +52,55 @@ def auto_names(prefix: str) -> list[str]:
     ]
 
 
-def counterpart(torch_class: Any, base: Any, prefix: str, framework: str) -> Any:
-    """Return the class in a framework that belongs to a torch class.
+class Classes:
+    """The classes of a framework, each made from torch's when it is asked for.
 
     Args:
-        torch_class: a model's class.
         base: what all models of the framework inherit.
         prefix: ``"TF"`` or ``"Flax"``.
-        framework: its name, for the class's text.
+        framework: its name, for the classes' texts.
     """
-    return type(
-        f"{prefix}{torch_class.__name__}",
-        (base,),
-        {
-            "__doc__": f"``{torch_class.__name__}`` in {framework}. {torch_class.__doc__ or ''}",
-            "__module__": base.__module__,
-            "torch_class": torch_class,
-            "config_class": torch_class.config_class,
-            "base_model_prefix": torch_class.base_model_prefix,
-            "main_input_name": torch_class.main_input_name,
-        },
-    )
+
+    def __init__(self, base: Any, prefix: str, framework: str) -> None:
+        self.base, self.prefix, self.framework = base, prefix, framework
+        self._made: dict[Any, Any] = {}
+
+    def of(self, torch_class: Any) -> Any:
+        """Return the class that belongs to a model's class."""
+        if torch_class not in self._made:
+            fields = {name: getattr(torch_class, name) for name in _CARRIED}
+            about = f"``{torch_class.__name__}`` in {self.framework}. {torch_class.__doc__ or ''}"
+            fields |= {"__doc__": about, "__module__": self.base.__module__, "torch_class": torch_class}
+            self._made[torch_class] = type(f"{self.prefix}{torch_class.__name__}", (self.base,), fields)
+        return self._made[torch_class]
+
+    def auto(self, torch_class: Any) -> Any:
+        """Return the class that belongs to an auto class."""
+        if torch_class not in self._made:
+            of = self.of
+
+            class Auto(torch_class):
+                @classmethod
+                def _class(cls, *args: Any, **kwargs: Any) -> Any:
+                    return of(super()._class(*args, **kwargs))
+
+                @classmethod
+                def from_pretrained(cls, pretrained_model_name_or_path: Any, *model_args: Any, **kwargs: Any) -> Any:
+                    return cls._load(pretrained_model_name_or_path, *model_args, **kwargs)
+
+            vars(Auto)["from_pretrained"].__func__.__doc__ = self.base.from_pretrained.__doc__
+            Auto.__name__ = Auto.__qualname__ = f"{self.prefix}{torch_class.__name__}"
+            Auto.__doc__ = f"{torch_class.__doc__} In {self.framework}."
+            Auto.__module__ = self.base.__module__
+            self._made[torch_class] = Auto
+        return self._made[torch_class]
+
+    def named(self, name: str) -> Any:
+        """Return the class of a name with the prefix; a module's ``__getattr__``."""
+        if not name.startswith(self.prefix):
+            raise AttributeError(f"module {self.base.__module__!r} has no attribute {name!r}")
+        from enfold import transformers
+        from enfold.transformers import auto
+
+        bare = name.removeprefix(self.prefix)
+        return self.auto(getattr(auto, bare)) if bare.startswith("Auto") else self.of(getattr(transformers, bare))

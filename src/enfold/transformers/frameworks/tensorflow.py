@@ -11,7 +11,6 @@ import copy
 import os
 import re
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any, ClassVar
 
 import keras
@@ -21,12 +20,13 @@ import torch
 
 from enfold.errors import EnfoldError, nearest
 from enfold.nn.outputs import ModelOutput
-from enfold.transformers import auto
 from enfold.transformers.config import PretrainedConfig
+from enfold.transformers.frameworks.behind import array, emptied, torch_input
 from enfold.transformers.frameworks.graph import Program, Programs, Spec, aliases, leaves, run
-from enfold.transformers.frameworks.names import counterpart
+from enfold.transformers.frameworks.names import Classes
 from enfold.transformers.frameworks.tensorflow_ops import TABLE
-from enfold.transformers.frameworks.tensorflow_training import IGNORED, TrainingMixin
+from enfold.transformers.frameworks.tensorflow_serving import ServingMixin
+from enfold.transformers.frameworks.tensorflow_training import IGNORED
 from enfold.transformers.modeling import PreTrainedModel
 from enfold.transformers.sharing import PushToHubMixin
 
@@ -59,7 +59,7 @@ def _variable(owner: Any, name: str, value: np.ndarray, trainable: bool) -> Any:
     )
 
 
-class TFPreTrainedModel(TrainingMixin, PushToHubMixin):
+class TFPreTrainedModel(ServingMixin, PushToHubMixin):
     """Base of all models in TensorFlow.
 
     Args:
@@ -97,7 +97,7 @@ class TFPreTrainedModel(TrainingMixin, PushToHubMixin):
         trained = dict(model.named_parameters())
         _hide(self, variables_of={}, constants={}, parts={}, other_names=aliases(model))
         for name, tensor in leaves(model).items():
-            value = _array(tensor)
+            value = array(tensor, tf.bfloat16.as_numpy_dtype)
             if name not in held:
                 self.constants[name] = tf.constant(value)
                 continue
@@ -107,7 +107,7 @@ class TFPreTrainedModel(TrainingMixin, PushToHubMixin):
                 self.variables_of[name] = self._part(owner).take(rest, value, trainable)
             else:
                 self.variables_of[name] = _variable(self, name, value, trainable)
-        _empty(model)
+        emptied(model)
 
     def _part(self, name: str) -> Part:
         if name not in self.parts:
@@ -213,80 +213,6 @@ class TFPreTrainedModel(TrainingMixin, PushToHubMixin):
             self.running[id(program)] = whole.get_concrete_function()
         return self.running[id(program)]
 
-    # --- serving
-
-    @property
-    def dummy_inputs(self) -> dict[str, Any]:
-        """A small batch that the model accepts."""
-        return {
-            name: tf.ones([2 if one is None and at == 0 else one or 8 for at, one in enumerate(spec.shape)], spec.dtype)
-            for name, spec in self.input_signature.items()
-        }
-
-    @property
-    def input_signature(self) -> dict[str, Any]:
-        """What a saved model takes: name → ``tf.TensorSpec``."""
-        main, config = self.main_input_name, self.config
-        known = self._arguments
-        words = tf.TensorSpec([None, None], tf.int32)
-        found: dict[str, Any] = {}
-        if main == "input_ids" or "input_ids" in known:
-            choices = [None, None, None] if "MultipleChoice" in type(self).__name__ else [None, None]
-            found["input_ids"] = tf.TensorSpec(choices, tf.int32)
-            if "attention_mask" in known:
-                found["attention_mask"] = tf.TensorSpec(choices, tf.int32)
-        if "pixel_values" in known:
-            vision = getattr(config, "vision_config", config)
-            side = getattr(vision, "image_size", 224)
-            high, wide = (side, side) if isinstance(side, int) else side
-            found["pixel_values"] = tf.TensorSpec([None, getattr(vision, "num_channels", 3), high, wide], tf.float32)
-        if main == "input_values":
-            found["input_values"] = tf.TensorSpec([None, None], tf.float32)
-        if main == "input_features":
-            frames = 2 * getattr(config, "max_source_positions", 1500)
-            found["input_features"] = tf.TensorSpec([None, config.num_mel_bins, frames], tf.float32)
-        if getattr(config, "is_encoder_decoder", False) and "decoder_input_ids" in known:
-            found["decoder_input_ids"] = words
-        return found
-
-    def serving(self, inputs: Mapping[str, Any] | None = None) -> Any:
-        """Return the function that a saved model serves.
-
-        Args:
-            inputs: name → ``tf.TensorSpec``; by default ``input_signature``.
-        """
-        wanted = self.input_signature if inputs is None else inputs
-        signature = {name: tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in wanted.items()}
-
-        def serve(given: dict[str, Any]) -> dict[str, Any]:
-            return _flat(self.call({name: tf.convert_to_tensor(value) for name, value in given.items()}))
-
-        return tf.function(serve, input_signature=[signature], autograph=False)
-
-    @property
-    def _default_save_signature(self) -> Any:  # what ``tf.saved_model.save(model, folder)`` looks for
-        return self.serving()
-
-    def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
-        """What TensorFlow's own savers find below a model: Keras' parts, and every variable under torch's name."""
-        found = super()._trackable_children(save_type, **kwargs)
-        return {**found, **{name: variable.value for name, variable in self.variables_of.items()}}
-
-    def export(self, filepath: str | os.PathLike[str], format: str = "tf_saved_model", **options: Any) -> None:
-        """Write a SavedModel that TensorFlow serves without this package.
-
-        Args:
-            filepath: a folder.
-            format: ``"tf_saved_model"``; others are left to Keras.
-            options: ``input_signature``, name → ``tf.TensorSpec``.
-        """
-        if format != "tf_saved_model":
-            return super().export(filepath, format=format, **options)
-        holder = tf.Module()
-        holder.weights = [variable.value for variable in self.variables_of.values()]
-        holder.serve = self.serving(options.get("input_signature"))
-        tf.saved_model.save(holder, os.fspath(filepath), signatures={"serving_default": holder.serve})
-
     # --- parts
 
     def get_input_embeddings(self) -> Any:
@@ -327,7 +253,7 @@ class TFPreTrainedModel(TrainingMixin, PushToHubMixin):
         """Take another torch model's weights: those of another shape get new variables."""
         frozen = {name for name, one in self.variables_of.items() if not one.trainable}
         changed = {
-            name: _array(tensor)
+            name: array(tensor, tf.bfloat16.as_numpy_dtype)
             for name, tensor in leaves(model).items()
             if name in self.variables_of and tuple(self.variables_of[name].shape) != tuple(tensor.shape)
         }
@@ -341,7 +267,7 @@ class TFPreTrainedModel(TrainingMixin, PushToHubMixin):
                         kept.pop(at)
             self.variables_of[name] = _variable(part, rest or name, value, name not in frozen)
         _hide(self, programs=Programs(model), running={}, skeleton=model, config=model.config)
-        _empty(model)
+        emptied(model)
 
     def to_torch(self) -> PreTrainedModel:
         """Return the torch model with these weights (a copy)."""
@@ -377,13 +303,13 @@ class TFPreTrainedModel(TrainingMixin, PushToHubMixin):
         """
         if not self.can_generate():
             raise EnfoldError(f"{type(self).__name__} does not generate; a class with a language head does")
-        given = {name: _to_torch(value) for name, value in options.items()}
+        given = {name: torch_input(value) for name, value in options.items()}
         if inputs is not None and (isinstance(inputs, Mapping) or hasattr(inputs, "keys")):
-            given = {**{name: _to_torch(inputs[name]) for name in inputs}, **given}
+            given = {**{name: torch_input(inputs[name]) for name in inputs}, **given}
             inputs = None
         model: Any = self.to_torch()
         model.generation_config = self.generation_config
-        made = model.generate(_to_torch(inputs), **given) if inputs is not None else model.generate(**given)
+        made = model.generate(torch_input(inputs), **given) if inputs is not None else model.generate(**given)
         return torch.utils._pytree.tree_map(
             lambda one: (
                 tf.constant(one.numpy(), tf.int32 if one.dtype == torch.int64 else None)
@@ -476,21 +402,8 @@ def _snake(name: str) -> str:
     return "tf_" + re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
-def _array(tensor: torch.Tensor) -> np.ndarray:
-    tensor = tensor.detach().cpu()
-    if tensor.dtype == torch.bfloat16:
-        return tensor.float().numpy().astype(tf.bfloat16.as_numpy_dtype)
-    return np.ascontiguousarray(tensor.numpy())
-
-
 def _plain(dtype: str) -> str:
     return "float32" if dtype == "bfloat16" else dtype
-
-
-def _empty(model: PreTrainedModel) -> None:
-    """Give back the memory of a torch model's weights: shapes and types, which an export reads, stay."""
-    for parameter in model.parameters():
-        parameter.data = torch.zeros((), dtype=parameter.dtype).expand(parameter.shape)
 
 
 def _tensor(value: Any) -> Any:
@@ -509,30 +422,12 @@ def _rows(value: Any) -> bool:
     return isinstance(value, list | tuple) and not any(tf.is_tensor(one) for one in value)
 
 
-def _to_torch(value: Any) -> Any:
-    if tf.is_tensor(value) or isinstance(value, np.ndarray):
-        made = torch.from_numpy(np.array(value))
-        return made.long() if made.dtype == torch.int32 else made
-    return value
-
-
-def _flat(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return tensors by name; of a field with several, ``name_0`` and so on."""
-    found: dict[str, Any] = {}
-    for name, value in fields.items():
-        if isinstance(value, tuple | list):
-            found.update(_flat({f"{name}_{at}": one for at, one in enumerate(value)}))
-        elif isinstance(value, Mapping):
-            found.update(_flat({f"{name}_{key}": one for key, one in value.items()}))
-        elif value is not None:
-            found[name] = tf.convert_to_tensor(value)
-    return found
-
-
 # --- every class
 
+_CLASSES = Classes(TFPreTrainedModel, "TF", "TensorFlow")
+__getattr__ = _CLASSES.named  # ``TF…``
 
-@cache
+
 def tf_class(torch_class: type[PreTrainedModel]) -> type[TFPreTrainedModel]:
     """Return the class in TensorFlow that belongs to a torch class.
 
@@ -541,36 +436,5 @@ def tf_class(torch_class: type[PreTrainedModel]) -> type[TFPreTrainedModel]:
         >>> tf_class(BertModel).__name__  # doctest: +SKIP
         'TFBertModel'
     """
-    made: type[TFPreTrainedModel] = counterpart(torch_class, TFPreTrainedModel, "TF", "TensorFlow")
+    made: type[TFPreTrainedModel] = _CLASSES.of(torch_class)
     return made
-
-
-@cache
-def _tf_auto(torch_class: Any) -> Any:
-    """Return the auto class in TensorFlow that belongs to an auto class."""
-
-    class TFAuto(torch_class):
-        @classmethod
-        def _class(cls, *args: Any, **kwargs: Any) -> Any:
-            return tf_class(super()._class(*args, **kwargs))
-
-        @classmethod
-        def from_pretrained(cls, pretrained_model_name_or_path: Any, *model_args: Any, **kwargs: Any) -> Any:
-            """Return a model with the weights of a folder or repository; see ``TFPreTrainedModel.from_pretrained``."""
-            return cls._load(pretrained_model_name_or_path, *model_args, **kwargs)
-
-    TFAuto.__name__ = TFAuto.__qualname__ = f"TF{torch_class.__name__}"
-    TFAuto.__doc__ = f"{torch_class.__doc__} In TensorFlow."
-    return TFAuto
-
-
-def __getattr__(name: str) -> Any:
-    """``TF…`` names: the class of that name in TensorFlow."""
-    if not name.startswith("TF"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from enfold import transformers
-
-    bare = name.removeprefix("TF")
-    if bare.startswith("Auto"):
-        return _tf_auto(getattr(auto, bare))
-    return tf_class(getattr(transformers, bare))

@@ -50,7 +50,8 @@ def _grouped(x: Any, kernel: Any, stride: list[int], dilation: list[int], groups
     """Convolve with channels last. Processors have no gradient for groups: each is computed by itself."""
     if max(stride) > 1 and max(dilation) > 1:  # TensorFlow does one or the other
         whole = _grouped(x, kernel, [1] * len(stride), dilation, groups)
-        return whole[(slice(None), *(slice(None, None, step) for step in stride))]
+        every = (slice(None), *(slice(None, None, step) for step in stride))
+        return whole[every]
 
     def one(part: Any, weights: Any) -> Any:
         return tf.nn.convolution(part, weights, stride, "VALID", dilations=dilation)
