@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -254,3 +256,28 @@ def test_an_encoder_decoder_reads_once_and_writes_what_torch_writes(tmp_path: Pa
             one.generate(ids, attention_mask=mask, max_new_tokens=8, **options).tolist() for one in (ours, model)
         )
         assert found == wanted
+
+
+SIGNALS = """
+import gc, os, signal, sys
+from enfold.optimum.intel import OVModelForSequenceClassification
+models = [OVModelForSequenceClassification.from_pretrained(sys.argv[1]) for _ in range(2)]
+for model in models:
+    model(input_ids=[[2, 9, 3]], attention_mask=[[1, 1, 1]])
+while models:  # the first made is the first to go
+    del models[0], model
+    model = gc.collect()
+heard = []
+signal.signal(signal.SIGCHLD, lambda *_: heard.append(True))
+child = os.fork()
+if child == 0:
+    os._exit(0)
+os.waitpid(child, 0)
+print(heard)
+"""
+
+
+def test_a_process_hears_its_signals_when_models_have_ended(labels: Any) -> None:
+    command = [sys.executable, "-X", "faulthandler", "-c", SIGNALS, str(labels[2])]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "[True]\n"), done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Any, ClassVar
@@ -164,7 +165,7 @@ class OVBaseModel(RuntimeModel):
                     return {}
                 continue
             find_file(source, f"{name.removesuffix('.xml')}.bin", **where)  # the weights lie beside
-            found[part] = _openvino().Core().read_model(path)
+            found[part] = core().read_model(path)
         return found
 
     @classmethod
@@ -188,13 +189,12 @@ class OVBaseModel(RuntimeModel):
 
     def compile(self) -> None:
         """Make the graphs ready for the device; those that are, stay."""
-        openvino = _openvino()
-        core = openvino.Core()
-        names = [name.split(".", 1)[0] for name in core.available_devices]
+        runtime = core()
+        names = [name.split(".", 1)[0] for name in runtime.available_devices]
         if self._device.split(":", 1)[0].split(".", 1)[0] not in [*names, "AUTO", "MULTI", "HETERO", "BATCH"]:
             raise EnfoldError(
                 f"OpenVINO has no device {self._device!r} here{nearest(self._device, names)}; there are "
-                f"{', '.join(core.available_devices)}"
+                f"{', '.join(runtime.available_devices)}"
             )
         exact = EXACT if self.quantization_config is None and self._device == "CPU" else {}
         properties = {**exact, **self.ov_config}
@@ -202,7 +202,7 @@ class OVBaseModel(RuntimeModel):
             properties["PERFORMANCE_HINT"] = "LATENCY"
         for name, graph in self.graphs.items():
             if name not in self._requests:
-                compiled = core.compile_model(graph, self._device, properties)
+                compiled = runtime.compile_model(graph, self._device, properties)
                 self._requests[name] = compiled.create_infer_request()
 
     def request(self, part: str) -> Any:
@@ -318,6 +318,16 @@ class OVBaseModel(RuntimeModel):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(self.graphs)}, device={self._device!r})"
+
+
+@cache
+def core() -> Any:
+    """Return the one ``openvino.Core`` of this process.
+
+    On processors with AMX each Core gives its thread a stack for signals, and the first of several to end frees the one
+    in use: the next signal with a handler, such as the end of a data loader's worker, would end the process.
+    """
+    return _openvino().Core()
 
 
 def _openvino() -> Any:
