@@ -356,16 +356,28 @@ def test_rows_are_batched_by_number_and_by_column() -> None:
         dataset.batch()
 
 
+def meet() -> None:
+    """Wait for the three processes of the test that asks for them, so that none takes all there is."""
+    folder = os.environ.get("MEETING")
+    if folder is not None:
+        Path(folder, str(os.getpid())).touch()
+        deadline = time.monotonic() + 30
+        while len(os.listdir(folder)) < 3 and time.monotonic() < deadline:
+            time.sleep(0.005)
+
+
 def numbered(files: list[str]) -> Iterator[dict[str, Any]]:
     for file in files:
         if file == "die":
             os.kill(os.getpid(), signal.SIGKILL)
-        time.sleep(0.05)  # so that one process cannot take all
+        meet()
         yield {"file": file, "value": int(file), "pid": os.getpid()}
 
 
-def test_processes_share_out_what_a_generator_is_given(tmp_path: Path) -> None:
+def test_processes_share_out_what_a_generator_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = [str(i) for i in range(7)]
+    (tmp_path / "meeting").mkdir()
+    monkeypatch.setenv("MEETING", str(tmp_path / "meeting"))
     made = Dataset.from_generator(numbered, gen_kwargs={"files": files}, num_proc=3, cache_dir=str(tmp_path))
     assert made["file"][:] == files and len(set(made["pid"])) == 3 and os.getpid() not in set(made["pid"])
     assert sorted(Path(entry["filename"]).name for entry in made.cache_files) == [
@@ -373,6 +385,7 @@ def test_processes_share_out_what_a_generator_is_given(tmp_path: Path) -> None:
     ]
     assert not list(tmp_path.rglob("*.tmp"))
     # the rows are found again, however many processes are asked for
+    monkeypatch.delenv("MEETING")
     again = Dataset.from_generator(numbered, gen_kwargs={"files": files}, cache_dir=str(tmp_path))
     assert again[:] == made[:] and again._fingerprint == made._fingerprint
     few = Dataset.from_generator(numbered, gen_kwargs={"files": ["5"]}, num_proc=4, cache_dir=str(tmp_path))
