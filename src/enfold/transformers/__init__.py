@@ -190,7 +190,7 @@ __getattr__, __dir__, __all__ = face(
         ],
         "enfold.nn.conv": ["Conv1D"],
         # --- training
-        ".trainer.algorithms": ["Adafactor", "AdafactorSchedule", "get_adafactor_schedule"],
+        ".trainer.optimization": ["Adafactor", "AdafactorSchedule", "get_adafactor_schedule"],
         ".trainer.arguments": ["TrainingArguments"],
         ".trainer.callbacks": [
             "DefaultFlowCallback",

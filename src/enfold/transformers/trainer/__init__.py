@@ -3,7 +3,6 @@
 from enfold.lazy import face
 
 EXPORTS = {
-    "algorithms": ["AdEMAMix", "Adafactor", "AdafactorSchedule", "Lion", "get_adafactor_schedule"],
     "arguments": ["TrainingArguments"],
     "batches": ["LengthGroupedSampler", "get_length_grouped_indices=length_grouped_indices"],
     "callbacks": [
@@ -57,6 +56,7 @@ EXPORTS = {
     ],
     "losses": ["LabelSmoother"],
     "memory": ["BatchTooLarge"],
+    "optimization": ["AdEMAMix", "Adafactor", "AdafactorSchedule", "Lion", "get_adafactor_schedule"],
     "optimizer_names": ["OptimizerNames"],
     "optimizers": ["AdamW", "get_parameter_names"],
     "outcomes": [
@@ -104,6 +104,7 @@ EXPORTS = {
         "ShardSampler",
         "torch_distributed_zero_first",
     ],
+    "targets": ["check_target_module_exists"],
     "trainer": ["Trainer"],
 }
 

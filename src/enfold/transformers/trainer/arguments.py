@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from enfold.errors import EnfoldError, nearest
 from enfold.log import get_logger, get_verbosity
+from enfold.transformers.debug_utils import DebugOption
 from enfold.transformers.trainer.argument_groups import Groups
-from enfold.transformers.trainer.optimizer_names import OptimizerNames, algorithm_of
+from enfold.transformers.trainer.optimizer_names import OptimizerNames
 from enfold.transformers.trainer.outcomes import HubStrategy, IntervalStrategy, SaveStrategy
 from enfold.transformers.trainer.spellings import spelled
 
@@ -33,7 +34,7 @@ class UnsupportedArgument(ValueError, EnfoldError):
 
 
 # Fields whose feature is absent: any other value than the default is refused when a Trainer is made.
-ABSENT = ("optim_target_modules", "deepspeed", "debug")
+ABSENT = ("deepspeed",)
 
 _LOG_LEVELS = {
     "debug": logging.DEBUG,
@@ -61,7 +62,10 @@ class TrainingArguments(Groups):
         learning_rate, weight_decay, adam_beta1, adam_beta2, adam_epsilon, max_grad_norm: of the optimizer.
         lr_scheduler_type, lr_scheduler_kwargs, warmup_steps, warmup_ratio: the rate over the steps; ``warmup_steps``
             below 1 is a share of all steps.
-        optim: ``adamw_torch_fused`` (default), ``adamw_torch``, ``sgd``, ``adafactor``, ``adagrad`` or ``rmsprop``.
+        optim, optim_args: ``adamw_torch_fused`` (default) or another of :class:`OptimizerNames`, and options of it as
+            text: ``"rank=64,update_proj_gap=100"``.
+        optim_target_modules: linear layers whose gradients ``galore_*`` and ``apollo_*`` project: ``"all-linear"``, a
+            regular expression of whole names, or a list of names, parts of them, or expressions.
         gradient_accumulation_steps: batches per update; the loss is normalised over the whole window.
         bf16, fp16: compute in half precision, weights in float32 (fp16 needs a CUDA device); bf16_full_eval and
             fp16_full_eval evaluate with half-precision weights.
@@ -80,6 +84,8 @@ class TrainingArguments(Groups):
         fsdp, fsdp_config: cut parameters, gradients and optimizer states between the processes: True, or words such as
             ``"full_shard auto_wrap offload"``, and options by name (``state_dict_type``, ``min_num_params``,
             ``transformer_layer_cls_to_wrap``, ``cpu_offload``, ``activation_checkpointing``).
+        debug: ``underflow_overflow`` stops where a module's numbers become infinite or none, and says which and what
+            led there; ``tpu_metrics_debug`` is accepted, and there is no TPU.
         eval_accumulation_steps, use_liger_kernel: accepted; every batch's outputs leave the device at once, and a
             kernel changes no result.
 
@@ -219,6 +225,8 @@ class TrainingArguments(Groups):
             value = getattr(self, name)
             if isinstance(value, str) and value.lstrip().startswith("{"):
                 setattr(self, name, json.loads(value))
+        words = self.debug.replace(",", " ").split() if isinstance(self.debug, str) else self.debug
+        self.debug = [_choice("debug", word, DebugOption) for word in words or ()]
         self.gradient_checkpointing = bool(self.gradient_checkpointing)
         self.do_eval = self.do_eval or self.eval_strategy != IntervalStrategy.NO
         if self.eval_strategy == IntervalStrategy.STEPS and not self.eval_steps:
@@ -287,6 +295,7 @@ class TrainingArguments(Groups):
 
     def check_supported(self) -> None:
         """Raise :class:`UnsupportedArgument` when an argument asks for something that is not implemented."""
+        from enfold.transformers.trainer.recipes import check_optimizer
         from enfold.transformers.trainer.sharding import plugin_of
 
         defaults = {item.name: _default(item) for item in dataclasses.fields(self)}
@@ -296,7 +305,7 @@ class TrainingArguments(Groups):
                 raise UnsupportedArgument(f"TrainingArguments.{name} is not supported; leave it at {defaults[name]!r}")
         if self.train_sampling_strategy == "batch_rebalance":
             raise UnsupportedArgument("train_sampling_strategy='batch_rebalance' is not supported; use group_by_length")
-        algorithm_of(self.optim)
+        check_optimizer(self)
         plugin_of(self)
         if self.fp16 and self.device.type != "cuda":
             raise UnsupportedArgument("fp16 needs a CUDA device; use bf16=True on a processor")

@@ -130,6 +130,7 @@ def evaluation_loop(
     model = trainer.model
     training = model.training
     model.eval()
+    trainer._optimizer_trains(False)
     trainer.callback_handler.given["eval_dataloader"] = dataloader
     full = torch.bfloat16 if args.bf16_full_eval else torch.float16 if args.fp16_full_eval else None
     wants = set(args.include_for_metrics)

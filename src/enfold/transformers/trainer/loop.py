@@ -299,7 +299,8 @@ class Loop(Feeding):
         if scaler is not None:
             scaler.unscale_(self.optimizer)
         self._grad_norm = None
-        if args.max_grad_norm and args.max_grad_norm > 0:
+        moved = getattr(self.optimizer, "moves_in_backward", False)  # and the gradients are gone
+        if args.max_grad_norm and args.max_grad_norm > 0 and not moved:
             parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
             norm: Any = nn.utils.clip_grad_norm_(parameters, args.max_grad_norm)
             self._grad_norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
@@ -402,6 +403,7 @@ class Loop(Feeding):
 
     def _finish(self, start: float, first_step: int, batches: int | None) -> TrainOutput:
         args, state = self.args, self.state
+        self._optimizer_trains(False)  # before the best weights are put in their place
         self._loss_total += float(self._loss_sum)
         steps = state.global_step - first_step
         loss = self._loss_total / max(steps, 0.001)

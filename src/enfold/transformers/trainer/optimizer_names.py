@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from enfold.errors import EnfoldError
-
-__all__ = ["OptimizerNames", "OptimizerNotOffered", "algorithm_of"]
-
-
-class OptimizerNotOffered(ValueError, EnfoldError):
-    """An optimizer's name is known, but its algorithm is not here."""
+__all__ = ["OptimizerNames", "algorithm_of", "moves_in_backward", "projects"]
 
 
 class OptimizerNames(str, enum.Enum):
@@ -70,40 +64,31 @@ _SAME = {
     "paged_lion_32bit": "lion_32bit",
     "rmsprop_bnb": "rmsprop",
     "rmsprop_bnb_32bit": "rmsprop",
+    "adamw_bnb_8bit": "adamw_8bit",
+    "paged_adamw_8bit": "adamw_8bit",
+    "paged_ademamix_8bit": "ademamix_8bit",
+    "paged_lion_8bit": "lion_8bit",
 }
 
-# Names whose algorithm keeps its state in 8 bits, block by block: algorithm in full.
-_EIGHT_BITS = {
-    "adamw_torch_8bit": "adamw_torch_fused",
-    "adamw_bnb_8bit": "adamw_torch_fused",
-    "adamw_8bit": "adamw_torch_fused",
-    "paged_adamw_8bit": "adamw_torch_fused",
-    "ademamix_8bit": "ademamix",
-    "paged_ademamix_8bit": "ademamix",
-    "lion_8bit": "lion_32bit",
-    "paged_lion_8bit": "lion_32bit",
-    "rmsprop_bnb_8bit": "rmsprop",
-}
+# What projects the gradients of matrices, which optim_target_modules names.
+_PROJECTING = ("galore_", "apollo_")
 
 
 def algorithm_of(name: str) -> str:
-    """Return the name of the algorithm behind ``name``.
-
-    Raises:
-        OptimizerNotOffered: it is not here; the message names the nearest that is.
+    """Return the name of the algorithm behind ``name``, how its state is kept included.
 
     Example:
-        >>> algorithm_of("paged_adamw_32bit")
-        'adamw_torch_fused'
+        >>> algorithm_of("paged_adamw_32bit"), algorithm_of("paged_adamw_8bit")
+        ('adamw_torch_fused', 'adamw_8bit')
     """
-    name = _SAME.get(name, name)
-    if name in _EIGHT_BITS:
-        full = _EIGHT_BITS[name]
-        raise OptimizerNotOffered(
-            f"optim={name!r} keeps its state in 8 bits, which is not offered; optim={full!r} is the same algorithm in "
-            "32 bits, and 'adafactor' keeps the least state of all"
-        )
-    offered = ("adamw_torch", "adamw_torch_fused", "adafactor", "ademamix", "lion_32bit", "sgd", "adagrad", "rmsprop")
-    if name not in offered:
-        raise OptimizerNotOffered(f"optim={name!r} is not offered; there are {', '.join(offered)}")
-    return name
+    return _SAME.get(name, name)
+
+
+def projects(name: str) -> bool:
+    """Say whether an optimizer projects the gradients of matrices."""
+    return name.startswith(_PROJECTING)
+
+
+def moves_in_backward(name: str) -> bool:
+    """Say whether an optimizer moves the weights inside the backward pass."""
+    return name.endswith("_layerwise") or name in ("lomo", "adalomo")

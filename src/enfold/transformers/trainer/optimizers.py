@@ -1,4 +1,4 @@
-"""The optimizer of a training: which parameters decay, and which algorithm moves them."""
+"""The optimizer of a training: which parameters decay, and which are projected or kept in other precision."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import re
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from enfold.transformers.trainer.algorithms import Adafactor, AdEMAMix, Lion
 from enfold.transformers.trainer.arguments import TrainingArguments
-from enfold.transformers.trainer.optimizer_names import algorithm_of
+from enfold.transformers.trainer.recipes import recipe_of
+from enfold.transformers.trainer.targets import target_parameters
 
 __all__ = ["AdamW", "decay_parameter_names", "get_parameter_names", "make_optimizer", "optimizer_class"]
 
@@ -49,40 +49,39 @@ def get_parameter_names(
     ]
 
 
-def optimizer_class(args: TrainingArguments) -> tuple[type[torch.optim.Optimizer], dict[str, Any]]:
+def optimizer_class(
+    args: TrainingArguments, model: nn.Module | None = None
+) -> tuple[type[torch.optim.Optimizer], dict[str, Any]]:
     """Return the optimizer's class and arguments that ``args`` asks for.
 
+    Where some parameters have options of their own, the arguments have ``params``: the groups that ``model`` falls
+    into.
+
     Raises:
-        OptimizerNotOffered: the algorithm is not here.
+        UnknownOption: an option of ``optim_args`` is unknown.
+        ValueError: the optimizer projects matrices, and there is no model or it has none that are meant.
     """
-    adam = {"betas": (args.adam_beta1, args.adam_beta2), "eps": args.adam_epsilon}
-    table: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
-        "adamw_torch": (torch.optim.AdamW, adam),
-        "adamw_torch_fused": (torch.optim.AdamW, {**adam, "fused": True}),
-        "adafactor": (Adafactor, {"scale_parameter": False, "relative_step": False}),
-        "ademamix": (AdEMAMix, {"betas": (args.adam_beta1, args.adam_beta2, 0.9999), "eps": args.adam_epsilon}),
-        "lion_32bit": (Lion, {"betas": (args.adam_beta1, args.adam_beta2)}),
-        "sgd": (torch.optim.SGD, {}),
-        "adagrad": (torch.optim.Adagrad, {}),
-        "rmsprop": (torch.optim.RMSprop, {}),
-    }
-    kind, given = table[algorithm_of(args.optim)]
-    return kind, {"lr": args.learning_rate, **given, **_parse(args.optim_args)}
+    recipe = recipe_of(args)
+    options = dict(recipe.options)
+    if recipe.target:
+        if model is None:
+            raise ValueError(f"optim={args.optim!r} needs the model, whose matrices it projects")
+        matrices = target_parameters(model, args.optim_target_modules, args.optim)
+        options["params"] = _apart(model, matrices, recipe.target)
+    elif recipe.whole_embeddings and model is not None:
+        tables = [module.weight for module in model.modules() if isinstance(module, nn.Embedding)]
+        trained = [table for table in tables if table.requires_grad]
+        if trained:
+            options["params"] = _apart(model, trained, {"optim_bits": 32})
+    return recipe.kind, options
 
 
-def _parse(text: str | None) -> dict[str, Any]:
-    """Read ``"momentum=0.9,nesterov=True"``."""
-    import ast
-
-    values: dict[str, Any] = {}
-    for part in (text or "").replace(" ", "").split(","):
-        if part:
-            name, _, value = part.partition("=")
-            try:
-                values[name] = ast.literal_eval(value)
-            except (ValueError, SyntaxError):
-                values[name] = value
-    return values
+def _apart(model: nn.Module, some: list[Tensor], options: dict[str, Any]) -> list[dict[str, Any]]:
+    """Put some trainable parameters into a group with options, after that of the others."""
+    chosen = {id(parameter) for parameter in some}
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    others = [parameter for parameter in trained if id(parameter) not in chosen]
+    return [{"params": others}, {"params": [p for p in trained if id(p) in chosen], **options}]
 
 
 def make_optimizer(
@@ -91,7 +90,7 @@ def make_optimizer(
     given: tuple[type[torch.optim.Optimizer], dict[str, Any]] | None = None,
     decayed: list[str] | None = None,
 ) -> torch.optim.Optimizer:
-    """Make the optimizer of the trainable parameters, in two groups: with and without weight decay.
+    """Make the optimizer of the trainable parameters, in groups with and without weight decay.
 
     Args:
         model: whose parameters are moved.
@@ -99,17 +98,17 @@ def make_optimizer(
         given: class and arguments to use instead.
         decayed: names that decay applies to; by default all but biases and norms.
     """
-    kind, options = given if given is not None else optimizer_class(args)
+    kind, options = given if given is not None else optimizer_class(args, model)
     names = set(decay_parameter_names(model) if decayed is None else decayed)
-    groups: list[dict[str, Any]] = [
-        {
-            "params": [p for n, p in model.named_parameters() if p.requires_grad and (n in names) == on],
-            "weight_decay": decay,
-        }
-        for on, decay in ((True, args.weight_decay), (False, 0.0))
-    ]
-    if not any(group["params"] for group in groups):
+    options, trained = dict(options), [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    if not trained:
         raise ValueError("the model has no trainable parameter")
+    groups: list[dict[str, Any]] = []
+    for group in options.pop("params", None) or [{"params": [parameter for _, parameter in trained]}]:
+        inside = {id(parameter) for parameter in group["params"]}
+        for on, decay in ((True, args.weight_decay), (False, 0.0)):
+            params = [p for n, p in trained if id(p) in inside and (n in names) == on]
+            groups.append({"weight_decay": decay, **group, "params": params})
     if options.get("fused") and not all(p.is_floating_point() for group in groups for p in group["params"]):
         options = {**options, "fused": False}
     return kind(groups, **options)

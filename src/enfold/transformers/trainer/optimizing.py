@@ -32,7 +32,7 @@ class Optimizing(Parts):
         args: TrainingArguments, model: nn.Module | None = None
     ) -> tuple[type[torch.optim.Optimizer], dict[str, Any]]:
         """Return the optimizer's class and arguments that ``args`` asks for."""
-        return optimizer_class(args)
+        return optimizer_class(args, model)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """Make the optimizer unless there is one, and return it."""
@@ -42,6 +42,12 @@ class Optimizing(Parts):
             given = self.optimizer_cls_and_kwargs or self.get_optimizer_cls_and_kwargs(self.args, target)
             self.optimizer = make_optimizer(target, self.args, given, names)
         return self.optimizer
+
+    def _optimizer_trains(self, trains: bool) -> None:
+        """Tell an optimizer that makes a difference whether the weights are to be trained, or evaluated and saved."""
+        tell = getattr(self.optimizer, "train" if trains else "eval", None)
+        if callable(tell):
+            tell()
 
     def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
         """Make the schedule of the learning rate unless there is one, and return it."""

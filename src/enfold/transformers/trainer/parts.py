@@ -85,4 +85,5 @@ class Parts:
     compare_trainer_and_checkpoint_args: Callable[[TrainingArguments, TrainerState], None]
     is_local_process_zero: Callable[[], bool]
     is_world_process_zero: Callable[[], bool]
+    _optimizer_trains: Callable[[bool], None]
     _event: Callable[..., TrainerControl]

@@ -108,6 +108,7 @@ def save_checkpoint(trainer: Parts) -> str:
         shutil.rmtree(folder, ignore_errors=True)
         os.makedirs(folder)
     trainer.accelerator.wait_for_everyone()
+    trainer._optimizer_trains(False)
     cut = is_cut(trainer.model)
     try:
         if sharding.in_shards(trainer):

@@ -32,6 +32,7 @@ from enfold.transformers.trainer.callbacks import (
     TrainerState,
 )
 from enfold.transformers.trainer.collators import DataCollatorWithPadding, DefaultDataCollator
+from enfold.transformers.trainer.debugging import watched
 from enfold.transformers.trainer.loop import Loop
 from enfold.transformers.trainer.losses import LabelSmoother, bare_model, predicts_next_token
 from enfold.transformers.trainer.neftune import noisy_embeddings
@@ -299,6 +300,7 @@ class Trainer(Loop, Optimizing, Bookkeeping):
         """Compute one batch's gradients and return its loss."""
         if not model.training:
             model.train()
+        self._optimizer_trains(True)
         inputs = self._prepare_inputs(inputs)
         start = time.perf_counter()
         if self._packing is not None:
@@ -312,6 +314,8 @@ class Trainer(Loop, Optimizing, Bookkeeping):
         if self._batch_weight != 1.0:
             loss = loss * self._batch_weight
         middle = time.perf_counter()
+        if getattr(self.optimizer, "moves_in_backward", False):
+            self._check_finite(loss, inputs)
         self.accelerator.backward(loss)
         self.timings["forward"] += middle - start
         self.timings["backward"] += time.perf_counter() - middle
@@ -358,8 +362,9 @@ class Trainer(Loop, Optimizing, Bookkeeping):
         try:
             # A compiled or wrapped forward, and a device that computes faster than it is told what to, see no gain.
             alone = self.args.world_size == 1 and self.args.device.type == "cpu" and not self.args.torch_compile
-            self._packing = Packing(self.model, alone and type(self)._packs)
-            with self._packing.active(), noisy_embeddings(self._bare_model(), self.args.neftune_noise_alpha):
+            self._packing = Packing(self.model, alone and type(self)._packs and not self.args.debug)
+            noise = noisy_embeddings(self._bare_model(), self.args.neftune_noise_alpha)
+            with watched(self.model, self.args.debug), self._packing.active(), noise:
                 return self._train(folder, ignore_keys_for_eval)
         except KeyboardInterrupt:
             logger.warning(
@@ -367,6 +372,7 @@ class Trainer(Loop, Optimizing, Bookkeeping):
             )
             raise
         finally:
+            self._optimizer_trains(False)
             self.is_in_train, self._packing = False, None
             for callback in self.callback_handler.callbacks:
                 if isinstance(callback, (ProgressCallback, JitCheckpointCallback)):
@@ -432,6 +438,7 @@ class Trainer(Loop, Optimizing, Bookkeeping):
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Write the model and its tokenizer or processor, ready for ``from_pretrained``."""
+        self._optimizer_trains(False)
         whole = sharding.gathered(self.model)  # every process takes part
         if self.args.should_save:
             persistence.save_model(self, output_dir or self.args.output_dir or "trainer_output", whole)
