@@ -21,6 +21,5 @@ html_show_search_summary = False  # would fetch pages, which a browser refuses t
 myst_heading_anchors = 4  # as GitHub gives them
 pygments_style = "friendly"
 pygments_dark_style = "github-dark"
-python_maximum_signature_line_length = 88
 add_module_names = False
 toc_object_entries = False

@@ -12,7 +12,7 @@ from typing import Any
 
 from docstrings import docstring, first_sentence, to_markdown
 from names import FAMILY, PAGES, exports
-from sphinx.util.inspect import signature, stringify_signature
+from sphinx.util.inspect import stringify_signature
 from sphinx.util.typing import stringify_annotation
 
 __all__ = ["markdown"]
@@ -137,9 +137,11 @@ def _owners(classes: list[type]) -> dict[int, type]:
 def _signature(value: Any, bound: bool, told: bool) -> tuple[str, dict[str, str]]:
     """The signature, and the types of its parameters; where the docstring tells of these, the types stand there."""
     try:
-        found = signature(value, bound_method=bound)
+        found = inspect.signature(value)
     except (TypeError, ValueError):
         return "", {}
+    if bound:
+        found = found.replace(parameters=[*found.parameters.values()][1:])
     types = {
         parameter.name: _kind(parameter.annotation)
         for parameter in found.parameters.values()
@@ -154,7 +156,8 @@ def _signature(value: Any, bound: bool, told: bool) -> tuple[str, dict[str, str]
 
 def _kind(annotation: Any) -> str:
     """A type as it is written in the code, without the places that its names come from."""
-    text = annotation if isinstance(annotation, str) else stringify_annotation(annotation, "smart").replace("~", "")
+    text = annotation if isinstance(annotation, str) else stringify_annotation(annotation, "smart")
+    text = re.sub(r"~(?:\w+[.])*(\w+)", r"\1", text)
     return re.sub(r"\b(?:typing|enfold|collections)[.](?:\w+[.])*", "", text)
 
 

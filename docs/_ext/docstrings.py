@@ -102,6 +102,7 @@ def _prose(lines: list[str]) -> str:
             made.append("```\n")
             inside = False
         if inside:
+            line = re.sub(r" *# doctest:.*", "", line)
             made.append(line.strip() if line.lstrip().startswith(">>> ") else line.removeprefix("    "))
         else:
             waiting.append(line)

@@ -6,6 +6,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "docs" / "_ext"))
 
 from docstrings import docstring, first_sentence, to_markdown
@@ -27,7 +29,7 @@ Raises:
     ValueError: where ``step`` is 0.
 
 Example:
-    >>> cut(["a b"], 1)
+    >>> cut(["a b"], 1)  # doctest: +SKIP
     [['a'], ['b']]
 """
 
@@ -88,3 +90,14 @@ def test_what_dataclasses_write_themselves_is_no_docstring() -> None:
 
     assert docstring(Bare) == "" and docstring(Child) == ""
     assert docstring(Told).startswith("A number.\n\nArgs:\n    x")
+
+
+def test_a_page_has_signatures_types_and_what_a_base_gives_once() -> None:
+    pytest.importorskip("sphinx")
+    from api import markdown
+
+    shown = markdown("hubserver")
+    assert "{py:class} EmbeddedHub(folder, *, host='127.0.0.1', port=0," in shown
+    assert "- `folder` (`str | os.PathLike[str]`): where" in shown
+    assert "{py:method} stop() -> None" in shown
+    assert markdown("tokenizers").count("{py:method} get_vocab_size(") == 2  # Tokenizer's, and one for its siblings
