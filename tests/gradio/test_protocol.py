@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from types import SimpleNamespace
@@ -298,7 +299,7 @@ def test_the_page_carries_its_configuration_and_a_strict_policy() -> None:
         assert "<script>alert" not in answer.text and "</script><script>alert(1)" not in answer.text
         begin = answer.text.index('id="g-config">') + len('id="g-config">')
         config = json.loads(answer.text[begin : answer.text.index("</script>", begin)])
-        assert config["mode"] == "interface"
+        assert config["title"] == "</script><script>alert(1)</script>"
         base = answer.text[answer.text.index("gradio_api/ui/") :].partition('"')[0]
         asset = httpx.get(url + base)
         assert "immutable" in asset.headers["cache-control"] and asset.headers["content-encoding"] == "gzip"
@@ -327,3 +328,15 @@ def test_a_client_that_leaves_stops_its_generator(served: SimpleNamespace, monke
     with served.client.stream("GET", "queue/data", params={"session_hash": "leaving"}) as answer:
         next(answer.iter_bytes())
     assert served.seen.closed.wait(3)
+
+
+def test_a_page_of_text_is_light() -> None:
+    from starlette.testclient import TestClient
+
+    from enfold.gradio.ui_files import found
+
+    client = TestClient(gr.App.create_app(gr.Interface(str.upper, "text", "text", title="Loud")))
+    answer = client.get("/")
+    files = {name.rsplit("/", 1)[1] for name in re.findall(r'(?:href|src)="(gradio_api/ui/[^"]+)"', answer.text)}
+    weight = int(answer.headers["content-length"]) + sum(len(found(name).packed) for name in files)
+    assert len(files) <= 5 and weight < 23_000

@@ -107,7 +107,7 @@ class Login:
             '<!doctype html><html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             f"<title>{html.escape(title)}</title>"
-            f'<link rel="stylesheet" href="gradio_api/ui/{assets()[0]}/base.css"></head>'
+            f'<link rel="stylesheet" href="gradio_api/ui/{assets()[0]}/base.css+login.css"></head>'
             '<body class="g-login"><main><form method="post" action="login">'
             f"<h1>{html.escape(title)}</h1>{note}"
             '<label>Name<input name="username" autocomplete="username" required autofocus></label>'

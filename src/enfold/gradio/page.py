@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["body_css", "page"]
 
+LONG = 100  # blocks from which on a page leaves some for later: as in core/page.js
+
 
 def body_css() -> dict[str, str]:
     """Colours of the page before its style sheet is there; pages that embed it read them."""
@@ -43,6 +45,8 @@ def page(blocks: Blocks, config: Mapping[str, Any], *, favicon: str | None = Non
     digest, _ = assets()
     base = f"gradio_api/ui/{digest}"
     wanted = needed({entry["type"] for entry in config["components"]})
+    if len(config["components"]) > LONG:
+        wanted.append("long.js")
     sheets = "+".join(["base.css", *(name for name in wanted if name.endswith(".css"))])
     begins = {entry["type"]: MODULES[entry["type"]] for entry in config["components"] if entry["type"] in MODULES}
     looks = blocks.looks
@@ -63,11 +67,14 @@ def page(blocks: Blocks, config: Mapping[str, Any], *, favicon: str | None = Non
     heads = [block.head for block in blocks.blocks.values() if isinstance(block, HTML) and block.head]
     head = "\n".join([looks.get("head") or "", *_read(looks.get("head_paths")), *dict.fromkeys(heads)])
     head = re.sub(r"<(script|style)\b", rf'<\1 nonce="{nonce}"', head, flags=re.IGNORECASE)
-    shown = {**config, "dependencies": [{**entry, "js": bool(entry["js"])} for entry in config["dependencies"]]}
-    shown.pop("page", None)
-    # What describes components to clients is in /config; the page shows them.
+    # What describes the page to clients is in /config; here is what shows it.
+    shown = {name: config[name] for name in _SHOWN if config.get(name) not in (None, False)}
     kept = ("id", "type", "props", "key")
-    shown["components"] = [{name: entry[name] for name in kept if name in entry} for entry in config["components"]]
+    shown["components"] = [_given({name: entry.get(name) for name in kept}) for entry in config["components"]]
+    shown["dependencies"] = [
+        {name: bool(entry["js"]) if name == "js" else entry[name] for name in _CALLED if entry.get(name) is not None}
+        for entry in config["dependencies"]
+    ]
     icon = html.escape(favicon) if favicon else _ICON
     lines = [
         "<!doctype html>",
@@ -110,6 +117,22 @@ def page(blocks: Blocks, config: Mapping[str, Any], *, favicon: str | None = Non
         "Cache-Control": "no-store",
     }
     return "\n".join(line for line in lines if line), headers
+
+
+# What the front end reads of a page, and of one of its functions.
+_SHOWN = (
+    *("app_id", "connect_heartbeat", "dev_mode", "fill_height", "fill_width", "footer_links", "i18n_translations"),
+    *("layout", "max_file_size", "title"),
+)
+_CALLED = (
+    *("id", "targets", "inputs", "outputs", "backend_fn", "js", "cancels", "trigger_mode", "trigger_after"),
+    *("trigger_only_on_success", "trigger_only_on_failure", "show_progress", "show_progress_on", "scroll_to_output"),
+    "time_limit",
+)
+
+
+def _given(entry: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in entry.items() if value is not None}
 
 
 _ICON = (

@@ -1,6 +1,7 @@
 // A picture with marked regions: pointing at a label shows its region alone.
 
 import { Base, define, fileUrl, h, tool } from "./core.js";
+import "./icons.js";
 import { fullscreen } from "./media.js";
 
 const HUES = [356, 212, 130, 40, 275, 180, 320, 90];

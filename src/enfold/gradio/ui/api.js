@@ -1,6 +1,6 @@
 // "Use via API": the endpoints of this page, with calls to copy. Loaded when it is asked for.
 
-import { copyButton, h } from "./core.js";
+import { copyButton, h, sheet } from "./core.js";
 
 const root = () => new URL(".", document.baseURI.split(/[?#]/)[0]).href;
 const python = (value) => JSON.stringify(value ?? null).replace(/\bnull\b/g, "None").replace(/\btrue\b/g, "True").replace(/\bfalse\b/g, "False");
@@ -24,6 +24,7 @@ function endpoint(name, described) {
 }
 
 export async function open() {
+  sheet("dialog.css");
   const dialog = h("dialog", { class: "g-dialog", "aria-label": "Use via API" });
   const close = h("button", { type: "button", class: "g-button secondary sm", text: "Close", onclick: () => dialog.close() });
   const body = h("div", {}, h("p", { text: "Loading…" }));

@@ -1,6 +1,7 @@
 // Sound: given from a file or the microphone, or heard, with its wave form.
 
 import { define, fileUrl, h, tool } from "./core.js";
+import "./icons.js";
 import { Given, saveLink, subtitles } from "./media.js";
 import { capture, dropZone } from "./upload.js";
 import { Recorder, peaks, wav } from "./wav.js";

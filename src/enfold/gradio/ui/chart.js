@@ -1,6 +1,7 @@
 // Charts the page draws itself: lines, bars and dots in SVG, with a legend, values under the pointer and a selection by dragging.
 
 import { Base, define, h, tool } from "./core.js";
+import "./icons.js";
 
 const NS = "http://www.w3.org/2000/svg";
 const COLOURS = ["#4f46e5", "#e8590c", "#0ca678", "#c2255c", "#1c7ed6", "#f59f00", "#7048e8", "#2b8a3e"];

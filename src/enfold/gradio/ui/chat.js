@@ -1,6 +1,7 @@
 // A conversation. Messages that did not change are left alone; the one that grows is read again from its last piece.
 
 import { Base, copyButton, define, fetchModules, fileUrl, h, icon, inner, tool } from "./core.js";
+import "./icons.js";
 import { saveLink } from "./media.js";
 import { Prose } from "./prose.js";
 

@@ -3,6 +3,8 @@
 import { Base, define, h } from "./core.js";
 
 class Checkbox extends Base {
+  static later = true;
+
   build() {
     this.el = h("input", { type: "checkbox", id: this.fieldId });
     this.labelEl = h("span", {});
@@ -26,6 +28,8 @@ class Checkbox extends Base {
 }
 
 class Choices extends Base {
+  static later = true;
+
   get kind() {
     return "radio";
   }

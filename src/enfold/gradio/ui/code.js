@@ -1,6 +1,7 @@
 // Code to write or read: a text field over the same text in colour.
 
 import { Base, copyButton, define, h, tool } from "./core.js";
+import "./icons.js";
 import { coloured } from "./lexers.js";
 
 const ENDINGS = { python: "py", javascript: "js", typescript: "ts", markdown: "md", shell: "sh", yaml: "yml", latex: "tex", cpp: "cpp", dockerfile: "Dockerfile" };

@@ -1,6 +1,7 @@
 // Two pictures and a handle that uncovers the lower one.
 
 import { Base, define, fileUrl, h, tool } from "./core.js";
+import "./icons.js";
 import { fullscreen, saveLink } from "./media.js";
 import { dropZone, uploadFor } from "./upload.js";
 

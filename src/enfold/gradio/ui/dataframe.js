@@ -1,6 +1,7 @@
 // A table of any length: only the rows in sight are there. One stop for the Tab key; arrows move, Enter edits.
 
 import { Base, copyButton, define, h, icon, tool } from "./core.js";
+import "./icons.js";
 import { Prose, sanitize } from "./prose.js";
 
 const ROW = 36;

@@ -1,8 +1,11 @@
 // Choices in a list that opens.
 
 import { Base, define, format, h, icon } from "./core.js";
+import "./icons.js";
 
 class Dropdown extends Base {
+  static later = true;
+
   build() {
     this.chips = h("div", { class: "g-chips", hidden: true });
     this.slot_ = h("div", { class: "g-entry" });

@@ -1,6 +1,7 @@
 // The image editor: a background, layers to draw on, and tools. What was drawn is uploaded when an event needs it.
 
 import { Base, define, fileUrl, h, tool, toast } from "./core.js";
+import "./icons.js";
 import { Camera, canvasFile, fullscreen } from "./media.js";
 import { clipboardImage, dropZone, upload } from "./upload.js";
 

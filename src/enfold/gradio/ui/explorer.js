@@ -1,6 +1,7 @@
 // The server's files below a folder, listed when a folder is opened.
 
 import { Base, define, h, icon, serve, toast } from "./core.js";
+import "./icons.js";
 
 define("fileexplorer", class extends Base {
   build() {

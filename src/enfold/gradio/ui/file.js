@@ -1,6 +1,7 @@
 // Files to give and to fetch, and the buttons that do one of the two.
 
 import { Base, define, fileUrl, h, icon, tool } from "./core.js";
+import "./icons.js";
 import { accepts, dropZone, kilobytes, uploadFor } from "./upload.js";
 
 const several = (props) => props.file_count && props.file_count !== "single";

@@ -1,6 +1,7 @@
 // Layouts that show one part at a time: a fold, and tabs.
 
 import { Layout, define, h, icon } from "./core.js";
+import "./icons.js";
 
 class Accordion extends Layout {
   build() {

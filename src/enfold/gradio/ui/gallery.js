@@ -1,6 +1,7 @@
 // Pictures and films side by side; one of them large when it is chosen, with the arrow keys to go on.
 
 import { Base, define, fileUrl, h, tool } from "./core.js";
+import "./icons.js";
 import { fullscreen, saveLink } from "./media.js";
 import { dropZone, accepts, uploadFor } from "./upload.js";
 

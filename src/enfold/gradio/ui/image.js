@@ -1,6 +1,7 @@
 // A picture: given from a file, the camera or the clipboard, or shown.
 
 import { define, dependencies, fileUrl, h, tool } from "./core.js";
+import "./icons.js";
 import { Camera, Given, canvasFile, fullscreen, pixelAt, saveLink } from "./media.js";
 import { clipboardImage, dropZone } from "./upload.js";
 

@@ -1,6 +1,7 @@
 // What pictures, films and sounds share: the frame with its tools, the picture at full size, and the camera.
 
 import { Base, fileUrl, h, icon, tool } from "./core.js";
+import "./icons.js";
 import { capture, uploadFor } from "./upload.js";
 
 /** A link that saves a file. */

@@ -1,6 +1,7 @@
 // A body in space: read, drawn with WebGL, turned with the pointer or with keys.
 
 import { define, fileUrl, h, tool } from "./core.js";
+import "./icons.js";
 import { fullscreen, Given, saveLink } from "./media.js";
 import { readMesh, settled } from "./mesh.js";
 import { dropZone } from "./upload.js";

@@ -1,6 +1,7 @@
 // A field for text with files.
 
 import { Base, define, fileUrl, h, icon, tool, toast } from "./core.js";
+import "./icons.js";
 import { accepts, capture, droppable, uploadFor } from "./upload.js";
 
 const nameOf = (file) => file.orig_name || (file.path || "file").split(/[\\/]/).pop();

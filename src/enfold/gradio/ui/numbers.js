@@ -3,6 +3,8 @@
 import { Base, define, format, h } from "./core.js";
 
 class NumberBox extends Base {
+  static later = true;
+
   build() {
     this.el = h("input", { type: "number", class: "g-field", id: this.fieldId, inputmode: "decimal" });
     this.append(...this.head(), this.el);
@@ -28,6 +30,8 @@ class NumberBox extends Base {
 }
 
 class Slider extends Base {
+  static later = true;
+
   build() {
     this.box = h("input", { type: "number", class: "g-field g-slim", inputmode: "decimal" });
     this.range = h("input", { type: "range", id: this.fieldId });

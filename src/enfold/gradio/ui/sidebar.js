@@ -1,6 +1,7 @@
 // Layouts beyond the everyday ones: a side that folds away, a way in steps, and blocks whose order can be changed.
 
 import { Layout, define, h, icon, length, tool } from "./core.js";
+import "./icons.js";
 
 define("sidebar", class extends Layout {
   build() {

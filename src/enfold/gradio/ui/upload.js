@@ -1,6 +1,7 @@
 // Files on their way to the server, and the places visitors give them at.
 
 import { address, config, h, icon, toast } from "./core.js";
+import "./icons.js";
 
 const KINDS = { image: "image/*", audio: "audio/*", video: "video/*", text: "text/*" };
 

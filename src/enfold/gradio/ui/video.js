@@ -1,6 +1,7 @@
 // A film: given from a file or the camera, or shown.
 
 import { define, fileUrl, h, tool } from "./core.js";
+import "./icons.js";
 import { Camera, Given, fullscreen, saveLink, subtitles } from "./media.js";
 import { dropZone } from "./upload.js";
 

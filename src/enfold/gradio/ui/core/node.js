@@ -57,14 +57,27 @@ export function translated(value) {
   return value;
 }
 
+// Copied, which is faster than made.
+const HEAD = Object.fromEntries(["label", "span"].map((tag) => [tag, h("div", { class: "g-head" }, h(tag, { class: "g-caption" }))]));
+const hides = ({ visible }) => visible === false || visible === "hidden";
+
 export class Base extends HTMLElement {
-  setup(entry) {
+  /** Become this entry; a field far down a long page is a frame until `complete` is called. */
+  setup(entry, whole = true) {
     this.gid = entry.id;
     this.gtype = entry.type;
     this.props = config.i18n_translations ? translated(entry.props) : { ...entry.props };
     this.fieldId = `g-field-${entry.id}`;
     this.id = this.props.elem_id || `component-${entry.id}`;
-    this.classList.add(`g-${entry.type}`, "block");
+    this.className = `g-${entry.type} block`;
+    if (hides(this.props)) this.hidden = true;
+    if (whole) this.complete();
+  }
+
+  /** Make what is inside, once: nothing but the frame is there before. */
+  complete() {
+    if (this.whole) return;
+    this.whole = true;
     this.build();
     this.common(this.props);
     this.patch(this.props);
@@ -86,6 +99,7 @@ export class Base extends HTMLElement {
 
   /** Properties from the server or a script: an event follows when the value is another. */
   update(given) {
+    this.complete();
     const changed = config.i18n_translations ? translated(given) : given;
     const before = this.props.value;
     Object.assign(this.props, changed);
@@ -105,6 +119,7 @@ export class Base extends HTMLElement {
 
   /** Say what is wrong with this value, until it is another. */
   invalid(message) {
+    this.complete();
     this.problem?.remove();
     this.problem = message ? h("div", { class: "g-problem", text: message }) : null;
     this.classList.toggle("failed", Boolean(message));
@@ -123,21 +138,22 @@ export class Base extends HTMLElement {
 
   common(changed) {
     const p = this.props;
-    if ("visible" in changed) {
-      this.hidden = p.visible === false || p.visible === "hidden";
+    if ("visible" in changed && this.hidden !== hides(p)) {
+      this.hidden = hides(p);
       this.parentElement?.dispatchEvent(new Event("g-visibility"));
     }
-    if ("elem_classes" in changed) {
+    if ("elem_classes" in changed && (this.extra || p.elem_classes?.length)) {
       this.classList.remove(...(this.extra || []));
       this.extra = [p.elem_classes || []].flat();
       this.classList.add(...this.extra);
     }
-    if ("scale" in changed && p.scale !== undefined) this.style.flexGrow = p.scale;
-    if ("min_width" in changed && p.min_width !== undefined) this.style.minWidth = `min(${p.min_width}px, 100%)`;
-    if ("container" in changed) this.classList.toggle("bare", p.container === false);
+    if ("scale" in changed && p.scale != null) this.style.flexGrow = p.scale;
+    // 160 is what the style sheet says.
+    if ("min_width" in changed && p.min_width != null && (p.min_width !== 160 || this.style.minWidth)) this.style.minWidth = `min(${p.min_width}px, 100%)`;
+    if ("container" in changed && (p.container === false) !== this.classList.contains("bare")) this.classList.toggle("bare");
     if (this.labelEl && ("label" in changed || "show_label" in changed)) {
       this.labelEl.textContent = p.label ?? KIND_NAMES[this.gtype] ?? "";
-      this.labelEl.classList.toggle("g-sr", p.show_label === false);
+      if (p.show_label === false || this.labelEl.className !== "g-caption") this.labelEl.classList.toggle("g-sr", p.show_label === false);
     }
     if ("info" in changed && (p.info || this.infoEl)) {
       if (!this.infoEl) this.headEl?.after((this.infoEl = h("div", { class: "g-info", id: `${this.fieldId}-info` })));
@@ -148,9 +164,11 @@ export class Base extends HTMLElement {
 
   /** The row above a field: its label, and tools at the end. An explanation comes below it where there is one. */
   head(tag = "label", ...tools) {
-    this.labelEl = h(tag, { class: "g-caption", id: `${this.fieldId}-label` });
+    this.headEl = HEAD[tag].cloneNode(true);
+    this.labelEl = this.headEl.firstChild;
+    this.labelEl.id = `${this.fieldId}-label`;
     if (tag === "label") this.labelEl.htmlFor = this.fieldId;
-    this.headEl = h("div", { class: "g-head" }, this.labelEl, ...tools);
+    if (tools.length) this.headEl.append(...tools);
     return [this.headEl];
   }
 
@@ -170,6 +188,7 @@ export class Base extends HTMLElement {
 
   /** How the event that fills this component is doing. */
   status(state) {
+    this.complete();
     if (!this.statusEl) {
       this.statusEl = h("div", { class: "g-status" }, h("div", { class: "g-bar" }), h("div", { class: "g-eta" }));
       this.append(this.statusEl);

@@ -12,7 +12,8 @@ import { address, session, wait } from "./wire.js";
 for (const [type, Kind] of Object.entries({ textbox: Textbox, button: Button, state: State })) define(type, Kind);
 for (const type of ["row", "column", "group", "form"]) define(type, class extends Layout {});
 
-export function place(branch, into, entries) {
+/** Put a branch of the layout into an element; `far` takes what a long page leaves for later (see long.js). */
+export function place(branch, into, entries, far = null, left = false) {
   const entry = entries.get(branch.id);
   let target = into;
   let node = null;
@@ -20,22 +21,16 @@ export function place(branch, into, entries) {
     const Kind = kinds.get(entry.type);
     if (!Kind) throw new Error(`this page cannot show a ${entry.type}`);
     node = new Kind();
-    node.setup(entry);
+    const beyond = far?.beyond(Kind);
+    node.setup(entry, !(beyond && Kind.later));
     nodes.set(entry.id, node);
     into.append(node);
     target = node.place || node;
+    if (!node.whole) far.fields.push(node);
+    if (beyond && !left) left = far.leave(node, branch);
   }
-  for (const child of branch.children || []) place(child, target, entries);
+  for (const child of branch.children || []) place(child, target, entries, far, left);
   if (node instanceof Layout) node.refresh();
-}
-
-const NEAR = 60; // fields: more than a screen of them
-
-/** Leave the fields far down a long page for when they come near; what has come near is an ordinary field. */
-function leave(main) {
-  const far = [...main.querySelectorAll(".g-form > .block")].slice(NEAR);
-  for (const field of far) field.classList.add("far");
-  if (far.length) main.addEventListener("contentvisibilityautostatechange", (event) => event.skipped || event.target.classList.remove("far"));
 }
 
 function footer() {
@@ -56,6 +51,7 @@ function footer() {
   return h("footer", { class: "g-footer" }, ...items, h("span", { text: "Built with enfold" }), theme);
 }
 
+const LONG = 100; // blocks: as in page.py
 let modules = JSON.parse(document.getElementById("g-modules").textContent);
 const here = new URL(".", import.meta.url).href;
 
@@ -84,8 +80,9 @@ async function begin() {
   const main = h("main", { class: "g-main" });
   if (config.fill_width) app.classList.add("fill-width");
   if (config.fill_height) app.classList.add("fill-height");
-  place(config.layout, main, entries);
-  leave(main);
+  const far = entries.size > LONG ? new (await import(`${here}long.js`)).Far(entries) : null;
+  place(config.layout, main, entries, far);
+  far?.fill(main);
   const sides = [...main.querySelectorAll("g-sidebar")];
   app.replaceChildren(...sides, main, footer());
   document.body.append(toasts, announcer);

@@ -1,11 +1,14 @@
 // A field for text.
 
-import { copyButton, format, h } from "./dom.js";
+import { attribute, copyButton, format, h } from "./dom.js";
 import { Base } from "./node.js";
 
+const AREA = h("textarea", { rows: 1 });
 const SIZES_ITSELF = CSS.supports("field-sizing", "content");
 
 export class Textbox extends Base {
+  static later = true;
+
   build() {
     this.append(...this.head());
   }
@@ -13,8 +16,10 @@ export class Textbox extends Base {
   field() {
     const { lines = 1, type = "text" } = this.props;
     const single = lines === 1 && type !== "text";
-    const growing = !single;
-    const el = h(growing ? "textarea" : "input", { id: this.fieldId, class: "g-field", ...(growing ? { rows: lines } : { type }) });
+    const el = single ? h("input", { type }) : AREA.cloneNode();
+    if (lines !== 1) el.rows = lines;
+    el.id = this.fieldId;
+    el.className = "g-field";
     return el;
   }
 
@@ -51,13 +56,14 @@ export class Textbox extends Base {
       el.value = format(p.value);
       if (follow) requestAnimationFrame(() => (el.scrollTop = el.scrollHeight));
     }
-    el.readOnly = !this.interactive;
-    el.placeholder = p.placeholder || "";
-    p.max_length == null ? el.removeAttribute("maxlength") : el.setAttribute("maxlength", p.max_length);
-    el.dir = p.rtl ? "rtl" : "auto";
+    const { interactive } = this;
+    if (el.readOnly === interactive) el.readOnly = !interactive;
+    attribute(el, "placeholder", p.placeholder);
+    attribute(el, "maxlength", p.max_length);
+    attribute(el, "dir", p.rtl ? "rtl" : "auto");
+    attribute(el, "aria-describedby", this.describedBy());
+    attribute(el, "enterkeyhint", this.hears("submit") && p.lines === 1 ? "send" : null);
     if (p.text_align || "text_align" in changed) el.style.textAlign = p.text_align || "";
-    this.describedBy() ? el.setAttribute("aria-describedby", this.describedBy()) : el.removeAttribute("aria-describedby");
-    el.enterKeyHint = this.hears("submit") && p.lines === 1 ? "send" : "";
     for (const [name, value] of Object.entries(p.html_attributes || {})) {
       if (!/^on|^style$|^id$/i.test(name)) el.setAttribute(name, value);
     }
@@ -65,24 +71,30 @@ export class Textbox extends Base {
       this.focused = true;
       requestAnimationFrame(() => el.focus());
     }
-    const entry = el.parentElement;
-    for (const [name, event] of [["submit_btn", "submit"], ["stop_btn", "stop"]]) {
-      let button = entry.querySelector(`.g-${event}`);
-      if (p[name] && !button) {
-        button = h("button", { type: "button", class: `g-button g-${event} ${event === "stop" ? "stop" : "primary"} sm`, onclick: () => this.fire(event) });
-        entry.append(button);
-      }
-      if (button) {
-        button.hidden = !p[name];
-        button.textContent = typeof p[name] === "string" ? p[name] : event === "submit" ? "Send" : "Stop";
-      }
-    }
+    if (p.submit_btn || p.stop_btn || this.actions) this.act();
     if ("buttons" in changed) {
       this.tools?.remove();
       this.tools = (p.buttons || []).includes("copy") ? h("span", { class: "g-tools" }, copyButton(() => this.el.value, (value) => this.fire("copy", { value }))) : null;
       if (this.tools) this.headEl.append(this.tools);
     }
     this.grow();
+  }
+
+  /** The buttons beside the field. */
+  act() {
+    this.actions ??= {};
+    for (const [name, event] of [["submit_btn", "submit"], ["stop_btn", "stop"]]) {
+      const given = this.props[name];
+      let button = this.actions[event];
+      if (given && !button) {
+        const look = event === "stop" ? "stop" : "primary";
+        button = this.actions[event] = h("button", { type: "button", class: `g-button g-${event} ${look} sm`, onclick: () => this.fire(event) });
+        this.el.parentElement.append(button);
+      }
+      if (!button) continue;
+      button.hidden = !given;
+      button.textContent = typeof given === "string" ? given : event === "submit" ? "Send" : "Stop";
+    }
   }
 
   grow() {
