@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -16,11 +17,56 @@ from enfold.diffusers.pipelines.pipeline import ImagePipelineOutput, PipelineErr
 from enfold.diffusers.pipelines.prompts import Prompt, copies, tokenized
 from enfold.diffusers.pipelines.sampling import Callbacks, GuidedPipeline, retrieve_latents
 
-__all__ = ["FlowPipeline", "calculate_shift"]
-
+__all__ = ["Control", "FlowPipeline", "Request", "Texts", "calculate_shift"]
 
 # What gives a model more at a step: it is told the step and what the model is given.
 Control = Callable[[int, dict[str, Any]], dict[str, Any]]
+
+
+@dataclass
+class Texts:
+    """What one side of guidance is said, or its states.
+
+    Attributes:
+        prompts: for each encoder; None: the same as for the first.
+        embeds: the states themselves instead.
+        pooled: with them.
+    """
+
+    prompts: tuple[Prompt | None, ...]
+    embeds: Tensor | None
+    pooled: Tensor | None
+
+
+@dataclass
+class Request:
+    """What every call is asked, over a picture and along a drawing too.
+
+    Attributes:
+        given: what to paint.
+        negative: what not to.
+        guidance_scale: how far predictions are moved, or what a guided model is told.
+        images: pictures for each prompt.
+        length: tokens that the T5 encoder reads.
+        attention: for attention's processors.
+        callbacks: what is called after each step.
+        output_type: the form of the pictures.
+        return_dict: False returns a tuple.
+        clip_skip: how many more of the CLIP encoders' last layers are left out.
+        true_cfg_scale: how far predictions are moved from those for ``negative``, by a guided model.
+    """
+
+    given: Texts
+    negative: Texts
+    guidance_scale: float
+    images: int
+    length: int
+    attention: dict[str, Any] | None
+    callbacks: Callbacks
+    output_type: str
+    return_dict: bool
+    clip_skip: int | None = None
+    true_cfg_scale: float = 1.0
 
 
 def calculate_shift(
@@ -119,16 +165,20 @@ class FlowPipeline(LoraMixin, GuidedPipeline):
         if image.shape[1] != self.vae.config.latent_channels:
             if isinstance(generator, list):
                 pictures = self._repeated(image, len(generator), "pictures")
-                parts = [retrieve_latents(self.vae.encode(pictures[i : i + 1]), g) for i, g in enumerate(generator)]
-                image = torch.cat(parts)
+                image = torch.cat([self._latents_of(pictures[i : i + 1], g) for i, g in enumerate(generator)])
             else:
-                image = retrieve_latents(self.vae.encode(image), generator)
-            image = (image - (self.vae.config.shift_factor or 0.0)) * self.vae.config.scaling_factor
+                image = self._latents_of(image, generator)
         image = self._repeated(image, shape[0], "pictures")
         if tuple(image.shape) != shape:
             raise PipelineError(f"the picture's latents are {tuple(image.shape)}; expected {shape}")
         noise = self._noise(shape, generator, like["device"], like["dtype"])
         return self.scheduler.scale_noise(image, timesteps[:1].repeat(shape[0]), noise), timesteps, steps
+
+    def _latents_of(self, pictures: Tensor, generator: Any = None, shifted: bool = True) -> Tensor:
+        """Return the latents of prepared pictures (B, 3, H, W), drawn by ``generator``, as the model has them."""
+        known = self.vae.config
+        drawn = retrieve_latents(self.vae.encode(pictures), generator)
+        return (drawn - ((known.shift_factor or 0.0) if shifted else 0.0)) * known.scaling_factor
 
     def _shift(self, patches: int) -> dict[str, Any]:
         """Return the argument of ``set_timesteps`` for pictures of so many patches."""
@@ -154,20 +204,17 @@ class FlowPipeline(LoraMixin, GuidedPipeline):
         state: dict[str, Any],
         timesteps: Tensor,
         steps: int,
-        callbacks: Callbacks,
+        request: Request,
         predict: Callable[[int, Tensor], Tensor],
-    ) -> Tensor:
-        """Make all steps.
+    ) -> Any:
+        """Make all steps and return the pictures in the form that was asked for.
 
         Args:
             state: ``latents``, and what callbacks may see and change besides.
             timesteps: those that are visited.
             steps: how many steps the progress bar counts.
-            callbacks: what is called after each.
+            request: says what is called after each, and the form.
             predict: gives the direction at a step and its timestep.
-
-        Returns:
-            The last latents.
         """
         self._num_timesteps = len(timesteps)
         order = getattr(self.scheduler, "order", 1)
@@ -179,11 +226,10 @@ class FlowPipeline(LoraMixin, GuidedPipeline):
                 latents = state["latents"]
                 moved = self.scheduler.step(predict(i, t), t, latents, return_dict=False)[0]
                 state["latents"] = moved.to(latents.dtype)
-                callbacks.after(self, i, t, state)
+                request.callbacks.after(self, i, t, state)
                 if i == len(timesteps) - 1 or (i + 1 > warmup and (i + 1) % order == 0):
                     bar.update()
-        found: Tensor = state["latents"]
-        return found
+        return self._answer(state["latents"], request)
 
     def _spread(self, latents: Tensor) -> Tensor:
         """Return latents as the autoencoder knows them, (B, C, H, W)."""
@@ -198,8 +244,8 @@ class FlowPipeline(LoraMixin, GuidedPipeline):
         images = self.vae.decode(scaled, return_dict=False)[0]
         return self.image_processor.postprocess(images, output_type=output_type), None
 
-    def _answer(self, latents: Tensor, output_type: str, return_dict: bool) -> Any:
+    def _answer(self, latents: Tensor, request: Request) -> Any:
         """Return pictures in the form that was asked for."""
-        images, _ = self._finish(latents, output_type, latents.dtype, None)
+        images, _ = self._finish(latents, request.output_type, latents.dtype, None)
         self.maybe_free_model_hooks()
-        return ImagePipelineOutput(images) if return_dict else (images,)
+        return ImagePipelineOutput(images) if request.return_dict else (images,)

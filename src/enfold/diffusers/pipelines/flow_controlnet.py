@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 
 from enfold.diffusers.image_processor import PipelineImageInput
+from enfold.diffusers.pipelines.flow import Request, Texts
 from enfold.diffusers.pipelines.flux import Conditions, FluxPipeline, pack
-from enfold.diffusers.pipelines.flux import Texts as FluxTexts
 from enfold.diffusers.pipelines.pipeline import PipelineError
 from enfold.diffusers.pipelines.prompts import Prompt
-from enfold.diffusers.pipelines.sampling import Callbacks, retrieve_latents
+from enfold.diffusers.pipelines.sampling import Callbacks
 from enfold.diffusers.pipelines.stable_diffusion_3 import StableDiffusion3Pipeline
-from enfold.diffusers.pipelines.stable_diffusion_3 import Texts as SD3Texts
 
 __all__ = ["FluxControlNetPipeline", "StableDiffusion3ControlNetPipeline"]
 
@@ -136,33 +135,32 @@ class FluxControlNetPipeline(FluxPipeline):
 
         The others are those of ``FluxPipeline.__call__``.
         """
-        callbacks = Callbacks.of(self, callback_on_step_end, callback_on_step_end_tensor_inputs, kwargs)
-        height, width = self._checked_size(height, width, self.default_sample_size, 2)
-        state, conditions = self._begin(
-            FluxTexts(prompt, prompt_2, prompt_embeds, pooled_prompt_embeds),
-            FluxTexts(negative_prompt, negative_prompt_2, negative_prompt_embeds, negative_pooled_prompt_embeds),
-            true_cfg_scale,
+        request = Request(
+            Texts((prompt, prompt_2), prompt_embeds, pooled_prompt_embeds),
+            Texts((negative_prompt, negative_prompt_2), negative_prompt_embeds, negative_pooled_prompt_embeds),
             guidance_scale,
             num_images_per_prompt,
             max_sequence_length,
             joint_attention_kwargs,
+            Callbacks.of(self, callback_on_step_end, callback_on_step_end_tensor_inputs, kwargs),
+            output_type,
+            return_dict,
+            true_cfg_scale=true_cfg_scale,
         )
-        count, device, dtype = conditions.count, self._execution_device, state["prompt_embeds"].dtype
-        like = {"device": device, "dtype": dtype}
+        height, width = self._checked_size(height, width, self.default_sample_size, 2)
+        state, conditions = self._begin(request)
+        count, like = conditions.count, {"device": self._execution_device, "dtype": state["prompt_embeds"].dtype}
         drawing = _drawings(self, control_image, height, width, count, num_images_per_prompt, like)
         if self.controlnet.input_hint_block is None:
-            found = retrieve_latents(self.vae.encode(drawing), generator if not isinstance(generator, list) else None)
-            drawing = pack((found - (self.vae.config.shift_factor or 0.0)) * self.vae.config.scaling_factor)
+            drawing = pack(self._latents_of(drawing, generator if not isinstance(generator, list) else None))
         state["control_image"] = drawing
         size = self._patches(height, width)
         shape = self._latent_shape(count, size)
-        if latents is None:
-            latents = pack(self._noise(shape, generator, device, dtype))
-        state["latents"] = self._checked(latents, shape).to(**like)
+        state["latents"] = self._patches_to_start(latents, shape, generator, like)
         timesteps, steps = self._schedule(num_inference_steps, sigmas, size)
         span = Span(controlnet_conditioning_scale, control_guidance_start, control_guidance_end, len(timesteps))
         control = self._control(state, conditions, span, control_mode, guidance_scale)
-        return self._painted(state, conditions, size, timesteps, steps, callbacks, output_type, return_dict, control)
+        return self._painted(request, state, conditions, size, timesteps, steps, control)
 
     def _control(
         self, state: dict[str, Any], conditions: Conditions, span: Span, mode: int | None, guidance_scale: float
@@ -268,32 +266,32 @@ class StableDiffusion3ControlNetPipeline(StableDiffusion3Pipeline):
         a seed are the same; ``torch.manual_seed`` fixes them. The others are those of
         ``StableDiffusion3Pipeline.__call__``.
         """
-        callbacks = Callbacks.of(self, callback_on_step_end, callback_on_step_end_tensor_inputs, kwargs)
-        channels, patch = self.transformer.config.in_channels, self.transformer.config.patch_size
-        height, width = self._checked_size(height, width, self.transformer.config.sample_size, patch)
-        state, count = self._begin(
-            SD3Texts(prompt, prompt_2, prompt_3, prompt_embeds, pooled_prompt_embeds),
-            SD3Texts(
-                negative_prompt,
-                negative_prompt_2,
-                negative_prompt_3,
+        request = Request(
+            Texts((prompt, prompt_2, prompt_3), prompt_embeds, pooled_prompt_embeds),
+            Texts(
+                (negative_prompt, negative_prompt_2, negative_prompt_3),
                 negative_prompt_embeds,
                 negative_pooled_prompt_embeds,
             ),
             guidance_scale,
             num_images_per_prompt,
-            clip_skip,
             max_sequence_length,
             joint_attention_kwargs,
+            Callbacks.of(self, callback_on_step_end, callback_on_step_end_tensor_inputs, kwargs),
+            output_type,
+            return_dict,
+            clip_skip=clip_skip,
         )
+        channels, patch = self.transformer.config.in_channels, self.transformer.config.patch_size
+        height, width = self._checked_size(height, width, self.transformer.config.sample_size, patch)
+        state, count = self._begin(request)
         device, dtype = self._execution_device, state["prompt_embeds"].dtype
         like = {"device": device, "dtype": dtype}
         drawing = _drawings(self, control_image, height, width, count, num_images_per_prompt, like)
         drawing = torch.cat([drawing] * (2 if self.do_classifier_free_guidance else 1))
         known = self.controlnet.config
         # Those without a pooled text were trained on latents that are not shifted.
-        shift = 0.0 if known.force_zeros_for_pooled_projection else (self.vae.config.shift_factor or 0.0)
-        drawing = (retrieve_latents(self.vae.encode(drawing)) - shift) * self.vae.config.scaling_factor
+        drawing = self._latents_of(drawing, shifted=not known.force_zeros_for_pooled_projection)
         start = self.prepare_latents(count, channels, height, width, dtype, device, generator, latents)
         timesteps, steps = self._schedule(num_inference_steps, sigmas, None, start.shape[2], start.shape[3])
         state["latents"] = start
@@ -315,4 +313,4 @@ class StableDiffusion3ControlNetPipeline(StableDiffusion3Pipeline):
             found = self.controlnet(**{**given, **more}, controlnet_cond=drawing, conditioning_scale=span.scale)
             return {"block_controlnet_hidden_states": found[0]}
 
-        return self._painted(state, timesteps, steps, callbacks, output_type, return_dict, control=control)
+        return self._painted(request, state, timesteps, steps, control=control)

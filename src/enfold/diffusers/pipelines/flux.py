@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from enfold.diffusers.image_processor import PipelineImageInput
-from enfold.diffusers.pipelines.flow import Control, FlowPipeline
+from enfold.diffusers.pipelines.flow import Control, FlowPipeline, Request, Texts
 from enfold.diffusers.pipelines.latent import check_strength
 from enfold.diffusers.pipelines.pipeline import PipelineError
 from enfold.diffusers.pipelines.prompts import Prompt, check_prompts, copies, tokenized
@@ -35,16 +35,6 @@ def unpack(patches: Tensor, rows: int, columns: int) -> Tensor:
     """Return latents (B, C, 2·rows, 2·columns) from their patches; the other way of ``pack``."""
     parts = patches.unflatten(2, (-1, 2, 2)).unflatten(1, (rows, columns))
     return parts.permute(0, 3, 1, 4, 2, 5).flatten(4).flatten(2, 3)
-
-
-@dataclass
-class Texts:
-    """What one side of guidance is said, or its states."""
-
-    prompt: Prompt | None
-    prompt_2: Prompt | None
-    prompt_embeds: Tensor | None
-    pooled_prompt_embeds: Tensor | None
 
 
 @dataclass
@@ -191,57 +181,49 @@ class FluxPipeline(FlowPipeline):
 
         The others are those of ``StableDiffusionPipeline.__call__``.
         """
-        callbacks = Callbacks.of(self, callback_on_step_end, callback_on_step_end_tensor_inputs, kwargs)
-        height, width = self._checked_size(height, width, self.default_sample_size, 2)
-        state, conditions = self._begin(
-            Texts(prompt, prompt_2, prompt_embeds, pooled_prompt_embeds),
-            Texts(negative_prompt, negative_prompt_2, negative_prompt_embeds, negative_pooled_prompt_embeds),
-            true_cfg_scale,
+        request = Request(
+            Texts((prompt, prompt_2), prompt_embeds, pooled_prompt_embeds),
+            Texts((negative_prompt, negative_prompt_2), negative_prompt_embeds, negative_pooled_prompt_embeds),
             guidance_scale,
             num_images_per_prompt,
             max_sequence_length,
             joint_attention_kwargs,
+            Callbacks.of(self, callback_on_step_end, callback_on_step_end_tensor_inputs, kwargs),
+            output_type,
+            return_dict,
+            true_cfg_scale=true_cfg_scale,
         )
+        height, width = self._checked_size(height, width, self.default_sample_size, 2)
+        state, conditions = self._begin(request)
         size = self._patches(height, width)
         shape = self._latent_shape(conditions.count, size)
         timesteps, steps = self._schedule(num_inference_steps, sigmas, size)
-        device, dtype = self._execution_device, state["prompt_embeds"].dtype
-        if latents is None:
-            latents = pack(self._noise(shape, generator, device, dtype))
-        state["latents"] = self._checked(latents, shape).to(device=device, dtype=dtype)
-        return self._painted(state, conditions, size, timesteps, steps, callbacks, output_type, return_dict)
+        like = {"device": self._execution_device, "dtype": state["prompt_embeds"].dtype}
+        state["latents"] = self._patches_to_start(latents, shape, generator, like)
+        return self._painted(request, state, conditions, size, timesteps, steps)
 
     # What painting over a picture does as well
 
-    def _begin(
-        self,
-        given: Texts,
-        negative: Texts,
-        true_cfg_scale: float,
-        guidance_scale: float,
-        images: int,
-        length: int,
-        joint_attention_kwargs: dict[str, Any] | None,
-    ) -> tuple[dict[str, Any], Conditions]:
+    def _begin(self, request: Request) -> tuple[dict[str, Any], Conditions]:
         """Check and encode prompts; return the loop's state and what the model is told besides."""
-        count = images * check_prompts(
-            self, prompt=given.prompt, prompt_2=given.prompt_2, prompt_embeds=given.prompt_embeds
-        )
-        self._guidance_scale, self._joint_attention_kwargs = guidance_scale, joint_attention_kwargs
+        given, negative, scale = request.given, request.negative, request.true_cfg_scale
+        prompt, prompt_2 = given.prompts
+        count = request.images * check_prompts(self, prompt=prompt, prompt_2=prompt_2, prompt_embeds=given.embeds)
+        self._guidance_scale, self._joint_attention_kwargs = request.guidance_scale, request.attention
         self._interrupt, device = False, self._execution_device
 
         def encoded(texts: Texts) -> tuple[Tensor, Tensor, Tensor]:
-            embeds, pooled = texts.prompt_embeds, texts.pooled_prompt_embeds
-            return self.encode_prompt(texts.prompt, texts.prompt_2, device, images, embeds, pooled, length)
+            (first, second), states = texts.prompts, (texts.embeds, texts.pooled)
+            return self.encode_prompt(first, second, device, request.images, *states, request.length)
 
         with self._weighing():
             embeds, pooled, ids = encoded(given)
-            wanted = true_cfg_scale > 1 and (negative.prompt is not None or negative.prompt_embeds is not None)
+            wanted = scale > 1 and (negative.prompts[0] is not None or negative.embeds is not None)
             without = encoded(negative) if wanted else None
         told = None
         if self.transformer.config.guidance_embeds:
-            told = torch.full((count,), float(guidance_scale), device=device)
-        return {"prompt_embeds": embeds}, Conditions(count, pooled, ids, told, without, true_cfg_scale)
+            told = torch.full((count,), float(request.guidance_scale), device=device)
+        return {"prompt_embeds": embeds}, Conditions(count, pooled, ids, told, without, scale)
 
     def _patches(self, height: int, width: int) -> tuple[int, int]:
         """Return rows and columns of the patches of a picture."""
@@ -249,6 +231,14 @@ class FluxPipeline(FlowPipeline):
 
     def _latent_shape(self, count: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
         return count, self.transformer.config.in_channels // 4, 2 * size[0], 2 * size[1]
+
+    def _patches_to_start(
+        self, latents: Tensor | None, shape: tuple[int, ...], generator: Any, like: dict[str, Any]
+    ) -> Tensor:
+        """Return the patches that painting starts with: those given, or noise."""
+        if latents is None:
+            latents = pack(self._noise(shape, generator, like["device"], like["dtype"]))
+        return self._checked(latents, shape).to(**like)
 
     def _checked(self, patches: Tensor, shape: tuple[int, ...]) -> Tensor:
         count, channels, high, wide = shape
@@ -264,14 +254,12 @@ class FluxPipeline(FlowPipeline):
 
     def _painted(
         self,
+        request: Request,
         state: dict[str, Any],
         conditions: Conditions,
         size: tuple[int, int],
         timesteps: Tensor,
         steps: int,
-        callbacks: Callbacks,
-        output_type: str,
-        return_dict: bool,
         control: Control | None = None,
     ) -> Any:
         """Make all steps and return the pictures; ``control`` gives the model more at each."""
@@ -301,7 +289,7 @@ class FluxPipeline(FlowPipeline):
             without = self.transformer(**given | negative)[0]
             return without + conditions.true_cfg_scale * (predicted - without)  # type: ignore[no-any-return]
 
-        return self._answer(self._flow(state, timesteps, steps, callbacks, predict), output_type, return_dict)
+        return self._flow(state, timesteps, steps, request, predict)
 
     def _spread(self, latents: Tensor) -> Tensor:
         return unpack(latents, *self._patched)
@@ -351,21 +339,24 @@ class FluxImg2ImgPipeline(FluxPipeline):
 
         The others are those of ``FluxPipeline.__call__``.
         """
-        callbacks = Callbacks.of(self, callback_on_step_end, callback_on_step_end_tensor_inputs, kwargs)
+        request = Request(
+            Texts((prompt, prompt_2), prompt_embeds, pooled_prompt_embeds),
+            Texts((negative_prompt, negative_prompt_2), negative_prompt_embeds, negative_pooled_prompt_embeds),
+            guidance_scale,
+            num_images_per_prompt,
+            max_sequence_length,
+            joint_attention_kwargs,
+            Callbacks.of(self, callback_on_step_end, callback_on_step_end_tensor_inputs, kwargs),
+            output_type,
+            return_dict,
+            true_cfg_scale=true_cfg_scale,
+        )
         check_strength(strength)
         if image is None:
             raise PipelineError("painting over a picture needs an image")
         height, width = self._checked_size(height, width, self.default_sample_size, 2)
         pictures = self.image_processor.preprocess(image, height=height, width=width).float()
-        state, conditions = self._begin(
-            Texts(prompt, prompt_2, prompt_embeds, pooled_prompt_embeds),
-            Texts(negative_prompt, negative_prompt_2, negative_prompt_embeds, negative_pooled_prompt_embeds),
-            true_cfg_scale,
-            guidance_scale,
-            num_images_per_prompt,
-            max_sequence_length,
-            joint_attention_kwargs,
-        )
+        state, conditions = self._begin(request)
         size = self._patches(height, width)
         shape = self._latent_shape(conditions.count, size)
         timesteps, steps = self._schedule(num_inference_steps, sigmas, size)
@@ -376,4 +367,4 @@ class FluxImg2ImgPipeline(FluxPipeline):
         else:
             timesteps, steps = self.get_timesteps(steps, strength)
         state["latents"] = self._checked(latents, shape).to(**like)
-        return self._painted(state, conditions, size, timesteps, steps, callbacks, output_type, return_dict)
+        return self._painted(request, state, conditions, size, timesteps, steps)

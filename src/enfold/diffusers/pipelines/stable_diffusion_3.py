@@ -11,24 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from enfold.diffusers.image_processor import PipelineImageInput
-from enfold.diffusers.pipelines.flow import Control, FlowPipeline
+from enfold.diffusers.pipelines.flow import Control, FlowPipeline, Request, Texts
 from enfold.diffusers.pipelines.latent import check_strength
 from enfold.diffusers.pipelines.pipeline import PipelineError
 from enfold.diffusers.pipelines.prompts import Prompt, check_prompts, copies, joined, tokenized
 from enfold.diffusers.pipelines.sampling import Callbacks, retrieve_timesteps
 
 __all__ = ["StableDiffusion3Img2ImgPipeline", "StableDiffusion3Pipeline"]
-
-
-@dataclass
-class Texts:
-    """What one side of guidance is said, or its states."""
-
-    prompt: Prompt | None
-    prompt_2: Prompt | None
-    prompt_3: Prompt | None
-    embeds: Tensor | None
-    pooled: Tensor | None
 
 
 @dataclass
@@ -237,24 +226,25 @@ class StableDiffusion3Pipeline(FlowPipeline):
 
         The others are those of ``StableDiffusionPipeline.__call__``.
         """
-        callbacks = Callbacks.of(self, callback_on_step_end, callback_on_step_end_tensor_inputs, kwargs)
-        channels, patch = self.transformer.config.in_channels, self.transformer.config.patch_size
-        height, width = self._checked_size(height, width, self.transformer.config.sample_size, patch)
-        state, count = self._begin(
-            Texts(prompt, prompt_2, prompt_3, prompt_embeds, pooled_prompt_embeds),
+        request = Request(
+            Texts((prompt, prompt_2, prompt_3), prompt_embeds, pooled_prompt_embeds),
             Texts(
-                negative_prompt,
-                negative_prompt_2,
-                negative_prompt_3,
+                (negative_prompt, negative_prompt_2, negative_prompt_3),
                 negative_prompt_embeds,
                 negative_pooled_prompt_embeds,
             ),
             guidance_scale,
             num_images_per_prompt,
-            clip_skip,
             max_sequence_length,
             joint_attention_kwargs,
+            Callbacks.of(self, callback_on_step_end, callback_on_step_end_tensor_inputs, kwargs),
+            output_type,
+            return_dict,
+            clip_skip=clip_skip,
         )
+        channels, patch = self.transformer.config.in_channels, self.transformer.config.patch_size
+        height, width = self._checked_size(height, width, self.transformer.config.sample_size, patch)
+        state, count = self._begin(request)
         device, dtype = self._execution_device, state["prompt_embeds"].dtype
         start = self.prepare_latents(count, channels, height, width, dtype, device, generator, latents)
         timesteps, steps = self._schedule(num_inference_steps, sigmas, mu, start.shape[2], start.shape[3])
@@ -262,50 +252,44 @@ class StableDiffusion3Pipeline(FlowPipeline):
         skipping = Skipping(
             skip_guidance_layers, skip_layer_guidance_scale, skip_layer_guidance_start, skip_layer_guidance_stop
         )
-        return self._painted(state, timesteps, steps, callbacks, output_type, return_dict, skipping)
+        return self._painted(request, state, timesteps, steps, skipping)
 
     # What painting over a picture does as well
 
-    def _begin(
-        self,
-        given: Texts,
-        negative: Texts,
-        guidance_scale: float,
-        images: int,
-        clip_skip: int | None,
-        length: int,
-        joint_attention_kwargs: dict[str, Any] | None,
-    ) -> tuple[dict[str, Any], int]:
+    def _begin(self, request: Request) -> tuple[dict[str, Any], int]:
         """Check and encode prompts; return the loop's state and the number of pictures."""
-        count = images * check_prompts(
+        given, negative = request.given, request.negative
+        prompt, prompt_2, prompt_3 = given.prompts
+        without_1, without_2, without_3 = negative.prompts
+        count = request.images * check_prompts(
             self,
-            prompt=given.prompt,
-            prompt_2=given.prompt_2,
-            prompt_3=given.prompt_3,
-            negative_prompt=negative.prompt,
+            prompt=prompt,
+            prompt_2=prompt_2,
+            prompt_3=prompt_3,
+            negative_prompt=without_1,
             prompt_embeds=given.embeds,
             negative_prompt_embeds=negative.embeds,
         )
-        self._guidance_scale, self._joint_attention_kwargs = guidance_scale, joint_attention_kwargs
-        self._clip_skip, self._interrupt = clip_skip, False
+        self._guidance_scale, self._joint_attention_kwargs = request.guidance_scale, request.attention
+        self._clip_skip, self._interrupt = request.clip_skip, False
         guided = self.do_classifier_free_guidance
         with self._weighing():
             embeds, without, pooled, pooled_without = self.encode_prompt(
-                given.prompt,
-                given.prompt_2,
-                given.prompt_3,
+                prompt,
+                prompt_2,
+                prompt_3,
                 self._execution_device,
-                images,
+                request.images,
                 guided,
-                negative.prompt,
-                negative.prompt_2,
-                negative.prompt_3,
+                without_1,
+                without_2,
+                without_3,
                 given.embeds,
                 negative.embeds,
                 given.pooled,
                 negative.pooled,
-                clip_skip,
-                length,
+                request.clip_skip,
+                request.length,
             )
         state = {
             "prompt_embeds": joined(embeds, without if guided else None),
@@ -323,12 +307,10 @@ class StableDiffusion3Pipeline(FlowPipeline):
 
     def _painted(
         self,
+        request: Request,
         state: dict[str, Any],
         timesteps: Tensor,
         steps: int,
-        callbacks: Callbacks,
-        output_type: str,
-        return_dict: bool,
         skipping: Skipping | None = None,
         control: Control | None = None,
     ) -> Any:
@@ -364,8 +346,7 @@ class StableDiffusion3Pipeline(FlowPipeline):
                 predicted = predicted + (with_text - worse) * skipping.scale
             return predicted
 
-        painted = self._flow(state, timesteps, steps, callbacks, predict)
-        return self._answer(painted, output_type, return_dict)
+        return self._flow(state, timesteps, steps, request, predict)
 
 
 class StableDiffusion3Img2ImgPipeline(StableDiffusion3Pipeline):
@@ -415,28 +396,29 @@ class StableDiffusion3Img2ImgPipeline(StableDiffusion3Pipeline):
 
         The others are those of ``StableDiffusion3Pipeline.__call__``.
         """
-        callbacks = Callbacks.of(self, callback_on_step_end, callback_on_step_end_tensor_inputs, kwargs)
+        request = Request(
+            Texts((prompt, prompt_2, prompt_3), prompt_embeds, pooled_prompt_embeds),
+            Texts(
+                (negative_prompt, negative_prompt_2, negative_prompt_3),
+                negative_prompt_embeds,
+                negative_pooled_prompt_embeds,
+            ),
+            guidance_scale,
+            num_images_per_prompt,
+            max_sequence_length,
+            joint_attention_kwargs,
+            Callbacks.of(self, callback_on_step_end, callback_on_step_end_tensor_inputs, kwargs),
+            output_type,
+            return_dict,
+            clip_skip=clip_skip,
+        )
         check_strength(strength)
         if image is None:
             raise PipelineError("painting over a picture needs an image")
         patch, factor = self.transformer.config.patch_size, self.vae_scale_factor
         height, width = self._checked_size(height, width, self.transformer.config.sample_size, patch)
         pictures = self.image_processor.preprocess(image, height=height, width=width)
-        state, count = self._begin(
-            Texts(prompt, prompt_2, prompt_3, prompt_embeds, pooled_prompt_embeds),
-            Texts(
-                negative_prompt,
-                negative_prompt_2,
-                negative_prompt_3,
-                negative_prompt_embeds,
-                negative_pooled_prompt_embeds,
-            ),
-            guidance_scale,
-            num_images_per_prompt,
-            clip_skip,
-            max_sequence_length,
-            joint_attention_kwargs,
-        )
+        state, count = self._begin(request)
         shape = (count, self.transformer.config.in_channels, height // factor, width // factor)
         timesteps, steps = self._schedule(num_inference_steps, sigmas, mu, *shape[2:])
         like = {"device": self._execution_device, "dtype": state["prompt_embeds"].dtype}
@@ -445,4 +427,4 @@ class StableDiffusion3Img2ImgPipeline(StableDiffusion3Pipeline):
         else:
             timesteps, steps = self.get_timesteps(steps, strength)
         state["latents"] = latents.to(**like)
-        return self._painted(state, timesteps, steps, callbacks, output_type, return_dict)
+        return self._painted(request, state, timesteps, steps)
