@@ -13,7 +13,9 @@ from ..builders.base import DatasetBuilder
 from ..features.features import Features
 from ..info import DatasetInfo
 from ..splits import NamedSplit, parse_split, unknown_split
-from .files import ArrowShard, BuilderShard, ParquetShard, file_shards
+from .columnar import ArrowShard, ParquetShard
+from .file_shards import BuilderShard
+from .files import file_shards
 from .mixing import Chain
 from .shards import RowsShard, Shard, Source, generator_shards
 from .steps import Skip, Step, Take
