@@ -37,12 +37,14 @@ __getattr__, __dir__, __all__ = face(
             "set_caching_enabled",
         ],
         ".info": ["DatasetInfo", "Version"],
-        ".load": [
+        ".inspecting": [
             "get_dataset_config_info",
             "get_dataset_config_names",
             "get_dataset_default_config_name",
             "get_dataset_infos",
             "get_dataset_split_names",
+        ],
+        ".load": [
             "load_dataset",
             "load_dataset_builder",
             "load_from_disk",

@@ -18,7 +18,6 @@ from .config import in_memory_max_size
 from .data_files import DataFile, LocalTree, Tree, hub_tree, infer_splits, resolve, sanitize
 from .dataset import Dataset
 from .dataset_dict import DatasetDict
-from .download import DownloadConfig
 from .errors import (
     DataFilesNotFoundError,
     DatasetNotFoundError,
@@ -30,11 +29,6 @@ from .features.features import Features
 from .info import DatasetInfo
 
 __all__ = [
-    "get_dataset_config_info",
-    "get_dataset_config_names",
-    "get_dataset_default_config_name",
-    "get_dataset_infos",
-    "get_dataset_split_names",
     "load_dataset",
     "load_dataset_builder",
     "load_from_disk",
@@ -258,12 +252,12 @@ def _of_tree(
     options: dict[str, Any],
 ) -> DatasetBuilder:
     picked = data_files is not None or data_dir is not None
-    header = _header(tree, path)
+    header = header_of(tree, path)
     configs, infos = configs_of(header), infos_of(header)
     config: dict[str, Any] = {}
     config_name = name or "default"
     if data_files is None and configs:
-        config = configs[_choose(configs, name, path)]
+        config = configs[choose(configs, name, path)]
         config_name = str(config["config_name"])
         data_files = config.get("data_files")
         data_dir = config.get("data_dir", data_dir) if data_dir is None else data_dir
@@ -323,7 +317,8 @@ def _of_tree(
     )
 
 
-def _header(tree: Tree, path: str) -> dict[str, Any]:
+def header_of(tree: Tree, path: str) -> dict[str, Any]:
+    """Return what a card says before its text, or nothing where there is no card."""
     text = tree.text("README.md")
     if text is None:
         return {}
@@ -333,7 +328,12 @@ def _header(tree: Tree, path: str) -> dict[str, Any]:
         raise ValueError(f"{path}/README.md: {error}") from error
 
 
-def _choose(configs: dict[str, dict[str, Any]], name: str | None, path: str) -> str:
+def choose(configs: dict[str, dict[str, Any]], name: str | None, path: str) -> str:
+    """Return the configuration that is loaded: the one named, the default one, or the only one.
+
+    Raises:
+        ValueError: there is none of the name, or several and none is named.
+    """
     if name is not None:
         if name not in configs:
             raise ValueError(
@@ -378,128 +378,6 @@ def load_from_disk(
 # ---- what there is to load -------------------------------------------------------------------------------------------
 
 
-def _tree_of(path: str, revision: str | None, token: str | bool | None) -> Tree:
+def tree_of(path: str, revision: str | None, token: str | bool | None) -> Tree:
+    """Return the files of a folder or a repository."""
     return LocalTree(path) if os.path.isdir(path) else hub_tree(path, revision, token)
-
-
-def get_dataset_config_names(
-    path: str,
-    revision: str | None = None,
-    download_config: DownloadConfig | None = None,
-    download_mode: Any = None,
-    data_files: Any = None,
-    **download_kwargs: Any,
-) -> list[str]:
-    """Return the names of a dataset's configurations.
-
-    Args:
-        path: a folder or a repository.
-        revision: the branch, tag or commit.
-        download_config: its token is used.
-        download_mode: accepted for compatibility.
-        data_files: files in place of those that the card names; they are one configuration.
-        download_kwargs: ``token=``, in place of a ``download_config``.
-    """
-    if path in BUILDERS or data_files is not None:
-        return ["default"]
-    return list(_configs(path, revision, download_config, download_kwargs)) or ["default"]
-
-
-def get_dataset_default_config_name(
-    path: str,
-    revision: str | None = None,
-    download_config: DownloadConfig | None = None,
-    download_mode: Any = None,
-    data_files: Any = None,
-    **download_kwargs: Any,
-) -> str | None:
-    """Return the configuration that is loaded when none is named, or None where one must be named.
-
-    The arguments are those of :func:`get_dataset_config_names`.
-    """
-    if path in BUILDERS or data_files is not None:
-        return "default"
-    configs = _configs(path, revision, download_config, download_kwargs)
-    if not configs:
-        return "default"
-    try:
-        return _choose(configs, None, path)
-    except ValueError:
-        return None
-
-
-def _configs(
-    path: str, revision: str | None, download_config: DownloadConfig | None, download_kwargs: dict[str, Any]
-) -> dict[str, dict[str, Any]]:
-    config = download_config or DownloadConfig(**download_kwargs)
-    return configs_of(_header(_tree_of(path, revision, config.token), path))
-
-
-def get_dataset_config_info(
-    path: str,
-    config_name: str | None = None,
-    data_files: Any = None,
-    download_config: DownloadConfig | None = None,
-    download_mode: Any = None,
-    revision: str | None = None,
-    token: str | bool | None = None,
-    **config_kwargs: Any,
-) -> DatasetInfo:
-    """Return what is known about a configuration; its files are read where the card does not say it.
-
-    The arguments are those of :func:`load_dataset`.
-    """
-    builder = load_dataset_builder(
-        path,
-        config_name,
-        data_files=data_files,
-        download_config=download_config,
-        revision=revision,
-        token=token,
-        **config_kwargs,
-    )
-    builder.download_and_prepare(download_mode=download_mode)
-    return builder.info
-
-
-def get_dataset_infos(
-    path: str,
-    data_files: Any = None,
-    download_config: DownloadConfig | None = None,
-    download_mode: Any = None,
-    revision: str | None = None,
-    token: str | bool | None = None,
-    **config_kwargs: Any,
-) -> dict[str, DatasetInfo]:
-    """Return what is known about each configuration; the arguments are those of :func:`load_dataset`."""
-    config = download_config or DownloadConfig(token=token)
-    return {
-        name: get_dataset_config_info(path, name, data_files, config, download_mode, revision, token, **config_kwargs)
-        for name in get_dataset_config_names(path, revision, config, data_files=data_files)
-    }
-
-
-def get_dataset_split_names(
-    path: str,
-    config_name: str | None = None,
-    data_files: Any = None,
-    download_config: DownloadConfig | None = None,
-    download_mode: Any = None,
-    revision: str | None = None,
-    token: str | bool | None = None,
-    **config_kwargs: Any,
-) -> list[str]:
-    """Return the names of a configuration's splits, without reading its files.
-
-    The arguments are those of :func:`load_dataset`.
-    """
-    builder = load_dataset_builder(
-        path,
-        config_name,
-        data_files=data_files,
-        download_config=download_config,
-        revision=revision,
-        token=token,
-        **config_kwargs,
-    )
-    return list(builder.data_files)
