@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 import enfold.transformers as tf
-from enfold.optimum.exporters.tasks import Part
+from enfold.optimum.exporters.graph_parts import Part
 from parity.architectures.harness import Case, build
 
 # module of ``parity.architectures`` → its cases that are exported: each architecture once, each task at least once.

@@ -11,7 +11,7 @@ import torch
 from enfold import transformers
 from enfold.errors import MissingExtra
 from enfold.optimum.exporters import coreml
-from enfold.optimum.exporters.tasks import parts
+from enfold.optimum.exporters.graph_parts import parts
 
 TEXT = {"vocab_size": 65, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
 IMAGE = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}

@@ -10,8 +10,8 @@ import pytest
 pytest.importorskip("openvino")
 pytest.importorskip("onnxruntime")
 
+from enfold.optimum.exporters.graph_parts import parts
 from enfold.optimum.exporters.openvino import export
-from enfold.optimum.exporters.tasks import parts
 from enfold.optimum.intel.openvino.modeling_base import core
 from exported_graphs import FIRST, LONG, SHORT, every, tiny, varied
 from exported_graphs import _kept as asked

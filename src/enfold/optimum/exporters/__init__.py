@@ -4,5 +4,8 @@ from enfold.lazy import face
 
 __getattr__, __dir__, __all__ = face(
     __name__,
-    {".tasks": ["Part", "Task", "TaskError", "TasksManager", "auto_class", "model_tasks", "parts", "task_of"]},
+    {
+        ".graph_parts": ["Part", "parts"],
+        ".tasks": ["Task", "TaskError", "TasksManager", "auto_class", "model_tasks", "task_of"],
+    },
 )

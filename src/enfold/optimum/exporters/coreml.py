@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
-from enfold.errors import EnfoldError, MissingExtra, nearest
-from enfold.optimum.exporters.tasks import Part, auto_class, parts, task_of
+from enfold.errors import EnfoldError, nearest, required
+from enfold.optimum.exporters.graph_parts import Part, parts
+from enfold.optimum.exporters.tasks import auto_class, task_of
 
 __all__ = ["CoreMLError", "convert", "export_from_model", "main_export"]
 
@@ -143,10 +144,4 @@ def convert(
 
 
 def _coremltools() -> Any:
-    try:
-        import coremltools
-    except ModuleNotFoundError as error:
-        if error.name != "coremltools":
-            raise
-        raise MissingExtra("Core ML (coremltools)", "coreml") from None
-    return coremltools
+    return required("coremltools", "Core ML (coremltools)", "coreml")

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from enfold.errors import EnfoldError, MissingExtra
-from enfold.optimum.exporters.tasks import Part
+from enfold.optimum.exporters.graph_parts import Part
 
 __all__ = ["OPSET", "ExportError", "export", "validate"]
 
@@ -32,7 +32,7 @@ def export(part: Part, path: str | Path, *, opset: int = OPSET, dynamic: bool = 
     """Write one graph.
 
     Args:
-        part: what to trace; see ``enfold.optimum.exporters.tasks.parts``.
+        part: what to trace; see ``enfold.optimum.exporters.graph_parts.parts``.
         path: the file, ending in ``.onnx``; weights beyond 2 GB go into ``path + "_data"`` beside it.
         opset: version of the operators.
         dynamic: free the dimensions in ``part.axes``; False fixes all to those of the example.

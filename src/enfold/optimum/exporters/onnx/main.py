@@ -10,8 +10,9 @@ import torch
 
 from enfold.errors import EnfoldError, nearest
 from enfold.log import get_logger
+from enfold.optimum.exporters.graph_parts import parts
 from enfold.optimum.exporters.onnx.convert import OPSET, export, validate
-from enfold.optimum.exporters.tasks import auto_class, parts
+from enfold.optimum.exporters.tasks import auto_class
 from enfold.transformers.config import AutoConfig
 from enfold.transformers.sharing import split_fetch_arguments
 

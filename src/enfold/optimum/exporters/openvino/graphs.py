@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from enfold.errors import EnfoldError
+from enfold.optimum.exporters.graph_parts import Part, parts
 from enfold.optimum.exporters.openvino.state import keep_state
-from enfold.optimum.exporters.tasks import Part, parts
 from enfold.optimum.exporters.tracing import Plain, decoder
 
 __all__ = ["ExportError", "export", "graphs"]
@@ -50,7 +50,7 @@ def export(part: Part) -> Any:
         ExportError: a dimension that should vary does not.
 
     Example:
-        >>> from enfold.optimum.exporters.tasks import parts
+        >>> from enfold.optimum.exporters.graph_parts import parts
         >>> from enfold.transformers import BertConfig, BertModel
         >>> config = BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2,
         ...                     intermediate_size=8)
