@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable
+from typing import Any
 
-__all__ = ["EXTRAS", "EnfoldError", "MissingExtra", "nearest"]
+__all__ = ["EXTRAS", "EnfoldError", "MissingExtra", "nearest", "required"]
 
 
 class EnfoldError(Exception):
@@ -23,6 +25,29 @@ class MissingExtra(ImportError, EnfoldError):
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(f"{feature} needs an optional extra: pip install 'enfold[{extra}]'")
+
+
+def required(module: str, feature: str, extra: str) -> Any:
+    """Return a module that only an extra brings.
+
+    Args:
+        module: its name.
+        feature: what needs it, in words.
+        extra: that brings it.
+
+    Raises:
+        MissingExtra: it is not installed; what it imports itself and does not find is told as it is.
+
+    Example:
+        >>> required("json", "reading settings", "all").loads("[1]")
+        [1]
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module.partition(".")[0] and error.name != module:
+            raise
+        raise MissingExtra(feature, extra) from None
 
 
 # Module that may be absent → the extra that brings it.

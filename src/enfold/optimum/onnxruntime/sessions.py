@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from enfold.errors import EnfoldError, MissingExtra, nearest
+from enfold.errors import EnfoldError, nearest, required
 
 __all__ = ["ProviderError", "Session", "device_of", "providers_for"]
 
@@ -38,11 +38,7 @@ def runtime() -> Any:
     Raises:
         MissingExtra: when it is not installed.
     """
-    try:
-        import onnxruntime
-    except ModuleNotFoundError:
-        raise MissingExtra("running ONNX files", "onnx") from None
-    return onnxruntime
+    return required("onnxruntime", "running ONNX files", "onnx")
 
 
 def providers_for(provider: str) -> list[str]:

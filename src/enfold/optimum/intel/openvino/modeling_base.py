@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from enfold.errors import EnfoldError, MissingExtra, nearest
+from enfold.errors import EnfoldError, nearest, required
 from enfold.hub.errors import FileNotFoundInSource
 from enfold.hub.fetch import find_file
 from enfold.log import get_logger
@@ -331,10 +331,4 @@ def core() -> Any:
 
 
 def _openvino() -> Any:
-    try:
-        import openvino
-    except ModuleNotFoundError as error:
-        if error.name != "openvino":
-            raise
-        raise MissingExtra("OpenVINO", "openvino") from None
-    return openvino
+    return required("openvino", "OpenVINO", "openvino")

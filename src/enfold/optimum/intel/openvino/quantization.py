@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from enfold.errors import MissingExtra
+from enfold.errors import required
 from enfold.optimum.intel.openvino.configuration import (
     OVConfig,
     OVQuantizationConfig,
@@ -122,13 +122,7 @@ class OVQuantizer:
 
 
 def _nncf() -> Any:
-    try:
-        import nncf
-    except ModuleNotFoundError as error:
-        if error.name != "nncf":
-            raise
-        raise MissingExtra("rounding of OpenVINO graphs (nncf)", "openvino") from None
-    return nncf
+    return required("nncf", "rounding of OpenVINO graphs (nncf)", "openvino")
 
 
 def _arrays(given: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
