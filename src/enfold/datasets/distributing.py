@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from enfold.errors import MissingExtra
+from enfold.errors import required
 
 from .parquet_source import ParquetSource
 from .source import ChainSource, Source
@@ -124,7 +124,7 @@ class DistributeMixin:
         Raises:
             MissingExtra: Ray is not installed.
         """
-        ray = _import("ray.data", "a Ray dataset", "ray")
+        ray = required("ray.data", "a Ray dataset", "ray")
         schema = self.features.arrow_schema.remove_metadata()
         fragments = self.fragments(folder)
         if not fragments:
@@ -146,7 +146,7 @@ class DistributeMixin:
         Raises:
             MissingExtra: Dask is not installed.
         """
-        dask = _import("dask.dataframe", "a Dask DataFrame", "dask")
+        dask = required("dask.dataframe", "a Dask DataFrame", "dask")
         schema = self.features.arrow_schema.remove_metadata()
         meta = schema.empty_table().to_pandas()
         fragments = self.fragments(folder)
@@ -164,7 +164,7 @@ class DistributeMixin:
         Raises:
             MissingExtra: Spark is not installed.
         """
-        spark = _import("pyspark.sql", "a Spark DataFrame", "spark")
+        spark = required("pyspark.sql", "a Spark DataFrame", "spark")
         session = session or spark.SparkSession.builder.getOrCreate()
         whole = self.fragments(folder)
         paths = list(dict.fromkeys(fragment.path for fragment in whole))
@@ -238,15 +238,6 @@ def _pandas_of(fragment: Fragment, schema: pa.Schema) -> Any:
     return fragment.read(schema).to_pandas()
 
 
-def _import(module: str, feature: str, extra: str) -> Any:
-    import importlib
-
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise MissingExtra(feature, extra) from error
-
-
 def map_on_ray(dataset: Dataset, arguments: dict[str, Any]) -> Dataset:
     """Return the dataset that ``map`` makes, computed by Ray's workers a fragment at a time.
 
@@ -256,7 +247,7 @@ def map_on_ray(dataset: Dataset, arguments: dict[str, Any]) -> Dataset:
     Raises:
         MissingExtra: Ray is not installed.
     """
-    ray = _import("ray", "map with executor='ray'", "ray")
+    ray = required("ray", "map with executor='ray'", "ray")
     from .combine import concatenate_datasets
     from .dataset import Dataset
 

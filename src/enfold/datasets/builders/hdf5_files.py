@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from enfold.errors import MissingExtra
+from enfold.errors import required
 
 from ..errors import DatasetGenerationError
 from ..features.arrays import Array2D, Array3D, Array4D, Array5D
@@ -44,10 +44,7 @@ class Builder(DatasetBuilder):
         batch_size: int | None = None
 
     def tables(self, path: str, name: str) -> Iterator[pa.Table]:
-        try:
-            import h5py
-        except ImportError:
-            raise MissingExtra("the hdf5 builder", "hdf5") from None
+        h5py = required("h5py", "the hdf5 builder", "hdf5")
         try:
             file = h5py.File(path, "r")
         except OSError as error:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from enfold.errors import MissingExtra
+from enfold.errors import required
 
 from .media import MediaFile
 
@@ -21,11 +21,7 @@ __all__ = ["Audio", "AudioSamples", "Recording", "resample"]
 
 
 def _soundfile() -> Any:
-    try:
-        import soundfile
-    except ImportError:
-        raise MissingExtra("reading and writing recordings", "audio") from None
-    return soundfile
+    return required("soundfile", "reading and writing recordings", "audio")
 
 
 def resample(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
@@ -41,12 +37,9 @@ def resample(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
     """
     if rate == wanted:
         return samples
-    try:
-        from scipy.signal import resample_poly
-    except ImportError:
-        raise MissingExtra("resampling of recordings", "audio") from None
+    signal = required("scipy.signal", "resampling of recordings", "audio")
     shared = gcd(rate, wanted)
-    made = resample_poly(samples.astype(np.float64), wanted // shared, rate // shared, axis=-1)
+    made = signal.resample_poly(samples.astype(np.float64), wanted // shared, rate // shared, axis=-1)
     return made.astype(np.float32)
 
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from enfold.errors import MissingExtra
+from enfold.errors import required
 
 from .media import MediaFile
 
@@ -23,11 +23,7 @@ _KINDS = {"b1", "u1", "u2", "i2", "u4", "i4", "f4", "f8"}
 
 
 def _pillow() -> Any:
-    try:
-        import PIL.Image
-    except ImportError:
-        raise MissingExtra("reading and writing images", "vision") from None
-    return PIL.Image
+    return required("PIL.Image", "reading and writing images", "vision")
 
 
 def is_image(value: Any) -> bool:

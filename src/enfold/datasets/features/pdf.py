@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from enfold.errors import MissingExtra
+from enfold.errors import required
 
 from .media import MediaFile
 
@@ -44,8 +44,5 @@ class Pdf(MediaFile):
         self._must_decode()
         if value is None or not isinstance(value, Mapping):
             return value
-        try:
-            import pdfplumber
-        except ImportError:
-            raise MissingExtra("reading PDF documents", "pdf") from None
+        pdfplumber = required("pdfplumber", "reading PDF documents", "pdf")
         return pdfplumber.open(io.BytesIO(self._opened(value, token_per_repo_id)))

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from enfold.errors import MissingExtra
+from enfold.errors import required
 
 from .media import MediaFile
 
@@ -76,10 +76,7 @@ class Clip:
             yield from container.decode(stream)
 
     def _open(self) -> Any:
-        try:
-            import av
-        except ImportError:
-            raise MissingExtra("reading videos", "video") from None
+        av = required("av", "reading videos", "video")
         return av.open(io.BytesIO(self._source) if isinstance(self._source, bytes) else self._source)
 
     @cached_property

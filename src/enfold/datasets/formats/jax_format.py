@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from enfold.errors import MissingExtra
+from enfold.errors import required
 
 from ..features.image import is_image
 from ..values import arrow_to_list, arrow_to_numpy
@@ -17,11 +17,7 @@ __all__ = ["Format"]
 
 
 def _jax() -> Any:
-    try:
-        import jax
-    except ImportError:
-        raise MissingExtra("the jax format", "jax") from None
-    return jax
+    return required("jax", "the jax format", "jax")
 
 
 class Format(Formatter):

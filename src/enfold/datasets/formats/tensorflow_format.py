@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from enfold.errors import MissingExtra
+from enfold.errors import required
 
 from ..features.image import is_image
 from ..values import arrow_to_list, arrow_to_numpy
@@ -22,11 +22,7 @@ def require_tensorflow(feature: str = "the tensorflow format") -> Any:
     Raises:
         MissingExtra: it is not installed; the message names the feature that needs it.
     """
-    try:
-        import tensorflow
-    except ImportError:
-        raise MissingExtra(feature, "tf") from None
-    return tensorflow
+    return required("tensorflow", feature, "tf")
 
 
 class Format(Formatter):

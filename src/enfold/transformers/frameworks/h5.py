@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from enfold.checkpoints import atomic_write, parse_size
 from enfold.checkpoints.errors import CheckpointError
 from enfold.checkpoints.files import take_umask
-from enfold.errors import MissingExtra
+from enfold.errors import required
 
 __all__ = ["H5", "H5Weights", "save_h5", "tf_name"]
 
@@ -55,11 +55,7 @@ _CHUNK = 64_000  # HDF5 holds no attribute above 64 kB: longer lists are cut int
 
 
 def _h5py() -> Any:
-    try:
-        import h5py
-    except ImportError:
-        raise MissingExtra("tf_model.h5", "tf") from None
-    return h5py
+    return required("h5py", "tf_model.h5", "tf")
 
 
 class H5Weights:
