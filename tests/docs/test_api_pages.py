@@ -97,6 +97,7 @@ def test_what_dataclasses_write_themselves_is_no_docstring() -> None:
     assert docstring(Told).startswith("A number.\n\nArgs:\n    x")
 
 
+@pytest.mark.slow
 def test_a_page_has_signatures_types_and_what_a_base_gives_once() -> None:
     if find_spec("sphinx") is None:
         pytest.skip("Sphinx is missing")
