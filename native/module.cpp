@@ -10,6 +10,7 @@ void register_training(nb::module_& module);
 void register_strings(nb::module_& module);
 void register_decoding(nb::module_& module);
 void register_metrics(nb::module_& module);
+void register_nn(nb::module_& module);
 
 NB_MODULE(_native, module) {
   module.doc() = "enfold's native core";
@@ -21,5 +22,6 @@ NB_MODULE(_native, module) {
   register_strings(module);
   register_decoding(module);
   register_metrics(module);
+  register_nn(module);
   register_tokenizer(module);
 }

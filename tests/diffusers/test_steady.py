@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 import torch
+from enfold._native import has_winograd
 from torch import nn
 
 from enfold.diffusers import DDPMPipeline, DDPMScheduler, UNet2DConditionModel, UNet2DModel
-from enfold.diffusers.models import steady as module
 from enfold.diffusers.models.steady import steady
+from enfold.nn.winograd import Filters, filter_bytes, is_three_by_three
 
 
 @pytest.fixture
@@ -100,6 +101,35 @@ def test_nothing_is_kept_where_memory_is_short(unet: Any, monkeypatch: pytest.Mo
 
 
 @torch.no_grad()
+def test_small_weights_come_first_where_memory_is_short(unet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = [layer for layer in unet.modules() if isinstance(layer, nn.Conv2d) and is_three_by_three(layer)]
+    need = sorted(map(filter_bytes, layers))
+    monkeypatch.setattr("enfold.accelerate.maps.free_memory", lambda: 4 * sum(need) // 2)
+    with steady(unet):
+        kept = {layer for layer in layers if "forward" in layer.__dict__}
+    assert 0 < len(kept) < len(layers)
+    assert max(map(filter_bytes, kept)) <= min(filter_bytes(layer) for layer in layers if layer not in kept)
+    assert sum(map(filter_bytes, kept)) <= sum(need) // 2
+
+
+@torch.no_grad()
+@pytest.mark.skipif(not has_winograd(), reason="the processor lacks AVX2")
+def test_weights_are_transformed_once(unet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+    plain = Filters.__init__
+
+    def noted(self: Filters, layer: nn.Conv2d, tile: int) -> None:
+        made.append(layer)
+        plain(self, layer, tile)
+
+    monkeypatch.setattr(Filters, "__init__", noted)
+    with steady(unet):
+        for _ in range(3):
+            unet(*inputs(torch.float32))
+    assert made and len(set(made)) == len(made)
+
+
+@torch.no_grad()
 def test_a_pipeline_draws_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     model = UNet2DModel(
@@ -116,5 +146,5 @@ def test_a_pipeline_draws_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
         return pipe(num_inference_steps=4, generator=torch.Generator().manual_seed(0), output_type="pt").images
 
     found = torch.as_tensor(draw())
-    monkeypatch.setattr(module, "_fits", lambda model: False)
+    monkeypatch.setattr("enfold.accelerate.maps.free_memory", lambda: 0)
     torch.testing.assert_close(found, torch.as_tensor(draw()), rtol=1e-4, atol=1e-4)

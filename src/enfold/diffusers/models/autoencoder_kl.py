@@ -17,6 +17,7 @@ from enfold.diffusers.models.unet_2d import UNet2DModel
 from enfold.diffusers.models.unet_blocks import Conditions, DownBlock, Level, MidBlock, UpBlock
 from enfold.diffusers.utils.torch_utils import randn_tensor
 from enfold.nn.outputs import ModelOutput
+from enfold.nn.winograd import convolve
 
 __all__ = ["AutoencoderKL", "AutoencoderKLOutput", "DecoderOutput", "DiagonalGaussianDistribution"]
 
@@ -102,7 +103,7 @@ class Encoder(nn.Module):
         for block in self.down_blocks:
             sample, _ = block(sample, NOTHING)
         sample = self.mid_block(sample, NOTHING)
-        return self.conv_out(self.conv_act(self.conv_norm_out(sample)))
+        return convolve(self.conv_out, self.conv_act(self.conv_norm_out(sample)))
 
 
 class Decoder(nn.Module):
@@ -126,7 +127,7 @@ class Decoder(nn.Module):
         sample = self.mid_block(self.conv_in(sample), NOTHING)
         for block in self.up_blocks:
             sample = block(sample, NOTHING, [])
-        return self.conv_out(self.conv_act(self.conv_norm_out(sample)))
+        return convolve(self.conv_out, self.conv_act(self.conv_norm_out(sample)))
 
 
 class AutoencoderKL(SingleFileMixin, Tiled, ModelMixin):

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from enfold.nn.activations import activation
+from enfold.nn.winograd import convolve
 
 __all__ = [
     "Downsample2D",
@@ -145,7 +146,7 @@ class Upsample2D(nn.Module):
             hidden_states = F.interpolate(hidden_states, scale_factor=2.0, mode="nearest")
         else:
             hidden_states = F.interpolate(hidden_states, size=output_size, mode="nearest")
-        return hidden_states if self.conv is None else self.conv(hidden_states)
+        return hidden_states if self.conv is None else convolve(self.conv, hidden_states)
 
 
 class ResnetBlock2D(nn.Module):
@@ -206,7 +207,7 @@ class ResnetBlock2D(nn.Module):
         hidden = self.nonlinearity(self.norm1(input_tensor))
         if self.resample is not None:
             input_tensor, hidden = self.resample(input_tensor), self.resample(hidden)
-        hidden = self.conv1(hidden)
+        hidden = convolve(self.conv1, hidden)
         if temb is not None and hasattr(self, "time_emb_proj"):
             temb = self.time_emb_proj(temb if self.skip_time_act else self.nonlinearity(temb))[:, :, None, None]
         if self.scale_shift and temb is not None:
@@ -214,7 +215,7 @@ class ResnetBlock2D(nn.Module):
             hidden = self.norm2(hidden) * (1 + scale) + shift
         else:
             hidden = self.norm2(hidden if temb is None else hidden + temb)
-        hidden = self.conv2(self.dropout(self.nonlinearity(hidden)))
+        hidden = convolve(self.conv2, self.dropout(self.nonlinearity(hidden)))
         if self.conv_shortcut is not None:
             input_tensor = self.conv_shortcut(input_tensor)
         total = input_tensor + hidden

@@ -1,21 +1,23 @@
 """What a model would compute anew at each step of a loop, kept for the length of the loop.
 
 oneDNN lays a weight out for the processor before it multiplies with it, at each call; in bfloat16 this costs as much as
-the product. Keys and values of a text are the same at each step. Both are kept while a loop runs, and forgotten at its
-end, so that a model outside a loop is what it always was: its weights can be changed, moved and saved. In single
-precision weights stay as they are: products take far longer than layouts there, and results stay torch's to the bit.
+the product. In single precision convolutions of 3 × 3 need a quarter of the products once their weights are transformed
+(`enfold.nn.winograd`). Keys and values of a text are the same at each step. All this is kept while a loop runs, and
+forgotten at its end, so that a model outside a loop is what it always was: its weights can be changed, moved and saved.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import accumulate
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from enfold.nn.linear import has_bfloat16, is_plain_inference
+from enfold.nn.winograd import Filters, best_tile, filter_bytes, is_three_by_three
 
 __all__ = ["steady"]
 
@@ -25,7 +27,8 @@ def steady(*models: nn.Module | None) -> Iterator[None]:
     """Keep what does not change from one call of these models to the next, for the length of a ``with`` block.
 
     It changes nothing but the time, on processors and without gradients; weights that change within the block count
-    from the next call on. Nothing is kept where the copies would need more than a quarter of the free memory.
+    from the next call on. Copies take a quarter of the free memory at most: where that is too little for all, the small
+    weights come first, which gain the most, for they meet the largest images.
 
     Args:
         models: UNets, ControlNets, transformers; None is passed over.
@@ -38,13 +41,9 @@ def steady(*models: nn.Module | None) -> Iterator[None]:
         True
     """
     changed = []
-    for model in models:
-        if model is not None and _fits(model):
-            for name, layer in model.named_modules():
-                call = _call(name, layer)
-                if call is not None and "forward" not in layer.__dict__:
-                    layer.forward = call
-                    changed.append(layer)
+    for layer, call in _affordable(models):
+        layer.forward = call  # type: ignore[method-assign]
+        changed.append(layer)
     try:
         yield
     finally:
@@ -52,20 +51,31 @@ def steady(*models: nn.Module | None) -> Iterator[None]:
             layer.__dict__.pop("forward", None)
 
 
-def _fits(model: nn.Module) -> bool:
+def _affordable(models: Iterable[nn.Module | None]) -> list[tuple[nn.Module, Any]]:
+    """Return layers and what takes the place of their ``forward``, as many as the memory is enough for."""
+    found: dict[nn.Module, Any] = {}
+    for model in models:
+        for name, layer in () if model is None else model.named_modules():
+            call = _call(name, layer)
+            if call is not None and layer.weight.is_cpu and "forward" not in layer.__dict__:
+                found[layer] = call
+    if not found:
+        return []
     from enfold.accelerate.maps import free_memory
 
-    first = next(model.parameters(), None)
-    if first is None or not first.is_cpu:
-        return False
-    return sum(weight.nbytes for weight in model.parameters()) < free_memory() // 4
+    order = sorted(found.items(), key=lambda item: item[1].nbytes)
+    sums = accumulate(call.nbytes for _, call in order)
+    free = free_memory() // 4
+    return [item for item, total in zip(order, sums, strict=True) if total <= free]
 
 
-def _call(name: str, layer: nn.Module) -> Callable[[Tensor], Tensor] | None:
-    """Return what takes the place of a layer's ``forward``."""
+def _call(name: str, layer: Any) -> Any:
+    """Return what takes the place of a layer's ``forward``, or None."""
     kind = type(layer)
     if kind is nn.Linear and (".attn2.to_k" in name or ".attn2.to_v" in name):
         return _OfText(layer)
+    if kind is nn.Conv2d and is_three_by_three(layer):
+        return _Winograd(layer)
     if kind not in (nn.Linear, nn.Conv2d) or layer.weight.dtype is not torch.bfloat16:
         return None
     if kind is nn.Linear:
@@ -78,8 +88,9 @@ def _call(name: str, layer: nn.Module) -> Callable[[Tensor], Tensor] | None:
 class _Kept:
     """A layer's ``forward`` that keeps something for inputs of one kind."""
 
-    def __init__(self, layer: nn.Module) -> None:
+    def __init__(self, layer: Any) -> None:
         self.layer: Any = layer
+        self.nbytes = layer.weight.nbytes  # of what is kept
         self.known: Any = None
         self.kept: Any = None
 
@@ -88,7 +99,9 @@ class _Kept:
         weight = self.layer.weight
         kind = (kind, weight.data_ptr(), 0 if weight.is_inference() else weight._version)
         if kind != self.known:
-            self.known, self.kept = kind, make()
+            self.known = self.kept = None  # the memory of the last one is free for this one
+            self.kept = make()
+            self.known = kind
         return self.kept
 
 
@@ -121,6 +134,20 @@ class _Convolution(_Kept):
         how = (layer.padding, layer.stride, layer.dilation, layer.groups)
         weight = self._get(x.shape, lambda: ops._reorder_convolution_weight(layer.weight.detach(), *how, x.shape))
         return ops._convolution_pointwise(x, weight, layer.bias, *how, "none", [], "")  # type: ignore[no-any-return]
+
+
+class _Winograd(_Kept):
+    def __init__(self, layer: Any) -> None:
+        super().__init__(layer)
+        self.nbytes = filter_bytes(layer)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the convolution, with the weight transformed."""
+        layer = self.layer
+        tile = best_tile(layer, x)
+        if not tile:
+            return nn.Conv2d.forward(layer, x)
+        return self._get(tile, lambda: Filters(layer, tile))(x)  # type: ignore[no-any-return]
 
 
 def _takes(layer: nn.Conv2d, x: Tensor) -> bool:
