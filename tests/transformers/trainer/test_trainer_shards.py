@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,16 +15,20 @@ from enfold.transformers.trainer import TrainingArguments
 from enfold.transformers.trainer.sharding import plugin_of
 from processes import together
 
-RUN = {"per_device_train_batch_size": 4, "max_steps": 6, "logging_steps": 1, "dropout": 0.0}
+RUN: dict[str, Any] = {"per_device_train_batch_size": 4, "max_steps": 6, "logging_steps": 1, "dropout": 0.0}
 
 
 def test_two_processes_with_half_the_parameters_each_train_as_one_does(tmp_path: Path) -> None:
     alone = trainer(tmp_path / "alone", **RUN, save_strategy="steps", save_steps=3)
     alone.train()
     predictions = torch.tensor(alone.predict(rows(13)).predictions)
-    torch.save({"losses": losses(alone), "predictions": predictions}, tmp_path / "alone.pt")
+    few: dict[str, Any] = {"optim": "adamw_8bit", "optim_args": "min_8bit_size=16,block_size=4"}
+    eight = trainer(tmp_path / "few-alone", **RUN, **few)
+    eight.train()
+    made = {"losses": losses(alone), "predictions": predictions, "few": losses(eight)}
+    torch.save(made, tmp_path / "alone.pt")
     done = together(Path(__file__).with_name("two_trainers.py"), str(tmp_path))
-    assert done.stdout.count("check_") == 12
+    assert done.stdout.count("check_") == 20
     for kind in ("FULL_STATE_DICT", "SHARDED_STATE_DICT"):
         # What two processes wrote, one goes on with; and the weights of a cut model are saved whole.
         one = trainer(tmp_path / f"one-{kind}", **RUN)

@@ -67,6 +67,37 @@ def check_a_mesh(alone: dict[str, Any], name: str, sizes: dict[str, Any], rows_e
     made.save_model(str(FOLDER / f"whole-{name}"))
 
 
+FEW = {"optim": "adamw_8bit", "optim_args": "min_8bit_size=16,block_size=4"}  # rows of four are whole blocks
+
+
+def check_few_bits(alone: dict[str, Any]) -> None:
+    """A state in 8 bits, cut with the rows it belongs to, is one process's; and resumes from its checkpoint."""
+    options: dict[str, Any] = {**RUN, **FEW, "save_strategy": "steps", "fsdp": "full_shard"}
+    cut = trainer(FOLDER / "few", **options)
+    cut.train()
+    torch.testing.assert_close(losses(cut), alone["few"], atol=1e-4, rtol=1e-4)
+    assert cut.optimizer is not None
+    state = cut.optimizer.state[cut.model.first.weight]  # type: ignore[index, union-attr]
+    assert state["exp_avg"].to_local().shape == (8, 4) and state["exp_avg"].dtype == torch.uint8
+    assert state["exp_avg_absmax"].to_local().shape == (8, 1)
+    again = trainer(FOLDER / "again-few", **options)
+    again.train(resume_from_checkpoint=str(FOLDER / "few" / "checkpoint-3"))
+    assert losses(again) == losses(cut)
+
+
+def check_zero(alone: dict[str, Any], stage: int) -> None:
+    """ZeRO's stages as DeepSpeed's configuration names them: one process's losses."""
+    config = {
+        "zero_optimization": {"stage": stage, "overlap_comm": True},
+        "train_micro_batch_size_per_gpu": "auto",
+        "gradient_clipping": "auto",
+    }
+    made = trainer(FOLDER / f"zero{stage}", **{**RUN, "deepspeed": config, "save_strategy": "no"})
+    made.train()
+    assert is_sharded(made.model) == (stage > 0)
+    torch.testing.assert_close(losses(made), alone["losses"], atol=1e-5, rtol=1e-5)
+
+
 def check_a_language_model() -> None:
     """A decoder with tied embeddings, its blocks the units; evaluation and the best checkpoint along the way."""
     sizes = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -107,6 +138,11 @@ if __name__ == "__main__":
     for name, sizes, rows_each in PARALLEL:
         check_a_mesh(alone, name, sizes, rows_each)
         print("check_a_mesh", name, flush=True)
+    check_few_bits(alone)
+    print("check_few_bits", flush=True)
+    for stage in (0, 2, 3):
+        check_zero(alone, stage)
+        print("check_zero", stage, flush=True)
     check_a_language_model()
     print("check_a_language_model", flush=True)
     assert isinstance(trainer(FOLDER / "x", train_dataset=rows(4)), Trainer)

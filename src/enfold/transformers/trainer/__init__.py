@@ -75,6 +75,7 @@ EXPORTS = {
         "speed_metrics",
     ],
     "persistence": ["rotate_checkpoints"],
+    "rebalancing": ["BatchRebalanceSampler"],
     "schedules": [
         "SchedulerType",
         "get_constant_schedule",

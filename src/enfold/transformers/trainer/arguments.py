@@ -33,9 +33,6 @@ class UnsupportedArgument(ValueError, EnfoldError):
     """An argument asks for something that this version does not do."""
 
 
-# Fields whose feature is absent: any other value than the default is refused when a Trainer is made.
-ABSENT = ("deepspeed",)
-
 _LOG_LEVELS = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -73,7 +70,8 @@ class TrainingArguments(Groups):
             below 1 is a share of all steps.
         save_total_limit, load_best_model_at_end, metric_for_best_model, greater_is_better: which checkpoints stay.
         seed, data_seed: of weights, dropout and the order of rows.
-        train_sampling_strategy: ``random``, ``sequential`` or ``group_by_length``.
+        train_sampling_strategy: ``random``, ``sequential``, ``group_by_length``, or ``batch_rebalance`` for batches of
+            many short rows or few long ones, equally dear for every process.
         report_to: names of programs that logs are sent to: ``tensorboard``, ``wandb``, ``trackio``, …; ``all`` or None
             for those that are installed. ``log.jsonl`` and ``loss.svg`` are written in any case.
         logging_dir: folder of those two, and of TensorBoard's files; the output folder by default.
@@ -86,6 +84,8 @@ class TrainingArguments(Groups):
             ``transformer_layer_cls_to_wrap``, ``cpu_offload``, ``activation_checkpointing``).
         debug: ``underflow_overflow`` stops where a module's numbers become infinite or none, and says which and what
             led there; ``tpu_metrics_debug`` is accepted, and there is no TPU.
+        deepspeed: a configuration of that engine, as a mapping or a file: ZeRO's stages become ``fsdp``, its sections
+            of optimizer, precision and schedule the arguments that say the same; other keys are refused by name.
         eval_accumulation_steps, use_liger_kernel: accepted; every batch's outputs leave the device at once, and a
             kernel changes no result.
 
@@ -236,6 +236,10 @@ class TrainingArguments(Groups):
             if getattr(self, f"{what}_strategy") == IntervalStrategy.STEPS and not (steps and steps > 0):
                 raise ValueError(f"{what}_steps must be positive when {what}_strategy is 'steps', got {steps!r}")
         self._check_best()
+        if self.deepspeed:
+            from enfold.transformers.trainer.zero import adopt
+
+            adopt(self)
         if self.bf16 and self.fp16:
             raise ValueError("choose one of bf16 and fp16")
         if self.gradient_accumulation_steps < 1:
@@ -297,14 +301,10 @@ class TrainingArguments(Groups):
         """Raise :class:`UnsupportedArgument` when an argument asks for something that is not implemented."""
         from enfold.transformers.trainer.recipes import check_optimizer
         from enfold.transformers.trainer.sharding import plugin_of
+        from enfold.transformers.trainer.zero import check_rows
 
-        defaults = {item.name: _default(item) for item in dataclasses.fields(self)}
-        for name in ABSENT:
-            value = getattr(self, name)
-            if value != defaults[name] and value not in (None, False, "", [], {}):
-                raise UnsupportedArgument(f"TrainingArguments.{name} is not supported; leave it at {defaults[name]!r}")
-        if self.train_sampling_strategy == "batch_rebalance":
-            raise UnsupportedArgument("train_sampling_strategy='batch_rebalance' is not supported; use group_by_length")
+        if self.deepspeed:
+            check_rows(self)
         check_optimizer(self)
         plugin_of(self)
         if self.fp16 and self.device.type != "cuda":
@@ -438,7 +438,3 @@ def _choice(name: str, value: Any, kind: type[enum.Enum]) -> Any:
     if plain not in known:
         raise ValueError(f"{name} must be one of {', '.join(known)}, got {plain!r}{nearest(str(plain), known)}")
     return kind(plain)
-
-
-def _default(item: dataclasses.Field[Any]) -> Any:
-    return item.default_factory() if item.default_factory is not dataclasses.MISSING else item.default

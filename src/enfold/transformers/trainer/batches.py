@@ -11,6 +11,7 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, IterableDataset,
 
 from enfold.accelerate.data import BatchSamplerShard, IterableDatasetShard, SeedableRandomSampler, SkipBatchSampler
 from enfold.transformers.trainer.columns import ColumnTable
+from enfold.transformers.trainer.rebalancing import BatchRebalanceSampler
 
 __all__ = ["LengthGroupedSampler", "LengthSortedSampler", "build_loader", "length_grouped_indices", "lengths_of"]
 
@@ -158,7 +159,7 @@ def build_loader(
         dataset: rows by index, or a stream of them.
         collator: rows → batch; one with ``collate_columns`` gets columns where the data set keeps Arrow tables.
         batch_size: rows per batch and process.
-        sampler: order of the rows; by default as they are.
+        sampler: order of the rows; by default as they are. One that gives batches is of this process's alone.
         columns: the columns to read.
         drop_last: leave out a last batch that is not full.
         skip: batches to leave out at the beginning, without reading them.
@@ -175,8 +176,9 @@ def build_loader(
             dataset = _Stream(dataset)
         return DataLoader(dataset, batch_size=batch_size, drop_last=drop_last, collate_fn=collator, **extra)
     order = sampler if sampler is not None else SequentialSampler(dataset)
-    batches: Any = BatchSampler(order, batch_size, drop_last)
-    if num_processes > 1:
+    whole = isinstance(order, BatchRebalanceSampler)  # it gives a process's batches already
+    batches: Any = order if whole else BatchSampler(order, batch_size, drop_last)
+    if num_processes > 1 and not whole:
         batches = BatchSamplerShard(batches, num_processes, process_index, even_batches=even_batches)
     if skip:
         batches = SkipBatchSampler(batches, skip)

@@ -21,6 +21,7 @@ from enfold.transformers.trainer.batches import (
 from enfold.transformers.trainer.helpers import RemoveColumnsCollator
 from enfold.transformers.trainer.losses import bare_model
 from enfold.transformers.trainer.parts import Parts, TrainerError
+from enfold.transformers.trainer.rebalancing import BatchRebalanceSampler
 
 __all__ = ["Feeding"]
 
@@ -99,12 +100,16 @@ class Feeding(Parts):
         seed = self.args.data_seed if self.args.data_seed is not None else self.args.seed
         if strategy == "sequential":
             return SequentialSampler(dataset)
-        if strategy == "group_by_length":
+        if strategy in ("group_by_length", "batch_rebalance"):
             lengths = lengths_of(dataset, self._input_name(), self.args.length_column_name)
             if lengths is None:
                 raise TrainerError(f"rows cannot be grouped by length: they have no {self._input_name()!r}")
             size = self.args.train_batch_size * self.args.gradient_accumulation_steps
-            return LengthGroupedSampler(size, lengths=lengths, seed=seed)
+            if strategy == "group_by_length":
+                return LengthGroupedSampler(size, lengths=lengths, seed=seed)
+            shares, share = self.accelerator.data_place
+            window, drops = self.args.gradient_accumulation_steps, self.args.dataloader_drop_last
+            return BatchRebalanceSampler(lengths, size * shares, shares, window, True, seed, share, drops)
         return random_sampler(dataset, seed)
 
     def get_train_dataloader(self) -> DataLoader[Any]:

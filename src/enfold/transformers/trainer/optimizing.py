@@ -13,6 +13,7 @@ from enfold.transformers.trainer.arguments import TrainingArguments
 from enfold.transformers.trainer.optimizers import decay_parameter_names, make_optimizer, optimizer_class
 from enfold.transformers.trainer.parts import Parts, TrainerError
 from enfold.transformers.trainer.schedules import get_scheduler
+from enfold.transformers.trainer.zero import schedule_of
 
 __all__ = ["Optimizing"]
 
@@ -55,7 +56,8 @@ class Optimizing(Parts):
             target = optimizer if optimizer is not None else self.optimizer
             if target is None:
                 raise TrainerError("a schedule needs an optimizer: call create_optimizer first")
-            self.lr_scheduler = get_scheduler(
+            engines = schedule_of(self.args, target, num_training_steps) if self.args.deepspeed else None
+            self.lr_scheduler = engines or get_scheduler(
                 self.args.lr_scheduler_type,
                 target,
                 self.args.get_warmup_steps(num_training_steps),
