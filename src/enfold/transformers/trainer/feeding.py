@@ -42,7 +42,7 @@ class Feeding(Parts):
             hint = nearest(names[0], wanted)
             raise TrainerError(
                 f"no column of the data set ({', '.join(names)}) is an argument of {type(self._bare_model()).__name__}."
-                f"forward ({', '.join(wanted)}){hint}. Tokenize it, or set remove_unused_columns=False"
+                f"forward ({', '.join(wanted)}){hint or '.'} Tokenize it, or set remove_unused_columns=False"
             )
         return kept
 
