@@ -70,6 +70,10 @@ BarPlot(x="a", y="b", color="c", title="T", x_lim=[0, 1], label="L")
 ScatterPlot(x="a", y="b", tooltip=["a"])
 Sidebar()
 Walkthrough()
+ParamViewer()
+ParamViewer({"a": {"type": "int", "description": "d"}}, linkify=["x"], anchor_links=True, max_height=200)
+Dialogue()
+Dialogue([{"speaker": "A", "text": "hi"}], speakers=["A"], color_map={"A": "red"}, info="I", interactive=True)
 """.strip().splitlines()
 
 # Values on their way to the page, and payloads on their way to functions.
@@ -127,6 +131,9 @@ ScatterPlot().postprocess(dates)
 BrowserState({"a": 1}).postprocess({"a": [1, (2, 3)]})
 Timer().postprocess(3)
 FileExplorer(root_dir="/etc").postprocess("/etc/apt/sources.list")
+Dialogue().postprocess("free")
+Dialogue(speakers=["A"]).postprocess([{"speaker": "A", "text": "hi"}])
+Dialogue().postprocess(None)
 """.strip().splitlines()
 
 TAKEN = """
@@ -162,6 +169,12 @@ ImageEditor(image_mode="RGB") {"background": file(png), "layers": [], "composite
 ImageSlider(type="filepath", image_mode=None) [file(png), file(png)]
 Model3D() obj
 Model3D() None
+Dialogue(speakers=["A", "B"]) [{"speaker": "A", "text": "hi"}, {"speaker": "B", "text": "yo"}]
+Dialogue(separator="|", formatter=lambda a, b: a + b) [{"speaker": "A", "text": "x"}, {"speaker": "B", "text": "y"}]
+Dialogue() [{"speaker": "A", "text": ""}]
+Dialogue(type="list") [{"speaker": "A", "text": "hi"}]
+Dialogue(type="list") "free"
+ParamViewer() {"a": {"type": "int", "description": "", "default": None}}
 BrowserState(3) None
 Timer() 2
 FileExplorer(root_dir="/etc") [["apt", "sources.list"]]
