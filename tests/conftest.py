@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3  # noqa: F401  # before any test imports TensorFlow, whose own SQLite would take its place
 import subprocess
 import sys
 import tempfile

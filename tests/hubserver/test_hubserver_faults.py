@@ -6,6 +6,7 @@ import hashlib
 import os
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -175,3 +176,14 @@ def test_of_two_who_change_the_same_head_one_is_told_to_look_again(
         assert http.get(f"/api/models/{name}").json()["sha"] == won
         assert "Please refresh and try again" in next(answer.text for answer in answers if answer.status_code == 412)
     assert len(http.get(f"/api/models/{name}/commits/main").json()) == 6
+
+
+@pytest.mark.slow
+def test_the_sqlite_that_tensorflow_brings_is_refused_by_name(tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow")
+    program = "import sys, tensorflow; from enfold.hubserver import EmbeddedHub; EmbeddedHub(sys.argv[1])"
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 1 and "import sqlite3 before tensorflow" in done.stderr
+    ours = program.replace("sys, tensorflow;", "sys; from enfold.transformers.frameworks import tensorflow;")
+    done = subprocess.run([sys.executable, "-c", ours, str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

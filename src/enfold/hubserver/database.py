@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import sqlite3
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -73,6 +75,18 @@ SCHEMA = "5"
 _WRITER = 0x656E666F6C64  # the lock of whoever writes, among all servers on one Postgres
 
 
+def _require_text_search() -> None:
+    """Raise where this process's SQLite cannot search texts."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        if connection.execute("SELECT 1 FROM pragma_module_list WHERE name = 'fts5'").fetchone() is None:
+            hint = ""
+            if "tensorflow" in sys.modules:
+                hint = (
+                    ": it is TensorFlow's, in the place of Python's; import sqlite3 before tensorflow"
+                )
+            raise EnfoldError(f"a Hub needs SQLite with FTS5, and {sqlite3.sqlite_version} here has none{hint}")
+
+
 class Database:
     """The database of a server, and its two kinds of transaction.
 
@@ -84,7 +98,7 @@ class Database:
         durable: whether a commit waits for the disk (SQLite's ``synchronous=FULL``; Postgres decides for itself).
 
     Raises:
-        EnfoldError: the URL names another kind of database, or the data is of a newer version.
+        EnfoldError: the URL names another kind of database, the data is of a newer version, or SQLite has no FTS5.
     """
 
     def __init__(self, url: str, *, durable: bool = True) -> None:
@@ -117,6 +131,8 @@ class Database:
                 raise EnfoldError(f"the Hub's data has schema {found}; this version reads schema {SCHEMA} and older")
 
     def _prepare_sqlite(self, durable: bool) -> None:
+        _require_text_search()
+
         @event.listens_for(self.engine, "connect")
         def connect(connection: Any, record: Any) -> None:
             connection.isolation_level = None  # transactions are begun below, not by the driver's guess

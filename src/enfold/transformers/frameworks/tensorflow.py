@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import os
 import re
+import sqlite3  # noqa: F401  # first: TensorFlow brings an SQLite of its own, which would take the place of Python's
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
