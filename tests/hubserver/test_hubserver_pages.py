@@ -155,6 +155,22 @@ def shown(http: httpx.Client, name: str) -> str:
     return name
 
 
+@pytest.mark.parametrize(
+    ("said", "use"),
+    [
+        ("pipeline_tag: fill-mask", "pipeline(&#34;fill-mask&#34;"),
+        ("pipeline_tag: sentence-similarity", "load_sentences("),
+        ("library_name: sentence-transformers", "load_sentences("),
+        ("pipeline_tag: graph-ml", "snapshot_download("),
+    ],
+)
+def test_a_page_says_how_to_use_what_it_shows(
+    http: httpx.Client, anonymous: httpx.Client, name: str, said: str, use: str
+) -> None:
+    assert commit(http, name, file("README.md", f"---\n{said}\n---\n".encode()), title="card").status_code == 200
+    assert use in anonymous.get(f"/{name}", headers=PAGE).text
+
+
 def test_a_repository_has_a_page(anonymous: httpx.Client, shown: str) -> None:
     page = anonymous.get(f"/{shown}", headers=PAGE)
     assert page.status_code == 200 and page.headers["content-type"] == "text/html; charset=utf-8"

@@ -81,9 +81,7 @@ def _require_text_search() -> None:
         if connection.execute("SELECT 1 FROM pragma_module_list WHERE name = 'fts5'").fetchone() is None:
             hint = ""
             if "tensorflow" in sys.modules:
-                hint = (
-                    ": it is TensorFlow's, in the place of Python's; import sqlite3 before tensorflow"
-                )
+                hint = ": it is TensorFlow's, in the place of Python's; import sqlite3 before tensorflow"
             raise EnfoldError(f"a Hub needs SQLite with FTS5, and {sqlite3.sqlite_version} here has none{hint}")
 
 

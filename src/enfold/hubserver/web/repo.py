@@ -19,6 +19,7 @@ from enfold.hubserver.web.frame import repo_page
 from enfold.hubserver.web.layout import address_of, card_of, date, form, see, size
 from enfold.hubserver.web.lists import owner_page
 from enfold.hubserver.web.markdown import render
+from enfold.transformers.pipelines.registry import get_supported_tasks
 
 __all__ = ["card_html", "repository", "show_card", "task_of"]
 
@@ -126,7 +127,9 @@ def _usage(row: Row[Any]) -> str:
     library = about.get("library_name") or found.get("library_name")
     if row.kind == "datasets":
         return f'from enfold.datasets import load_dataset\n\nrows = load_dataset("{row.name}")'
-    if row.kind == "models" and task and library in {None, "transformers"}:
+    if row.kind == "models" and (task == "sentence-similarity" or library == "sentence-transformers"):
+        return f'from enfold.serving import load_sentences\n\nread = load_sentences("{row.name}")'
+    if row.kind == "models" and task in get_supported_tasks() and library in {None, "transformers"}:
         return f'from enfold.transformers import pipeline\n\nrun = pipeline("{task}", model="{row.name}")'
     if row.kind == "models" and library == "transformers":
         return f'from enfold.transformers import AutoModel\n\nmodel = AutoModel.from_pretrained("{row.name}")'
