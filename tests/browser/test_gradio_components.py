@@ -475,6 +475,7 @@ def test_a_conversation_is_led_on_the_page(page_of: Any, tmp_path: Path) -> None
         page = page_of(url)
         page.get_by_role("button", name="an example").click()
         page.get_by_text("0 AN EXAMPLE").wait_for()
+        page.get_by_role("button", name="Send").wait_for()  # while an answer is written nothing is sent
         field = page.get_by_placeholder("Type a message...")
         field.fill("and a longer message of mine " * 9)
         field.press("Enter")
