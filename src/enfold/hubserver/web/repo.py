@@ -19,7 +19,6 @@ from enfold.hubserver.web.frame import repo_page
 from enfold.hubserver.web.layout import address_of, card_of, date, form, see, size
 from enfold.hubserver.web.lists import owner_page
 from enfold.hubserver.web.markdown import render
-from enfold.transformers.pipelines.registry import get_supported_tasks
 
 __all__ = ["card_html", "repository", "show_card", "task_of"]
 
@@ -122,6 +121,8 @@ def _facts(call: Call, connection: Connection, row: Row[Any], head: Row[Any]) ->
 
 
 def _usage(row: Row[Any]) -> str:
+    from enfold.transformers.pipelines.registry import get_supported_tasks
+
     about, found = card_of(row), json.loads(row.facts)
     task = about.get("pipeline_tag") or found.get("pipeline_tag")
     library = about.get("library_name") or found.get("library_name")
