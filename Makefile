@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 NATIVE := CMakeLists.txt $(shell find native -type f)
+TIMED := $(shell grep -rl --include='*.py' 'mark\.alone' tests)
 
 .PHONY: help demo test test-slow lint types floors format setup peers chromium postgres wheel docs pictures bench clean
 
@@ -13,7 +14,7 @@ demo: setup ## train, fine-tune, evaluate, share and deploy on real data; ARGS="
 
 test: setup peers chromium postgres lint types floors ## set up, lint, check types and run every test
 	$(BIN)/pytest -n 2 --dist loadfile --max-worker-restart 0 -m "not slow and not alone" $(ARGS)
-	$(BIN)/pytest -m "alone and not slow" $(ARGS)
+	$(BIN)/pytest -m "alone and not slow" $(TIMED)
 
 test-slow: setup peers chromium postgres ## the tests that take minutes or need more peers
 	$(BIN)/python tools/peers.py

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import enfold
+from processor import slowness
 
 WITHOUT_TORCH = ["hub", "tokenizers", "datasets", "gradio", "hubserver", "evaluate", "web", "cli"]
 FACES = ["accelerate", "datasets", "diffusers", "evaluate", "gradio", "hub", "optimum", "peft", "tokenizers"]
@@ -27,7 +28,7 @@ def python(code: str, *arguments: str) -> str:
 @pytest.mark.alone
 def test_importing_enfold_takes_at_most_50_ms() -> None:
     code = "import time; start = time.perf_counter(); import enfold; print(time.perf_counter() - start)"
-    assert min(float(python(code)) for _ in range(5)) <= 0.05
+    assert min(float(python(code)) for _ in range(5)) <= 0.05 * slowness()
 
 
 @pytest.mark.parametrize("name", FACES)

@@ -21,6 +21,7 @@ from enfold.datasets import ClassLabel, Dataset, DatasetDict, Features, List, Va
 from enfold.datasets.column import Batch, Column
 from enfold.datasets.errors import MapOutputError
 from enfold.datasets.fingerprint import Hasher, Unhashable
+from processor import slowness
 
 
 def words(count: int = 6) -> Dataset:
@@ -361,7 +362,7 @@ def test_large_dictionaries_are_hashed_at_once() -> None:
         start = time.process_time()
         Hasher.hash(table)
         times.append(time.process_time() - start)
-    assert min(times) < 0.005
+    assert min(times) < 0.005 * slowness()
     assert Hasher.hash({"a": 1}) != Hasher.hash({"a": True}) != Hasher.hash({"a": 1.0})
     joined = "".join(["a", "b"])  # not interned, unlike the literal
     assert Hasher.hash([joined, joined]) == Hasher.hash(["ab", "a" + joined[1:]])

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 import enfold.gradio as gr
+from processor import slowness
 
 
 @pytest.mark.alone
@@ -24,7 +25,7 @@ def test_the_import_is_light() -> None:
         shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
         assert not shown[1:]
         times.append(float(shown[0]))
-    assert min(times) < 0.08
+    assert min(times) < 0.08 * slowness()
 
 
 def test_what_is_created_inside_is_on_the_page_in_order() -> None:
