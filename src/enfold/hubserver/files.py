@@ -90,6 +90,10 @@ class FileContent(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the file."""
         head = scope["method"] == "HEAD"
+        if isinstance(self._source, bytes) and not head:  # a small one, which is here
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            await send({"type": "http.response.body", "body": self._source[self._start : self._stop]})
+            return
         file = None if head else await run_in_threadpool(open_content, self._source)
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         if file is None:

@@ -76,8 +76,9 @@ class CommitBody:
         self.header = Header()
         self.operations: list[Operation] = []
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes | memoryview) -> None:
         """Take the next piece of the body."""
+        data = bytes(data)
         self._total += len(data)
         if self._total > self._limits.commit_body:
             raise HubServerError(

@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from httptools import HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from enfold.web.held import Held
+from enfold.web.intake import LEAST, Intake
 
 __all__ = ["EXTENSION", "ZeroCopyProtocol"]
 
@@ -22,8 +24,45 @@ EXTENSION = "http.response.zerocopysend"
 class _Cycle(RequestResponseCycle):
     """One request and its response."""
 
+    _asked = False  # whether the application was given any of the body
+
+    async def receive(self) -> Any:
+        """Return the next message to the application."""
+        self._asked = True
+        return await super().receive()
+
+    def intake(self) -> Intake | None:
+        """Begin to read the body around the parser; None where it is small, of unknown length, or begun."""
+        protocol: Any = self.transport.get_protocol()
+        headers = dict(self.scope["headers"])
+        length = headers.get(b"content-length", b"")
+        if self._asked or self.disconnected or protocol.cycle is not self or b"transfer-encoding" in headers:
+            return None
+        left = int(length) - len(self.body) if length.isdigit() else 0
+        if not self.more_body or left < LEAST:
+            return None
+        if self.waiting_for_100_continue:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.waiting_for_100_continue = False
+
+        def done() -> None:
+            protocol.read_anew()
+            self.more_body = False
+            self.message_event.set()
+            self.transport.set_protocol(protocol)
+            self.flow.resume_reading()
+
+        taken = Intake(protocol, self.flow, bytes(self.body), left, done)
+        self.body.clear()
+        self._asked = True
+        self.transport.set_protocol(taken)
+        self.flow.resume_reading()
+        return taken
+
     async def send(self, message: Any) -> None:
         """Send a message of the application."""
+        if message["type"] == "http.response.start" and message["status"] == 101:
+            self.chunked_encoding, self.keep_alive = False, True  # nothing of HTTP follows
         if message["type"] != EXTENSION:
             await super().send(message)
             return
@@ -69,4 +108,15 @@ class ZeroCopyProtocol(HttpToolsProtocol):
         if value is not None:
             value.__class__ = _Cycle
             value.scope.setdefault("extensions", {})[EXTENSION] = {}
+            if self.parser.should_upgrade():
+                value.keep_alive = False  # the parser reads nothing that follows
         self._cycle = value
+
+    def read_anew(self) -> None:
+        """Expect the beginning of a request: the body of the last one was read by somebody else."""
+        self.parser = HttpRequestParser(self)
+        if hasattr(self.parser, "set_dangerous_leniencies"):
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Whether a connection goes on as something else is up to the application (:mod:`enfold.web.tunnel`)."""

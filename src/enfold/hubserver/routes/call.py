@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, Response
 from enfold.hubserver.accounts import Viewer
 from enfold.hubserver.errors import HubServerError
 from enfold.hubserver.hub import Hub
+from enfold.web.intake import pour
 
 __all__ = ["PAGE", "PULL_REQUEST", "Call", "Handler", "Routes", "current"]
 
@@ -135,8 +136,13 @@ class Call:
         """Return a query parameter as yes or no."""
         return (self.query(name) or "").lower() in {"1", "true", "yes"}
 
-    async def pour(self, write: Callable[[bytes], Any], size: int = 1 << 20) -> None:
-        """Pass the body on, ``size`` bytes at a time, to a worker thread; the next pieces arrive meanwhile."""
+    async def pour(self, write: Callable[[bytes | memoryview], Any], size: int = 1 << 20) -> None:
+        """Pass the body on, ``size`` bytes at a time, to a worker thread; the next pieces arrive meanwhile.
+
+        What ``write`` gets is good until it returns.
+        """
+        if await pour(self.request.receive, write):
+            return
         pieces: list[bytes] = []
         waiting = 0
         writing: asyncio.Future[Any] | None = None
@@ -199,7 +205,7 @@ class Call:
             raise HubServerError(400, "the body is not a form") from None
 
 
-def _write_all(write: Callable[[bytes], Any], pieces: Sequence[bytes]) -> None:
+def _write_all(write: Callable[[bytes | memoryview], Any], pieces: Sequence[bytes]) -> None:
     for piece in pieces:
         write(piece)
 

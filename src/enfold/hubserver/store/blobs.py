@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from enfold.hubserver.errors import HubServerError
 from enfold.hubserver.files import Reader
-from enfold.hubserver.store.objects import NewFile, Objects, keep_fresh
+from enfold.hubserver.store.objects import NewFile, Objects, keep_fresh, write_and_hash
 
 __all__ = ["BlobStore", "BlobWriter", "StoredBlob"]
 
@@ -79,14 +79,13 @@ class BlobWriter:
         self._file = NewFile(self._path)
         return self
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Add a piece; raises a 413 past the limit."""
         assert self._file is not None
         self.size += len(data)
         if self._limit is not None and self.size > self._limit:
             raise HubServerError(413, f"{self._what} is larger than the {self._limit} bytes that this Hub accepts here")
-        self._hash.update(data)
-        self._file.write(data)
+        write_and_hash(self._file, self._hash, data)
 
     def finish(self, *, sha256: str | None = None, size: int | None = None) -> StoredBlob:
         """Put the content into the store; a 422 when it is not the one that was announced."""

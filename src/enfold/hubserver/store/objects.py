@@ -5,17 +5,31 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from enfold.errors import EnfoldError
 from enfold.hubserver.files import Reader
 
-__all__ = ["LEASE", "Bucket", "Folder", "Listed", "NewFile", "Objects", "keep_fresh", "open_source", "sweep"]
+__all__ = [
+    "LEASE",
+    "Bucket",
+    "Folder",
+    "Listed",
+    "NewFile",
+    "Objects",
+    "keep_fresh",
+    "open_source",
+    "sweep",
+    "write_and_hash",
+]
 
 LEASE = 86_400  # seconds for which an object stays, though nothing refers to it yet
 
 _SOON = 8 << 20  # bytes of a new file after which the disk is given work
+_BOTH = 1 << 18  # bytes that are worth another thread
 _AHEAD = 8 << 20  # bytes of an object of a bucket that are read at once
 
 
@@ -95,6 +109,24 @@ class NewFile:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def write_and_hash(file: NewFile, digest: Any, data: bytes | memoryview) -> None:
+    """Add bytes to a new file and to its hash, both at once where there are enough of them to be worth it."""
+    if len(data) < _BOTH:
+        digest.update(data)
+        file.write(data)
+        return
+    written = _writers().submit(file.write, data)
+    try:
+        digest.update(data)
+    finally:
+        written.result()
+
+
+@lru_cache(maxsize=1)
+def _writers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(8, thread_name_prefix="enfold-hub-write")
 
 
 def open_source(source: Path | Callable[[], Reader]) -> Reader:

@@ -11,7 +11,7 @@ from blake3 import blake3
 
 from enfold.hubserver.errors import HubServerError
 from enfold.hubserver.store.blobs import BlobStore, StoredBlob
-from enfold.hubserver.store.objects import NewFile, open_source
+from enfold.hubserver.store.objects import NewFile, open_source, write_and_hash
 
 __all__ = ["PartWriter", "Parts", "part_sizes"]
 
@@ -101,13 +101,12 @@ class PartWriter:
         self._file = NewFile(self._path)
         return self
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Add a piece; a 413 when the part grows larger than it was to be."""
         assert self._file is not None
         if self._file.tell() + len(data) > self._size:
             raise HubServerError(413, f"part {self._number} is larger than the {self._size} bytes that it should have")
-        self._hash.update(data)
-        self._file.write(data)
+        write_and_hash(self._file, self._hash, data)
 
     def finish(self) -> str:
         """Keep the part, and return the tag by which the client names it afterwards."""

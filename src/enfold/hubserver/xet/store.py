@@ -213,10 +213,11 @@ class XorbUpload:
         self._file = NewFile(self._path)
         return self
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes | memoryview) -> None:
         """Add a piece; a 400 or 413 for what cannot be part of a xorb."""
         assert self._file is not None
-        self._file.write(self._reader.feed(data))
+        for records in self._reader.feed(data):
+            self._file.write(records)
 
     def finish(self) -> bool:
         """Put the xorb into the store and return whether it is new; a 400 when it has another hash than its name."""

@@ -104,8 +104,8 @@ class XorbReader:
     Example:
         >>> reader = XorbReader()
         >>> records = reader.feed(bytes([0, 2, 0, 0, 0, 2, 0, 0]) + b"hi")
-        >>> len(reader.chunks), reader.size
-        (1, 2)
+        >>> [bytes(record[8:]) for record in records], len(reader.chunks), reader.size
+        ([b'hi'], 1, 2)
     """
 
     def __init__(self) -> None:
@@ -115,28 +115,47 @@ class XorbReader:
         self._rest = b""
         self._footer = False
 
-    def feed(self, data: bytes) -> memoryview:
+    def feed(self, data: bytes | memoryview) -> list[memoryview]:
         """Return the records that are whole with ``data``, one after the other; the contents of all were hashed.
+
+        They are parts of ``data``, but for the first, which may have begun before.
 
         Raises:
             HubServerError: 400, there is something that is no record; 413, it is too much.
         """
-        if self._footer:
-            return memoryview(b"")
-        if self._rest:
-            data = self._rest + data
-        view, start = memoryview(data), 0
-        while len(data) - start >= HEADER:
-            if data.startswith(_FOOTER, start):
+        view, whole = memoryview(data), list[memoryview]()
+        if self._rest and not self._footer:
+            view = self._end_record(view, whole)
+        start = 0
+        while len(view) - start >= HEADER and not self._footer:
+            if view[start : start + len(_FOOTER)] == _FOOTER:
                 self._footer = True
                 break
             stop = start + HEADER + _header(view[start : start + HEADER])[0]
-            if stop > len(data):
+            if stop > len(view):
                 break
             self._take(view[start:stop])
             start = stop
-        self._rest = b"" if self._footer else data[start:]
-        return view[:start]
+        self._rest += b"" if self._footer else bytes(view[start:])
+        return [*whole, view[:start]]
+
+    def _end_record(self, view: memoryview, whole: list[memoryview]) -> memoryview:
+        """Add to the record that began before, and return what is behind it."""
+        if len(self._rest) < HEADER:
+            count = HEADER - len(self._rest)
+            self._rest, view = self._rest + bytes(view[:count]), view[count:]
+        if len(self._rest) < HEADER:
+            return view
+        if self._rest.startswith(_FOOTER):
+            self._footer, self._rest = True, b""
+            return view[:0]
+        count = HEADER + _header(self._rest)[0] - len(self._rest)
+        self._rest, view = self._rest + bytes(view[:count]), view[count:]
+        if len(self._rest) == HEADER + _header(self._rest)[0]:
+            record, self._rest = memoryview(self._rest), b""
+            self._take(record)
+            whole.append(record)
+        return view
 
     def _take(self, record: memoryview) -> None:
         content = unpack(record)
