@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from socket_program import PROGRAM
 
 from enfold.hub import CommitOperationAdd, HfApi
 from enfold.hubserver import EmbeddedHub
@@ -44,6 +45,16 @@ fetch("/settings/tokens").then((answer) => answer.text(), () => "no page").then(
   try { said.push(window.parent.document.title); } catch (error) { said.push("no parent"); }
   document.getElementById("said").textContent = said.join(", ");
 });
+"""
+TALK = """
+const said = document.getElementById("said"), heard = [];
+const line = new WebSocket(new URL("line", location.href).href.replace(/^http/, "ws"));
+line.onopen = () => line.send("x".repeat(100000));
+line.onmessage = (event) => {
+  heard.push(event.data.length > 5000 ? event.data.length : JSON.parse(event.data).headers["Origin"] || "no origin");
+  if (heard.length == 2) line.close(3000);
+};
+line.onclose = (event) => { said.textContent = [...heard, event.code, event.wasClean].join(", "); };
 """
 
 
@@ -135,3 +146,17 @@ def test_a_private_space_is_seen_by_those_who_may(page: Any, hub: EmbeddedHub, g
     other = source.replace("demo/hidden", greeter)
     assert httpx.get(hub.endpoint + other).status_code == 401
     page.console.clear()
+
+
+def test_a_page_of_a_private_space_speaks_with_its_program(page: Any, hub: EmbeddedHub) -> None:
+    program = PROGRAM.replace('data = b"no socket"', "data = PAGE")
+    page_of_it = PAGE.replace('<script src="page.js">', f"<script>{TALK}")
+    program = f"PAGE = {page_of_it!r}.encode()\n{program}"
+    push(hub, "demo/talk", "gradio", private=True, **{"app.py": program})
+    sign_in(page, hub)
+    page.goto(f"{hub.endpoint}/spaces/demo/talk/app")
+    said = page.frame_locator("iframe").locator("#said")
+    said.wait_for(timeout=60_000)
+    said.filter(has_text="true").wait_for()
+    assert said.inner_text() == "no origin, 100000, 3000, true"
+    page.console.clear()  # what asked the program before it had started

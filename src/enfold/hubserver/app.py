@@ -108,8 +108,9 @@ class _App:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
-        if scope["type"] != "http":
-            raise RuntimeError(f"a Hub does not speak {scope['type']}")
+        if scope["type"] != "http":  # a server of another kind that takes web sockets apart
+            await send({"type": "websocket.close"})
+            return
         request = Request(scope, receive)
         request_id = f"Root={secrets.token_hex(12)}"
         started = False

@@ -61,7 +61,8 @@ class EmbeddedHub:
             self.hub.tokens.drop_old(_SESSION, 30 * 86_400)
             #: a write token of the owner, valid until :meth:`stop`
             self.token = self.hub.tokens.create(owner, name=_SESSION)
-            self._server = BackgroundServer(create_app(self.hub), host=host, port=port)
+            # Web sockets are passed on as they come, not taken apart by a library that may be installed.
+            self._server = BackgroundServer(create_app(self.hub), host=host, port=port, ws="none")
             self.hub.webhooks.base = self.hub.webhooks.base or self._server.url
         except BaseException:
             self.hub.close()

@@ -30,12 +30,12 @@ class Held(asyncio.Protocol):
         self.transport: Any = None
 
     @staticmethod
-    async def take(send: Any, held: Held) -> bool:
-        """Take over the connection behind an application's ``send``; False where it cannot be reached.
+    async def take(channel: Any, held: Held) -> bool:
+        """Take over the connection behind an application's ``send`` or ``receive``; False where it cannot be reached.
 
-        It can where ``send`` is our own server's: middleware that wraps it may change what is sent.
+        It can where that is our own server's: middleware that wraps it may change what is sent.
         """
-        hold = getattr(getattr(send, "__self__", None), "hold", None)
+        hold = getattr(getattr(channel, "__self__", None), "hold", None)
         return hold is not None and bool(await hold(held))
 
     def held(self, transport: Any, connections: set[Any], chunked: bool) -> None:

@@ -8,40 +8,29 @@ they ask of their own program is allowed to come from "nobody". A private Space'
 from __future__ import annotations
 
 import asyncio
-import html
 import json
 import mimetypes
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from enfold.hubserver import database as db
 from enfold.hubserver import trees
 from enfold.hubserver.errors import HubServerError, entry_not_found, repo_not_found
 from enfold.hubserver.files import FileContent, byte_range
 from enfold.hubserver.routes.call import Call, Routes
+from enfold.hubserver.routes.passing import apart, pass_on, waiting
 from enfold.hubserver.spaces.running import Space, address_of_space
 from enfold.hubserver.views import timestamp
+from enfold.web.tunnel import wants_socket
 
 __all__ = ["pages", "repository", "run_address", "space_card"]
 
 pages, repository = Routes(), Routes()
 
-_SANDBOX = "sandbox allow-scripts allow-forms allow-popups allow-downloads allow-modals"
-_BODY = 200_000_000  # bytes of a request to a program
-_KEPT_BACK = frozenset(
-    "host cookie authorization origin referer connection keep-alive te trailer transfer-encoding upgrade "
-    "proxy-authorization content-length accept-encoding x-forwarded-for x-forwarded-host x-forwarded-proto "
-    "sec-fetch-site sec-fetch-mode sec-fetch-dest sec-fetch-user".split()
-)
-_NOT_PASSED_ON = frozenset(
-    "connection keep-alive transfer-encoding set-cookie content-length date server strict-transport-security "
-    "access-control-allow-origin access-control-allow-credentials".split()
-)
 _DAY = 86_400
 
 
@@ -71,16 +60,6 @@ def _visited(call: Call, connection: Connection) -> tuple[Row[Any], tuple[str, .
     return call.readable(connection), rest
 
 
-def _free(response: Response) -> Response:
-    """Put a response into an origin that is nobody's, and let that one read it."""
-    given = response.headers.get("content-security-policy")
-    policy = f"{_SANDBOX}; frame-ancestors 'self'"
-    response.headers["Content-Security-Policy"] = f"{given}, {policy}" if given else policy
-    response.headers["Access-Control-Allow-Origin"] = "*"
-    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
-    return response
-
-
 @pages.add("OPTIONS", "run")
 def allow(call: Call) -> Response:
     """Let a Space's scripts ask their own program."""
@@ -89,7 +68,7 @@ def allow(call: Call) -> Response:
         "Access-Control-Allow-Headers": call.request.headers.get("access-control-request-headers", "*"),
         "Access-Control-Max-Age": "600",
     }
-    return _free(Response(status_code=204, headers=headers))
+    return apart(Response(status_code=204, headers=headers))
 
 
 @pages.add("GET HEAD POST PUT PATCH DELETE", "run")
@@ -108,12 +87,14 @@ async def run(call: Call) -> Response:
 
     if call.kind != "spaces":
         raise HubServerError(404, "only Spaces run")
+    if wants_socket(call.request) and call.viewer is not None and call.viewer.session is not None:
+        call.viewer = None  # any site may have a browser open one, with its cookies and without asking
     found = await run_in_threadpool(find)
     if isinstance(found, Response):
-        return _free(found)
+        return apart(found)
     if found.stage != "RUNNING":
-        return _free(_waiting(found))
-    return await _passed_on(call, found)
+        return apart(waiting(found))
+    return await pass_on(call, found)
 
 
 def _static(
@@ -137,64 +118,6 @@ def _static(
     kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
     headers = {"ETag": etag, "Cache-Control": "no-cache", "Accept-Ranges": "bytes"}
     return FileContent(source, blob.size, span=span, headers=headers, media_type=kind)
-
-
-def _waiting(space: Space) -> Response:
-    """Return what a visitor sees while a program is not there."""
-    if space.stage in {"BUILDING", "APP_STARTING", "SLEEPING", "STOPPED"} and not space.problem:
-        text, headers = "This Space is starting …", {"Refresh": "1", "Retry-After": "1"}
-    else:
-        text, headers = space.problem or "This Space does not run.", {}
-    body = (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="light dark">'
-        f"<title>Space</title><p role='status'>{html.escape(text)}</p></html>"
-    )
-    return HTMLResponse(body, 503, {**headers, "Cache-Control": "no-store"})
-
-
-async def _passed_on(call: Call, space: Space) -> Response:
-    import httpx
-
-    request = call.request
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > _BODY:
-            raise HubServerError(413, f"the body is larger than the {_BODY} bytes that are accepted here")
-    headers = [(name, value) for name, value in request.headers.items() if name not in _KEPT_BACK]
-    headers += [("X-Forwarded-Host", call.base.partition("://")[2]), ("X-Forwarded-Proto", call.base.split(":")[0])]
-    raw = request.scope.get("raw_path") or request.url.path.encode()
-    tail = raw.split(b"?")[0].decode("latin-1").partition("/run")[2].lstrip("/")
-    if tail.startswith("~"):
-        tail = tail.partition("/")[2]
-    query = request.url.query
-    address = f"http://127.0.0.1:{space.port}/{tail}" + (f"?{query}" if query else "")
-    client = httpx.AsyncClient(timeout=httpx.Timeout(30.0, read=None), trust_env=False)
-    space.open += 1
-    try:
-        sent = client.build_request(request.method, address, headers=headers, content=bytes(body) or None)
-        answer = await client.send(sent, stream=True)
-    except httpx.HTTPError:
-        space.open -= 1
-        await client.aclose()
-        return _free(_waiting(space))
-
-    async def pieces() -> AsyncIterator[bytes]:
-        try:
-            async for piece in answer.aiter_raw():
-                space.used = time.monotonic()
-                yield piece
-        finally:
-            space.open -= 1
-            space.used = time.monotonic()
-            await answer.aclose()
-            await client.aclose()
-
-    response = StreamingResponse(pieces(), answer.status_code)
-    for name, value in answer.headers.multi_items():
-        if name.lower() not in _NOT_PASSED_ON:
-            response.headers.append(name, value)
-    return _free(response)
 
 
 # ---------------------------------------------------------------------- state and log

@@ -54,6 +54,7 @@ class Space:
         port: where it listens.
         used: when somebody was there last.
         open: how many answers are under way.
+        sockets: how many of them are web sockets.
         log: its last lines, with the moment of each.
         problem: why it does not run.
     """
@@ -65,6 +66,7 @@ class Space:
     port: int = 0
     used: float = dataclasses.field(default_factory=time.monotonic)
     open: int = 0
+    sockets: int = 0
     log: collections.deque[tuple[float, str]] = dataclasses.field(
         default_factory=lambda: collections.deque(maxlen=_LINES)
     )
