@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
@@ -17,6 +17,7 @@ from enfold.hubserver import trees
 from enfold.hubserver.commits import Header, Operation, attributes, wants_lfs
 from enfold.hubserver.errors import HubServerError
 from enfold.hubserver.files import FileContent, byte_range
+from enfold.hubserver.ignores import Ignores
 from enfold.hubserver.names import check_path
 from enfold.hubserver.ndjson import CommitBody
 from enfold.hubserver.routes.call import PULL_REQUEST, Call, Routes
@@ -49,13 +50,14 @@ def preupload(call: Call) -> Response:
         rules = call.hub.commits.rules(connection, commit.tree)
         if isinstance(body.get("gitAttributes"), str):
             rules = attributes(body["gitAttributes"])
+        ignored = Ignores(_ignore_file(call, connection, commit.tree, body.get("gitIgnore")))
         for file in files:
             path, size, sample = _described(file)
             large = wants_lfs(rules, limits, path, size, sample)
             item: dict[str, Any] = {
                 "path": path,
                 "uploadMode": "lfs" if large else "regular",
-                "shouldIgnore": False,
+                "shouldIgnore": ignored(path),
             }
             entry = trees.find(connection, commit.tree, path)
             if entry is not None and not entry.folder:
@@ -64,6 +66,13 @@ def preupload(call: Call) -> Response:
                     item["oid"] = blob.sha256 if blob.lfs else blob.oid
             answer.append(item)
     return JSONResponse({"files": answer, "commitOid": commit.oid})
+
+
+def _ignore_file(call: Call, connection: Connection, tree: str, given: Any) -> str:
+    """Return the ``.gitignore`` that holds: the one that is about to come, or the repository's own."""
+    if isinstance(given, str):
+        return given
+    return (call.hub.commits.small_file(connection, tree, ".gitignore") or b"").decode("utf-8", "replace")
 
 
 def _described(file: Any) -> tuple[str, int, bytes]:
@@ -150,12 +159,20 @@ def batch(call: Call) -> Response:
         else:
             action = _upload(call, row.id, oid, size, multipart) if owned.get(oid) != size else {}
         answer.append({"oid": oid, "size": size, "authenticated": True, **action})
-    whole = {"transfer": "multipart" if _in_parts(answer) else "basic", "objects": answer, "hash_algo": "sha256"}
+    whole = {"transfer": _way(operation, transfers, answer), "objects": answer, "hash_algo": "sha256"}
     return JSONResponse(whole, media_type=_LFS_JSON)
 
 
-def _in_parts(answer: Sequence[dict[str, Any]]) -> bool:
-    return any("header" in item.get("actions", {}).get("upload", {}) for item in answer)
+def _way(operation: str, known: Any, answer: Sequence[dict[str, Any]]) -> str:
+    """Return how the objects should come.
+
+    The official clients before 1.20 leave it to the Hub whether what is missing comes as chunks, which they offer as
+    the transfer "xet"; later ones do not ask.
+    """
+    missing = [item["actions"]["upload"] for item in answer if "upload" in item.get("actions", {})]
+    if operation == "upload" and missing and isinstance(known, list) and "xet" in known:
+        return "xet"
+    return "multipart" if any("header" in action for action in missing) else "basic"
 
 
 def _download(call: Call, repo_id: int, oid: str, size: int | None) -> dict[str, Any]:
