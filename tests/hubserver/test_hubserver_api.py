@@ -283,6 +283,46 @@ def test_a_large_file_goes_by_lfs(http: httpx.Client, anonymous: httpx.Client, n
     assert anonymous.get(batch["objects"][0]["actions"]["download"]["href"]).content == content
 
 
+def test_clients_that_leave_it_to_the_hub_send_chunks_if_they_can(http: httpx.Client, name: str) -> None:
+    content = os.urandom(1000)
+    what = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content)}
+
+    def way(operation: str, *transfers: str) -> str:
+        body = {"operation": operation, "transfers": list(transfers), "objects": [what]}
+        return str(http.post(f"/{name}.git/info/lfs/objects/batch", json=body).json()["transfer"])
+
+    assert way("upload", "basic", "multipart", "xet") == "xet"
+    assert way("upload", "basic", "multipart") == way("download", "basic", "xet") == "basic"
+    _, action = _upload(http, name, content)
+    assert action is not None and http.put(action["href"], content=content).status_code == 200
+    assert way("upload", "basic", "multipart", "xet") == "basic"  # nothing is missing
+
+
+def test_a_listing_goes_on_behind_any_entry(http: httpx.Client, name: str) -> None:
+    paths = ["a.txt", "b/c/d.txt", "b/c/e.txt", "b/f.txt", "b.txt", "g/h.txt", "z.txt", "ß/ö.txt"]
+    commit(http, name, *[file(path, path.encode()) for path in paths]).raise_for_status()
+
+    def pages(path: str, limit: int, recursive: bool) -> list[str]:
+        found: list[str] = []
+        address = f"/api/models/{name}/tree/main{path}?limit={limit}&recursive={recursive}"
+        while address:
+            answer = http.get(address).raise_for_status()
+            assert 0 < len(answer.json()) <= limit
+            found += [entry["path"] for entry in answer.json()]
+            address = answer.links.get("next", {}).get("url", "")
+        return found
+
+    for path in ("", "/b", "/b/c"):
+        for recursive in (True, False):
+            whole = pages(path, 1000, recursive)
+            assert all(pages(path, limit, recursive) == whole for limit in (1, 2, 3))
+    assert [path for path in pages("", 2, True) if path.endswith(".txt")] == sorted(
+        paths, key=lambda path: path.encode()
+    )
+    for cursor in ("none", "b/none", "a.txt/x", "/"):
+        assert http.get(f"/api/models/{name}/tree/main?recursive=true", params={"cursor": cursor}).status_code == 400
+
+
 def test_knowing_a_hash_gives_no_right_to_the_content(http: httpx.Client, embedded: EmbeddedHub, name: str) -> None:
     content = os.urandom(1000)
     oid, action = _upload(http, name, content)

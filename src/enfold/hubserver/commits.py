@@ -7,7 +7,7 @@ import fnmatch
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
@@ -119,6 +119,21 @@ class Copy:
 
 
 Operation = AddFile | AddLfs | Delete | Copy
+
+
+class _Blob(NamedTuple):
+    """A blob that a commit names: its content, whether git holds a pointer to it, and the bytes of a small one."""
+
+    stored: StoredBlob
+    lfs: bool
+    data: bytes | None
+
+
+def _name(named: dict[str, _Blob], in_git: bytes, blob: _Blob) -> str:
+    """Note a blob under the id that git gives it, and return that."""
+    oid = blob_oid(in_git)
+    named[oid] = blob
+    return oid
 
 
 class Commits:
@@ -265,13 +280,13 @@ class Commits:
     ) -> dict[str, str | None]:
         rules = self.rules(connection, base)
         changes: dict[str, str | None] = {}
-        fresh: list[int] = []
+        named: dict[str, _Blob] = {}
         for operation in operations:
             path = check_path(operation.path.rstrip("/") if isinstance(operation, Delete) else operation.path)
             if isinstance(operation, AddFile):
-                changes[path] = self._add_file(connection, repo, rules, operation, fresh)
+                changes[path] = self._add_file(connection, repo, rules, operation, named)
             elif isinstance(operation, AddLfs):
-                changes[path] = self._add_lfs(connection, repo, operation)
+                changes[path] = self._add_lfs(connection, repo, operation, named)
             elif isinstance(operation, Delete):
                 found = trees.find(connection, base, path)
                 if found is None or found.folder != operation.folder:
@@ -286,9 +301,10 @@ class Commits:
                 if found is None or found.folder:
                     raise entry_not_found(operation.source, source.oid if source else base)
                 changes[path] = found.oid
+        fresh = self._register(connection, named)
         if fresh:
-            self._repositories.quota.require(connection, repo.namespace, sum(fresh))
-            values = {"small": db.repo.c.small + sum(fresh)}
+            self._repositories.quota.require(connection, repo.namespace, fresh)
+            values = {"small": db.repo.c.small + fresh}
             connection.execute(update(db.repo).where(db.repo.c.id == repo.id).values(**values))
         return changes
 
@@ -298,9 +314,9 @@ class Commits:
         repo: Row[Any],
         rules: Sequence[tuple[str, bool]],
         add: AddFile,
-        fresh: list[int],
+        named: dict[str, _Blob],
     ) -> str:
-        """Return the id of a file's blob; append its size to ``fresh`` when this Hub did not have it."""
+        """Return the id of a file's blob, and note it in ``named``."""
         stored = add.stored
         if add.data is None:
             self.require_content(stored.sha256)
@@ -309,11 +325,11 @@ class Commits:
             if add.data is not None:
                 self._contents.blobs.put(add.data)
             self.grant(connection, repo.id, stored)
-            return self._register(connection, pointer(stored.sha256, stored.size), stored, lfs=True)
+            return _name(named, pointer(*stored), _Blob(stored, True, None))
         content = add.data if add.data is not None else self._contents.read(stored.sha256)
-        return self._register(connection, content, stored, lfs=False, data=add.data, fresh=fresh)
+        return _name(named, content, _Blob(stored, False, add.data))
 
-    def _add_lfs(self, connection: Connection, repo: Row[Any], add: AddLfs) -> str:
+    def _add_lfs(self, connection: Connection, repo: Row[Any], add: AddLfs, named: dict[str, _Blob]) -> str:
         size = connection.scalar(
             select(db.repo_lfs.c.size).where(db.repo_lfs.c.repo_id == repo.id, db.repo_lfs.c.sha256 == add.sha256)
         )
@@ -323,26 +339,19 @@ class Commits:
                 f"The content of {add.path!r} (SHA-256 {add.sha256}) was not uploaded to this repository first",
             )
         stored = StoredBlob(add.sha256, int(size))
-        return self._register(connection, pointer(*stored), stored, lfs=True)
+        return _name(named, pointer(*stored), _Blob(stored, True, None))
 
-    def _register(
-        self,
-        connection: Connection,
-        in_git: bytes,
-        stored: StoredBlob,
-        *,
-        lfs: bool,
-        data: bytes | None = None,
-        fresh: list[int] | None = None,
-    ) -> str:
-        oid = blob_oid(in_git)
-        if connection.scalar(select(db.blob.c.oid).where(db.blob.c.oid == oid)) is None:
-            connection.execute(
-                insert(db.blob).values(oid=oid, sha256=stored.sha256, size=stored.size, lfs=lfs, data=data)
-            )
-            if fresh is not None:
-                fresh.append(stored.size)
-        return oid
+    def _register(self, connection: Connection, named: dict[str, _Blob]) -> int:
+        """List the blobs that this Hub does not have yet; return the bytes of those that git itself holds."""
+        known = self.blobs(connection, list(named))
+        fresh = {oid: blob for oid, blob in named.items() if oid not in known}
+        rows = [
+            {"oid": oid, "sha256": blob.stored.sha256, "size": blob.stored.size, "lfs": blob.lfs, "data": blob.data}
+            for oid, blob in fresh.items()
+        ]
+        if rows:
+            connection.execute(insert(db.blob), rows)
+        return sum(blob.stored.size for blob in fresh.values() if not blob.lfs)
 
     def require_content(self, sha256: str) -> None:
         """Raise a 503 when a content that was just uploaded is not there: it was old, and thrown away meanwhile."""

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from enfold.hubserver.files import Reader
 
-__all__ = ["Header", "Tensor", "read_header"]
+__all__ = ["Header", "Tensor", "raw_header", "read_header"]
 
 _LARGEST = 25_000_000  # bytes of a header
 _WIDTHS = {
@@ -57,6 +57,25 @@ def read_header(reader: Reader, size: int) -> Header:
     Raises:
         ValueError: it is no such file, or its header says what cannot be.
     """
+    said, room = _read(reader, size)
+    metadata = said.pop("__metadata__", None) or {}
+    if not isinstance(metadata, dict):
+        raise ValueError("the metadata are not a mapping")
+    tensors = [_tensor(name, about, room) for name, about in said.items()]
+    return Header(tensors, {str(name): str(value) for name, value in metadata.items()})
+
+
+def raw_header(reader: Reader, size: int) -> dict[str, Any]:
+    """Return the same as the file has it, once it is known to say what can be."""
+    said, room = _read(reader, size)
+    for name, about in said.items():
+        if name != "__metadata__":
+            _tensor(name, about, room)
+    return said
+
+
+def _read(reader: Reader, size: int) -> tuple[dict[str, Any], int]:
+    """Return what a header says, and how many bytes are behind it."""
     length = int.from_bytes(reader.read(8), "little")
     if not 2 <= length <= min(_LARGEST, size - 8):
         raise ValueError(f"the header would have {length} bytes: this is no safetensors file")
@@ -72,11 +91,7 @@ def read_header(reader: Reader, size: int) -> Header:
         raise ValueError("the header is not JSON") from None
     if not isinstance(said, dict):
         raise ValueError("the header is not a mapping")
-    metadata = said.pop("__metadata__", None) or {}
-    if not isinstance(metadata, dict):
-        raise ValueError("the metadata are not a mapping")
-    tensors = [_tensor(name, about, size - 8 - length) for name, about in said.items()]
-    return Header(tensors, {str(name): str(value) for name, value in metadata.items()})
+    return said, size - 8 - length
 
 
 def _tensor(name: str, about: Any, room: int) -> Tensor:

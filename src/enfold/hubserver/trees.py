@@ -70,9 +70,31 @@ def find(connection: Connection, root: str, path: str) -> Entry | None:
     return entry
 
 
-def walk(connection: Connection, oid: str, prefix: str = "", *, recursive: bool = True) -> Iterator[tuple[str, Entry]]:
-    """Yield ``(path, entry)`` below a tree, folders before what they hold."""
-    for name, entry in read(connection, oid).items():
+def walk(
+    connection: Connection, oid: str, prefix: str = "", *, recursive: bool = True, after: str | None = None
+) -> Iterator[tuple[str, Entry]]:
+    """Yield ``(path, entry)`` below a tree, folders before what they hold.
+
+    Args:
+        connection: a transaction.
+        oid: the tree.
+        prefix: its own path, which the paths begin with.
+        recursive: also what is in its folders.
+        after: a path that such a walk yields: begin behind it, without a look at the folders before.
+
+    Raises:
+        HubServerError: 400, there is no ``after``.
+    """
+    entries = iter(read(connection, oid).items())
+    if after is not None:
+        wanted, _, below = after.removeprefix(f"{prefix}/" if prefix else "").partition("/")
+        entry = next((entry for name, entry in entries if name == wanted), None)
+        if entry is None or (below and not (recursive and entry.folder)):
+            raise HubServerError(400, f"there is no {after[:80]!r} to go on behind")
+        if recursive and entry.folder:
+            path = f"{prefix}/{wanted}" if prefix else wanted
+            yield from walk(connection, entry.oid, path, after=f"{path}/{below}" if below else None)
+    for name, entry in entries:
         path = f"{prefix}/{name}" if prefix else name
         yield path, entry
         if recursive and entry.folder:

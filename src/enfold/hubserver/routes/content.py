@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import mimetypes
+import posixpath
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -13,14 +16,17 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from enfold.hubserver import trees
 from enfold.hubserver.errors import HubServerError, entry_not_found, revision_not_found
-from enfold.hubserver.files import FileContent, Reader, byte_range
+from enfold.hubserver.files import FileContent, Reader, byte_range, open_content
 from enfold.hubserver.routes.call import Call, Routes
 from enfold.hubserver.store.objects import open_source
+from enfold.hubserver.tensors import raw_header
 from enfold.hubserver.views import commit_view, entry_view
 
 __all__ = ["pages", "repository", "split_revision"]
 
 repository, pages = Routes(), Routes()
+
+_INDEX, _SHARDS = 25_000_000, 1_000  # bytes of an index of weights, and files that it names
 
 #: opened by a browser these could run scripts under the Hub's address, so they are sent as plain text or downloads
 _ACTIVE = ("html", "xml", "svg", "javascript", "pdf")
@@ -53,19 +59,18 @@ def tree(call: Call) -> Response:
         root = trees.find(connection, commit.tree, path.strip("/"))
         if root is None:
             raise entry_not_found(path, commit.oid)
-        if not root.folder:
-            found = [(path, root)]
-        else:
-            found = list(trees.walk(connection, root.oid, path.strip("/"), recursive=recursive))
-        start = call.number("cursor")
-        part = found[start : start + page]
-        views = _views(call, connection, row.id, commit, part, expand)
+        found = [(path, root)]
+        if root.folder:
+            behind = call.query("cursor") or None
+            below = trees.walk(connection, root.oid, path.strip("/"), recursive=recursive, after=behind)
+            found = list(islice(below, page + 1))
+        views = _views(call, connection, row.id, commit, found[:page], expand)
     headers = {"X-Repo-Commit": commit.oid}
-    if start + page < len(found):
+    if len(found) > page:
         query = [(name, value) for name, value in call.request.query_params.multi_items() if name != "cursor"]
         # The commit, not the branch: the next page belongs to the same listing.
         address = f"/api/{call.kind}/{row.name}/tree/{commit.oid}" + (f"/{quote(path)}" if path else "")
-        headers["Link"] = f'<{call.base}{address}?{urlencode([*query, ("cursor", str(start + page))])}>; rel="next"'
+        headers["Link"] = f'<{call.base}{address}?{urlencode([*query, ("cursor", found[page - 1][0])])}>; rel="next"'
     return JSONResponse(views, headers=headers)
 
 
@@ -103,6 +108,44 @@ def paths_info(call: Call) -> Response:
                 found.append((path.strip("/"), entry))
         expand = form.get("expand", ["false"])[0].lower() in {"1", "true"}
         return JSONResponse(_views(call, connection, row.id, commit, found, expand))
+
+
+@repository.add("GET", "safetensors-metadata")
+def safetensors(call: Call) -> Response:
+    """Return the headers of all files that an index of weights on ``main`` names, in one answer."""
+    path = "/".join(call.rest)
+    headers: dict[str, Any] = {}
+    with call.hub.database.read() as connection:
+        row = call.readable(connection)
+        head = call.hub.repositories.revision(connection, row.id, "main")
+        text = call.hub.commits.small_file(connection, head.tree, path, _INDEX)
+        if text is None:
+            raise entry_not_found(path, head.oid)
+        try:
+            index = json.loads(text)
+            names = sorted(set(index["weight_map"].values()))
+            metadata = index.get("metadata")
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise HubServerError(422, f"{path!r} is no index of safetensors files") from None
+        if len(names) > _SHARDS:
+            raise HubServerError(422, f"{path!r} names {len(names)} files, and more than {_SHARDS} are not read")
+        found = {
+            name: trees.find(connection, head.tree, posixpath.join(posixpath.dirname(path), name)) for name in names
+        }
+        blobs = {
+            name: call.hub.commits.blob(connection, entry.oid) for name, entry in found.items() if entry is not None
+        }
+    for name in names:
+        if name not in blobs:
+            raise entry_not_found(name, head.oid)
+        blob = blobs[name]
+        source = bytes(blob.data) if blob.data is not None else call.hub.contents.source(blob.sha256)
+        try:
+            with open_content(source) as reader:
+                headers[name] = raw_header(reader, blob.size)
+        except ValueError as error:
+            raise HubServerError(422, f"{name}: {error}") from None
+    return JSONResponse({"index": {"metadata": metadata}, "headers": headers})
 
 
 @pages.add("GET HEAD", "resolve")

@@ -67,8 +67,8 @@ GET /api/{kind}/{namespace}/{name} ?blobs:boolean&expand
 GET /api/{kind}/{namespace}/{name}/revision/{revision} ?blobs:boolean&expand
 PUT /api/{kind}/{namespace}/{name}/settings {private:boolean,visibility,gated}
 GET /api/{kind}/{namespace}/{name}/auth-check
-GET /api/{kind}/{namespace}/{name}/tree/{revision} ?recursive:boolean&expand:boolean&limit:int&cursor:int
-GET /api/{kind}/{namespace}/{name}/tree/{revision}/{path} ?recursive:boolean&expand:boolean&limit:int&cursor:int
+GET /api/{kind}/{namespace}/{name}/tree/{revision} ?recursive:boolean&expand:boolean&limit:int&cursor
+GET /api/{kind}/{namespace}/{name}/tree/{revision}/{path} ?recursive:boolean&expand:boolean&limit:int&cursor
 POST /api/{kind}/{namespace}/{name}/paths-info/{revision} form{paths:array!,expand:boolean}
 GET /api/{kind}/{namespace}/{name}/refs ?include_prs:boolean
 GET /api/{kind}/{namespace}/{name}/commits/{revision} ?cursor&expand
@@ -84,6 +84,8 @@ POST /api/{kind}/{namespace}/{name}/super-squash/{revision} {message}
 POST /api/{kind}/{namespace}/{name}/duplicate {repository!,private:boolean,visibility}
 GET /api/{kind}/{namespace}/{name}/lfs-files ?cursor
 POST /api/{kind}/{namespace}/{name}/lfs-files/batch {deletions:object!}
+POST /api/{kind}/{namespace}/{name}/lfs-files/duplicate {target:object!,files:array!}
+GET /api/{kind}/{namespace}/{name}/safetensors-metadata/{path}
 GET /api/{kind}/{namespace}/{name}/discussions ?p:int&type&status&author
 POST /api/{kind}/{namespace}/{name}/discussions {title!,description,pullRequest:boolean}
 GET /api/{kind}/{namespace}/{name}/discussions/{num} ?diff:boolean

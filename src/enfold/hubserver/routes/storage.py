@@ -14,6 +14,7 @@ from enfold.hubserver.errors import HubServerError
 from enfold.hubserver.names import KINDS
 from enfold.hubserver.routes.call import PAGE, Call, Routes
 from enfold.hubserver.routes.repos import visibility_of
+from enfold.hubserver.store.blobs import StoredBlob
 from enfold.hubserver.views import timestamp
 
 __all__ = ["fixed", "repository"]
@@ -81,10 +82,16 @@ def large_files(call: Call) -> Response:
 
 
 @repository.add("POST", "lfs-files")
-def delete_large_files(call: Call) -> Response:
-    """Take large files out of a repository for good, out of its history too."""
-    if call.rest != ("batch",):
-        raise HubServerError(404, "large files are deleted at lfs-files/batch")
+def change_large_files(call: Call) -> Response:
+    """Take large files out of a repository, its history included; or give them to another one."""
+    if call.rest == ("batch",):
+        return _delete(call)
+    if call.rest == ("duplicate",):
+        return _give(call)
+    raise HubServerError(404, "large files are deleted at lfs-files/batch and copied at lfs-files/duplicate")
+
+
+def _delete(call: Call) -> Response:
     wanted = call.json().get("deletions") or {}
     shas = wanted.get("sha") if isinstance(wanted, dict) else None
     if not isinstance(shas, list) or not all(isinstance(item, str) for item in shas) or len(shas) > 1000:
@@ -92,6 +99,28 @@ def delete_large_files(call: Call) -> Response:
     rewrite = bool(wanted.get("rewriteHistory", True))
     call.hub.history.forget(call.kind, call.name, call.viewer, set(shas), rewrite=rewrite)
     return JSONResponse({})
+
+
+def _give(call: Call) -> Response:
+    """Let another repository refer to large files of this one, for somebody who may read here and write there."""
+    body = call.json()
+    try:
+        kind, name = f"{body['target']['type']}s", str(body["target"]["name"])
+        wanted = [str(item["sha256"]) for item in body["files"]]
+    except (KeyError, TypeError):
+        raise HubServerError(400, 'expected "target" (type, name) and "files" (each with a sha256)') from None
+    if kind not in KINDS or len(wanted) > 1000:
+        raise HubServerError(400, '"type" is model, dataset or space, "files" a list of at most 1000')
+    table = db.repo_lfs
+    with call.hub.database.write() as connection:
+        source = call.readable(connection)
+        target = call.hub.repositories.follow(connection, kind, name, call.viewer, write=True)
+        mine = (table.c.repo_id == source.id) & table.c.sha256.in_(wanted)
+        owned = {row.sha256: row.size for row in connection.execute(select(table).where(mine))}
+        for sha256, size in owned.items():
+            call.hub.commits.grant(connection, target.id, StoredBlob(sha256, size))
+    failed = [{"sha256": item, "error": "the repository has no such file"} for item in wanted if item not in owned]
+    return JSONResponse({"failed": failed})
 
 
 @fixed.add("GET", "settings/repositories")
