@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 
 from enfold import hub
-from enfold.hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, HfApi
+from enfold.hub import (
+    CommitOperationAdd,
+    CommitOperationCopy,
+    CommitOperationDelete,
+    HfApi,
+    api_commits,
+    large_folder,
+)
 from enfold.hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 from enfold.hubserver import EmbeddedHub
 
@@ -50,6 +57,42 @@ def test_a_folder_is_one_commit(api: HfApi, repo_id: str, tmp_path: Path) -> Non
         repo_id=repo_id, folder_path=tmp_path, path_in_repo="in/here", delete_patterns="*.txt", ignore_patterns="*.log"
     )
     assert api.list_repo_files(repo_id) == [".gitattributes", "in/here/.hidden", "in/here/sub/b.txt"]
+
+
+def test_a_folder_of_many_files_goes_in_parts_and_a_repeated_call_goes_on(
+    api: HfApi, repo_id: str, watched: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = HfApi()
+    for name, value in {"_FILES": 20, "_ASKED": 8, "_BYTES": 300_000, "_AHEAD": 1}.items():
+        monkeypatch.setattr(large_folder, name, value)
+    contents = {f"{number % 3}/{number:02}.txt": str(number).encode() for number in range(47)}
+    contents |= {"z.safetensors": os.urandom(2_000_000), ".gitignore": b"*.log\n"}
+    contents |= {f"heavy/{number}.txt": os.urandom(90_000).hex().encode() for number in range(4)}
+    source = tmp_path / "source"
+    for name, data in {**contents, "left.log": b"x"}.items():
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_bytes(data)
+    answers = iter([None, 400])  # the second commit fails
+    watched.disturb = lambda method, path: next(answers, None) if "/commit/" in path else None
+    with pytest.raises(HfHubHTTPError):
+        api.upload_large_folder(repo_id, source)
+    made = set(api.list_repo_files(repo_id)) & contents.keys()
+    assert 0 < len(made) <= 20
+    watched.requests.clear()
+    api.upload_large_folder(repo_id, source, num_workers=2, print_report=False)
+    assert set(api.list_repo_files(repo_id)) == contents.keys() | {".gitattributes"}
+    folder = Path(hub.snapshot_download(repo_id))
+    assert {name: (folder / name).read_bytes() for name in contents} == contents
+    heads = [commit.commit_id for commit in api.list_repo_commits(repo_id)]
+    assert len(heads) == 2 + watched.count("POST", "/commit/") and watched.count("POST", "/commit/") >= 4
+    watched.requests.clear()
+    api.upload_large_folder(repo_id, source)
+    assert watched.count("POST", "/commit/") == 0 == watched.count("PUT", "")
+    monkeypatch.setattr(api_commits, "_TOGETHER", 10)
+    assert api.upload_folder(repo_id=repo_id, folder_path=source).oid == heads[0]
+    (source / "0" / "00.txt").write_bytes(b"other")
+    later = api.upload_folder(repo_id=repo_id, folder_path=source, path_in_repo=".", run_as_future=True).result()
+    assert later.oid == api.model_info(repo_id).sha != heads[0]
 
 
 def test_what_is_there_already_makes_no_commit(api: HfApi, repo_id: str, watched: Any) -> None:

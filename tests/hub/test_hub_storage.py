@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from enfold import hub
-from enfold.hub import HfApi, NotASafetensorsRepoError, SafetensorsParsingError
-from enfold.hub.errors import HfHubHTTPError
+from enfold.hub import (
+    CommitOperationAdd,
+    CommitOperationCopy,
+    HfApi,
+    NotASafetensorsRepoError,
+    SafetensorsParsingError,
+)
+from enfold.hub.errors import EntryNotFoundError, HfHubHTTPError
 from enfold.hubserver import EmbeddedHub
 from enfold.hubserver.maintenance import check
 
@@ -99,6 +107,43 @@ def test_what_a_namespace_holds_is_told(api: HfApi, repo_id: str, server: Embedd
         list(HfApi(token=server.create_user("no-member")).list_user_repos("storage-team"))
 
 
+def test_files_are_copied_from_another_repository(api: HfApi, repo_id: str, server: EmbeddedHub) -> None:
+    large, other = weights(a=[300_000]), f"{repo_id}-from"
+    api.create_repo(other, repo_type="dataset", private=True)
+    for name, data in {"w.safetensors": large, "same.safetensors": large, "a.txt": b"small"}.items():
+        api.upload_file(path_or_fileobj=data, path_in_repo=f"in/{name}", repo_id=other, repo_type="dataset")
+    copies = [
+        CommitOperationCopy(f"in/{name}", f"out/{name}", src_repo_id=other, src_repo_type="dataset")
+        for name in ("w.safetensors", "same.safetensors", "a.txt")
+    ]
+    done = api.create_commit(repo_id, [*copies, CommitOperationAdd("b.txt", b"b")], commit_message="Copy")
+    files = api.list_repo_files(repo_id, revision=done.oid)
+    assert files == [".gitattributes", "b.txt", "out/a.txt", "out/same.safetensors", "out/w.safetensors"]
+    assert Path(api.hf_hub_download(repo_id, "out/w.safetensors")).read_bytes() == large
+    assert Path(api.hf_hub_download(repo_id, "out/a.txt")).read_bytes() == b"small"
+    with pytest.raises(EntryNotFoundError, match="no file"):
+        gone = CommitOperationCopy("none", "x", src_repo_id=other, src_repo_type="dataset")
+        api.create_commit(repo_id, [gone], commit_message="x")
+
+    def given(client: HfApi, sha256: str, target: str, kind: str = "model") -> Any:
+        body = {"target": {"type": kind, "name": target}, "files": [{"sha256": sha256, "filename": "x"}]}
+        return client._send("POST", f"{client.endpoint}/api/datasets/{other}/lfs-files/duplicate", None, json=body)
+
+    digest = hashlib.sha256(large).hexdigest()
+    assert given(api, digest, repo_id).json() == {"failed": []}
+    assert [item["sha256"] for item in given(api, "0" * 64, repo_id).json()["failed"]] == ["0" * 64]
+    thief = HfApi(endpoint=api.endpoint, token=server.create_user("copying"))
+    thief.create_repo("copying/loot")
+    with pytest.raises(HfHubHTTPError, match="404"):  # who cannot read the one
+        given(thief, digest, "copying/loot")
+    api.update_repo_settings(other, repo_type="dataset", visibility="public")
+    with pytest.raises(HfHubHTTPError, match="403"):  # or write to the other
+        given(thief, digest, repo_id)
+    assert given(thief, digest, "copying/loot").json() == {"failed": []}
+    with pytest.raises(HfHubHTTPError, match="400"):
+        given(api, digest, repo_id, kind="nonsense")
+
+
 def test_tags_are_grouped(api: HfApi, repo_id: str) -> None:
     card = b"---\nlicense: apache-2.0\ntags: [grouped-here]\n---\n"
     api.upload_file(path_or_fileobj=card, path_in_repo="README.md", repo_id=repo_id)
@@ -125,6 +170,15 @@ def test_headers_of_weights_are_read_alone(api: HfApi, repo_id: str, tmp_path: P
         api.upload_file(path_or_fileobj=content, path_in_repo=name, repo_id=f"{repo_id}-parts")
     told = api.get_safetensors_metadata(f"{repo_id}-parts")
     assert told.sharded and told.metadata == {"total_size": 1} and told.parameter_count == {"F32": 6004}
+    at_once = api.get_sharded_safetensors_metadata(f"{repo_id}-parts")
+    assert at_once.files_metadata == told.files_metadata and at_once.metadata == told.metadata
+    assert at_once.weight_map["c"] == "two.safetensors" and len(at_once.weight_map) == 3001
+    for name, status in [("none.json", 404), ("one.safetensors", 422), ("broken.json", 422), ("gone.json", 404)]:
+        if name in ("broken.json", "gone.json"):
+            other = {"weight_map": {"a": "model.safetensors.index.json" if name == "broken.json" else "nowhere"}}
+            api.upload_file(path_or_fileobj=json.dumps(other).encode(), path_in_repo=name, repo_id=f"{repo_id}-parts")
+        with pytest.raises(HfHubHTTPError, match=str(status)):
+            api.get_sharded_safetensors_metadata(f"{repo_id}-parts", filename=name)
     api.create_repo(f"{repo_id}-none")
     with pytest.raises(NotASafetensorsRepoError, match="neither"):
         api.get_safetensors_metadata(f"{repo_id}-none")

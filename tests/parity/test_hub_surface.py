@@ -81,7 +81,7 @@ ABSENT = {
         OAuthInfo OAuthOrgInfo OAuthUserInfo attach_huggingface_oauth parse_huggingface_oauth""",
     "removed by the client itself, with what it stood for": """
         Repository get_session_with_backend duplicate_space DuplicatedRepoUrl push_to_hub_legacy
-        get_sharded_safetensors_metadata list_lfs_files_legacy""",
+        list_lfs_files_legacy""",
     "files and tables not read or written here yet": """
         DDUFEntry export_entries_as_dduf export_folder_as_dduf read_dduf_file EvalResultEntry
         eval_result_entries_to_yaml parse_eval_result_entries list_dataset_parquet_files""",

@@ -52,6 +52,7 @@ __getattr__, __dir__, __all__ = face(
             "get_paths_info",
             "get_repo_discussions",
             "get_safetensors_metadata",
+            "get_sharded_safetensors_metadata",
             "get_space_runtime",
             "get_space_secrets",
             "get_space_variables",

@@ -56,6 +56,7 @@ __all__ = [
     "get_paths_info",
     "get_repo_discussions",
     "get_safetensors_metadata",
+    "get_sharded_safetensors_metadata",
     "get_space_runtime",
     "get_space_secrets",
     "get_space_variables",
@@ -212,6 +213,7 @@ get_model_tags = api.get_model_tags
 get_dataset_tags = api.get_dataset_tags
 parse_safetensors_file_metadata = api.parse_safetensors_file_metadata
 get_safetensors_metadata = api.get_safetensors_metadata
+get_sharded_safetensors_metadata = api.get_sharded_safetensors_metadata
 list_collections = api.list_collections
 get_collection = api.get_collection
 create_collection = api.create_collection

@@ -20,6 +20,8 @@ from enfold.hub.commit import (
     preupload,
     upload_contents,
 )
+from enfold.hub.copies import bring_from_elsewhere
+from enfold.hub.large_folder import upload_in_parts
 from enfold.hub.snapshot import filter_repo_objects
 from enfold.hub.types import (
     CommitInfo,
@@ -32,6 +34,22 @@ __all__ = ["CommitCalls"]
 
 
 _log = get_logger(__name__)
+
+
+_TOGETHER = 20_000  # files that go in one commit
+
+
+def _additions(
+    folder_path: str | os.PathLike[str], prefix: str, allowed: Patterns, ignored: Patterns
+) -> list[CommitOperationAdd]:
+    """Return what adds the files of a folder that match."""
+    folder = os.path.expanduser(folder_path)
+    if not os.path.isdir(folder):
+        raise ValueError(f"there is no folder {str(folder_path)!r} to upload")
+    files = filter_repo_objects(
+        files_below(folder), allow_patterns=allowed, ignore_patterns=ignored, key=lambda item: item[0]
+    )
+    return [CommitOperationAdd(prefix + name, path) for name, path in files]
 
 
 class CommitCalls(RepositoryCalls, FileCalls):
@@ -81,7 +99,7 @@ class CommitCalls(RepositoryCalls, FileCalls):
         api_url = self._api(repo_id, repo_type)
         branch = revision or constants.DEFAULT_REVISION
         secret = self._token(token)
-        chosen = list(operations)
+        chosen = bring_from_elsewhere(self, operations, repo_id, repo_type, secret)
         additions = [item for item in chosen if isinstance(item, CommitOperationAdd)]
         paths = [item.path_in_repo for item in additions]
         twice = {path for path in paths if paths.count(path) > 1} if len(set(paths)) < len(paths) else set()
@@ -239,6 +257,9 @@ class CommitCalls(RepositoryCalls, FileCalls):
     ) -> Any:
         """Upload a folder in one commit and return a ``CommitInfo``.
 
+        More than 20,000 new files go in several commits, of which the last is returned, unless they are for a pull
+        request or a certain parent.
+
         Args:
             repo_id: the repository.
             folder_path: the folder; ``.git`` and ``.cache/huggingface`` in it are left out.
@@ -260,28 +281,26 @@ class CommitCalls(RepositoryCalls, FileCalls):
             ValueError: the folder does not exist.
         """
         check_retired("upload_folder", ignored)
-        folder = os.path.expanduser(folder_path)
-        if not os.path.isdir(folder):
-            raise ValueError(f"there is no folder {str(folder_path)!r} to upload")
         prefix = f"{path_in_repo.strip('/')}/" if path_in_repo and path_in_repo.strip("/.") else ""
-        files = filter_repo_objects(
-            files_below(folder),
-            allow_patterns=allow_patterns,
-            ignore_patterns=ignore_patterns,
-            key=lambda item: item[0],
-        )
-        additions = [CommitOperationAdd(prefix + name, path) for name, path in files]
+        additions = _additions(folder_path, prefix, allow_patterns, ignore_patterns)
+        title = commit_message or "Upload folder with enfold"
+        if len(additions) > _TOGETHER and not (create_pr or parent_commit or delete_patterns):
+            where: dict[str, Any] = {"token": token, "repo_type": repo_type, "revision": revision}
+            where |= {"commit_message": title, "commit_description": commit_description}
+            if run_as_future:
+                return self.run_as_future(upload_in_parts, self, repo_id, additions, **where)
+            return upload_in_parts(self, repo_id, additions, **where)
         deletions: list[Operation] = []
         if delete_patterns is not None:
             there = self.list_repo_files(repo_id, revision=revision, repo_type=repo_type, token=token)
             below = [path.removeprefix(prefix) for path in there if path.startswith(prefix)]
-            kept = {prefix + name for name, _ in files} | {".gitattributes"}
+            kept = {item.path_in_repo for item in additions} | {".gitattributes"}
             gone = filter_repo_objects(below, allow_patterns=delete_patterns)
             deletions = [CommitOperationDelete(prefix + name, False) for name in gone if prefix + name not in kept]
         return self.create_commit(
             repo_id,
             [*deletions, *additions],
-            commit_message=commit_message or "Upload folder with enfold",
+            commit_message=title,
             commit_description=commit_description,
             token=token,
             repo_type=repo_type,
@@ -291,14 +310,51 @@ class CommitCalls(RepositoryCalls, FileCalls):
             run_as_future=run_as_future,
         )
 
-    def upload_large_folder(self, repo_id: str, folder_path: str | os.PathLike[str], **options: Any) -> None:
-        """Upload a folder; what an earlier attempt uploaded is not sent again. Options as in :meth:`upload_folder`."""
-        known = {"repo_type", "revision", "allow_patterns", "ignore_patterns", "token"}
-        self.create_repo(
-            repo_id, repo_type=options.get("repo_type"), private=options.pop("private", None), exist_ok=True
+    def upload_large_folder(
+        self,
+        repo_id: str,
+        folder_path: str | os.PathLike[str],
+        *,
+        repo_type: str | None = None,
+        revision: str | None = None,
+        private: bool | None = None,
+        allow_patterns: Patterns = None,
+        ignore_patterns: Patterns = None,
+        num_workers: int | None = None,
+        print_report: bool = True,
+        print_report_every: int = 60,
+        token: Token = None,
+    ) -> None:
+        """Upload a folder of any number of files, in several commits, making the repository if needed.
+
+        When the call ends early, the same call goes on: what the Hub has is not sent again.
+
+        Args:
+            repo_id: the repository.
+            folder_path: the folder; ``.git`` and ``.cache/huggingface`` in it are left out.
+            repo_type: "model" (the default), "dataset" or "space".
+            revision: the branch; "main" by default.
+            private: whether the repository, if it is made now, is private.
+            allow_patterns: shell patterns; only files that match one are uploaded.
+            ignore_patterns: files that match one are not.
+            num_workers: how many requests and uploads run at once (4).
+            print_report, print_report_every: accepted; a progress bar says how far it is.
+            token: a token that may write.
+
+        Raises:
+            ValueError: the folder does not exist.
+        """
+        self.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True, token=token)
+        upload_in_parts(
+            self,
+            repo_id,
+            _additions(folder_path, "", allow_patterns, ignore_patterns),
+            commit_message="Upload folder with enfold",
+            token=token,
+            repo_type=repo_type,
+            revision=revision,
+            workers=num_workers or 4,
         )
-        chosen = {name: value for name, value in options.items() if name in known}
-        self.upload_folder(repo_id=repo_id, folder_path=folder_path, **chosen)
 
     def delete_file(
         self, path_in_repo: str, repo_id: str, *, commit_message: str | None = None, **options: Any

@@ -21,6 +21,7 @@ from enfold.hub.safetensors_info import (
     NotASafetensorsRepoError,
     SafetensorsFileMetadata,
     SafetensorsRepoMetadata,
+    parse_header,
     read_header,
 )
 from enfold.hub.types import RepoUrl, parse_datetime
@@ -249,3 +250,28 @@ class StorageCalls(RepositoryCalls, FileCalls):
 
         run_all(one, sorted(set(told.get("weight_map", {}).values())), 8)
         return SafetensorsRepoMetadata(told.get("metadata"), True, told.get("weight_map", {}), files)
+
+    def get_sharded_safetensors_metadata(
+        self,
+        repo_id: str,
+        *,
+        filename: str = constants.SAFETENSORS_INDEX_FILE,
+        token: Token = None,
+        timeout: float | None = None,
+    ) -> SafetensorsRepoMetadata:
+        """Return the headers of all parts of a model on ``main`` by one request.
+
+        Args:
+            repo_id: the repository.
+            filename: the index of its parts.
+            token: as everywhere.
+            timeout: seconds to wait for the Hub.
+
+        Raises:
+            EntryNotFoundError: there is no such index.
+        """
+        url = f"{self._api(repo_id, 'model')}/safetensors-metadata/{quote(filename)}"
+        told = self._send("GET", url, token, timeout=timeout).json()
+        files = {name: parse_header(header, f"{name} of {repo_id}") for name, header in told["headers"].items()}
+        places = {tensor: name for name, file in files.items() for tensor in file.tensors}
+        return SafetensorsRepoMetadata(told["index"].get("metadata"), True, places, files)

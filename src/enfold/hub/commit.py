@@ -58,17 +58,21 @@ class CommitOperationDelete:
 
 @dataclasses.dataclass
 class CommitOperationCopy:
-    """Copy a file inside the repository.
+    """Copy a file inside the repository, or from another one of the same Hub.
 
     Args:
         src_path_in_repo: the file to copy.
         path_in_repo: its new place.
-        src_revision: where to read it; the branch committed to by default.
+        src_revision: where to read it; the branch committed to by default, "main" of another repository.
+        src_repo_id: the other repository.
+        src_repo_type: its kind: "model", "dataset" or "space"; "model" by default.
     """
 
     src_path_in_repo: str
     path_in_repo: str
     src_revision: str | None = None
+    src_repo_id: str | None = None
+    src_repo_type: str | None = None
 
     def __post_init__(self) -> None:
         self.src_path_in_repo = check_filename(self.src_path_in_repo)
@@ -114,6 +118,13 @@ class CommitOperationAdd:
             source.seek(position)
         else:
             raise ValueError(f"path_or_fileobj is a path, bytes or a binary file, not {type(source).__name__}")
+
+    @classmethod
+    def uploaded(cls, path_in_repo: str, sha256: str, size: int) -> CommitOperationAdd:
+        """Return what adds a large file whose content the Hub knows to be the repository's."""
+        made = cls(path_in_repo, b"", _upload_mode="lfs", _is_uploaded=True)
+        made._size, made.__dict__["_sha256"] = size, sha256
+        return made
 
     @property
     def size(self) -> int:

@@ -20,6 +20,7 @@ __all__ = [
     "SafetensorsRepoMetadata",
     "TensorInfo",
     "get_local_safetensors_metadata",
+    "parse_header",
     "parse_local_safetensors_file_metadata",
     "read_header",
 ]
@@ -122,14 +123,22 @@ def read_header(read: Callable[[int, int], bytes], name: str) -> SafetensorsFile
         raise SafetensorsParsingError(f"{name} ends inside its header, after {len(header)} of {length} bytes")
     try:
         found = json.loads(header.decode())
-        metadata = found.pop("__metadata__", {})
+    except ValueError as error:
+        raise SafetensorsParsingError(f"the header of {name} cannot be read: {error}") from error
+    return parse_header(found, name)
+
+
+def parse_header(found: Any, name: str) -> SafetensorsFileMetadata:
+    """Return what a header says, which is JSON that was parsed already."""
+    try:
         tensors = {
             key: TensorInfo(value["dtype"], list(value["shape"]), tuple(value["data_offsets"]))
             for key, value in found.items()
+            if key != "__metadata__"
         }
+        return SafetensorsFileMetadata(found.get("__metadata__", {}), tensors)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SafetensorsParsingError(f"the header of {name} cannot be read: {error}") from error
-    return SafetensorsFileMetadata(metadata, tensors)
 
 
 def parse_local_safetensors_file_metadata(path: str | Path) -> SafetensorsFileMetadata:
