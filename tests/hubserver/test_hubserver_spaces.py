@@ -134,6 +134,36 @@ def test_state_and_log_are_told(http: httpx.Client, hub: EmbeddedHub) -> None:
     assert reach(http, name).status_code == 201
 
 
+MOUNTED = """
+import os
+import gradio as gr
+import uvicorn
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+async def own(request):
+    return PlainTextResponse("own " + request.query_params["q"])
+
+with gr.Blocks() as demo:
+    name, greeting = gr.Textbox(), gr.Textbox()
+    gr.Button("Greet").click(lambda who: f"Hello {who}!", name, greeting, api_name="greet")
+
+app = gr.mount_gradio_app(Starlette(routes=[Route("/own", own)]), demo, path="/demo")
+uvicorn.run(app, host="127.0.0.1", port=int(os.environ["GRADIO_SERVER_PORT"]), log_level="warning")
+"""
+
+
+def test_a_program_may_be_an_application_that_a_demo_is_mounted_in(http: httpx.Client) -> None:
+    name = make(http, "mounted", app__py=MOUNTED)
+    assert reach(http, name, "own?q=1").text == "own 1"
+    page = http.get(f"/spaces/{name}/run/demo/")
+    assert page.status_code == 200 and "<html" in page.text
+    asked = http.post(f"/spaces/{name}/run/demo/gradio_api/call/greet", json={"data": ["Ann"]}).raise_for_status()
+    told = http.get(f"/spaces/{name}/run/demo/gradio_api/call/greet/{asked.json()['event_id']}")
+    assert "event: complete" in told.text and '["Hello Ann!"]' in told.text
+
+
 def test_another_commit_is_another_program(http: httpx.Client) -> None:
     name = make(http, "changed", app__py=PROGRAM)
     assert reach(http, name).headers["x-mine"] == "yes"
