@@ -47,6 +47,7 @@ CASES: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = [
     (aten.repeat_interleave.self_int, (X, 2, 1), {}),
     (aten.add.Tensor, (X, _x(4)), {"alpha": 2}),
     (aten.rsub.Scalar, (X, 1.0), {}),
+    (aten.detach.default, (X,), {}),
     (aten.div.Tensor_mode, (_i([7, -7, 5]), 2), {"rounding_mode": "floor"}),
     (aten.div.Tensor_mode, (_i([7, -7, 5]), 2), {"rounding_mode": "trunc"}),
     (aten.div.Tensor, (_i([7, -7, 5]), 2), {}),

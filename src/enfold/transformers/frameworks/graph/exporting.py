@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from enfold.errors import EnfoldError
 from enfold.transformers.frameworks.graph.program import LEAST, Program, Spec
 from enfold.transformers.frameworks.graph.reading import program_of
-from enfold.transformers.frameworks.graph.rewriting import is_functional
+from enfold.transformers.frameworks.graph.rewriting import hold_gradients, is_functional
 
 __all__ = ["Programs", "export", "free_dimensions"]
 
@@ -85,6 +85,7 @@ def export(
         try:
             exported = torch.export.export(shell, (inputs,), dynamic_shapes=(sizes,), strict=False)
             if not is_functional(exported.graph):
+                hold_gradients(exported)
                 exported = exported.run_decompositions({})
         except EnfoldError:
             raise

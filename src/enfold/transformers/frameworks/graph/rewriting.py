@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["is_functional", "rewritten"]
+__all__ = ["hold_gradients", "is_functional", "rewritten"]
 
 Call = tuple[str, tuple[Any, ...], dict[str, Any]]  # target, arguments, keyword arguments
 
@@ -20,11 +20,10 @@ _SAME = {
     "aten.alias.default",
     "aten.clone.default",
     "aten.contiguous.default",
-    "aten.detach.default",
-    "aten.detach_.default",
     "aten.lift_fresh_copy.default",
     "aten.lift_fresh.default",
 }
+_STOPS = {"aten.detach.default", "aten.detach_.default"}  # the same values, which gradients do not pass
 _CASTS = {"aten.to.dtype", "aten.to.dtype_layout", "aten.to.device", "aten.to.other", "aten.type_as.default"}
 _OTHER_NAMES = {
     "aten.reshape.default": "aten.view.default",
@@ -39,7 +38,7 @@ _LIKE = {
     "aten.expand_as.default": "aten.expand.default",
 }
 _OWN = {"aten.dropout.default", "aten.flatten.using_ints", "aten.chunk.default", "aten._weight_norm.default"}
-_SAID = {*_SAME, *_CASTS, *_OTHER_NAMES, *_LIKE, *_OWN}
+_SAID = {*_SAME, *_STOPS, *_CASTS, *_OTHER_NAMES, *_LIKE, *_OWN}
 
 
 def is_functional(graph: Any) -> bool:
@@ -61,6 +60,25 @@ def is_functional(graph: Any) -> bool:
     return True
 
 
+def hold_gradients(exported: Any) -> None:
+    """Say ``torch.no_grad()`` of an exported model as ``detach`` of what goes in: otherwise its parts are joined with
+    the rest, and it is forgotten that gradients end there."""
+    for module in exported.graph_module.modules():
+        graph = getattr(module, "graph", None)
+        if graph is None:
+            continue
+        for node in graph.find_nodes(op="call_function", target=torch.ops.higher_order.wrap_with_set_grad_enabled):
+            enabled, part, *given = node.args
+            if enabled:
+                continue
+            with graph.inserting_before(node):
+                held = [graph.call_function(torch.ops.aten.detach.default, (one,)) for one in given]
+            for one, source in zip(held, given, strict=True):
+                one.meta["val"] = source.meta["val"]
+            node.args = (enabled, part, *held)
+        module.recompile()
+
+
 def rewritten(
     node: Any, target: str, args: tuple[Any, ...], kwargs: dict[str, Any], fresh: Callable[[str], Any]
 ) -> Any:
@@ -75,8 +93,10 @@ def rewritten(
         The argument that the node is equal to; or a list of ``(reference or None, call)``, the last of which, with
         None, is the node's own value.
     """
-    if target in _SAME:
+    if target in _SAME or (target in _STOPS and not _has_gradient(node.args[0])):
         return args[0]
+    if target in _STOPS:
+        return [(None, ("aten.detach.default", args, {}))]
     if target in _OTHER_NAMES:
         return [(None, (_OTHER_NAMES[target], args, kwargs))]
     if target in _CASTS:
@@ -99,6 +119,13 @@ def rewritten(
         if isinstance(x.shape[dim], int):
             return [(None, ("aten.split.Tensor", (args[0], -(-x.shape[dim] // args[1]), dim), {}))]
     return [(None, (target, args, kwargs))]
+
+
+def _has_gradient(node: Any) -> bool:
+    """Return whether a gradient can come to a value: it is a real number, and no constant."""
+    while str(node.target) in _SAME:
+        node = node.args[0]
+    return bool(node.meta["val"].is_floating_point()) and not node.name.startswith("c_")
 
 
 def _flatten(node: Any, args: tuple[Any, ...], kwargs: dict[str, Any], fresh: Callable[[str], Any]) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
+from jax import lax
 
 from enfold.transformers.frameworks.graph.program import DType
 from enfold.transformers.frameworks.jax_ops.values import as_dtype, cast
@@ -16,6 +17,7 @@ __all__ = ["OPS"]
 OPS = Table()
 OPS.add(
     _to_copy=lambda x, *, dtype=None: cast(x, dtype),
+    detach=lax.stop_gradient,
     fill=lambda x, value: jnp.full_like(x, value),
     scalar_tensor=lambda value, dtype=None: jnp.asarray(value, as_dtype(dtype)),
     linspace=lambda a, b, steps, dtype=None: jnp.linspace(a, b, steps, dtype=as_dtype(dtype)),

@@ -26,6 +26,7 @@ def _filled(sizes: Sequence[Any], value: Any, dtype: Any) -> Any:
 
 
 OPS.add(
+    detach=tf.stop_gradient,
     fill=lambda x, value: _filled(shape_of(x), value, x.dtype),
     full=lambda sizes, value, dtype=None: _filled(sizes, value, as_dtype(dtype, scalar_type(value))),
     full_like=lambda x, value, dtype=None: _filled(shape_of(x), value, as_dtype(dtype, x.dtype)),
