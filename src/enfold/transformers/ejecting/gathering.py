@@ -23,6 +23,8 @@ REPLACED = {
     f"{HOME}.nn.cache": ("Cache", "CacheLayer", "DynamicCache", "EncoderDecoderCache", "EncoderDecoderLayer"),
     f"{HOME}.transformers.config": ("PretrainedConfig",),
     f"{HOME}.transformers.modeling": ("PreTrainedModel",),
+    f"{HOME}.transformers.configs.backbone": ("sub_config",),
+    f"{HOME}.transformers.models.backbone": ("load_backbone",),
     f"{HOME}.transformers.generation.mixin": ("GenerationMixin",),
     f"{HOME}.transformers.generation.whisper": ("WhisperGenerationMixin",),
 }
@@ -327,6 +329,8 @@ def _ordered(root: str, wanted: dict[Key, Definition], modules: dict[str, Module
 
     visit(STAND_INS, ())
     visit(root, ())
+    for name in modules:  # those that a function imports
+        visit(name, ())
     made: list[Definition] = []
     for name in [*seen, *(name for name in modules if name not in seen)]:
         place = modules.get(name)

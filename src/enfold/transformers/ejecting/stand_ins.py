@@ -285,7 +285,8 @@ class PreTrainedModel(nn.Module):
         """Return the embedding of tokens or patches."""
         if self._input_embed_layer is None:
             return self.base_model.get_input_embeddings()
-        return self.get_submodule(self._input_embed_layer)
+        found = self.get_submodule(self._input_embed_layer)
+        return found.get_input_embeddings() if isinstance(found, PreTrainedModel) else found
 
     def get_output_embeddings(self) -> Any:
         """Return the layer that predicts tokens, or None."""
@@ -424,4 +425,31 @@ class GenerationMixin:
         return ids
 
 
-WhisperGenerationMixin = GenerationMixin
+class WhisperGenerationMixin(GenerationMixin):
+    """Writes down one window of a recording."""
+
+
+def load_backbone(config: Any) -> Any:
+    """Return a blank backbone for a configuration's ``backbone_config``, or for the configuration itself."""
+    from enfold.transformers.models.bit import BitBackbone
+    from enfold.transformers.models.dinov2 import Dinov2Backbone
+    from enfold.transformers.models.resnet import ResNetBackbone
+
+    kinds = {"bit": BitBackbone, "dinov2": Dinov2Backbone, "resnet": ResNetBackbone}
+    config = getattr(config, "backbone_config", None) or config
+    return kinds[config.model_type](config)
+
+
+def sub_config(value: Any, **default: Any) -> Any:
+    """Return a backbone's configuration for a configuration, a dictionary with ``model_type``, or None."""
+    from enfold.transformers.configs.bit import BitConfig
+    from enfold.transformers.configs.dinov2 import Dinov2Config
+    from enfold.transformers.configs.resnet import ResNetConfig
+
+    kinds = {"bit": BitConfig, "dinov2": Dinov2Config, "resnet": ResNetConfig}
+    if value is None and not default:
+        return None
+    if isinstance(value, PretrainedConfig):
+        return value
+    fields = dict(default if value is None else value)
+    return kinds[fields.pop("model_type")](**fields)
