@@ -32,6 +32,7 @@ from enfold.optimum.onnxruntime import (  # noqa: E402
     ORTModelForVision2Seq,
 )
 from enfold.optimum.onnxruntime.caches import SessionCache  # noqa: E402
+from enfold.optimum.onnxruntime.decoding import LONG as LONG_PROMPT  # noqa: E402
 from enfold.optimum.onnxruntime.sessions import ProviderError, tensor_of, value_of  # noqa: E402
 
 Exported = Callable[[str, str], tuple[Any, Path]]
@@ -179,6 +180,31 @@ def test_a_decoder_writes_what_torch_writes(options: dict[str, Any], exported: E
         options["attention_mask"] = torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 1, 1], [0, 1, 1, 1, 1]])
     expected = model.generate(ids, max_new_tokens=8, **options)
     assert torch.equal(ours.generate(ids, max_new_tokens=8, **options), expected)
+
+
+def test_a_long_prompt_is_read_without_the_scores_of_words_that_are_not_asked_for(
+    exported: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, folder = exported("first", "*llama-causal")
+    ours = ORTModelForCausalLM.from_pretrained(folder)
+    ids = torch.randint(3, 60, (2, LONG_PROMPT + 9), generator=torch.Generator().manual_seed(3))
+    mask = torch.ones_like(ids)
+    mask[0, :7] = 0
+    whole = ours(ids, mask).logits
+    asked: list[Any] = []
+    run = ours.session.run
+    monkeypatch.setattr(
+        ours.session, "run", lambda given, *more, **named: asked.append(more) or run(given, *more, **named)
+    )
+    past = SessionCache()
+    for keep, parts_of_it in ((2, 2), (10, 1), (0, 1)):
+        past.reset()
+        asked.clear()
+        found = ours(ids, mask, past_key_values=past, logits_to_keep=keep).logits
+        assert torch.allclose(found, whole[:, -keep:], atol=1e-5)
+        assert len(asked) == parts_of_it and past.get_seq_length() == ids.shape[1]
+    written = model.generate(ids, attention_mask=mask, max_new_tokens=3)
+    assert torch.equal(ours.generate(ids, attention_mask=mask, max_new_tokens=3), written)
 
 
 def test_a_cache_of_a_session_can_be_cut_and_sorted(exported: Exported) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from enfold.errors import EnfoldError, nearest, required
+from enfold.optimum.runtimes.pages import LargePages
 
 __all__ = ["ProviderError", "Session", "device_of", "providers_for"]
 
@@ -39,6 +41,14 @@ def runtime() -> Any:
         MissingExtra: when it is not installed.
     """
     return required("onnxruntime", "running ONNX files", "onnx")
+
+
+@cache
+def values() -> Any:
+    """Return onnxruntime's own class of values."""
+    from onnxruntime.capi.onnxruntime_pybind11_state import OrtValue
+
+    return OrtValue
 
 
 def providers_for(provider: str) -> list[str]:
@@ -73,6 +83,7 @@ class Session:
         inputs: name → type, in the graph's order.
         outputs: names, in the graph's order.
         shapes: name of an input → its dimensions, names where they vary.
+        pages: moves the weights to large pages.
     """
 
     def __init__(
@@ -85,25 +96,35 @@ class Session:
         self.path = Path(path)
         names = providers_for(provider)
         options = [dict(provider_options or {}), *({} for _ in names[1:])]
-        self.session = runtime().InferenceSession(str(path), session_options, providers=names, provider_options=options)
+        with LargePages() as self.pages:
+            self.session = runtime().InferenceSession(
+                str(path), session_options, providers=names, provider_options=options
+            )
         self.provider, self.device = provider, device_of(provider)
         self.inputs = {value.name: TYPES[value.type] for value in self.session.get_inputs()}
         self.shapes = {value.name: list(value.shape) for value in self.session.get_inputs()}
         self.outputs = [value.name for value in self.session.get_outputs()]
 
-    def run(self, given: Mapping[str, Any], outputs: Sequence[str] | None = None) -> dict[str, Any]:
+    def run(
+        self, given: Mapping[str, Any], outputs: Sequence[str] | None = None, alone: bool = False
+    ) -> dict[str, Any]:
         """Run the graph; nothing is copied where tensors have the graph's types and lie where it runs.
 
         Args:
             given: name → tensor, or onnxruntime's own value of an earlier run.
             outputs: names of what is wanted; all by default.
+            alone: leave out what only the other outputs need.
 
         Returns:
             Name → onnxruntime's own value; ``tensor_of`` shows it to torch.
         """
         names = self.outputs if outputs is None else list(outputs)
         feeds = {name: value_of(given[name], kind) for name, kind in self.inputs.items()}
-        found = self.session._sess.run_with_ort_values(feeds, names, None)
+        options = None
+        if alone:
+            options = runtime().RunOptions()
+            options.only_execute_path_to_fetches = True
+        found = self.session._sess.run_with_ort_values(feeds, names, options)
         return dict(zip(names, found, strict=True))
 
     def __call__(self, given: Mapping[str, Any], outputs: Sequence[str] | None = None) -> dict[str, Tensor]:
@@ -113,19 +134,18 @@ class Session:
 
 def value_of(given: Any, kind: torch.dtype) -> Any:
     """Return onnxruntime's view of a tensor, in the type that the graph takes."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as native
-
     if not isinstance(given, Tensor):
         if isinstance(given, np.ndarray):
             given = torch.from_numpy(np.ascontiguousarray(given))
         else:
             return given  # onnxruntime's already
-    given = given.detach()
+    if given.requires_grad:
+        given = given.detach()
     if given.dtype != kind:
         given = given.to(kind)
     if not given.is_contiguous():
         given = given.contiguous()
-    return native.OrtValue.from_dlpack(torch.utils.dlpack.to_dlpack(given))
+    return values().from_dlpack(torch.utils.dlpack.to_dlpack(given))
 
 
 def tensor_of(value: Any) -> Tensor:

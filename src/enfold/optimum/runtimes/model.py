@@ -101,6 +101,14 @@ class RuntimeModel(PushToHubMixin):
         """Return no parameters: they are in the graph."""
         return iter(())
 
+    def modules(self) -> Any:
+        """Return no layers: they are in the graph."""
+        return iter(())
+
+    def get_decoder(self) -> Any:
+        """Return what writes: the model itself, whose graphs know which of them does."""
+        return self
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the model; see ``forward``."""
         return self.forward(*args, **kwargs)
@@ -128,7 +136,7 @@ class RuntimeModel(PushToHubMixin):
         Raises:
             EnfoldError: an input is missing.
         """
-        given = {**dict(zip(self.input_names(self.parts[0]), args, strict=False)), **kwargs}
+        given = {**dict(zip(self.input_names(self.parts[0]), args, strict=False)), **kwargs} if args else kwargs
         arrays = any(isinstance(value, np.ndarray) for value in given.values())
         made = self.answer(given)
         fields = {self.renamed.get(name, name): value.numpy() if arrays else value for name, value in made.items()}
@@ -141,25 +149,25 @@ class RuntimeModel(PushToHubMixin):
         Raises:
             EnfoldError: one is missing.
         """
-        found = {name: _value(name, given) for name in self.input_names(part)}
-        for name, value in found.items():
-            if value is None:
+        found = {}
+        for name in self.input_names(part):
+            value = given.get(name)
+            found[name] = _made(name, given) if value is None else value
+            if found[name] is None:
                 there = ", ".join(key for key, one in given.items() if one is not None) or "nothing"
                 raise EnfoldError(f"{type(self).__name__} needs {name!r}; it was given {there}")
         return found
 
 
-def _value(name: str, given: Mapping[str, Any]) -> Any:
-    """Return an input, or what it is where it may be left out, or None."""
-    if given.get(name) is not None:
-        return given[name]
+def _made(name: str, given: Mapping[str, Any]) -> Any:
+    """Return what an input is where it may be left out, or None."""
     if name == "pixel_mask" and given.get("pixel_values") is not None:
         sizes = np.shape(given["pixel_values"])
         return torch.ones((sizes[0], *sizes[2:]), dtype=torch.long)
     like = next((given[one] for one in ("input_ids", "input_values") if given.get(one) is not None), None)
     if like is None or name not in ("attention_mask", "token_type_ids", "position_ids"):
         return None
-    shape = tuple(np.shape(like))
+    shape = tuple(like.shape if hasattr(like, "shape") else np.shape(like))
     if name == "position_ids":
         return torch.arange(shape[-1]).expand(shape)
-    return torch.full(shape, int(name == "attention_mask"), dtype=torch.long)
+    return (torch.ones if name == "attention_mask" else torch.zeros)(shape, dtype=torch.long)

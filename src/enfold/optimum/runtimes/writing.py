@@ -18,7 +18,7 @@ from enfold.optimum.runtimes.model import RuntimeModel
 from enfold.transformers.generation.mixin import GenerationMixin
 from enfold.transformers.outputs import BaseModelOutput, CausalLMOutputWithPast, Seq2SeqLMOutput
 
-__all__ = ["Decoder", "EncoderDecoder", "Writer"]
+__all__ = ["Decoder", "EncoderDecoder", "Writer", "kept"]
 
 
 class Writer(RuntimeModel, GenerationMixin):  # type: ignore[misc]
@@ -36,13 +36,14 @@ class Writer(RuntimeModel, GenerationMixin):  # type: ignore[misc]
         """Return the empty past of a new text."""
         raise TypeError(f"{type(self).__name__} is a base; a runtime's class keeps the past")
 
-    def step(self, given: dict[str, Any], past: Any, tokens: int) -> Tensor:
-        """Run the graph that writes and return its logits (B, T, V).
+    def step(self, given: dict[str, Any], past: Any, tokens: int, keep: int | Tensor) -> Tensor:
+        """Run the graph that writes and return its logits (B, kept of T, V).
 
         Args:
             given: its inputs by name, without the past; the graph may take fewer.
             past: of a class ``cache_class``, which is changed; None where nothing is remembered.
             tokens: T, how many are given.
+            keep: see ``kept``.
         """
         raise TypeError(f"{type(self).__name__} is a base; a runtime's class runs its graphs")
 
@@ -58,9 +59,17 @@ class Writer(RuntimeModel, GenerationMixin):  # type: ignore[misc]
             kwargs["past_key_values"] = self.new_past()
         return super().generate(*args, **kwargs)
 
-    def _kept(self, given: dict[str, Any], past: Any, tokens: int, keep: int | Tensor) -> Tensor:
-        """Return a step's logits of the last ``keep`` positions, or those at its indices; 0 keeps all."""
-        return self.step(given, past, tokens)[:, slice(-keep, None) if isinstance(keep, int) else keep]
+
+def kept(logits: Any, keep: int | Tensor) -> Any:
+    """Return logits (B, T, V) of the last ``keep`` positions, or those at its indices; 0 keeps all.
+
+    Example:
+        >>> kept(torch.zeros(1, 5, 9), 2).shape, kept(torch.zeros(1, 5, 9), 0).shape
+        (torch.Size([1, 2, 9]), torch.Size([1, 5, 9]))
+    """
+    if isinstance(keep, int):
+        return logits if keep in (0, logits.shape[1]) else logits[:, -keep:]
+    return logits[:, keep]
 
 
 class Decoder(Writer):
@@ -101,11 +110,17 @@ class Decoder(Writer):
         if self.remembers:
             past = self.new_past() if past_key_values is None else past_key_values
         begin = 0 if past is None else past.filled
-        mask = torch.ones(rows, begin + length, dtype=torch.long) if attention_mask is None else attention_mask
-        if position_ids is None:
+        mask = attention_mask
+        if mask is None:
+            mask = torch.ones(rows, begin + length, dtype=torch.long)
+            if position_ids is None:
+                position_ids = torch.arange(begin, begin + length)[None]
+        elif position_ids is None:
             position_ids = (mask.long().cumsum(1) - 1).clamp(min=0)[:, begin:]
-        given = {"input_ids": input_ids, "attention_mask": mask, "position_ids": position_ids.expand(rows, length)}
-        logits = self._kept({**extra, **given}, past, length, logits_to_keep)
+        if position_ids.shape[0] != rows:
+            position_ids = position_ids.expand(rows, length)
+        given = {"input_ids": input_ids, "attention_mask": mask, "position_ids": position_ids}
+        logits = self.step({**extra, **given}, past, length, logits_to_keep)
         output = CausalLMOutputWithPast(logits=logits, past_key_values=None if use_cache is False else past)
         return output if return_dict is not False else output.to_tuple()
 
@@ -238,7 +253,7 @@ class EncoderDecoder(Writer):
         mask = torch.ones(states.shape[:2], dtype=torch.long) if attention_mask is None else attention_mask
         given = {"input_ids": decoder_input_ids, "encoder_hidden_states": states, "encoder_attention_mask": mask}
         output = Seq2SeqLMOutput(
-            logits=self._kept(given, past, decoder_input_ids.shape[1], logits_to_keep),
+            logits=self.step(given, past, decoder_input_ids.shape[1], logits_to_keep),
             past_key_values=None if use_cache is False else past,
             encoder_last_hidden_state=states,
         )

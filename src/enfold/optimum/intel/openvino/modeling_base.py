@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -33,6 +33,16 @@ EXACT = {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32"}
 LARGE = 1_000_000_000  # parameters from which weights are kept in eight bits, as optimum-intel does
 # Accepted and without effect.
 IGNORED = ("dynamic_shapes", "model_save_dir", "library_name", "use_auth_token", "from_onnx", "from_transformers")
+
+
+class Port(NamedTuple):
+    """What a graph takes: its number of dimensions, and its type as numpy's."""
+
+    rank: int
+    kind: Any
+
+
+Take = Callable[[Any], Any]
 
 
 class OVBaseModel(RuntimeModel):
@@ -71,6 +81,8 @@ class OVBaseModel(RuntimeModel):
         self.quantization_config = quantization_config
         self._device = device.upper()
         self._requests: dict[str, Any] = {}
+        self._ports: dict[str, tuple[dict[str, Port], list[str]]] = {}
+        self._given: dict[str, Any] = {}
         self._lock = Lock()
         if compile:
             self.compile()
@@ -214,6 +226,7 @@ class OVBaseModel(RuntimeModel):
     def clear_requests(self) -> None:
         """Forget what was made ready; the next run compiles again."""
         self._requests.clear()
+        self._ports.clear()
 
     def compress(self, how: Any) -> None:
         """Round the weights, or the layers, of every graph; see ``OVQuantizer`` for calibration."""
@@ -287,19 +300,45 @@ class OVBaseModel(RuntimeModel):
 
     def input_names(self, part: str) -> list[str]:
         """Return what a graph takes, in its order."""
-        return [port.get_any_name() for port in self.graphs[part].inputs]
+        return list(self.ports(part)[0])
+
+    def ports(self, part: str) -> tuple[dict[str, Port], list[str]]:
+        """Return what a graph takes, name → port, and the names of what it gives, both in its order."""
+        if part not in self._ports:
+            graph = self.graphs[part]
+            taken = {
+                port.get_any_name(): Port(len(port.get_partial_shape()), port.get_element_type().to_dtype())
+                for port in graph.inputs
+            }
+            self._ports[part] = taken, [port.get_any_name() for port in graph.outputs]
+        return self._ports[part]
 
     def answer(self, given: Mapping[str, Any]) -> dict[str, Tensor]:
         """Run the first graph and return its outputs: name → tensor."""
         made = self.run(self.parts[0], self.prepared(self.parts[0], given))
         return {name: torch.from_numpy(value) for name, value in made.items()}
 
-    def run(self, part: str, given: dict[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
-        """Run one graph: name → array, of inputs and of outputs; inputs are not copied."""
-        request = self.request(part)
+    def run(
+        self, part: str, given: dict[str, Any], take: Mapping[str, Take] | None = None
+    ) -> dict[str, np.ndarray[Any, Any]]:
+        """Run one graph: name → array, of inputs and of outputs; inputs are not copied.
+
+        Args:
+            part: the graph.
+            given: as ``prepared`` returns it: in the graph's order.
+            take: name of an output → what copies that which is wanted out of it, as the next run overwrites it. By
+                default all of every output.
+        """
+        request, names = self.request(part), self.ports(part)[1]
+        tensor = _openvino().Tensor
         with self._lock:
-            made = request.infer(given, share_inputs=True)
-            return {port.get_any_name(): value for port, value in made.items()}
+            for index, array in enumerate(given.values()):
+                request.set_input_tensor(index, tensor(array, shared_memory=True))
+            self._given[part] = given  # the request looks at their memory for as long as it has no others
+            made = request.infer(share_outputs=True).to_tuple()
+            if take is None:
+                return {name: np.array(value) for name, value in zip(names, made, strict=True)}
+            return {name: take[name](value) for name, value in zip(names, made, strict=True) if name in take}
 
     def prepared(self, part: str, given: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
         """Return the arrays that a graph takes, with those made that may be left out.
@@ -307,13 +346,15 @@ class OVBaseModel(RuntimeModel):
         Raises:
             EnfoldError: one is missing.
         """
-        ports = {port.get_any_name(): port for port in self.graphs[part].inputs}
+        ports = self.ports(part)[0]
         ready: dict[str, np.ndarray[Any, Any]] = {}
         for name, value in self.completed(part, given).items():
-            array = value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
-            if array.ndim + 1 == len(ports[name].get_partial_shape()):
+            array = value.numpy(force=True) if isinstance(value, Tensor) else np.asarray(value)
+            rank, kind = ports[name]
+            if array.ndim + 1 == rank:
                 array = array[None]  # one row of a data set
-            ready[name] = np.ascontiguousarray(array, dtype=ports[name].get_element_type().to_dtype())
+            array = np.ascontiguousarray(array, dtype=kind)
+            ready[name] = array if array.flags.writeable else array.copy()  # OpenVINO shares no other memory
         return ready
 
     def __repr__(self) -> str:

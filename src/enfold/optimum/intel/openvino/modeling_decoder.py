@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from enfold.optimum.intel.openvino.modeling_base import OVBaseModel
 from enfold.optimum.intel.openvino.state import StateCache
 from enfold.optimum.runtimes.caches import GrowingCache
-from enfold.optimum.runtimes.writing import Decoder
+from enfold.optimum.runtimes.writing import Decoder, kept
 
 __all__ = ["OVModelForCausalLM", "OVWriter"]
 
@@ -35,11 +36,12 @@ class OVWriter(OVBaseModel):
         """Return the empty past of a new text; an older one ends."""
         return StateCache(self.request(self.writer))
 
-    def step(self, given: dict[str, Any], past: StateCache | None, tokens: int) -> Tensor:
-        """Run the graph that writes and return its logits (B, T, V)."""
+    def step(self, given: dict[str, Any], past: StateCache | None, tokens: int, keep: int | Tensor) -> Tensor:
+        """Run the graph that writes and return its logits (B, kept of T, V)."""
         if past is not None:
             given["beam_idx"] = past.next_rows(len(given["input_ids"]))
-        made = self.run(self.writer, self.prepared(self.writer, given))
+        ready = self.prepared(self.writer, given)
+        made = self.run(self.writer, ready, {"logits": lambda all_of_them: np.array(kept(all_of_them, keep))})
         if past is not None:
             past.filled += tokens
         return torch.from_numpy(made["logits"])
