@@ -13,6 +13,7 @@ from enfold.errors import EnfoldError, nearest
 from enfold.nn.attention import Manner, attend
 
 if TYPE_CHECKING:
+    from enfold.transformers.config import PretrainedConfig
     from enfold.transformers.modeling import PreTrainedModel
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "AttentionError",
     "AttentionForward",
     "AttentionInterface",
+    "attend_as_configured",
     "attend_by",
     "eager_attention_forward",
     "flash_attention_forward",
@@ -242,6 +244,22 @@ def _adapted(function: Any) -> Manner:
     return attended
 
 
+def attend_as_configured(config: PretrainedConfig, fused: bool) -> None:
+    """Check the name a configuration gives, or note there how its model attends where it gives none.
+
+    Args:
+        config: of a model that is being made; its parts have models of their own.
+        fused: the model has the fused attention, ``"sdpa"``; else it attends by ``"eager"``, if at all.
+
+    Raises:
+        AttentionError: no attention has this name.
+    """
+    if config._attn_implementation:
+        check_name(config._attn_implementation)
+    else:
+        config._attn_implementation = {"": "sdpa" if fused else "eager"}
+
+
 def attend_by(model: PreTrainedModel, implementation: str | Mapping[str, str]) -> None:
     """Set how a model and its parts attend.
 
@@ -262,10 +280,7 @@ def attend_by(model: PreTrainedModel, implementation: str | Mapping[str, str]) -
             raise AttentionError(
                 f"{type(config).__name__} has no part {field!r}{nearest(field, config.sub_configs)}; it has: {parts}"
             )
-    if config.sub_configs:
-        config._attn_implementation = implementation
-    elif "" in named:
-        config._attn_implementation = named[""]
+    config._attn_implementation = implementation
     settled = {id(config), *(id(getattr(config, field, None)) for field in config.sub_configs)}
     _spread(model, settled, config._attn_implementation)
 

@@ -100,7 +100,6 @@ class PretrainedConfig(PushToHubMixin):
             if isinstance(value, dict | list):
                 value = copy.deepcopy(value)
             setattr(self, name, value)
-        self._attn_implementation = implementation
         if labels is not None:
             self.id2label = {int(key): value for key, value in labels.items()}
             if count is not None and count != len(self.id2label):
@@ -113,6 +112,7 @@ class PretrainedConfig(PushToHubMixin):
         for name, value in given.items():
             setattr(self, name, value)
         self.complete()
+        self._attn_implementation = implementation
 
     def complete(self) -> None:
         """Fill in fields that follow from others; families override it."""
@@ -154,6 +154,21 @@ class PretrainedConfig(PushToHubMixin):
     @dtype.setter
     def dtype(self, value: Any) -> None:
         self.__dict__["_dtype"] = None if value is None else str(value).removeprefix("torch.")
+
+    @property
+    def _attn_implementation(self) -> Any:
+        """How the model attends; its parts may attend in other ways. No file says it."""
+        return self.__dict__.get("_attention")
+
+    @_attn_implementation.setter
+    def _attn_implementation(self, name: str | Mapping[str, str | None] | None) -> None:
+        """Take a name for the whole and its parts; or part (``""`` is the whole's own) → name, the others as before."""
+        named = name if isinstance(name, Mapping) else dict.fromkeys(("", *self.sub_configs), name)
+        self.__dict__["_attention"] = named.get("", self.__dict__.get("_attention"))
+        for field in self.sub_configs:
+            part = self.__dict__.get(field)
+            if named.get(field) is not None and isinstance(part, PretrainedConfig):
+                part._attn_implementation = named[field]
 
     @property
     def num_labels(self) -> int:

@@ -20,7 +20,7 @@ from enfold.nn.int8 import Int8Linear
 from enfold.nn.norm import RMSNorm
 from enfold.nn.quantized import Linear4bit
 from enfold.transformers.adapting import PeftAdapterMixin, load_with_adapter
-from enfold.transformers.attentions import ALL_ATTENTION_FUNCTIONS, AttentionInterface, attend_by, check_name
+from enfold.transformers.attentions import ALL_ATTENTION_FUNCTIONS, AttentionInterface, attend_as_configured, attend_by
 from enfold.transformers.config import PretrainedConfig
 from enfold.transformers.loading import from_pretrained
 from enfold.transformers.running import RunningMixin
@@ -56,6 +56,7 @@ class PreTrainedModel(RunningMixin, PeftAdapterMixin, nn.Module, PushToHubMixin)
     _keys_to_ignore_on_save: ClassVar[list[str]] = []
     _no_split_modules: ClassVar[list[str]] = []
     supports_gradient_checkpointing: ClassVar[bool] = True
+    _supports_sdpa: ClassVar[bool] = False  # its layers attend by ``nn.attention.attend``, which has a fused way
     hf_device_map: dict[str, Any]
 
     def __init__(self, config: PretrainedConfig, *_: Any, **__: Any) -> None:
@@ -63,8 +64,7 @@ class PreTrainedModel(RunningMixin, PeftAdapterMixin, nn.Module, PushToHubMixin)
         if not isinstance(config, PretrainedConfig):
             raise TypeError(f"{type(self).__name__} is built from a configuration, not from {type(config).__name__}")
         self.config = config
-        if config._attn_implementation:
-            check_name(config._attn_implementation)
+        attend_as_configured(config, self._supports_sdpa)
         self.name_or_path = config.name_or_path
         self.warnings_issued: dict[str, bool] = {}
         self.gradient_checkpointing = False

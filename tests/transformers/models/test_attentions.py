@@ -133,7 +133,7 @@ def test_parts_attend_as_they_are_told(tmp_path: Path) -> None:
     model = tf.CLIPModel.from_pretrained(tmp_path, attn_implementation={"vision_config": "eager"})
     assert model.config.vision_config._attn_implementation == "eager"
     assert model.vision_model.config._attn_implementation == "eager"
-    assert model.text_model.config._attn_implementation in (None, "sdpa")
+    assert model.text_model.config._attn_implementation == "sdpa"
     model.set_attn_implementation({"text_config": "flex_attention", "": "eager"})
     assert model.config._attn_implementation == "eager"
     assert model.text_model.config._attn_implementation == "flex_attention"
@@ -143,6 +143,43 @@ def test_parts_attend_as_they_are_told(tmp_path: Path) -> None:
     with pytest.raises(AttentionError, match=r"CLIPConfig has no part 'vison_config'; did you mean 'vision_config'\?"):
         model.set_attn_implementation({"text_config": "eager", "vison_config": "eager"})
     assert model.text_model.config._attn_implementation == "sdpa"  # nothing half done
+
+
+def test_a_configuration_says_how_its_model_attends(tmp_path: Path) -> None:
+    made = tf.BertModel(tiny := tf.BertConfig(8, 8, 1, 2, 8))
+    assert tiny._attn_implementation == made.config._attn_implementation == "sdpa"
+    made.save_pretrained(tmp_path)
+    assert "attn" not in (tmp_path / "config.json").read_text()
+    assert tf.AutoConfig.from_pretrained(tmp_path)._attn_implementation is None  # before there is a model
+    assert tf.AutoModel.from_pretrained(tmp_path).config._attn_implementation == "sdpa"
+    for asked in ({"attn_implementation": "eager"}, {"config": tf.BertConfig.from_dict(tiny.to_dict())}):
+        config = asked.get("config")
+        if config is not None:
+            config._attn_implementation = "eager"
+        assert tf.AutoModel.from_pretrained(tmp_path, **asked).config._attn_implementation == "eager"
+    assert tf.AutoModel.from_config(tiny, attn_implementation="eager").config._attn_implementation == "eager"
+    assert tiny._attn_implementation == "sdpa"  # from_config leaves the configuration that it is given
+    stages = {"embedding_size": 8, "hidden_sizes": [8], "depths": [1], "layer_type": "basic"}
+    assert tf.ResNetModel(tf.ResNetConfig(**stages)).config._attn_implementation == "eager"  # it does not attend
+
+
+def test_a_class_that_does_not_name_the_fused_attention_attends_explicitly() -> None:
+    class Mine(tf.PreTrainedModel):  # type: ignore[misc]
+        config_class = tf.BertConfig
+
+    class Fused(Mine):
+        _supports_sdpa = True
+
+    said = [kind(tf.BertConfig(8, 8, 1, 2, 8)).config._attn_implementation for kind in (Mine, Fused)]
+    assert said == ["eager", "sdpa"]
+
+
+def test_a_configuration_of_parts_takes_a_name_for_each() -> None:
+    config = tf.CLIPConfig(attn_implementation={"vision_config": "eager", "": "sdpa"})
+    said = [part._attn_implementation for part in (config, config.text_config, config.vision_config)]
+    assert said == ["sdpa", None, "eager"]
+    config = tf.CLIPConfig(text_config={"hidden_size": 8}, attn_implementation="eager")
+    assert config.text_config._attn_implementation == config.vision_config._attn_implementation == "eager"
 
 
 def test_copies_of_a_configuration_follow_it() -> None:

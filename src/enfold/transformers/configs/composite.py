@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from enfold.transformers.config import PretrainedConfig
@@ -18,7 +17,7 @@ class CompositeConfig(PretrainedConfig):
     """
 
     def complete(self) -> None:
-        """Turn dictionaries into configurations, and let the parts attend as the whole does."""
+        """Turn dictionaries into configurations."""
         for name, kind in self.sub_configs.items():
             given = getattr(self, name, None)
             over = self.__dict__.pop(f"{name}_dict", None)
@@ -28,20 +27,6 @@ class CompositeConfig(PretrainedConfig):
                 values = given.to_dict() if isinstance(given, PretrainedConfig) else dict(given or {})
                 part = kind(**{**values, **(over or {})})
             setattr(self, name, part)
-        self._attn_implementation = self.__dict__.get("_attention")
-
-    @property
-    def _attn_implementation(self) -> Any:
-        return self.__dict__.get("_attention")
-
-    @_attn_implementation.setter
-    def _attn_implementation(self, name: str | Mapping[str, str] | None) -> None:
-        named = name if isinstance(name, Mapping) else dict.fromkeys(("", *self.sub_configs), name)
-        self.__dict__["_attention"] = named.get("", self.__dict__.get("_attention"))
-        for field in self.sub_configs:
-            part = self.__dict__.get(field)
-            if named.get(field) is not None and isinstance(part, PretrainedConfig):
-                part._attn_implementation = named[field]
 
     def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> PretrainedConfig:
         """Return the configuration of the text part."""

@@ -151,6 +151,7 @@ class AlbertPreTrainedModel(PreTrainedModel):
 
     config_class = AlbertConfig
     base_model_prefix = "albert"
+    _supports_sdpa = True
     _no_split_modules = ["AlbertLayer"]
     _keys_to_ignore_on_load_unexpected = [r"position_ids$"]
 

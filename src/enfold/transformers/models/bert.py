@@ -101,6 +101,7 @@ class BertPreTrainedModel(PreTrainedModel):
 
     config_class = BertConfig
     base_model_prefix = "bert"
+    _supports_sdpa = True
     _no_split_modules = ["BertLayer"]
     _keys_to_ignore_on_load_unexpected = [r"position_ids$"]
 

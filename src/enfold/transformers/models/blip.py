@@ -143,6 +143,7 @@ class BlipPreTrainedModel(PreTrainedModel):
 
     config_class: ClassVar[Any] = BlipConfig
     base_model_prefix = "blip"
+    _supports_sdpa = True
     _no_split_modules = ["BlipEncoderLayer", "BlipTextLayer"]
     _keys_to_ignore_on_load_unexpected = [r"position_ids$"]
 

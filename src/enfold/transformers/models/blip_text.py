@@ -68,6 +68,7 @@ class BlipTextPreTrainedModel(PreTrainedModel):
 
     config_class: ClassVar[Any] = BlipTextConfig
     base_model_prefix = "bert"
+    _supports_sdpa = True
     _no_split_modules = ["BlipTextLayer"]
     _keys_to_ignore_on_load_unexpected = [r"position_ids$"]
 

@@ -99,6 +99,7 @@ class ClapPreTrainedModel(PreTrainedModel):
 
     config_class: ClassVar[Any] = ClapConfig
     base_model_prefix = "clap"
+    _supports_sdpa = True
     _no_split_modules = ["BertLayer", "ClapAudioLayer", "ClapAudioPatches", "ClapTextEmbeddings"]
 
     @torch.no_grad()

@@ -171,6 +171,7 @@ class DetrPreTrainedModel(PreTrainedModel):
 
     config_class = DetrConfig
     base_model_prefix = "model"
+    _supports_sdpa = True
     main_input_name = "pixel_values"
     _no_split_modules = ["ConvEncoder", "DetrEncoderLayer", "DetrDecoderLayer"]
     _keys_to_ignore_on_load_unexpected = [r"backbone\..*\.num_batches_tracked$"]

@@ -128,6 +128,7 @@ class DistilBertPreTrainedModel(PreTrainedModel):
 
     config_class = DistilBertConfig
     base_model_prefix = "distilbert"
+    _supports_sdpa = True
     _no_split_modules = ["TransformerBlock"]
     _keys_to_ignore_on_load_unexpected = [r"position_ids$"]
 

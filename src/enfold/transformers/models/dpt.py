@@ -84,6 +84,7 @@ class DPTPreTrainedModel(PreTrainedModel):
 
     config_class = DPTConfig
     base_model_prefix = "dpt"
+    _supports_sdpa = True
     main_input_name = "pixel_values"
     _no_split_modules = ["ViTLayer"]
 

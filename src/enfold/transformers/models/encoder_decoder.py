@@ -33,6 +33,7 @@ class EncoderDecoderModel(ConditionalGenerationHead, PreTrainedModel):
 
     config_class: ClassVar[Any] = EncoderDecoderConfig
     base_model_prefix = "encoder_decoder"
+    _supports_sdpa = True
     main_input_name = "input_ids"
     masks_what_is_read: ClassVar[bool] = True
     _input_embed_layer = "encoder"
@@ -47,6 +48,8 @@ class EncoderDecoderModel(ConditionalGenerationHead, PreTrainedModel):
         super().__init__(config)
         self.encoder = AutoModel.from_config(config.encoder) if encoder is None else encoder
         self.decoder = AutoModelForCausalLM.from_config(config.decoder) if decoder is None else decoder
+        parts = {"encoder": self.encoder, "decoder": self.decoder}
+        config._attn_implementation = {name: part.config._attn_implementation for name, part in parts.items()}
         self.encoder.config, self.decoder.config = config.encoder, config.decoder
         wide, wanted = config.encoder.hidden_size, getattr(config.decoder, "cross_attention_hidden_size", None)
         if wanted not in (None, wide):

@@ -133,6 +133,7 @@ class FalconPreTrainedModel(PreTrainedModel):
 
     config_class = FalconConfig
     base_model_prefix = "transformer"
+    _supports_sdpa = True
     _no_split_modules = ["FalconDecoderLayer"]
     _keys_to_ignore_on_load_unexpected = [r"rotary(_emb)?\.inv_freq$"]
 

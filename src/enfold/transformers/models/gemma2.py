@@ -64,6 +64,7 @@ class Gemma2PreTrainedModel(GemmaPreTrainedModel):
     """What all Gemma 2 models share."""
 
     config_class = Gemma2Config
+    _supports_sdpa = False  # scores within bounds come from the explicit softmax
     layer_class = Gemma2DecoderLayer
     _no_split_modules = ["Gemma2DecoderLayer"]
 

@@ -47,6 +47,7 @@ class Gemma3PreTrainedModel(Gemma2PreTrainedModel):
     """What all Gemma 3 models share."""
 
     config_class = Gemma3TextConfig
+    _supports_sdpa = True
     layer_class = Gemma3DecoderLayer
     _no_split_modules = ["Gemma3DecoderLayer"]
 

@@ -79,6 +79,7 @@ class Gemma3VisionPreTrainedModel(PreTrainedModel):
 
     config_class: ClassVar[Any] = Gemma3Config
     base_model_prefix = ""
+    _supports_sdpa = True
     _no_split_modules = ["Gemma3DecoderLayer"]
     _old_keys = {r"^vision_tower\.(?!vision_model\.)": "vision_tower.vision_model."}  # as transformers 5 writes them
     _keys_to_ignore_on_load_unexpected = [r"rotary_emb\.inv_freq$"]

@@ -158,6 +158,7 @@ class GPT2PreTrainedModel(PreTrainedModel):
 
     config_class = GPT2Config
     base_model_prefix = "transformer"
+    _supports_sdpa = True
     _no_split_modules = ["GPT2Block"]
     # causal triangles that old checkpoints stored as buffers
     _keys_to_ignore_on_load_unexpected = [r"attn\.bias$", r"attn\.masked_bias$"]

@@ -127,6 +127,7 @@ class LlamaPreTrainedModel(PreTrainedModel):
 
     config_class: ClassVar[Any] = LlamaConfig
     base_model_prefix = "model"
+    _supports_sdpa = True
     model_class: ClassVar[Any]  # the model without a head, set below it
     layer_class: ClassVar[Any] = LlamaDecoderLayer
     norm_class: ClassVar[type[RMSNorm]] = RMSNorm

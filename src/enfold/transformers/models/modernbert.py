@@ -138,6 +138,7 @@ class ModernBertPreTrainedModel(PreTrainedModel):
 
     config_class = ModernBertConfig
     base_model_prefix = "model"
+    _supports_sdpa = True
     _no_split_modules = ["ModernBertEmbeddings", "ModernBertEncoderLayer"]
 
     def make_encoder(self, config: ModernBertConfig, pooled: bool) -> nn.Module:

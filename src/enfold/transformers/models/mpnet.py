@@ -132,6 +132,7 @@ class MPNetPreTrainedModel(PreTrainedModel):
 
     config_class = MPNetConfig
     base_model_prefix = "mpnet"
+    _supports_sdpa = True
     _no_split_modules = ["MPNetLayer"]
     _keys_to_ignore_on_load_unexpected = [r"position_ids$"]
 

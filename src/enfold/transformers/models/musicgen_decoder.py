@@ -88,6 +88,7 @@ class MusicgenPreTrainedModel(PreTrainedModel):
 
     config_class: ClassVar[Any] = MusicgenDecoderConfig
     base_model_prefix = "model"
+    _supports_sdpa = True
     _no_split_modules = ["MusicgenDecoderLayer"]
     _keys_to_ignore_on_load_unexpected = [r"embed_positions\.weights$"]
 

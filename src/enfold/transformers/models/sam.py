@@ -59,6 +59,7 @@ class SamPreTrainedModel(PreTrainedModel):
 
     config_class: ClassVar[Any] = SamConfig
     base_model_prefix = "sam"
+    _supports_sdpa = True
     main_input_name = "pixel_values"
     _no_split_modules = ["VisionLayer"]
 

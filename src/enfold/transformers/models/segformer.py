@@ -168,6 +168,7 @@ class SegformerPreTrainedModel(PreTrainedModel):
 
     config_class = SegformerConfig
     base_model_prefix = "segformer"
+    _supports_sdpa = True
     main_input_name = "pixel_values"
     _no_split_modules = ["SegformerLayer"]
 

@@ -30,6 +30,7 @@ class SpeechPreTrainedModel(PreTrainedModel):
     """What wav2vec 2.0 and HuBERT share."""
 
     main_input_name = "input_values"
+    _supports_sdpa = True
     _no_split_modules = ["SpeechLayer", "StableSpeechLayer", "PositionalConv"]
     target_lang: str | None = None  # the language whose adapter is in place
 

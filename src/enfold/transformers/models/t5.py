@@ -198,6 +198,7 @@ class T5PreTrainedModel(PreTrainedModel):
 
     config_class: ClassVar[Any] = T5Config
     base_model_prefix = "transformer"
+    _supports_sdpa = True
     _no_split_modules = ["T5Block"]
     _keys_to_ignore_on_load_unexpected = [r"EncDecAttention\.relative_attention_bias"]
 

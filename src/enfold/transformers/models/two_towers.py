@@ -157,6 +157,7 @@ class TowerEncoder(nn.Module):
 class TowerPreTrainedModel(PreTrainedModel):
     """What all models of two towers share."""
 
+    _supports_sdpa = True
     _no_split_modules = ["TextEmbeddings", "TowerLayer", "VisionEmbeddings"]
     _keys_to_ignore_on_load_unexpected = [r"position_ids$"]
 

@@ -133,6 +133,7 @@ class ViltPreTrainedModel(PreTrainedModel):
 
     config_class: ClassVar[Any] = ViltConfig
     base_model_prefix = "vilt"
+    _supports_sdpa = True
     _no_split_modules = ["ViltEmbeddings", "ViltLayer"]
     _keys_to_ignore_on_load_unexpected = [r"position_ids$", r"text_embeddings\.token_type_ids$"]
 

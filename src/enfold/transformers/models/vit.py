@@ -172,6 +172,7 @@ class ViTPreTrainedModel(PreTrainedModel):
 
     config_class: ClassVar[Any] = ViTConfig
     base_model_prefix = "vit"
+    _supports_sdpa = True
     main_input_name = "pixel_values"
     embeddings_class: ClassVar[type[Embeddings]] = Embeddings
     _no_split_modules = ["Embeddings", "ViTLayer"]
