@@ -26,6 +26,16 @@ class Positions(nn.Embedding):
         enfold.nn.embedding.PositionError: a text reaches position 4 and the model's last is 3: cut it, with …
     """
 
+    @property
+    def first(self) -> int:
+        """The row of a text's first place: the one after the row that stands for padding, where there is one."""
+        return 0 if self.padding_idx is None else self.padding_idx + 1
+
+    @property
+    def room(self) -> int:
+        """How many tokens of a text have a place."""
+        return self.num_embeddings - self.first
+
     def forward(self, places: Tensor) -> Tensor:
         """Return (…, D) for places (…).
 
@@ -36,7 +46,7 @@ class Positions(nn.Embedding):
             return super().forward(places)
         except IndexError:
             raise PositionError(
-                f"a text reaches position {int(places.max())} and the model's last is {self.num_embeddings - 1}: "
+                f"a text reaches position {int(places.max()) - self.first} and the model's last is {self.room - 1}: "
                 "cut it, with truncation=True and max_length=… for the tokenizer"
             ) from None
 

@@ -106,6 +106,55 @@ def test_a_padded_row_is_continued_as_it_is_alone(tiny: Any) -> None:
     assert torch.equal(tiny.generate(both, pad_token_id=0, max_new_tokens=6, eos_token_id=None)[0, 8:], alone)
 
 
+LONG = torch.arange(70)[None] % 38 + 1
+
+
+def test_a_prompt_longer_than_the_table_of_positions_is_said_with_both_numbers(tiny: Any) -> None:
+    said = (
+        r"the prompt has 70 tokens and the model has positions for 64: cut it, with truncation=True and max_length=64"
+    )
+    for given in ({"input_ids": LONG}, {"inputs_embeds": tiny.transformer.wte(LONG)}):
+        for asked in ({"max_new_tokens": 5}, {"max_length": 90}, {}, {"num_beams": 2, "max_new_tokens": 5}):
+            with pytest.raises(GenerationError, match=said):
+                tiny.generate(**given, **asked)
+    with pytest.raises(GenerationError, match=said):
+        tiny.generate_batch([LONG[0].tolist()], max_new_tokens=5)
+    mask = (torch.arange(70) > 9).long()[None]  # padding takes no position
+    assert tiny.generate(LONG, attention_mask=mask, max_new_tokens=5, eos_token_id=None).shape == (1, 75)
+
+
+def test_writing_ends_where_the_table_of_positions_does(tiny: Any, caplog: pytest.LogCaptureFixture) -> None:
+    ids = LONG[:, :60]
+    whole = tiny.generate(ids, max_new_tokens=5, eos_token_id=None)
+    assert whole.shape == (1, 65) and not caplog.records  # the last token is not read again
+    static = {"max_new_tokens": 50, "cache_implementation": "static"}
+    for asked in ({"max_new_tokens": 50}, {"max_length": 100}, static):
+        caplog.clear()
+        assert torch.equal(tiny.generate(ids, eos_token_id=None, **asked), whole)
+        assert "the model has no positions beyond 65: writing ends there" in caplog.text
+    end = int(whole[0, 62])  # a text that ends before is what it would be
+    early = tiny.generate(ids, max_new_tokens=50, eos_token_id=end)
+    assert torch.equal(early, tiny.generate(ids, max_new_tokens=5, eos_token_id=end))
+    for asked in ({"num_beams": 2}, {"do_sample": True}, {"prompt_lookup_num_tokens": 3}, {"assistant_model": tiny}):
+        assert tiny.generate(ids, max_new_tokens=50, eos_token_id=None, **asked).shape == (1, 65)
+    new = tiny.generate(inputs_embeds=tiny.transformer.wte(ids), max_new_tokens=50, eos_token_id=None)
+    assert torch.equal(new, whole[:, 60:])
+    [answer] = tiny.generate_batch([ids[0].tolist()], max_new_tokens=50, eos_token_id=None).values()
+    assert answer.generated_tokens == whole[0, 60:].tolist()
+
+
+def test_a_decoder_s_table_ends_a_translation() -> None:
+    torch.manual_seed(0)
+    layers = {"encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 8, "decoder_ffn_dim": 8}
+    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
+    config = tf.BartConfig(vocab_size=40, d_model=8, max_position_embeddings=12, **layers, **heads)
+    model = tf.BartForConditionalGeneration(config).eval()
+    ids = torch.tensor([[5, 6, 7]])
+    assert model.generate(ids, max_new_tokens=50, eos_token_id=None, forced_eos_token_id=None).shape == (1, 13)
+    with pytest.raises(GenerationError, match="the prompt has 20 tokens and the model has positions for 12"):
+        model.generate(ids, decoder_input_ids=LONG[:, :20], decoder_start_token_id=1)
+
+
 def test_embeddings_can_be_the_prompt(tiny: Any) -> None:
     ids = torch.randint(1, 39, (2, 5))
     expected = tiny.generate(ids, max_new_tokens=6, eos_token_id=None)

@@ -26,6 +26,7 @@ from enfold.transformers.generation.healing import heal_tokens
 from enfold.transformers.generation.loops import Run, beams, one_by_one
 from enfold.transformers.generation.modes import GenerationMode, mode_of
 from enfold.transformers.generation.reading import read, repeated
+from enfold.transformers.generation.room import most_to_write
 from enfold.transformers.generation.shaping import criteria_for, processors_for
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ class GenerationMixin(ContinuousMixin, Base):
             mask = self._mask(given, ids if embeds is None else None, pad, ends)
             source = ids
         prompt = ids.shape[1]
-        self._set_lengths(config, prompt, 0 if embeds is None else embeds.shape[1], default_length)
+        self._set_lengths(config, prompt, 0 if embeds is None else embeds.shape[1], default_length, mask)
         count = config.num_beams if config.num_beams > 1 else config.num_return_sequences
         if config.num_beams == 1 and config.num_return_sequences > 1 and not config.do_sample and loop is None:
             raise GenerationError(
@@ -313,7 +314,10 @@ class GenerationMixin(ContinuousMixin, Base):
             logger.warning("rows end with padding; for writing on, pad on the left: tokenizer.padding_side = 'left'")
         return given
 
-    def _set_lengths(self, config: GenerationConfig, prompt: int, embedded: int, default_length: bool) -> None:
+    def _set_lengths(
+        self, config: GenerationConfig, prompt: int, embedded: int, default_length: bool, mask: Tensor | None = None
+    ) -> None:
+        most = most_to_write(self, prompt or embedded, mask)
         if config.max_new_tokens is not None:
             config.max_length = prompt + config.max_new_tokens
         elif default_length:
@@ -330,6 +334,13 @@ class GenerationMixin(ContinuousMixin, Base):
                 f"the prompt has {prompt} tokens and max_length is {config.max_length}: nothing can follow; "
                 "set max_new_tokens instead"
             )
+        if most is not None and config.max_length > prompt + most:
+            logger.warning(
+                "max_length is %d, prompt included, and the model has no positions beyond %d: writing ends there",
+                config.max_length,
+                prompt + most,
+            )
+            config.max_length = prompt + most
 
     def compute_transition_scores(
         self,

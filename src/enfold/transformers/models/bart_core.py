@@ -56,11 +56,16 @@ class LearnedPositions(Positions):
     """Learned positions; the first two rows are unused, an inheritance of fairseq, where they meant padding."""
 
     def __init__(self, length: int, width: int) -> None:
-        super().__init__(length + 2, width)
+        super().__init__(length + self.first, width)
+
+    @property
+    def first(self) -> int:
+        """The row of a text's first place."""
+        return 2
 
     def forward(self, places: Tensor) -> Tensor:
         """Return (…, D) for places (…)."""
-        return super().forward(places + 2)
+        return super().forward(places + self.first)
 
 
 class BartAttention(nn.Module):
@@ -198,6 +203,7 @@ class BartPreTrainedModel(PreTrainedModel):
 
     config_class: ClassVar[Any] = BartConfig
     base_model_prefix = "model"
+    _supports_sdpa = True
     _no_split_modules = ["BartEncoderLayer", "BartDecoderLayer"]
     _keys_to_ignore_on_load_unexpected = [r"coder\.version$"]
     _keys_to_ignore_on_load_missing = [r"final_logits_bias$"]

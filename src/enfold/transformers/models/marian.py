@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from enfold.errors import EnfoldError
-from enfold.nn.embedding import resize_embedding, resize_linear
+from enfold.nn.embedding import Positions, resize_embedding, resize_linear
 from enfold.transformers.configs.marian import MarianConfig
 from enfold.transformers.models.bart import BartForCausalLM, BartForConditionalGeneration, BartModel, DecoderAlone
 from enfold.transformers.models.bart_core import BartDecoder, BartEncoder, BartPreTrainedModel
@@ -24,7 +24,7 @@ def sinusoids(length: int, width: int) -> Tensor:
     return torch.cat((angles.sin(), angles[:, : width // 2].cos()), 1).float()
 
 
-class SinusoidalPositions(nn.Embedding):
+class SinusoidalPositions(Positions):
     """Positions that are computed, yet stand in checkpoints."""
 
     def __init__(self, length: int, width: int) -> None:
