@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from trainer_small import losses, trainer, weights
 
-from enfold.transformers.trainer.rebalancing import BatchRebalanceSampler, cost, equally_dear
+from enfold.transformers.trainer.rebalancing import BatchRebalanceSampler, cost, equally_dear, in_steps
 
 
 def _lengths(count: int, seed: int = 0) -> list[int]:
@@ -33,6 +33,30 @@ def test_no_other_cut_has_a_cheaper_dearest_group(seed: int) -> None:
         cuts = itertools.combinations(range(1, 11), groups - 1)
         every = [[b - a for a, b in itertools.pairwise((0, *cut, 11))] for cut in cuts]
         assert _dearest(lengths, counts) == pytest.approx(min(_dearest(lengths, other) for other in every))
+
+
+def _time(lengths: list[int], steps: list[list[list[int]]]) -> float:
+    return sum(max(cost(len(rows), lengths[rows[0]]) for rows in step) for step in steps)
+
+
+@pytest.mark.parametrize(("processes", "steps"), [(1, 3), (2, 1), (2, 4), (4, 2), (3, 4)])
+def test_steps_take_every_row_once_and_no_longer_than_batches_that_are_all_alike(processes: int, steps: int) -> None:
+    for seed in range(6):
+        lengths = sorted(_lengths(processes * steps * (1 + seed), seed), reverse=True)
+        found = in_steps(lengths, processes, steps)
+        assert [len(step) for step in found] == [processes] * steps
+        assert sorted(row for step in found for rows in step for row in rows) == list(range(len(lengths)))
+        sizes = equally_dear(lengths, processes * steps)
+        starts = [sum(sizes[:place]) for place in range(len(sizes))]
+        dear = sorted((cost(size, lengths[start]) for size, start in zip(sizes, starts, strict=True)), reverse=True)
+        assert _time(lengths, found) <= sum(dear[::processes]) * (1 + 1e-9)
+
+
+def test_what_waits_for_one_long_row_takes_as_much_as_fits() -> None:
+    lengths = [2000, *[100] * 31]  # the row costs as much as 54 of the others
+    first, *later = in_steps(lengths, 2, 4)
+    assert sorted(map(len, first)) == [1, 25]  # all but a row for each batch that is to come
+    assert [sorted(map(len, step)) for step in later] == [[1, 1]] * 3
 
 
 @pytest.mark.parametrize("drop_last", [True, False])

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import torch
 from torch.utils.data import Sampler
 
-__all__ = ["BatchRebalanceSampler", "cost", "equally_dear"]
+__all__ = ["BatchRebalanceSampler", "cost", "equally_dear", "in_steps"]
 
 QUADRATIC = 0.001  # weight of attention, whose work grows with the square of the length
 
@@ -40,18 +39,28 @@ def equally_dear(lengths: Sequence[int], groups: int) -> list[int]:
     """
     if not 1 <= groups <= len(lengths):
         raise ValueError(f"{len(lengths)} rows cannot fill {groups} groups")
+    return _halved(_at_least_cost(lengths, groups), lengths, groups)
+
+
+def _at_least_cost(lengths: Sequence[int], groups: int) -> list[int]:
+    """Return how many rows each group has, where the dearest costs least; it may take fewer groups."""
     low, high = cost(1, lengths[0]), cost(len(lengths), lengths[0])
-    best = _within(lengths, high, groups)
-    for _ in range(60):
-        if high - low <= 1e-9 * high:
-            break
-        middle = (low + high) / 2
-        found = _within(lengths, middle, groups)
-        low, high, best = (middle, high, best) if found is None else (low, middle, found)
-    found = _within(lengths, low, groups)
-    counts = found if found is not None else best
-    assert counts is not None
-    while len(counts) < groups:  # some were not needed: halve the dearest that can be
+    best = _within(lengths, low, groups)
+    if best is None:
+        best = _within(lengths, high, groups)
+        for _ in range(60):
+            if high - low <= 1e-9 * high:
+                break
+            middle = (low + high) / 2
+            found = _within(lengths, middle, groups)
+            low, high, best = (middle, high, best) if found is None else (low, middle, found)
+    assert best is not None
+    return best
+
+
+def _halved(counts: list[int], lengths: Sequence[int], groups: int) -> list[int]:
+    """Halve the dearest group that can be, until there are enough."""
+    while len(counts) < groups:
         starts = [sum(counts[:place]) for place in range(len(counts))]
         able = [place for place in range(len(counts)) if counts[place] > 1]
         dearest = max(able, key=lambda place: cost(counts[place], lengths[starts[place]]))
@@ -73,11 +82,70 @@ def _within(lengths: Sequence[int], most: float, groups: int) -> list[int] | Non
     return counts
 
 
+def in_steps(lengths: Sequence[int], processes: int, steps: int) -> list[list[list[int]]]:
+    """Divide rows among processes that wait for one another at every step.
+
+    A step takes as long as its dearest batch. Where one long row costs more than a fair share, its step is long
+    whatever else is in it: the other processes then take as much as fits, and the later steps are shorter. Which rows
+    go with it is tried in several ways, of which the shortest in all counts.
+
+    Args:
+        lengths: of the rows, longest first.
+        processes: batches of a step.
+        steps: how many; with ``processes``, no more batches than rows.
+
+    Returns:
+        For each step, and each process, the places of its rows in ``lengths``; at least one, the longest first.
+
+    Example:
+        >>> in_steps([100, 100, 10, 10, 10, 10], 1, 2)
+        [[[0, 1]], [[2, 3, 4, 5]]]
+    """
+    ways = [_at_once(lengths, processes, steps)]
+    if steps > 1:
+        ways += [_one_by_one(lengths, processes, steps, longest_first) for longest_first in (False, True)]
+    return min(ways, key=lambda way: sum(max(_dear(lengths, batch) for batch in step) for step in way))
+
+
+def _dear(lengths: Sequence[int], rows: Sequence[int]) -> float:
+    return cost(len(rows), lengths[rows[0]])
+
+
+def _at_once(lengths: Sequence[int], processes: int, steps: int) -> list[list[list[int]]]:
+    """Make all batches as alike as they can be, and give the dearest to the first step."""
+    made, start = [], 0
+    for size in equally_dear(lengths, processes * steps):
+        made.append(list(range(start, start + size)))
+        start += size
+    made.sort(key=lambda rows: -_dear(lengths, rows))
+    return [made[step * processes : (step + 1) * processes] for step in range(steps)]
+
+
+def _one_by_one(lengths: Sequence[int], processes: int, steps: int, longest_first: bool) -> list[list[list[int]]]:
+    """Fill one step after another with what leaves least to the later ones."""
+    left, found = list(range(len(lengths))), []
+    for step in range(steps):
+        later = processes * (steps - step - 1)
+        now = [lengths[row] for row in left]
+        counts = _halved(_at_least_cost(now, processes + later), now, processes)
+        ends = [sum(counts[: place + 1]) for place in range(len(counts))]
+        batches = [left[end - size : end] for size, end in zip(counts, ends, strict=True)]
+        if not longest_first:
+            batches.sort(key=lambda rows: -_dear(lengths, rows))
+        batches = batches[:processes]
+        while sum(map(len, batches)) > len(left) - later:  # later batches have a row, too
+            max(batches, key=len).pop()
+        taken = {row for rows in batches for row in rows}
+        left = [row for row in left if row not in taken]
+        found.append(batches)
+    return found
+
+
 class BatchRebalanceSampler(Sampler[list[int]]):
     """Gives a process's batches: every update has as many rows, and the processes have equally much to do.
 
     The rows of each update are drawn at random, sorted by length and cut into a batch for each process and each batch
-    of the window; the dearest batches are computed at the same time, then the next, so that nobody waits long. All
+    of the window; batches that are equally dear are computed at the same time, so that nobody waits long. All
     processes work out the same batches and take their own.
 
     Args:
@@ -134,16 +202,10 @@ class BatchRebalanceSampler(Sampler[list[int]]):
             missing = groups - len(rows)
             if missing > 0:
                 rows = rows + (order * math.ceil(missing / count))[:missing]
-            yield from self._own(rows, groups)
+            yield from self._own(rows)
 
-    def _own(self, rows: list[int], groups: int) -> Iterator[list[int]]:
+    def _own(self, rows: list[int]) -> Iterator[list[int]]:
         rows = sorted(rows, key=lambda row: -self.lengths[row])
-        made: list[tuple[float, list[int]]] = []
-        start = 0
-        for size in equally_dear([self.lengths[row] for row in rows], groups):
-            group: Any = rows[start : start + size]
-            made.append((cost(size, self.lengths[group[0]]), group))
-            start += size
-        made.sort(key=lambda item: -item[0])
-        for slot in range(self.grad_accum):
-            yield made[slot * self.dp_size + self.rank][1]
+        for batches in in_steps([self.lengths[row] for row in rows], self.dp_size, self.grad_accum):
+            batches.sort(key=lambda places: -cost(len(places), self.lengths[rows[places[0]]]))
+            yield [rows[place] for place in batches[self.rank]]
