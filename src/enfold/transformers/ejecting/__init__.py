@@ -16,7 +16,7 @@ from collections import defaultdict
 
 from enfold.errors import EnfoldError, nearest
 from enfold.transformers.ejecting.gathering import STAND_INS, Definition, Gathered, annotated, gather, home, read
-from enfold.transformers.registry import MODELS
+from enfold.transformers.registry import MODELS, Row
 
 __all__ = ["eject"]
 
@@ -51,12 +51,16 @@ def eject(name: str, heads: list[str] | None = None) -> str:
 def _family(name: str) -> tuple[str, list[str]]:
     """Return the module of a model type or of a class, and its public classes."""
     rows = {kind: row for kind, row in MODELS.items() if kind == name}
-    rows = rows or {kind: row for kind, row in MODELS.items() if name.startswith(row.prefix) and _has(row.module, name)}
+    rows = rows or {kind: row for kind, row in MODELS.items() if _is_of(name, row) and _has(row.module, name)}
     if not rows:
         raise EnfoldError(f"there is no model type or class {name!r}{nearest(name, MODELS)}")
     row = next(iter(rows.values()))
     module = f"enfold.transformers.models.{row.module}"
-    return module, [item for item in _public(module) if item.startswith(row.prefix)]
+    return module, [item for item in _public(module) if _is_of(item, row)]
+
+
+def _is_of(name: str, row: Row) -> bool:
+    return name.startswith(row.prefix) or f"={name}" in row.heads
 
 
 def _has(module: str, name: str) -> bool:
