@@ -1,4 +1,4 @@
-"""Gives the comparisons of a group one test a case, and one run of the peer."""
+"""Gives the comparisons of a group one test a case, and those of a module one run of the peer."""
 
 from __future__ import annotations
 
@@ -17,8 +17,15 @@ def pytest_generate_tests(metafunc: Any) -> None:
         metafunc.parametrize("case", importlib.import_module(f"parity.architectures.{metafunc.cls.group}").CASES)
 
 
-@pytest.fixture(scope="class")
-def both(request: Any, peer: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Both:
-    """Run the peer once for all cases of the class's group."""
+@pytest.fixture(scope="module")
+def compared(request: Any, peer: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Both]:
+    """Run the peer once for the groups of all classes of a module."""
+    kinds = [kind for name, kind in vars(request.module).items() if name.startswith("Test")]
     theirs, ours = tmp_path_factory.mktemp("theirs"), tmp_path_factory.mktemp("ours")
-    return Both(request.cls.group, theirs, ours, peer)
+    return Both.of([kind.group for kind in kinds if hasattr(kind, "group")], theirs, ours, peer)
+
+
+@pytest.fixture(scope="class")
+def both(request: Any, compared: dict[str, Both]) -> Both:
+    """What the cases of the class's group are compared with."""
+    return compared[request.cls.group]

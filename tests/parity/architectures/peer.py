@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-folder, ours, tests, group = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]
+folder, ours, tests, groups = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4].split(",")
 sys.path.insert(0, tests)
 
 import numpy as np  # noqa: E402
@@ -28,19 +28,24 @@ def rename(gradients: dict) -> dict:
 
 
 arrays, report = {}, {}
-for name, case in importlib.import_module(f"parity.architectures.{group}").CASES.items():
+modules = {group: importlib.import_module(f"parity.architectures.{group}") for group in groups}
+cases = {f"{group}|{name}": case for group, module in modules.items() for name, case in module.CASES.items()}
+for name, case in cases.items():
     model = build(transformers, case)  # its default is the fused attention, in every part that has one
-    model.save_pretrained(folder / name)
+    place = name.replace("|", "/")
+    model.save_pretrained(folder / place)
     for key, value in results(model, case, explicit=False, rename=rename).items():
         arrays[f"{name}|{key}"] = value
     model.set_attn_implementation("eager")
     for key, value in results(model, case, explicit=True, rename=rename).items():
         arrays[f"{name}|{key}"] = value
-    loaded, info = type(model).from_pretrained(ours / name, output_loading_info=True)
+    loaded, info = type(model).from_pretrained(ours / place, output_loading_info=True)
     report[name] = {kind: sorted(map(str, info[kind])) for kind in ("missing_keys", "unexpected_keys")}
     report[name]["mismatched"] = len(info["mismatched_keys"])
+    report[name]["attention"] = loaded.config._attn_implementation
+    group, own = name.split("|")
     for key, value in results(loaded, case, explicit=False).items():
         if "/gradient/" not in key:
-            arrays[f"ours/{name}|{key}"] = value
+            arrays[f"{group}|ours/{own}|{key}"] = value
 np.savez(os.environ["PEER_NPZ"], **arrays)
 print(json.dumps(report))

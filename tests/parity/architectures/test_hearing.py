@@ -1,4 +1,4 @@
-"""Whisper beside transformers'."""
+"""Wav2vec 2.0, HuBERT and Whisper beside transformers'."""
 
 from __future__ import annotations
 
@@ -8,6 +8,18 @@ import torch
 from enfold.errors import EnfoldError
 from parity.architectures.comparing import Both, Comparison
 from parity.architectures.speech_seq2seq import recordings
+
+
+class TestSpeech(Comparison):
+    """Models that hear samples."""
+
+    group = "speech"
+
+    def test_the_last_of_all_states_is_normalised_as_in_v4(self, both: Both) -> None:
+        model, _ = both.load(both.theirs, "wav2vec2-stable")
+        with torch.no_grad():
+            output = model(torch.randn(1, 500), output_hidden_states=True)
+        assert torch.equal(output.hidden_states[-1], output.last_hidden_state)
 
 
 class TestSpeechSeq2Seq(Comparison):
