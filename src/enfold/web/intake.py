@@ -18,8 +18,8 @@ from starlette.requests import ClientDisconnect
 __all__ = ["LEAST", "Intake", "pour"]
 
 LEAST = 1 << 20  #: bytes that have to be missing for this to be worth it
-_SIZE, _COUNT = 1 << 20, 4  # of the buffers of a body
-_KEPT = 16  # buffers that wait for another body
+_SIZE, _COUNT = 2 << 20, 4  # of the buffers of a body: smaller ones change hands too often, larger ones leave the cache
+_KEPT = 8  # buffers that wait for another body
 
 _idle: list[memoryview] = []
 
