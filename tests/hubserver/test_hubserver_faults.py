@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import socket
@@ -19,6 +20,7 @@ from hubserver_raw import commit, file
 from sqlalchemy import text
 from xet_raw import shard, xorb
 
+from enfold.errors import EnfoldError
 from enfold.hubserver import EmbeddedHub
 from enfold.hubserver.maintenance import check
 
@@ -88,6 +90,24 @@ def test_a_full_disk_is_said_and_what_was_kept_stays(disk: Path) -> None:
             filler.unlink()
             assert commit(http, "owner/full", file("large.bin", large)).status_code == 200
             assert chunks(http, "owner/full", [os.urandom(100_000) for _ in range(3)]).status_code == 200
+        assert check(hub.hub).problems == []
+
+
+def test_a_hub_stops_on_a_full_disk_and_says_why_it_does_not_start_there(disk: Path) -> None:
+    filler = disk / "filler"
+    with EmbeddedHub(disk / "data") as hub:
+        with httpx.Client(base_url=hub.endpoint, headers={"Authorization": f"Bearer {hub.token}"}) as http:
+            http.post("/api/repos/create", json={"name": "full"}).raise_for_status()
+            commit(http, "owner/full", file("kept.bin", b"kept")).raise_for_status()
+            http.get("/owner/full/resolve/main/kept.bin").raise_for_status()  # which is to be counted
+        with contextlib.suppress(OSError), filler.open("wb", buffering=0) as out:
+            while out.write(bytes(4096)):
+                pass
+    with pytest.raises(EnfoldError, match=r"cannot start.*full"):
+        EmbeddedHub(disk / "data")
+    filler.unlink()
+    with EmbeddedHub(disk / "data") as hub:
+        assert httpx.get(f"{hub.endpoint}/owner/full/resolve/main/kept.bin").content == b"kept"
         assert check(hub.hub).problems == []
 
 

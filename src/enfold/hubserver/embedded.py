@@ -9,12 +9,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from sqlalchemy.exc import OperationalError
+
+from enfold.errors import EnfoldError
 from enfold.hubserver.app import create_app
 from enfold.hubserver.hub import Hub
 from enfold.hubserver.settings import Settings
+from enfold.log import get_logger
 from enfold.web.server import BackgroundServer
 
 __all__ = ["EmbeddedHub"]
+
+_log = get_logger(__name__)
 
 _SESSION, _LASTING = "embedded session", "owner"
 
@@ -32,6 +38,9 @@ class EmbeddedHub:
         store: ``s3://bucket/prefix`` for contents; folders inside ``folder`` by default.
         webhook_hosts: hosts inside this machine's network that webhooks may tell; others may be anywhere else.
         settings: further members of :class:`~enfold.hubserver.settings.Settings`.
+
+    Raises:
+        EnfoldError: the port is taken, or the database cannot be written, because its disk is full or it is gone.
 
     Example:
         >>> with EmbeddedHub("hub-data") as hub:  # doctest: +SKIP
@@ -64,6 +73,9 @@ class EmbeddedHub:
             # Web sockets are passed on as they come, not taken apart by a library that may be installed.
             self._server = BackgroundServer(create_app(self.hub), host=host, port=port, ws="none")
             self.hub.webhooks.base = self.hub.webhooks.base or self._server.url
+        except OperationalError as error:
+            self.hub.close()
+            raise EnfoldError(f"the Hub in {folder} cannot start, its database says: {error.orig}") from None
         except BaseException:
             self.hub.close()
             raise
@@ -110,6 +122,8 @@ class EmbeddedHub:
             time.sleep(0.01)
         try:
             self.hub.tokens.drop(self.token)
+        except OperationalError as error:  # a start drops it, once it is a month old
+            _log.warning("the token of this session stays good, its database says: %s", error.orig)
         finally:
             self.hub.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from enfold.hubserver.access import Access
 from enfold.hubserver.accounts import Accounts
@@ -34,8 +35,11 @@ from enfold.hubserver.viewer.datasets import Datasets
 from enfold.hubserver.webhooks import Webhooks
 from enfold.hubserver.widget.models import Models
 from enfold.hubserver.xet.store import XetStore
+from enfold.log import get_logger
 
 __all__ = ["Hub"]
+
+_log = get_logger(__name__)
 
 
 class Hub:
@@ -111,8 +115,11 @@ class Hub:
 
     def close(self) -> None:
         """Write what is pending and close the database."""
-        self.repositories.flush_counts()
-        self.tokens.flush()
+        try:
+            self.repositories.flush_counts()
+            self.tokens.flush()
+        except OperationalError as error:  # the rest has to be closed all the same
+            _log.warning("the last downloads and uses of tokens are not counted, the database says: %s", error.orig)
         self.models.close()
         self.spaces.close()
         self.sandbox.close()
