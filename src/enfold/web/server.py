@@ -113,7 +113,7 @@ class BackgroundServer:
 def _protocol() -> Any:
     """Return the HTTP that sends files without copying them, where httptools is installed."""
     try:
-        from enfold.web.zerocopy import ZeroCopyProtocol
+        from enfold.web.heads import ShortHeads
     except ImportError:
         return "auto"
-    return ZeroCopyProtocol
+    return ShortHeads
