@@ -58,6 +58,7 @@ EXTRAS = {
     "sqlalchemy": "server",
     "starlette": "server",
     "uvicorn": "server",
+    "fastapi": "fastapi",
     "PIL": "vision",
     "soundfile": "audio",
     "av": "video",

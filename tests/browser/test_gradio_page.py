@@ -425,3 +425,25 @@ def test_a_password_is_asked_for_on_the_page(new_page: Callable[..., Any]) -> No
         page.wait_for_function("el => el.value === 'HI'", arg=page.get_by_label("Out", exact=True).element_handle())
     finally:
         demo.close()
+
+
+def test_changes_of_properties_outlive_values_that_come_faster_than_the_page_paints(page: Any) -> None:
+    def hurry() -> Any:
+        yield gr.update(label="Renamed", interactive=False)
+        for number in range(200):
+            yield str(number)
+
+    with gr.Blocks() as demo:
+        gr.Button("Go").click(hurry, None, gr.Textbox(label="Field"))
+    _, url, _ = demo.launch(prevent_thread_lock=True, server_port=0, quiet=True)
+    try:
+        page.goto(url)
+        # A page that is busy paints late.
+        late = "(paint) => setTimeout(() => soon(paint), 150)"
+        page.evaluate(f"() => {{ const soon = requestAnimationFrame; window.requestAnimationFrame = {late} }}")
+        page.get_by_role("button", name="Go").click()
+        field = page.get_by_label("Renamed")
+        page.wait_for_function("el => el.value === '199'", arg=field.element_handle())
+        assert field.get_attribute("readonly") is not None
+    finally:
+        demo.close()

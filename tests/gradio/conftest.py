@@ -61,6 +61,12 @@ def build() -> tuple[gr.Blocks, SimpleNamespace]:
         gr.Info("Nearly there")
         return text
 
+    def hurries(text: str) -> Iterator[Any]:
+        yield gr.update(label="Now")
+        yield gr.update(info="later")
+        yield "mid"
+        yield "end"
+
     async def later(text: str) -> str:
         return text[::-1]
 
@@ -82,6 +88,7 @@ def build() -> tuple[gr.Blocks, SimpleNamespace]:
         button.click(doubled, text, out, batch=True, max_batch_size=3)
         button.click(work, text, out)
         button.click(later, text, out)
+        button.click(hurries, text, out)
         button.click(letters, text, out)
         button.click(lambda text: text, text, out, api_name="secret", api_visibility="private")
         button.click(lambda text: text + "!", text, out, api_name="direct", queue=False)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 
 import enfold.gradio as gr
+from enfold.gradio.errors import GradioError
 from processor import slowness
 
 
@@ -85,7 +88,8 @@ def test_what_a_function_asks_for_is_not_an_input() -> None:
         box.select(ask, box, box)
     fn = demo.fns[0]
     assert fn.config()["collects_event_data"]
-    values = fn.arguments(["x"], gr.Request(), box, {"index": 3, "value": "y"})
+    values, named = fn.arguments(["x"], gr.Request(), box, {"index": 3, "value": "y"})
+    assert named == {}
     assert values[0] == "x" and isinstance(values[1], gr.Request) and values[2].index == 3
     assert [entry["parameter_name"] for entry in demo.get_api_info()["named_endpoints"]["/ask"]["parameters"]] == [
         "text"
@@ -130,3 +134,40 @@ def test_themes_come_by_name_and_accept_variables() -> None:
 def test_examples_must_fit_the_inputs() -> None:
     with gr.Blocks(), pytest.raises(ValueError, match="example 0 has 2 values for 1 input"):
         gr.Examples([["a", "b"]], gr.Textbox())
+
+
+def test_inputs_go_by_the_names_of_parameters() -> None:
+    def say(greeting: str, *, name: str, request: gr.Request | None = None, end: str = "!") -> str:
+        return f"{greeting} {name}{end}"
+
+    def late(first: str, second: str = "b", request: gr.Request | None = None, third: str = "c") -> str:
+        return f"{first}{second}{third} {request is not None}"
+
+    with gr.Blocks() as demo:
+        one, two, three, out, go = gr.Textbox("Hi"), gr.Textbox(), gr.Textbox(), gr.Textbox(), gr.Button()
+        go.click(say, one, out, inputs_kwargs={"name": two, "end": three})
+        go.click(late, one, out, inputs_kwargs={"third": three})
+        go.click(lambda **given: str(given), None, out, inputs_kwargs={"x": one}, api_name="any")
+        go.click(late, one, out, api_name="late_alone")
+        judge = lambda greeting, name, end: [gr.validate(name != "", "a name"), gr.validate(True, "")]  # noqa: E731
+        go.click(say, one, out, inputs_kwargs={"name": two, "end": three}, validator=judge, api_name="judged")
+        with pytest.raises(GradioError, match="did you mean 'name'"):
+            go.click(say, one, out, inputs_kwargs={"nam": two})
+        with pytest.raises(GradioError, match="one argument"):
+            go.click(say, {one}, out, inputs_kwargs={"name": two})
+    client = TestClient(gr.App.create_app(demo), base_url="http://127.0.0.1")
+
+    def run(fn: str, *data: str) -> Any:
+        return client.post(f"/gradio_api/run/{fn}", json={"data": list(data)}).json()["data"][0]
+
+    assert run("say", "Hi", "Ada", "?") == "Hi Ada?" and run("late", "a", "z") == "abz True"
+    assert run("any", "1") == "{'x': '1'}" and run("late_alone", "a") == "abc True"
+    named = demo.get_api_info()["named_endpoints"]["/say"]["parameters"]
+    assert [each["parameter_name"] for each in named] == ["greeting", "name", "end"]
+    assert client.post("/gradio_api/call/judged", json={"data": ["Hi", "", "?"]}).status_code == 422
+
+
+def test_tabs_take_further_arguments() -> None:
+    pages = [gr.Interface(str.upper, "text", "text") for _ in range(2)]
+    demo = gr.TabbedInterface(pages, tabs_kwargs={"elem_id": "here"})
+    assert [block.elem_id for block in demo.blocks.values() if block.type_name == "tabs"] == ["here"]

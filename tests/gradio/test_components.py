@@ -66,6 +66,13 @@ def test_choices_that_were_not_offered_are_refused() -> None:
     assert gr.CheckboxGroup(["a", "b"]).preprocess(["b", "a"]) == ["b", "a"]
 
 
+def test_attributes_of_a_fields_element_travel_as_they_are_named() -> None:
+    box = gr.Textbox(html_attributes=gr.InputHTMLAttributes(autocomplete="email", spellcheck=False))
+    given = box.props()["html_attributes"]
+    assert (given["autocomplete"], given["spellcheck"], given["lang"]) == ("email", False, None)
+    assert gr.FileSize.MB == 2**20
+
+
 def test_a_misspelled_argument_names_the_nearest() -> None:
     with pytest.raises(TypeError, match="did you mean 'placeholder'"):
         gr.Textbox(placehodler="x")

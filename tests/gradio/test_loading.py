@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from starlette.testclient import TestClient
 
 import enfold.gradio as gr
 
@@ -118,3 +119,28 @@ def test_a_conversation_with_a_service_streams(monkeypatch: pytest.MonkeyPatch) 
         assert said == [("system", "Be kind"), ("user", "before"), ("user", "hi")]
     finally:
         server.shutdown()
+
+
+def test_pages_and_hinted_functions_elsewhere_are_here_too() -> None:
+    with gr.Blocks(title="Two") as there:
+        name = gr.Textbox(label="Name")
+        name.submit(str.upper, name, name, api_name="shout")
+
+        @gr.api
+        def add(a: int, b: int) -> int:
+            return a + b
+
+    with there.route("Second one", show_in_navbar=False):
+        year = gr.Number(label="Year")
+        year.submit(lambda year: year + 1, year, year, api_name="next")
+    _, url, _ = there.launch(prevent_thread_lock=True, server_port=0, quiet=True)
+    try:
+        here = gr.load(url)
+        assert here.pages == there.pages
+        config = here.get_config_file()
+        assert [len(config["page"][path]["dependencies"]) for path in ("", "second-one")] == [2, 1]
+        client = TestClient(gr.App.create_app(here), base_url="http://127.0.0.1")
+        for call, data, answer in (("shout", ["a"], "A"), ("add", [1, 2], 3), ("next", [2026], 2027)):
+            assert client.post(f"/gradio_api/run/{call}", json={"data": data}).json()["data"] == [answer]
+    finally:
+        there.close()

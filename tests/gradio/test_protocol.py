@@ -51,6 +51,23 @@ def test_a_generator_sends_its_first_value_and_then_edits(
     assert shown == last and len(values) == len(last)
 
 
+def test_what_a_page_passes_over_leaves_its_changes_of_properties(served: SimpleNamespace) -> None:
+    for box in ("s1", "s2"):
+        served.join("hurries", ["x"], box, user="app" if box == "s1" else "api")
+    shown = [frame for frame in served.stream("s1") if frame["msg"].startswith("process_")][1:]
+    last: Any = None
+    told: dict[str, Any] = {}
+    for frame in shown:
+        values = frame["output"]["data"]
+        if last is not None and frame["msg"] == "process_generating":
+            values = [apply(last[0], values[0])]
+        last = values
+        told |= values[0] if isinstance(values[0], dict) else {"value": values[0]}
+    assert (told["label"], told["info"], told["value"]) == ("Now", "later", "end")
+    # Who asks for every value gets each as it was.
+    assert served.stream("s2")[-2]["output"]["data"] == ["end"]
+
+
 def test_errors_tell_only_what_they_may(served: SimpleNamespace) -> None:
     served.join("shown_error", ["x"])
     served.join("hidden_error", ["x"])

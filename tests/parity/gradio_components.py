@@ -14,7 +14,7 @@ import sys
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 # Constructors whose configuration is compared.
 MADE = """
@@ -59,6 +59,10 @@ Model3D(display_mode="wireframe", clear_color=(1, 1, 1, 1), camera_position=(90,
 LoginButton()
 LoginButton("Enter", "Leave, {}", size="sm")
 DuplicateButton()
+DeepLinkButton()
+DeepLinkButton("Share", "Done", variant="primary", size="sm")
+Navbar()
+Navbar([("Web", "https://example.org")], main_page_name=False, visible=False, elem_classes="x")
 Files()
 Microphone()
 PlayableVideo()
@@ -254,8 +258,8 @@ def answers(module: str) -> dict[str, Any]:
         kept = ("type", "props", "skip_api", "api_info", "api_info_as_input", "api_info_as_output")
         entry = {name: config[name] for name in kept if name in config}
         entry["props"].pop("elem_classes", None)
-        if line.startswith("LoginButton"):
-            entry["props"].pop("icon", None)  # the company's logo, which is not ours
+        if line.startswith(("LoginButton", "DeepLinkButton")):
+            entry["props"].pop("icon", None)  # the company's pictures, which are not ours
         told["made"][line] = tidy(entry)
     for line in SHOWN:
         told["shown"][line] = tidy(eval(line, names))
@@ -268,7 +272,74 @@ def answers(module: str) -> dict[str, Any]:
         if model is not None and value is not None:
             value = _modelled(component, model, value)
         told["taken"][line] = tidy(component.preprocess(value))
+    told["apps"] = apps(module, gr)
     return json.loads(json.dumps(told))
+
+
+def apps(module: str, gr: Any) -> dict[str, Any]:
+    """What apps answer: of their pages, of functions known by their type hints, and of values that are judged."""
+    from starlette.testclient import TestClient
+
+    create = importlib.import_module(f"{module}.routes").App.create_app
+    with gr.Blocks(title="Shop") as shop:
+        gr.Navbar(main_page_name="Start")
+        text = gr.Textbox()
+        text.submit(lambda text: text, text, text, api_name="echo")
+    with shop.route("Über uns", show_in_navbar=False):
+        gr.Markdown("x")
+        gr.Button().click(lambda: 1, None, gr.Number(), api_name="one")
+    shop.route("X", "/x.y/")
+    with gr.Blocks() as hinted:
+
+        def some(
+            a: int, b: list[str], c: Literal["x", "y"] = "x", d: dict[str, float] | None = None
+        ) -> tuple[int, str]:
+            """Do some things."""
+            return a, c
+
+        some.__annotations__["return"] = tuple[int, str]  # gradio reads no annotation that is a text
+        gr.api(some)
+        gr.api(lambda: None, api_name="nothing")
+    with gr.Blocks() as judging:
+        name, age, out, go = gr.Textbox(), gr.Number(), gr.Textbox(), gr.Button()
+
+        def judge(name: str, age: float) -> Any:
+            return [gr.validate(len(name) > 1, "longer"), gr.validate(age > 17, "older")]
+
+        go.click(lambda name, age: name, [name, age], out, api_name="both", validator=judge)
+        go.click(lambda *all: 1, [name, age], out, api_name="star", validator=judge)
+        go.click(lambda name: 1, name, out, api_name="one", validator=lambda name: gr.validate(False, "never"))
+        go.click(lambda a, b: 1, [name, age], out, validator=lambda a, b: [gr.validate(False, "x"), {"is_valid": True}])
+    ids = {block: number for number, block in enumerate(shop.blocks)}
+
+    def numbered(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: numbered(ids.get(v, "page") if key == "id" else v) for key, v in value.items()}
+        return [numbered(each) for each in value] if isinstance(value, list) else value
+
+    def placed(page: Any) -> Any:
+        return numbered({**page, "components": [ids[each] for each in page["components"]]})
+
+    with TestClient(create(shop), base_url="http://127.0.0.1") as client:
+        config = client.get("/config").json()
+        told: dict[str, Any] = {"pages": config["pages"], "page": {k: placed(v) for k, v in config["page"].items()}}
+        path = config["pages"][1][0]
+        one = client.get("/config", params={"page": path}).json()
+        told["one page"] = [
+            numbered(one["layout"]),
+            [entry["type"] for entry in one["components"]],
+            one["current_page"],
+        ]
+        told["its endpoints"] = list(client.get("/gradio_api/info", params={"page": path}).json()["named_endpoints"])
+    told["hinted"] = hinted.get_api_info()
+    told["judged"] = []
+    with TestClient(create(judging), base_url="http://127.0.0.1") as client:
+        for number in range(4):
+            data = ["A"] if number == 2 else ["A", 3]
+            body = {"data": data, "fn_index": number, "session_hash": "s"}
+            answer = client.post("/gradio_api/queue/join", json=body)
+            told["judged"].append([answer.status_code, answer.json()["detail"]])
+    return told
 
 
 def _modelled(component: Any, model: Any, value: Any) -> Any:

@@ -283,3 +283,102 @@ def test_configuration_and_endpoints_equal_the_ecosystems() -> None:
         for each in [*described["parameters"], *described["returns"]]:
             each["label"] = each["label"].rstrip("0123456789")
     assert info == golden["info"]
+
+
+NEWER = """
+import json, sys
+from gradio_client import Client
+
+client = Client(sys.argv[1], verbose=False)
+told = {}
+lines = [{"speaker": "Ada", "text": "Hi"}, {"speaker": "Bob", "text": "Hello"}]
+told["spoken"] = client.predict(lines, api_name="/spoken")
+told["free"] = client.predict("words", api_name="/spoken")
+told["lines"] = client.predict(api_name="/lines")
+takes = {"size": {"type": "int", "description": "How *large*.", "default": "3"}}
+told["takes"] = client.predict(takes, api_name="/takes")
+told["described"] = client.predict(api_name="/described")
+told["pages"] = [client.predict("x", api_name="/main"), client.predict(3, api_name="/second")]
+try:
+    client.predict("A", 3, api_name="/judged")
+except Exception as error:
+    told["refused"] = [type(error).__name__, str(error)]
+told["accepted"] = client.predict("Ada", 30, api_name="/judged")
+told["kept"] = [client.predict(2, api_name="/counted") for _ in range(3)]
+told["streams"] = [list(client.submit(3, api_name="/streamed")) for _ in range(2)]
+told["hinted"] = client.predict(a=3, b=4, words=["x", "y"], api_name="/hinted")
+endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+told["types"] = {name: [p["python_type"]["type"] for p in e["parameters"]] for name, e in endpoints.items()}
+client.close()
+server = Client(sys.argv[2], verbose=False)
+told["served"] = [server.predict(name="Ada", api_name="/hello"), list(server.submit(3, api_name="/count"))]
+server.close()
+print(json.dumps(told))
+"""
+
+
+def test_dialogues_pages_caches_and_hints_reach_the_client(peer: Callable[..., Any]) -> None:
+    counted: list[float] = []
+
+    @gr.cache
+    def counter(n: float) -> int:
+        counted.append(n)
+        return len(counted)
+
+    @gr.cache
+    def streamed(n: float) -> Iterator[str]:
+        counted.append(n)
+        for end in range(int(n)):
+            yield "x" * (end + 1)
+
+    said = [{"speaker": "Ada", "text": "Hi"}]
+    takes = {"n": {"type": "int", "description": "", "default": None}}
+    with gr.Blocks() as demo:
+        script, table, text = gr.Dialogue(speakers=["Ada", "Bob"]), gr.ParamViewer(), gr.Textbox()
+        name, age, number, go = gr.Textbox(label="Name"), gr.Number(), gr.Number(), gr.Button()
+        go.click(lambda lines: lines, script, text, api_name="spoken")
+        go.click(lambda: said, None, script, api_name="lines")
+        go.click(lambda takes: takes["size"]["default"], table, text, api_name="takes")
+        go.click(lambda: takes, None, table, api_name="described")
+        go.click(lambda text: text, text, text, api_name="main")
+
+        def judge(name: str, age: float) -> Any:
+            return [gr.validate(len(name) > 1, "A longer name"), gr.validate(age > 17, "Too young")]
+
+        go.click(lambda name, age: name, [name, age], text, api_name="judged", validator=judge)
+        go.click(counter, number, number, api_name="counted")
+        go.click(streamed, number, text, api_name="streamed")
+
+        @gr.api(api_name="hinted")
+        def hinted(a: int, b: int, words: list[str]) -> tuple[int, str]:
+            return a + b, "".join(words)
+
+    with demo.route("Second"):
+        year = gr.Number()
+        gr.Button().click(lambda year: year + 1, year, year, api_name="second")
+    server = gr.Server()
+
+    @server.api
+    def hello(name: str) -> str:
+        return f"Hello {name}"
+
+    @server.api
+    def count(n: int) -> Any:
+        yield from range(n)
+
+    _, url, _ = demo.launch(prevent_thread_lock=True, server_port=0, quiet=True)
+    _, other, _ = server.launch(prevent_thread_lock=True, server_port=0, quiet=True)
+    try:
+        told = peer(NEWER, url, other, timeout=90)
+    finally:
+        demo.close()
+        server.close()
+    assert (told["spoken"], told["free"], told["lines"]) == ("[Ada] Hi\n[Bob] Hello", "words", said)
+    assert (told["takes"], told["described"]) == ("3", takes)
+    assert told["pages"] == ["x", 4]
+    kind, words = told["refused"]
+    assert kind == "ValidationError" and "- name: A longer name" in words and "- age: Too young" in words
+    assert told["accepted"] == "Ada" and told["kept"] == [1, 1, 1]
+    assert told["streams"] == [["x", "xx", "xxx"]] * 2 and counted == [2, 3]
+    assert told["hinted"] == [7, "xy"] and told["types"]["/hinted"] == ["int", "int", "list[str]"]
+    assert told["served"] == ["Hello Ada", [0, 1, 2]]

@@ -36,3 +36,8 @@ def test_a_value_travels_the_same_way(told: dict[str, Any], line: str) -> None:
 @pytest.mark.parametrize("line", GOLDEN["taken"])
 def test_a_payload_becomes_the_same_argument(told: dict[str, Any], line: str) -> None:
     assert told["taken"][line] == GOLDEN["taken"][line]
+
+
+@pytest.mark.parametrize("what", GOLDEN["apps"])
+def test_apps_answer_the_same(told: dict[str, Any], what: str) -> None:
+    assert told["apps"][what] == GOLDEN["apps"][what]

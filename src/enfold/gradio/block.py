@@ -87,6 +87,7 @@ class Block:
     _names: tuple[str, ...]
     explicit: dict[str, Any]
     parent: BlockContext | None
+    page = ""  # the path of the page it is on, in an app of several
 
     if TYPE_CHECKING:
         elem_classes: list[str]
@@ -259,19 +260,22 @@ class BlockContext(Block):
         root = current_root() or self
         for child in gathered:
             if isinstance(child, Form) and child._id not in root.blocks:
-                root.blocks[child._id] = child
+                root.adopt(child)
 
     def layout(self) -> dict[str, Any]:
         """This block's branch of the layout tree in ``/config``."""
-        return {"id": self._id, "children": [_layout(child) for child in self.children]}
+        return {"id": self._id, "children": [branch(child) for child in self.children]}
 
 
-def _layout(block: Block) -> dict[str, Any]:
+def branch(block: Block) -> dict[str, Any]:
+    """A block's branch of the layout tree."""
     return block.layout() if isinstance(block, BlockContext) else {"id": block._id}
 
 
 def as_list(value: Block | Sequence[Block] | set[Block] | None) -> list[Block]:
-    """One block, several or none, as a list."""
+    """One block, several or none, as a list; a set in the order in which its blocks were made."""
     if value is None:
         return []
-    return list(value) if isinstance(value, (list, tuple, set, frozenset)) else [value]  # type: ignore[list-item]
+    if isinstance(value, (set, frozenset)):
+        return sorted(value, key=lambda block: block._id)
+    return list(value) if isinstance(value, (list, tuple)) else [value]  # type: ignore[list-item]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -85,6 +85,8 @@ class Blocks(Launched):
         self.mode, self.title = mode, title
         self.fill_height, self.fill_width = fill_height, fill_width
         self.looks = {name: value for name, value in looks.items() if value is not None}
+        self.pages: list[tuple[str, str, bool]] = [("", "Home", True)]
+        self.current_page = ""
         self.blocks: dict[int, Block] = {}
         self.fns: dict[int, BlockFunction] = {}
         self.default_concurrency_limit: int | None = _default_limit()
@@ -111,6 +113,38 @@ class Blocks(Launched):
     def adopt(self, block: Block) -> None:
         """Count a block as part of the page."""
         self.blocks[block._id] = block
+        block.page = self.current_page
+
+    def route(self, name: str, path: str | None = None, show_in_navbar: bool = True) -> Blocks:
+        """Begin another page of this app; what is created in the ``with`` statement around the call is on it.
+
+        Args:
+            name: what the links to it say.
+            path: its address below the app's own; made of the name when None.
+            show_in_navbar: whether there is a link to it.
+
+        Returns:
+            The app itself.
+
+        Raises:
+            GradioError: inside of ``with Blocks():``, or with a path that cannot be.
+
+        Example:
+            >>> with Blocks() as demo:
+            ...     pass
+            >>> with demo.route("About us"):
+            ...     pass
+            >>> demo.pages
+            [('', 'Home', True), ('about-us', 'About us', True)]
+        """
+        from enfold.gradio.block import current_root
+        from enfold.gradio.pages import path_of
+
+        if current_root() is not None:
+            raise GradioError("route() is called after `with Blocks() as demo:`, not inside of it: move the line left")
+        self.current_page = path_of(name, path, [each for each, _, _ in self.pages])
+        self.pages.append((self.current_page, name, show_in_navbar))
+        return self
 
     def attach(
         self,
@@ -119,6 +153,7 @@ class Blocks(Launched):
         targets: Sequence[tuple[int | None, str]],
         inputs: Any = None,
         outputs: Any = None,
+        inputs_kwargs: Mapping[str, Block] | None = None,
         api_name: str | None = None,
         api_visibility: str = "public",
         show_progress_on: Any = None,
@@ -129,7 +164,10 @@ class Blocks(Launched):
         Raises:
             GradioError: an input or output is not on the page, or the function does not take that many inputs.
         """
-        ins, outs = as_list(inputs), as_list(outputs)
+        named = dict(inputs_kwargs or {})
+        if named and isinstance(inputs, (set, frozenset)):
+            raise GradioError("a set of inputs is one argument: give inputs_kwargs= without it")
+        ins, outs = [*as_list(inputs), *named.values()], as_list(outputs)
         name = api_name or (function_name(fn) if fn else "js_fn" if options.get("js") else "unnamed")
         taken = {each.api_name for each in self.fns.values()}
         unique, number = name, 0
@@ -146,6 +184,8 @@ class Blocks(Launched):
             api_visibility=api_visibility if fn is not None else "private",
             inputs_as_dict=isinstance(inputs, (set, frozenset)),
             show_progress_on=as_list(show_progress_on) if show_progress_on is not None else None,
+            page=self.current_page,
+            keywords=list(named),
             **options,
         )
         for role, blocks in (("input", ins), ("output", outs)):
@@ -171,6 +211,7 @@ class Blocks(Launched):
                 if isinstance(block, Component) and block.load_value is not None:
                     self._keep_fresh(block)
         super().__exit__(kind, error, trace)
+        self.current_page = ""
         if kind is None and current_context.get() is not None:
             self.render()
 
@@ -210,7 +251,8 @@ class Blocks(Launched):
         column.children, self_children = list(self.children), self.children
         for child in self_children:
             child.parent = column
-        outer.blocks.update(self.blocks)
+        for block in self.blocks.values():
+            outer.adopt(block)
         moved: dict[int, int] = {}
         for fn in self.fns.values():
             names = {each.api_name for each in outer.fns.values()}
@@ -226,6 +268,7 @@ class Blocks(Launched):
                 api_name=unique,
                 cancels=[moved[each] for each in fn.cancels],
                 trigger_after=None if fn.trigger_after is None else moved[fn.trigger_after],
+                page=outer.current_page,
             )
             moved[fn.id] = new.id
             outer.fns[new.id] = new
@@ -272,6 +315,7 @@ class Blocks(Launched):
         """Return the page as clients and the front end receive it from ``/config``."""
         from enfold.gradio.components.state import State
         from enfold.gradio.page import body_css
+        from enfold.gradio.pages import per_page
 
         listened = {event for fn in self.fns.values() for _, event in fn.targets}
         entries = [block.config() for block in self.blocks.values() if not isinstance(block, Blocks)]
@@ -287,7 +331,9 @@ class Blocks(Launched):
             "analytics_enabled": False,
             "components": entries,
             "css": None,
-            "connect_heartbeat": "unload" in listened or any(isinstance(b, State) for b in self.blocks.values()),
+            "connect_heartbeat": "unload" in listened
+            or any(isinstance(b, State) for b in self.blocks.values())
+            or any(fn.parts_visitors for fn in self.fns.values()),
             "js": None,
             "head": None,
             "title": self.title,
@@ -306,14 +352,8 @@ class Blocks(Launched):
             "fill_height": self.fill_height,
             "fill_width": self.fill_width,
             "pwa": False,
-            "pages": [["", "Home", True]],
-            "page": {
-                "": {
-                    "components": [entry["id"] for entry in entries],
-                    "dependencies": [entry["id"] for entry in dependencies],
-                    "layout": self.layout(),
-                }
-            },
+            "pages": [list(page) for page in self.pages],
+            "page": per_page(self, entries, dependencies),
             "mcp_server": False,
             "i18n_translations": None,
             "username": None,
@@ -321,11 +361,16 @@ class Blocks(Launched):
             "dependencies": dependencies,
         }
 
-    def get_api_info(self, all_endpoints: bool = False) -> dict[str, Any]:
-        """Return the endpoints clients may call, with the types of their parameters and results."""
+    def get_api_info(self, all_endpoints: bool = False, page: str | None = None) -> dict[str, Any]:
+        """Return the endpoints clients may call, with the types of their parameters and results.
+
+        Args:
+            all_endpoints: whether undocumented ones are among them.
+            page: the path of the page whose endpoints are meant; all pages' when None.
+        """
         from enfold.gradio.schema import api_info
 
-        return api_info(self, everything=all_endpoints)
+        return api_info(self, everything=all_endpoints, page=page)
 
     def __call__(self, *inputs: Any, fn_index: int = 0, api_name: str | None = None) -> Any:
         """Call one of the page's functions in this process, as a client would with Python values."""

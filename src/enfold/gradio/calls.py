@@ -107,6 +107,8 @@ class Calls:
             ) from None
         if problems:
             raise HTTPException(422, problems)  # type: ignore[arg-type]
+        if await self.app.engine.recall(job):
+            return
         try:
             self.app.engine.submit(job)
         except QueueFull as error:
@@ -134,6 +136,8 @@ class Calls:
         if fn is None or fn.fn is None:
             raise HTTPException(400, f"there is no function with fn_index {index!r}")
         session = self.app.sessions.open(hash)
+        if self.app.links is not None and session.shown is None and "deep_link" in body:
+            self.app.links.enter(session, body["deep_link"])
         browser = session.lingers = request.headers.get("x-gradio-user") == "app"
         job = self._job(request, fn, body, session, session.mailbox, every_value=not browser)
         await self._submit(job)

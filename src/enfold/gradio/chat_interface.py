@@ -153,7 +153,11 @@ class ChatInterface(Blocks):
                 if flagging_mode == "manual":
                     self._flag(list(flagging_options or []), flagging_dir)
                 response = JSON(label="Response", visible=False)
-                options: dict[str, Any] = {"api_description": api_description, "concurrency_limit": concurrency_limit}
+                options: dict[str, Any] = {
+                    "api_description": api_description,
+                    "concurrency_limit": concurrency_limit,
+                    "validator": _of_message(validator),
+                }
                 api(
                     self._for_clients(),
                     inputs=[self.textbox, State([]), *extra],
@@ -251,7 +255,7 @@ class ChatInterface(Blocks):
         def attach(trigger: Any, before: Callable[..., Any], kind: type[EventData] | None, more: Any = ()) -> None:
             made = self._wrapped(before)
             given = _typed(made, self.fn, kind)
-            judge = (lambda message, *rest: validator(message)) if validator and kind is None else None
+            judge = _of_message(validator) if kind is None else None
             run = on([trigger], given, inputs, [*outputs, *more], api_name="respond", validator=judge, **options)
             run.then(None, None, [self.textbox], js=_js(_restart(self.textbox, self.submit, False)), queue=False)
             self._runs.append(run)
@@ -472,3 +476,8 @@ def _js(changes: dict[str, Any]) -> str:
     import json
 
     return f"() => [{json.dumps({**changes, '__type__': 'update'})}]"
+
+
+def _of_message(validator: Callable[..., Any] | None) -> Callable[..., Any] | None:
+    """The judge of a message, as a judge of everything that a call of the conversation takes."""
+    return None if validator is None else lambda message, *rest: validator(message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import inspect
 import time
 from collections.abc import Callable
@@ -11,11 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from enfold.gradio.block import Block
+from enfold.gradio.caching import MISSING, Store
 from enfold.gradio.components.base import Component
 from enfold.gradio.components.state import State
 from enfold.gradio.errors import Error, GradioError
 from enfold.gradio.files import FileRules, current_rules, with_address
-from enfold.gradio.functions import BlockFunction, function_name
+from enfold.gradio.functions import Arguments, BlockFunction, function_name
 from enfold.gradio.jobs import Cancelled, Job, current_job
 from enfold.gradio.schema import parameter_names
 from enfold.log import get_logger
@@ -23,6 +25,7 @@ from enfold.web.lanes import Lane
 
 if TYPE_CHECKING:
     from enfold.gradio.blocks import Blocks
+    from enfold.gradio.deep_links import DeepLinks
 
 __all__ = ["Engine", "QueueFull"]
 
@@ -55,6 +58,7 @@ class Engine:
         self.blocks, self.show_error, self.rules = blocks, show_error, rules or FileRules()
         self.pool = ThreadPoolExecutor(max_threads, thread_name_prefix="gradio")
         self.lanes: dict[str, Lane[Job]] = {}
+        self.links: DeepLinks | None = None  # told of every value where links to the page's state can be made
         self._telling: set[str] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -77,6 +81,33 @@ class Engine:
         ahead = len(lane) if full else 0
         job.post(self._estimation(lane, job.fn, ahead, ahead + 1))
         lane.push(job.id, job)
+
+    async def recall(self, job: Job) -> bool:
+        """Answer a call beside the queue with a result that :func:`enfold.gradio.cache` has kept; whether there is."""
+        if not isinstance(getattr(job.fn.fn, "cache", None), Store) or job.fn.batch:
+            return False
+        peek = job.fn.fn.peek  # type: ignore[union-attr]
+        try:
+            found = await self._in_thread(job, self._recalled, job, peek)
+        except Exception:  # told in the ordinary way, when the function runs
+            return False
+        if found is None:
+            return False
+        job.used_cache, job.recalled = "full", time.perf_counter() - job.started
+        job.session.pending[job.id] = job
+        for data in found if job.fn.is_generator else ():
+            job.offer(data)
+        job.complete(found[-1] if found else [None] * len(job.fn.outputs))
+        return True
+
+    def _recalled(self, job: Job, peek: Callable[..., Any]) -> list[list[Any]] | None:
+        args, kwargs = self._arguments(job)
+        kept = peek(*args, **kwargs)
+        if kept is MISSING:
+            return None
+        if not job.fn.is_generator:
+            return [self.finish(job, kept)]
+        return [self.finish(job, value) for value in kept]
 
     def cancel(self, job: Job) -> None:
         """Stop a call: it leaves the queue, or its function is told."""
@@ -175,11 +206,12 @@ class Engine:
     def _call(self, job: Job) -> list[Any]:
         """Run a function that is not a coroutine, wholly in this thread, also when it is a generator."""
         assert job.fn.fn is not None
+        args, kwargs = self._arguments(job)
         if job.fn.renderable is not None:
-            job.rendered = with_address(job.fn.renderable.run(job, self._arguments(job)), job.root)
+            job.rendered = with_address(job.fn.renderable.run(job, args), job.root)
             return []
         with tracked_bars(job.fn):
-            result = job.fn.fn(*self._arguments(job))
+            result = job.fn.fn(*args, **kwargs)
             if not inspect.isgenerator(result):
                 return self.finish(job, result)
             data: list[Any] = [None] * len(job.fn.outputs)
@@ -195,7 +227,8 @@ class Engine:
 
     async def _call_async(self, job: Job) -> list[Any]:
         assert job.fn.fn is not None
-        result = job.fn.fn(*self._arguments(job))
+        args, kwargs = self._arguments(job)
+        result = job.fn.fn(*args, **kwargs)
         if not inspect.isasyncgen(result):
             return self.finish(job, await result)
         data: list[Any] = [None] * len(job.fn.outputs)
@@ -221,18 +254,15 @@ class Engine:
             return
         try:
             columns = [list(column) for column in zip(*(values for _, values in ready), strict=True)]
-            arguments = fn.arguments(columns, ready[0][0].request, None, None)
-            call = fn.fn
-            if fn.is_async:
-                result = await call(*arguments)
-            else:
-                result = await self._in_thread(ready[0][0], call, *arguments)
+            args, kwargs = fn.arguments(columns, ready[0][0].request, None, None)
+            call = functools.partial(fn.fn, *args, **kwargs)
+            result = await (call() if fn.is_async else self._in_thread(ready[0][0], call))
             outputs = list(result or [])
             # One output: [column] is the documented form, the bare column is understood too.
             if len(fn.outputs) == 1 and not (len(outputs) == 1 and isinstance(outputs[0], (list, tuple))):
                 outputs = [outputs]
             if any(len(column) < len(ready) for column in outputs):
-                raise GradioError(f"{function_name(call)} takes batches: each result must have one entry per call")
+                raise GradioError(f"{function_name(fn.fn)} takes batches: each result must have one entry per call")
             fn.record(time.perf_counter() - jobs[0].started)
             for index, (job, _) in enumerate(ready):
                 row = [column[index] for column in outputs]
@@ -246,24 +276,24 @@ class Engine:
 
     async def problems(self, job: Job) -> list[dict[str, Any]] | None:
         """What the function's validator says of its inputs, one entry for each; None when all may be used."""
-        check = job.fn.validator
-        if check is None:
+        judge = job.fn.judge
+        if judge is None:
             return None
+        assert judge.fn is not None
         values = await self._in_thread(job, self._values, job)
-        if inspect.iscoroutinefunction(check):
-            told = await check(*values)
-        else:
-            told = await self._in_thread(job, check, *values)
+        args, kwargs = judge.arguments(values, job.request, None, job.event_data)
+        ask = functools.partial(judge.fn, *args, **kwargs)
+        told = await (ask() if judge.is_async else self._in_thread(job, ask))
         several = list(told) if isinstance(told, (list, tuple)) else [told]
-        fine = {"__type__": "validate", "is_valid": True, "message": ""}
-        entries = [entry if isinstance(entry, dict) and "is_valid" in entry else fine for entry in several]
-        if all(entry["is_valid"] for entry in entries):
-            return None
+        # What clients of the wire protocol know: a name stands beside what was judged, and nothing beside the rest.
         names = [name for name, _ in parameter_names(job.fn)]
-        return [
-            {**entry, "parameter_name": names[at] if at < len(names) else f"param_{at}"}
-            for at, entry in enumerate(entries)
+        entries: list[dict[str, Any]] = [
+            {**entry, "parameter_name": names[at] if at < len(names) else f"parameter_{at}"}
+            if isinstance(entry, dict) and entry.get("__type__") == "validate"
+            else {"is_valid": True, "message": ""}
+            for at, entry in enumerate(several)
         ]
+        return None if all(entry["is_valid"] for entry in entries) else entries
 
     def _values(self, job: Job) -> list[Any]:
         values = []
@@ -272,11 +302,13 @@ class Engine:
                 values.append(job.session.read_state(block))
             elif isinstance(block, Component) and job.fn.preprocess:
                 values.append(job.session.component(block).preprocess(payload))
+                if self.links is not None:
+                    self.links.took(job.session, block, payload)
             else:
                 values.append(payload)
         return values
 
-    def _arguments(self, job: Job) -> list[Any]:
+    def _arguments(self, job: Job) -> Arguments:
         number = job.trigger_id
         target = None if number is None else self.blocks.blocks.get(number) or job.session.block(number)
         return job.fn.arguments(self._values(job), job.request, target, job.event_data)
@@ -328,10 +360,14 @@ class Engine:
             session.change(block, changes)
             if "value" in changes and isinstance(block, Component) and job.fn.postprocess:
                 changes["value"] = session.component(block).postprocess(changes["value"])
+            if self.links is not None:
+                self.links.gave(session, block, changes)
             return with_address(changes, job.root) if block.has_files else changes
         if not isinstance(block, Component):
             raise GradioError(f"a {type(block).__name__} has no value; return gr.update(...) for it")
         shown = session.component(block).postprocess(value) if job.fn.postprocess else value
+        if self.links is not None:
+            self.links.gave(session, block, {"value": shown})
         return with_address(shown, job.root) if block.has_files else shown
 
     def explain(self, error: BaseException, fn: BlockFunction) -> dict[str, Any]:

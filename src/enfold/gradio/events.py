@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 from enfold.gradio.block import Block, as_list, current_root
@@ -194,6 +194,7 @@ def on(
     inputs: Components = None,
     outputs: Components = None,
     *,
+    inputs_kwargs: Mapping[str, Block] | None = None,
     api_visibility: Literal["public", "private", "undocumented"] | None = None,
     api_name: str | Literal[False] | None = None,
     api_description: str | Literal[False] | None = None,
@@ -224,6 +225,7 @@ def on(
         fn: the function; left out, the call is a decorator.
         inputs: blocks whose values become its arguments.
         outputs: blocks that show what it returns.
+        inputs_kwargs: parameter → the block whose value it receives, beside ``inputs``.
         api_visibility: "public", "undocumented" (callable, not listed) or "private" (not for clients).
         api_name: the name clients call it by; False is the older spelling of private.
         api_description: text for the API page; the docstring when None, none when False.
@@ -258,7 +260,8 @@ def on(
     if isinstance(triggers, Trigger):
         triggers = [triggers]
     if triggers is None:
-        triggers = [block.change for block in as_list(inputs) if hasattr(type(block), "change")]
+        several = [*as_list(inputs), *(inputs_kwargs or {}).values()]
+        triggers = [block.change for block in several if hasattr(type(block), "change")]
         triggers = [*triggers, root.load]
     for trigger in triggers:
         if trigger.block is not None and trigger.block is not root and not root.knows(trigger.block):
@@ -296,6 +299,7 @@ def on(
             targets=targets,
             inputs=inputs,
             outputs=outputs,
+            inputs_kwargs=inputs_kwargs,
             api_name=api_name,
             api_visibility=visibility,
             api_description=api_description,
@@ -333,12 +337,35 @@ def api(
 ) -> Any:
     """Offer a function to clients without anything on the page that calls it.
 
+    Its type hints say what it takes and returns (a tuple is several values), and values travel as they are.
+
     Args:
         fn: the function; left out, the call is a decorator.
-        inputs, outputs: blocks that describe its arguments and results.
+        inputs, outputs: components that describe its arguments and results instead.
         options: every other option of :func:`on`.
 
     Returns:
         A :class:`Dependency`.
+
+    Raises:
+        GradioError: outside of ``with Blocks():``, or a parameter has no type hint.
+
+    Example:
+        >>> from enfold.gradio import Blocks
+        >>> with Blocks() as demo:
+        ...     @api
+        ...     def add(a: int, b: int = 1) -> int:
+        ...         return a + b
+        >>> [each["python_type"]["type"] for each in demo.get_api_info()["named_endpoints"]["/add"]["parameters"]]
+        ['int', 'int']
     """
+    if fn == "decorator":
+        return lambda function: api(function, inputs=inputs, outputs=outputs, **options)
+    if inputs is None and outputs is None:
+        if current_root() is None:
+            raise GradioError("api() is called inside `with Blocks() as demo:`")
+        from enfold.gradio.hints import described
+
+        inputs, outputs = described(fn)
+        options = {"preprocess": False, "postprocess": False, "show_progress": "hidden", **options}
     return on([], fn, inputs, outputs, **options)

@@ -2,7 +2,7 @@
 
 Files are typed. Only a :class:`FileData` that a component made is served, and only a payload that says it is one, and
 names a file that was uploaded here, is opened: a path inside any other data is just text. Kept files lie in a folder
-named after their contents' hash, under a name that this module chose.
+whose name nobody can guess, under a name that this module chose.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import hashlib
 import mimetypes
 import os
 import re
+import secrets
 import shutil
 import tempfile
 import time
@@ -26,6 +27,7 @@ from enfold.gradio.errors import Error, GradioError
 __all__ = [
     "FileData",
     "FileRules",
+    "FileSize",
     "ImageData",
     "InvalidPathError",
     "cached",
@@ -69,6 +71,18 @@ _TYPES = {
     ".gltf": "model/gltf+json",
 }
 _static: list[str] = []
+# Names of kept files are hashes of this and their contents: who knows what a file holds cannot name it.
+_SALT = secrets.token_bytes(16)
+
+
+class FileSize:
+    """Units of sizes, in bytes: ``max_file_size=5 * FileSize.MB``."""
+
+    B = 1
+    KB = 1024 * B
+    MB = 1024 * KB
+    GB = 1024 * MB
+    TB = 1024 * GB
 
 
 class InvalidPathError(GradioError):
@@ -212,7 +226,7 @@ def safe_name(name: str) -> str:
 
 def keep_bytes(body: bytes, name: str) -> str:
     """Keep a file with these contents; returns its path."""
-    home = Path(folder()) / hashlib.sha256(body).hexdigest()
+    home = Path(folder()) / hashlib.sha256(_SALT + body).hexdigest()
     path = home / safe_name(name)
     if not path.exists():
         home.mkdir(parents=True, exist_ok=True)
@@ -231,7 +245,7 @@ def keep_file(source: str | Path, name: str | None = None) -> str:
     found = _real(str(source)) or str(source)
     if _within(found, [folder(), *_static]):
         return found
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(_SALT)
     with open(found, "rb") as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)

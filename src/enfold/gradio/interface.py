@@ -14,7 +14,7 @@ from enfold.gradio import components
 from enfold.gradio.block import current_context
 from enfold.gradio.blocks import Blocks, Looks
 from enfold.gradio.components.base import Component
-from enfold.gradio.components.buttons import Button, ClearButton, empty_payload
+from enfold.gradio.components.buttons import Button, ClearButton, DeepLinkButton, empty_payload
 from enfold.gradio.components.state import State
 from enfold.gradio.components.text import Markdown
 from enfold.gradio.errors import GradioError, Success
@@ -79,7 +79,9 @@ class Interface(Blocks):
         fill_width: whether the page takes the whole window.
         delete_cache: as for :class:`~enfold.gradio.Blocks`.
         validator, time_limit, stream_every: see :func:`enfold.gradio.on`.
-        preload_example, deep_link, allow_duplication: accepted; pages begin empty, and have no links of that kind.
+        deep_link: whether there is a button that copies a link to the page as it is after a call, or its text, or the
+            button; when None, in Spaces.
+        preload_example, allow_duplication: accepted; pages begin empty.
         allow_flagging, show_api, analytics_enabled: older spellings.
         looks: see :class:`~enfold.gradio.blocks.Looks`.
 
@@ -129,7 +131,7 @@ class Interface(Blocks):
         preload_example: int | Literal[False] = 0,
         time_limit: int | None = 30,
         stream_every: float = 0.5,
-        deep_link: Any = None,
+        deep_link: str | DeepLinkButton | bool | None = None,
         validator: Callable[..., Any] | None = None,
         allow_duplication: bool = False,
         allow_flagging: str | bool | None = None,
@@ -146,6 +148,7 @@ class Interface(Blocks):
             main = [_component(each) for each in _several(inputs)]
             extra = [_component(each) for each in _several(additional_inputs)]
             self.output_components = [_component(each) for each in _several(outputs)]
+            link = _link(deep_link)
         finally:
             current_context.reset(outer)
         self.input_components = [*main, *extra]
@@ -188,6 +191,8 @@ class Interface(Blocks):
                                 buttons["submit"] = _button(submit_btn, Button, variant="primary")
                                 if generates:
                                     buttons["stop"] = _button(stop_btn, Button, variant="stop", visible=False)
+                            if link is not None and not visible_out:
+                                link.render()
                 else:
                     for component in main:
                         component.render()
@@ -203,6 +208,8 @@ class Interface(Blocks):
                             )
                         if self.flagging_mode == "manual" and visible_out:
                             flag_buttons = [(Button(str(label)), str(value)) for label, value in flags]
+                        if link is not None and link.parent is None:
+                            link.render()
             shared: dict[str, Any] = {
                 "api_name": api_name,
                 "api_visibility": api_visibility,
@@ -224,6 +231,10 @@ class Interface(Blocks):
                 triggers = [buttons["submit"].click]
                 triggers += [c.submit for c in self.input_components if hasattr(type(c), "submit")]
                 called = self._submit(triggers, call, buttons, shared)
+            if link is not None:
+                link.activate()
+                on_ = json.dumps({"__type__": "update", "interactive": True})
+                called.then(None, None, link, js=f"() => ({on_})", queue=False)
             if "clear" in buttons:
                 self._clear(buttons["clear"], [*visible_in, *extra, *visible_out])
             if self.flagging_mode != "never":
@@ -310,6 +321,7 @@ class TabbedInterface(Blocks):
         interface_list: the pages.
         tab_names: their tabs' titles; "Tab 0" and so on when None.
         title: shown above them.
+        tabs_kwargs: further arguments of :class:`~enfold.gradio.Tabs`.
         looks: see :class:`~enfold.gradio.blocks.Looks`.
     """
 
@@ -319,6 +331,7 @@ class TabbedInterface(Blocks):
         tab_names: list[str] | None = None,
         title: str | None = None,
         analytics_enabled: bool | None = None,
+        tabs_kwargs: dict[str, Any] | None = None,
         **looks: Unpack[Looks],
     ) -> None:
         self.set_up(mode="tabbed_interface", title=title or "Gradio", looks=dict(looks))
@@ -328,7 +341,7 @@ class TabbedInterface(Blocks):
         with self:
             if title:
                 Markdown(f"<h1 style='text-align: center; margin-bottom: 1rem'>{title}</h1>")
-            with Tabs():
+            with Tabs(**(tabs_kwargs or {})):
                 for page, name in zip(interface_list, names, strict=True):
                     with Tab(name):
                         page.render()
@@ -353,6 +366,16 @@ def _component(given: Any) -> Component:
             )
         return getattr(components, kind)(render=False, **_SHORT_ARGUMENTS.get(given.lower(), {}))
     raise GradioError(f"{given!r} is neither a component nor the name of one")
+
+
+def _link(asked: str | DeepLinkButton | bool | None) -> DeepLinkButton | None:
+    if asked is None:
+        asked = "SPACE_ID" in os.environ
+    if isinstance(asked, DeepLinkButton):
+        return asked.unrender() if asked.parent is not None else asked
+    # Pressed before the first call, it would link to the page as everybody finds it.
+    text = asked if isinstance(asked, str) else "Share via Link"
+    return DeepLinkButton(text, interactive=False, render=False) if asked else None
 
 
 def _button(given: str | Button, kind: type[Button], **properties: Any) -> Button:

@@ -75,6 +75,8 @@ class Job:
         self._shown = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self.changed_states: list[int] = []
+        self.used_cache: str | None = None  # "full" for a kept result, "partial" when the function used a cache
+        self.recalled = 0.0  # seconds it took to find a kept result
 
     def post(self, message: dict[str, Any]) -> None:
         """Send a message about this call."""
@@ -89,12 +91,18 @@ class Job:
         """Show a value of a generator that goes on: now, or when the page can take one."""
         if self.finished:
             return
-        self._waiting = values
+        self._waiting = self._with_waiting(values)
         wait = 0.0 if self.every_value else self._shown + FRAME - time.perf_counter()
         if wait <= 0:
             self._show()
         elif self._timer is None:
             self._timer = self.loop.call_later(wait, self._show)
+
+    def _with_waiting(self, values: list[Any]) -> list[Any]:
+        """Values in place of those that the page was not shown: what those changed beside the value is not lost."""
+        if self._waiting is None:
+            return values
+        return [_followed(before, value) for before, value in zip(self._waiting, values, strict=True)]
 
     def _show(self) -> None:
         self._timer = None
@@ -124,10 +132,11 @@ class Job:
 
     def complete(self, data: list[Any]) -> None:
         """End with a result."""
-        self._end({"success": True, "output": self.output(data), "title": None})
+        self._end({"success": True, "output": self.output(self._with_waiting(data)), "title": None})
 
     def fail(self, output: dict[str, Any]) -> None:
         """End with an error; ``output`` holds what clients know: error, at most duration, visible, title."""
+        self.fn.failures += not self.finished
         self._end({"success": False, "output": output, "title": output.get("title")})
 
     def stop(self) -> None:
@@ -137,6 +146,12 @@ class Job:
             self.task.cancel()
         self._end({"success": True, "output": {}, "title": None})
 
+    def _from_cache(self) -> dict[str, Any]:
+        if self.used_cache is None:
+            return {}
+        seconds = self.recalled if self.used_cache == "full" else None
+        return {"used_cache": self.used_cache, "cache_duration": seconds}
+
     def _end(self, message: dict[str, Any]) -> None:
         if self.finished:
             return
@@ -145,10 +160,22 @@ class Job:
         self.result = message
         seconds = time.perf_counter() - self.started
         try:
-            self.post({"msg": "process_completed", **message, "avg_time": self.fn.average or seconds})
+            average = {"avg_time": self.fn.average if self.used_cache == "full" else self.fn.average or seconds}
+            self.post({"msg": "process_completed", **message, **self._from_cache(), **average})
         except TypeError as error:  # a value that cannot travel
             self.result = {"success": False, "output": {"error": str(error)}, "title": None}
             self.post({"msg": "process_completed", **self.result})
         self.finished = True
         self.session.pending.pop(self.id, None)
         self.sink.wake()
+
+
+def _changes(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("__type__") == "update"
+
+
+def _followed(before: Any, value: Any) -> Any:
+    """One value after another, as one."""
+    if _changes(before):
+        return {**before, **value} if _changes(value) else {**before, "value": value}
+    return {"value": before, **value} if _changes(value) else value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -17,7 +18,22 @@ if TYPE_CHECKING:
     from enfold.gradio.routes import App
     from enfold.web.server import BackgroundServer
 
-__all__ = ["NOTHING_TO_DO", "Launched", "Looks", "asked_mcp"]
+__all__ = ["NOTHING_TO_DO", "Launched", "Looks", "asked_mcp", "close_all"]
+
+_launched: weakref.WeakSet[Launched] = weakref.WeakSet()
+
+
+def close_all(verbose: bool = True) -> None:
+    """End the servers of all pages that this process has launched.
+
+    Args:
+        verbose: whether each says so.
+    """
+    for page in list(_launched):
+        if page.is_running:
+            if verbose:
+                print(f"Closing server running on port: {page.server_port}", flush=True)
+            page.close()
 
 
 class Looks(TypedDict, total=False):
@@ -72,6 +88,9 @@ class Launched(BlockContext):
         allowed_paths: str | Path | Sequence[str | Path] | None = None,
         blocked_paths: str | Path | Sequence[str | Path] | None = None,
         max_file_size: str | int | None = None,
+        auth_dependency: Callable[[Any], Any] | None = None,
+        pwa: bool | None = None,
+        enable_monitoring: bool | None = None,
         i18n: I18n | None = None,
         mcp_server: bool | None = None,
         height: int | str = 500,
@@ -87,6 +106,11 @@ class Launched(BlockContext):
             max_threads: threads for functions that are not coroutines.
             auth: who may use it: ``(name, password)``, a list of them, or a function that judges the two.
             auth_message: text above the login.
+            auth_dependency: instead of ``auth``, a function or coroutine that is given each request and tells who sends
+                it: their name, or None, which is answered by 401.
+            enable_monitoring: whether there is a page that tells how the functions are doing; its address, which has a
+                key in it, is printed and is nowhere else.
+            pwa: whether browsers may install the page as an application (``manifest.json``).
             prevent_thread_lock: return at once; otherwise the call waits until Ctrl-C or :meth:`close`.
             show_error: whether visitors see the text of unexpected errors.
             server_name: the address to serve on: 127.0.0.1, or ``GRADIO_SERVER_NAME``; "0.0.0.0" for the network.
@@ -140,6 +164,9 @@ class Launched(BlockContext):
         settings = Settings(
             auth=auth,
             auth_message=auth_message,
+            auth_dependency=auth_dependency,
+            pwa=bool(pwa),
+            monitoring=bool(enable_monitoring),
             show_error=show_error,
             root_path=(root_path or os.environ.get("GRADIO_ROOT_PATH") or "").rstrip("/"),
             session_capacity=state_session_capacity,
@@ -163,11 +190,14 @@ class Launched(BlockContext):
             "ssl_keyfile_password": ssl_keyfile_password,
         }
         options = {name: value for name, value in secure.items() if value is not None}
-        self.server = serve_on(app, host, server_port, options)
+        self.server = serve_on(self.served(app), host, server_port, options)
+        _launched.add(self)
         self.app, self.server_name, self.server_port = app, host, self.server.port
         self.local_url = self.server.url.replace("http:", "https:" if options else "http:") + "/"
         if not quiet:
             print(f"* Running on local URL:  {self.local_url.rstrip('/')}", flush=True)
+        if app.monitoring is not None:
+            print(f"* Monitoring URL: {self.local_url}monitoring/{app.monitoring.key}", flush=True)
         if inbrowser:
             import webbrowser
 
@@ -181,6 +211,10 @@ class Launched(BlockContext):
         if not prevent_thread_lock and (debug or not prompt):
             self.block_thread()
         return app, self.local_url, None
+
+    def served(self, app: App) -> Any:
+        """The ASGI application that :meth:`launch` serves: the page's own, or what another one makes of it."""
+        return app
 
     def block_thread(self) -> None:
         """Wait until the server ends; Ctrl-C ends it."""
@@ -210,6 +244,7 @@ class Launched(BlockContext):
 NOTHING_TO_DO = frozenset(
     {
         "ssl_verify",
+        "app_kwargs",
         "run_history",
         "share_server_address",
         "share_server_protocol",

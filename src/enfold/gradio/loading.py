@@ -263,17 +263,21 @@ def _page(name: str, token: str | None) -> Blocks:
     remote = _Remote(name, token)
     config = remote.config
     entries = {entry["id"]: entry for entry in config["components"]}
-    with Blocks(title=str(config.get("title") or name)) as page:
-        made: dict[int, Block] = {}
-        for branch in config["layout"].get("children", []):
-            _build(branch, entries, made, remote)
-        placed = set(made)
-        for number, entry in entries.items():  # states, and what has no place in the layout
-            if number not in placed and entry["type"] == "state":
-                made[number] = components.State()
-        numbers: dict[int, Any] = {}
-        for entry in config["dependencies"]:
-            _attach(entry, made, remote, numbers, page)
+    page = Blocks(title=str(config.get("title") or name))
+    made: dict[int, Block] = {}
+    numbers: dict[int, Any] = {}
+    whole = {"layout": config["layout"], "components": list(entries), "dependencies": None}
+    for path, title, shown in config.get("pages") or [("", "Home", True)]:
+        own = (config.get("page") or {}).get(path) or whole
+        with page if path == "" else page.route(title, path, bool(shown)):
+            for branch in own["layout"].get("children", []):
+                _build(branch, entries, made, remote)
+            for number in own["components"]:  # states, and what has no place in the layout
+                if number not in made and entries[number]["type"] == "state":
+                    made[number] = components.State()
+            for entry in config["dependencies"]:
+                if own["dependencies"] is None or entry["id"] in own["dependencies"]:
+                    _attach(entry, made, remote, numbers, page)
     return page
 
 
@@ -297,7 +301,7 @@ def _build(branch: dict[str, Any], entries: dict[int, Any], made: dict[int, Bloc
     named = _TYPES.get(entry["type"]) or kinds.get(str(entry["props"].get("name", entry["type"])).lower())
     if named is None:
         raise GradioError(f"the page has a {entry['type']!r}, which is not known here{nearest(entry['type'], kinds)}")
-    kind: Any = getattr(gr, named)
+    kind: Any = getattr(components, named) if named in components.__all__ else getattr(gr, named)
     import inspect
 
     known = {*inspect.signature(kind.__init__).parameters, *kind.COMMON} - {"self", "render", "key", "value"}
@@ -360,5 +364,5 @@ def _attach(
         chain = numbers[after]
         kind = "success" if entry.get("trigger_only_on_success") else "then"
         numbers[entry["id"]] = getattr(chain, kind)(called, inputs, outputs, **options)
-    elif triggers:
+    elif triggers or not entry["targets"]:
         numbers[entry["id"]] = on(triggers, called, inputs, outputs, **options)

@@ -8,7 +8,7 @@ import inspect
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from starlette.requests import Request
@@ -18,6 +18,7 @@ __all__ = ["Login"]
 
 _OPEN = ("/login", "/gradio.js", "/robots.txt", "/favicon.ico", "/gradio_api/ui/", "/gradio_api/startup-events")
 _TRIES, _MINUTE = 20, 60.0
+_KNOWN = "enfold.gradio.user"
 
 
 class Login:
@@ -26,17 +27,26 @@ class Login:
     Args:
         auth: ``(name, password)``, a list of them, or a function that judges the two.
         message: text above the form.
+        dependency: a function that tells, or a coroutine that finds out, who sends a request: their name, or None for
+            nobody who may; instead of ``auth``.
+
+    Raises:
+        ValueError: both are given.
     """
 
     def __init__(
         self,
         auth: Callable[[str, str], Any] | tuple[str, str] | list[tuple[str, str]] | None,
         message: str | None = None,
+        dependency: Callable[[Request], Any] | None = None,
     ) -> None:
+        if auth is not None and dependency is not None:
+            raise ValueError("auth= asks for a password and auth_dependency= does not: give one of them")
+        self._dependency = dependency
         self._judge = auth if callable(auth) else None
         pairs = [auth] if isinstance(auth, tuple) else auth if isinstance(auth, list) else []
         self._passwords = {str(name): str(password) for name, password in pairs}
-        self.required = auth is not None
+        self.required = auth is not None or dependency is not None
         self.message = message
         self._users: OrderedDict[str, str] = OrderedDict()
         self._failures: OrderedDict[str, list[float]] = OrderedDict()
@@ -44,21 +54,27 @@ class Login:
 
     def user(self, request: Request) -> str | None:
         """Who is logged in."""
+        if self._dependency is not None:
+            return request.scope.get(_KNOWN)  # found out when the request came
         return self._users.get(request.cookies.get(self._cookie, ""))
 
     def allows(self, request: Request) -> bool:
         """Whether this visitor may go on."""
         return not self.required or self.user(request) is not None
 
-    def guard(self, app: Any) -> Any:
-        """Middleware that answers 401 to those who are not logged in, except for the page, which shows the form."""
+    def guard(self, app: Any, pages: Iterable[str] = ("",)) -> Any:
+        """Middleware that answers 401 to those who are not logged in, except for the pages, which show the form."""
         if not self.required:
             return app
+        forms = {f"/{page}" for page in pages} if self._dependency is None else set()
 
         async def guarded(scope: Any, receive: Any, send: Any) -> None:
             if scope["type"] == "http":
+                if self._dependency is not None:
+                    found = self._dependency(Request(scope))
+                    scope[_KNOWN] = await found if inspect.isawaitable(found) else found
                 path = scope["path"][len(scope.get("root_path", "")) :] or "/"
-                if path != "/" and not path.startswith(_OPEN) and not self.allows(Request(scope)):
+                if path not in forms and not path.startswith(_OPEN) and not self.allows(Request(scope)):
                     await JSONResponse({"detail": "Not authenticated"}, status_code=401)(scope, receive, send)
                     return
             await app(scope, receive, send)
@@ -69,6 +85,8 @@ class Login:
         """Answer a submitted form."""
         if not self.required:
             return JSONResponse({"success": True})
+        if self._dependency is not None:
+            return JSONResponse({"detail": "There is no password here."}, status_code=404)
         address = request.client.host if request.client else ""
         now = time.monotonic()
         recent = [moment for moment in self._failures.get(address, []) if now - moment < _MINUTE]

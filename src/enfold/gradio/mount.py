@@ -28,6 +28,7 @@ def mount_gradio_app(
     *,
     auth: Any = None,
     auth_message: str | None = None,
+    auth_dependency: Any = None,
     root_path: str | None = None,
     show_error: bool = True,
     favicon_path: str | None = None,
@@ -37,6 +38,8 @@ def mount_gradio_app(
     max_file_size: str | int | None = None,
     i18n: Any = None,
     mcp_server: bool | None = None,
+    pwa: bool | None = None,
+    enable_monitoring: bool | None = None,
     **looks: Any,
 ) -> Any:
     """Show a page under a path of a FastAPI or Starlette application.
@@ -46,8 +49,8 @@ def mount_gradio_app(
         blocks: the page.
         path: where, such as "/demo".
         server_name, server_port: accepted; the application's own server decides.
-        auth, auth_message, root_path, show_error, favicon_path, footer_links, allowed_paths, blocked_paths,
-            max_file_size, i18n, mcp_server: as for ``launch``.
+        auth, auth_message, auth_dependency, root_path, show_error, favicon_path, footer_links, allowed_paths,
+            blocked_paths, max_file_size, i18n, mcp_server, pwa, enable_monitoring: as for ``launch``.
         looks: see :class:`enfold.gradio.blocks.Looks`.
 
     Returns:
@@ -65,6 +68,7 @@ def mount_gradio_app(
     settings = Settings(
         auth=auth,
         auth_message=auth_message,
+        auth_dependency=auth_dependency,
         root_path=(root_path or "").rstrip("/"),
         show_error=show_error,
         favicon=Path(favicon_path) if favicon_path else None,
@@ -73,8 +77,12 @@ def mount_gradio_app(
         blocked_paths=existing(blocked_paths),
         max_file_size=max_file_size,
         mcp=asked_mcp(mcp_server),
+        pwa=bool(pwa),
+        monitoring=bool(enable_monitoring),
     )
     blocks.app = App(blocks, settings)
+    if blocks.app.monitoring is not None:
+        print(f"* Monitoring: {path.rstrip('/')}/monitoring/{blocks.app.monitoring.key}", flush=True)
     path = "/" + path.strip("/")
     if path != "/":
         # Relative addresses on the page need the slash at its end.

@@ -15,7 +15,7 @@ from enfold.gradio.ui_files import MODULES, assets, needed
 if TYPE_CHECKING:
     from enfold.gradio.blocks import Blocks
 
-__all__ = ["body_css", "page"]
+__all__ = ["ICON", "body_css", "page"]
 
 LONG = 100  # blocks from which on a page leaves some for later: as in core/page.js
 
@@ -44,11 +44,16 @@ def page(blocks: Blocks, config: Mapping[str, Any], *, favicon: str | None = Non
     nonce = secrets.token_urlsafe(16)
     digest, _ = assets()
     base = f"gradio_api/ui/{digest}"
-    wanted = needed({entry["type"] for entry in config["components"]})
+    several = len(config["pages"]) > 1
+    linked = config.get("deep_link_state")
+    types = {entry["type"] for entry in config["components"]} | ({"navbar"} if several else set())
+    wanted = needed(types)
     if len(config["components"]) > LONG:
         wanted.append("long.js")
     sheets = "+".join(["base.css", *(name for name in wanted if name.endswith(".css"))])
-    begins = {entry["type"]: MODULES[entry["type"]] for entry in config["components"] if entry["type"] in MODULES}
+    begins = {kind: MODULES[kind] for kind in sorted(types) if kind in MODULES}
+    own = {entry["id"] for entry in config["components"]}
+    written = [block for block in blocks.blocks.values() if isinstance(block, HTML) and block._id in own]
     looks = blocks.looks
     css = "\n".join([_theme_css(looks.get("theme")), looks.get("css") or "", *_read(looks.get("css_paths"))])
     scripts = [
@@ -59,23 +64,30 @@ def page(blocks: Blocks, config: Mapping[str, Any], *, favicon: str | None = Non
     scripts += [
         f'<script nonce="{nonce}">(window.__g_html??={{}})[{block._id}]='
         f"async function(element, trigger, props, server){{{_script_safe(block.script)}\n}};</script>"
-        for block in blocks.blocks.values()
-        if isinstance(block, HTML) and block.script
+        for block in written
+        if block.script
     ]
     if isinstance(looks.get("js"), str):
         scripts.append(f'<script nonce="{nonce}">window.__g_load=({_script_safe(looks["js"])});</script>')
-    heads = [block.head for block in blocks.blocks.values() if isinstance(block, HTML) and block.head]
+    heads = [block.head for block in written if block.head]
     head = "\n".join([looks.get("head") or "", *_read(looks.get("head_paths")), *dict.fromkeys(heads)])
     head = re.sub(r"<(script|style)\b", rf'<\1 nonce="{nonce}"', head, flags=re.IGNORECASE)
     # What describes the page to clients is in /config; here is what shows it.
     shown = {name: config[name] for name in _SHOWN if config.get(name) not in (None, False)}
+    title = str(config["title"])
+    if several:
+        shown |= {"pages": config["pages"], "current_page": config["current_page"]}
+        name = next(name for path, name, _ in config["pages"] if path == config["current_page"])
+        title = f"{name} · {title}" if config["current_page"] else title
+    if linked:
+        shown |= {"deep_link_state": linked, "deep_link": config.get("deep_link")}
     kept = ("id", "type", "props", "key")
     shown["components"] = [_given({name: entry.get(name) for name in kept}) for entry in config["components"]]
     shown["dependencies"] = [
         {name: bool(entry["js"]) if name == "js" else entry[name] for name in _CALLED if entry.get(name) is not None}
         for entry in config["dependencies"]
     ]
-    icon = html.escape(favicon) if favicon else _ICON
+    icon = html.escape(favicon) if favicon else ICON
     lines = [
         "<!doctype html>",
         '<html lang="en">',
@@ -83,8 +95,9 @@ def page(blocks: Blocks, config: Mapping[str, Any], *, favicon: str | None = Non
         '<meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1, viewport-fit=cover">',
         '<meta name="color-scheme" content="light dark">',
-        f"<title>{html.escape(str(config['title']))}</title>",
+        f"<title>{html.escape(title)}</title>",
         f'<link rel="icon" href="{icon}">',
+        '<link rel="manifest" href="manifest.json">' if config.get("pwa") else "",
         f'<link rel="stylesheet" href="{base}/{sheets}">',
         *(f'<link rel="modulepreload" href="{base}/{n}">' for n in ("core.js", *wanted) if n.endswith(".js")),
         f'<style nonce="{nonce}">{_style_safe(css)}</style>' if css.strip() else "",
@@ -135,7 +148,7 @@ def _given(entry: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in entry.items() if value is not None}
 
 
-_ICON = (
+ICON = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E"
     "%3Crect width='32' height='32' rx='8' fill='%234f46e5'/%3E"
     "%3Cpath d='M8 21V11l8 5 8-5v10l-8-5z' fill='white'/%3E%3C/svg%3E"

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-__all__ = ["Progress", "Request", "is_cancelled", "skip", "update", "validate"]
+__all__ = ["Header", "Progress", "Request", "is_cancelled", "skip", "update", "validate"]
 
 
 class Request:
@@ -36,6 +36,16 @@ class Request:
             return self.__dict__["kwargs"][name]
         except KeyError:
             raise AttributeError(f"the request has no attribute {name!r}") from None
+
+
+class Header(str):
+    """A header of the request: declare a parameter with this type, named like the header with underscores, to receive
+    it; None where the request has none.
+
+    Example:
+        >>> def who(text: str, x_api_token: Header):
+        ...     return "known" if x_api_token else "unknown"
+    """
 
 
 class Progress:

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gzip
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HTTPRequest
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from enfold.gradio.calls import JSON, Calls
 from enfold.gradio.components.base import Component
-from enfold.gradio.components.buttons import LoginButton
+from enfold.gradio.components.buttons import DeepLinkButton, LoginButton
+from enfold.gradio.deep_links import DeepLinks
 from enfold.gradio.engine import Engine
 from enfold.gradio.files import FileRules, parse_size, with_address
-from enfold.gradio.page import page
+from enfold.gradio.monitoring import Monitoring
+from enfold.gradio.page import ICON
+from enfold.gradio.page import page as written
+from enfold.gradio.pages import of_page
 from enfold.gradio.sessions import Sessions
 from enfold.gradio.streams import Streams
 from enfold.gradio.transfers import Transfers
@@ -48,6 +54,7 @@ class Settings:
 
     auth: Callable[[str, str], bool] | tuple[str, str] | list[tuple[str, str]] | None = None
     auth_message: str | None = None
+    auth_dependency: Callable[[HTTPRequest], Any] | None = None
     show_error: bool = False
     root_path: str = ""
     session_capacity: int = 10_000
@@ -60,6 +67,8 @@ class Settings:
     blocked_paths: list[str | Path] = field(default_factory=list)
     max_file_size: str | int | None = None
     mcp: bool = False
+    pwa: bool = False
+    monitoring: bool = False
 
 
 class App:
@@ -97,16 +106,20 @@ class App:
             "footer_links": self.settings.footer_links,
             "max_file_size": self.rules.max_size,
             "mcp_server": self.settings.mcp,
+            "pwa": self.settings.pwa,
             "i18n_translations": blocks.i18n.config() if blocks.i18n else None,
         }
+        self.pages = {path: of_page(self.config, path) for path in self.config["page"]}
         self._has_files = {
             block._id for block in blocks.blocks.values() if isinstance(block, Component) and block.has_files
         }
         self.names = {fn.api_name: fn for fn in blocks.fns.values() if fn.fn is not None}
+        linked = any(isinstance(block, DeepLinkButton) for block in blocks.blocks.values())
+        self.links = self.engine.links = DeepLinks(self) if linked else None
         self.ended = False
         self.over = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.login = Login(self.settings.auth, self.settings.auth_message)
+        self.login = Login(self.settings.auth, self.settings.auth_message, self.settings.auth_dependency)
         asks = any(fn.asks_who for fn in blocks.fns.values() if fn.fn is not None)
         asks = asks or any(isinstance(block, LoginButton) for block in blocks.blocks.values())
         self.sign_in = SignIn(self.root) if asks else None
@@ -120,6 +133,15 @@ class App:
             Route("/robots.txt", _robots),
             Route("/gradio.js", self.embed),
         ]
+        self.monitoring = Monitoring(self) if self.settings.monitoring else None
+        if self.monitoring is not None:
+            routes.append(Route("/monitoring/{key}", self.monitoring.page))
+        if self.settings.pwa:
+            routes.append(Route("/manifest.json", self.manifest))
+        for path in self.pages:
+            if path:
+                routes.append(Route(f"/{path}", functools.partial(self.index, page=path)))
+                routes.append(Route(f"/{path}/", functools.partial(_without_slash, page=path)))
         if self.sign_in is not None:
             routes.append(Route("/login/huggingface", self.sign_in.begin))
             routes.append(Route("/login/callback", self.sign_in.finish))
@@ -150,6 +172,8 @@ class App:
             Route("/component_server", transfers.component, methods=["POST"]),
             Route("/component_server/", transfers.component, methods=["POST"]),
         ]
+        if self.links is not None:
+            api.append(Route("/deep_link", self.links.make, methods=["GET", "POST"]))
         if self.settings.mcp:
             from enfold.gradio.mcp import MCP
 
@@ -163,7 +187,9 @@ class App:
             exception_handlers={HTTPException: _explain, BodyTooLarge: _too_large},
         )
         self._guarded = OriginGuard(
-            self.login.guard(self._answer), hosts=self.settings.hosts, unsafe_get=("/logout", f"{PREFIX}/heartbeat/")
+            self.login.guard(self._answer, self.pages),
+            hosts=self.settings.hosts,
+            unsafe_get=("/logout", f"{PREFIX}/heartbeat/", f"{PREFIX}/deep_link"),
         )
 
     @classmethod
@@ -219,9 +245,12 @@ class App:
         path = asked or request.scope.get("root_path", "")
         return f"{scheme}://{host}{path}".rstrip("/")
 
-    def _config(self, request: HTTPRequest) -> dict[str, Any]:
+    def _config(self, request: HTTPRequest, page: str | None = None) -> dict[str, Any]:
         root = self.root(request)
-        config = {**self.config, "root": root, "username": self.login.user(request)}
+        config = {**self.pages.get(page, self.config), "root": root, "username": self.login.user(request)}  # type: ignore[call-overload]
+        link = request.query_params.get("deep_link")
+        if link and self.links is not None:
+            config = self.links.shown(config, link)
         if self._has_files:
             config["components"] = [
                 {**entry, "props": with_address(entry["props"], root)} if entry["id"] in self._has_files else entry
@@ -229,11 +258,11 @@ class App:
             ]
         return config
 
-    async def index(self, request: HTTPRequest) -> Response:
+    async def index(self, request: HTTPRequest, page: str = "") -> Response:
         if not self.login.allows(request):
             return self.login.form(self.blocks.title)
         favicon = "favicon.ico" if self.settings.favicon else None
-        body, headers = page(self.blocks, self._config(request), favicon=favicon)
+        body, headers = written(self.blocks, self._config(request, page), favicon=favicon)
         packed = body.encode()
         if "gzip" in request.headers.get("accept-encoding", ""):
             packed, headers["Content-Encoding"] = gzip.compress(packed, 6), "gzip"
@@ -247,11 +276,12 @@ class App:
         return answer
 
     async def get_config(self, request: HTTPRequest) -> Response:
-        return JSON(self._config(request))
+        return JSON(self._config(request, request.query_params.get("page")))
 
     async def info(self, request: HTTPRequest) -> Response:
         everything = request.query_params.get("all_endpoints", "").lower() in {"1", "true"}
-        return JSON(self.blocks.get_api_info(everything))
+        page = request.query_params.get("page")
+        return JSON(self.blocks.get_api_info(everything, page if page in self.pages else None))
 
     async def app_id(self, request: HTTPRequest) -> Response:
         return JSON({"app_id": self.blocks.app_id})
@@ -278,12 +308,22 @@ class App:
         headers = {"Access-Control-Allow-Origin": "*", "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
         return Response(found.body, media_type=found.kind, headers=headers)
 
+    async def manifest(self, request: HTTPRequest) -> Response:
+        """What a browser reads to offer the page as an application of its own."""
+        icon = "favicon.ico" if self.settings.favicon else ICON
+        said = {"name": self.blocks.title, "short_name": self.blocks.title, "start_url": "./", "display": "standalone"}
+        return JSON({**said, "icons": [{"src": icon, "sizes": "any"}]})
+
     async def favicon(self, request: HTTPRequest) -> Response:
         if self.settings.favicon is None:
             return Response(status_code=204)
         from starlette.responses import FileResponse
 
         return FileResponse(self.settings.favicon, headers={"X-Content-Type-Options": "nosniff"})
+
+
+async def _without_slash(request: HTTPRequest, page: str) -> Response:
+    return RedirectResponse(f"../{quote(page)}", 308)  # addresses on the page are relative
 
 
 async def _robots(request: HTTPRequest) -> Response:

@@ -61,12 +61,13 @@ def python_type(schema: Any, defs: dict[str, Any] | None = None) -> str:
 _FILE, _IMAGE = python_type(FILE), python_type(IMAGE)
 
 
-def api_info(blocks: Blocks, *, everything: bool = False) -> dict[str, Any]:
+def api_info(blocks: Blocks, *, everything: bool = False, page: str | None = None) -> dict[str, Any]:
     """Describe the endpoints clients may call.
 
     Args:
         blocks: the demo.
         everything: whether undocumented endpoints are listed too.
+        page: the path of the page whose endpoints are meant; every page's when None.
 
     Returns:
         ``{"named_endpoints": {"/name": {...}}, "unnamed_endpoints": {}}``.
@@ -75,7 +76,7 @@ def api_info(blocks: Blocks, *, everything: bool = False) -> dict[str, Any]:
     named = {
         f"/{fn.api_name}": _endpoint(fn)
         for fn in blocks.fns.values()
-        if fn.fn is not None and fn.api_visibility in shown
+        if fn.fn is not None and fn.api_visibility in shown and page in {None, fn.page}
     }
     return {"named_endpoints": named, "unnamed_endpoints": {}}
 
@@ -120,18 +121,25 @@ def _typed(block: Component, described_by: str) -> dict[str, Any]:
 
 
 def parameter_names(fn: BlockFunction) -> list[tuple[str, Any]]:
+    """The parameters that a function's inputs are for, in their order, with their defaults."""
     if fn.fn is None or fn.inputs_as_dict:
         return []
     try:
-        parameters = list(inspect.signature(fn.fn).parameters.values())
+        parameters = inspect.signature(fn.fn).parameters
     except (TypeError, ValueError):
         return []
     plain = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return [
+    placed = [
         (parameter.name, parameter.default)
-        for position, parameter in enumerate(parameters)
-        if parameter.kind in plain and position not in fn.special
+        for position, parameter in enumerate(parameters.values())
+        if parameter.kind in plain and position not in fn.special and parameter.name not in fn.keywords
     ]
+    if not fn.keywords:
+        return placed
+    count = len(fn.inputs) - len(fn.keywords)
+    unknown = [(f"param_{number}", inspect.Parameter.empty) for number in range(len(placed), count)]
+    named = [(name, getattr(parameters.get(name), "default", inspect.Parameter.empty)) for name in fn.keywords]
+    return [*placed[:count], *unknown, *named]
 
 
 def _description(fn: BlockFunction) -> str:

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from enfold.gradio.caching import forget
 from enfold.gradio.components.base import Component
 from enfold.gradio.components.state import State
 from enfold.web.sse import Mailbox
@@ -34,6 +35,7 @@ class Session:
         "pending",
         "reader",
         "seen",
+        "shown",
         "state",
         "touched",
     )
@@ -50,6 +52,7 @@ class Session:
         self.connections = 0
         self.lingers = False  # whether its stream waits for a next call
         self.seen = time.monotonic()
+        self.shown: dict[int, dict[str, Any]] | None = None  # what the page shows, where links to it can be made
 
     @property
     def mailbox(self) -> Mailbox:
@@ -76,6 +79,12 @@ class Session:
             kept = {name: value for name, value in properties.items() if name not in {"value", "__type__", "visible"}}
             if kept:
                 self.overlay[block._id] = self.component(block).changed(kept)
+
+    def see(self, block: Block, changes: Mapping[str, Any]) -> None:
+        """Note properties that the visitor's page has now."""
+        if self.shown is None:
+            self.shown = {}
+        self.shown[block._id] = {**self.shown.get(block._id, {}), **changes}
 
     def read_state(self, state: State) -> Any:
         """The visitor's value of a state, made at first use."""
@@ -113,7 +122,8 @@ class Session:
             return True
 
     def close(self) -> None:
-        """Forget the states, telling those that asked for it."""
+        """Forget the visitor's states, telling those that asked for it, and what caches hold for them alone."""
+        forget(self.hash)
         states, self.state = self.state, {}
         for state, value in states.values():
             if state.delete_callback is not None:

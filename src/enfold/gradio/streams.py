@@ -13,6 +13,7 @@ from starlette.requests import Request as HTTPRequest
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from enfold.gradio.caching import forget
 from enfold.gradio.encoding import encode
 from enfold.gradio.request import Request
 from enfold.gradio.sessions import Session
@@ -28,6 +29,7 @@ BEAT = 15.0  # seconds between two signs of life on a stream
 # Seconds a page's stream stays open for the next call after its last one ended. Other clients' streams close with the
 # last message: the Python client takes the stream of a session it has left for the one of its new session.
 LINGER = 0.15
+OPEN = 16  # streams of one session at a time
 GRACE = 5.0  # seconds a visitor has to come back before unread work is stopped
 BEGINS = StreamingResponse((), media_type="text/event-stream", headers=HEADERS).raw_headers
 CLOSE = frame(b'{"msg":"close_stream","event_id":null}')
@@ -97,8 +99,12 @@ class Streams:
 
     async def hold(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a visitor's heartbeat: most visitors have one open, so that it holds as little as it can."""
-        name = unquote(scope["path"].rsplit("/", 1)[1])[:128]
-        visitor = Visitor(self, self.app.sessions.open(name), HTTPRequest(scope) if self._unloads() else None)
+        session = self.app.sessions.open(unquote(scope["path"].rsplit("/", 1)[1])[:128])
+        if session.connections >= OPEN:
+            busy = Response("this session has too many streams open", 429, media_type="text/plain")
+            await busy(scope, receive, send)
+            return
+        visitor = Visitor(self, session, HTTPRequest(scope) if self._unloads() else None)
         try:
             await send({"type": "http.response.start", "status": 200, "headers": BEGINS})
             if not self.app.ended and await Held.take(send, visitor):
@@ -139,7 +145,7 @@ class Streams:
         """Run what is to run when a visitor leaves."""
         loop = asyncio.get_running_loop()
         for fn in self._unloads():
-            call, arguments = fn.fn, fn.arguments([], Request(request, session_hash=session.hash), None, None)
+            call, (arguments, _) = fn.fn, fn.arguments([], Request(request, session_hash=session.hash), None, None)
             if inspect.iscoroutinefunction(call):
                 task = loop.create_task(call(*arguments))
                 self.app.engine._tasks.add(task)
@@ -169,6 +175,8 @@ class Visitor(Held):
         self.streams.beats.drop(self)
         self.session.connections -= 1
         self.session.seen = time.monotonic()
+        if not self.session.connections:
+            forget(self.session.hash)
         if not self.streams.app.ended:
             self.streams.unload(self.request, self.session)
 

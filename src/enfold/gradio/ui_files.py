@@ -65,6 +65,7 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "markdown": ("prose.js", "prose.css"),
     "model3d": ("model3d.js", "mesh.js", "media.js", "upload.js", "icons.js", "media.css"),
     "multimodaltextbox": ("multimodal.js", "upload.js", "icons.js", "chat.css", "fields.css", "media.css"),
+    "navbar": ("navbar.js", "navbar.css"),
     "nativeplot": ("chart.js", "icons.js", "chart.css"),
     "number": ("numbers.js", "fields.css"),
     "paramviewer": ("parameters.js", "lexers.js", "prose.js", "code.css", "parameters.css", "prose.css"),

@@ -17,7 +17,7 @@ from enfold.gradio.oauth import OAuthProfile
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["Button", "ClearButton", "DuplicateButton", "LoginButton"]
+__all__ = ["Button", "ClearButton", "DeepLinkButton", "DuplicateButton", "LoginButton"]
 
 
 class Button(Component):
@@ -149,6 +149,51 @@ class LoginButton(Button):
 
     def _named(self, profile: OAuthProfile | None) -> str:
         return self.value if profile is None else self.logout_value.format(profile.username)
+
+
+class DeepLinkButton(Button):
+    """A button that copies a link to the page as it is now; see :mod:`enfold.gradio.deep_links`.
+
+    Args:
+        value: its text.
+        copied_value: its text for a second after the link was copied.
+        inputs: accepted; the whole page is linked to.
+        variant, size, icon, link, link_target, interactive: as for :class:`Button`.
+        common: see :class:`~enfold.gradio.components.base.Placed`.
+    """
+
+    def __init__(
+        self,
+        value: str = "Share via Link",
+        copied_value: str = "Link Copied!",
+        *,
+        inputs: Sequence[Block] | Block | None = None,
+        variant: Literal["primary", "secondary"] = "secondary",
+        size: Literal["sm", "md", "lg"] = "lg",
+        icon: str | Path | None = None,
+        link: str | None = None,
+        link_target: Literal["_self", "_blank", "_parent", "_top"] = "_self",
+        interactive: bool = True,
+        **common: Unpack[Placed],
+    ) -> None:
+        self.icon = button_icon(icon)
+        self.inputs = None
+        root = current_root()
+        if not common.get("elem_id"):
+            others = [each for each in (root.blocks.values() if root else ()) if isinstance(each, DeepLinkButton)]
+            self.elem_id = f"gradio-share-link-button-{len(others)}"
+        self._settle()
+        if root is not None and self.render_now:
+            self.activate()
+
+    def activate(self) -> None:
+        """Have a click copy the link; done by itself for a button that is on the page when it is made."""
+        # What shares is fetched when it is asked for, from where the page's own script came.
+        way = (
+            "async () => (await import(new URL('link.js', document.querySelector('script[type=module]').src)))"
+            f".share({self._id})"
+        )
+        on([self.click], None, [], [], js=way, queue=False, api_visibility="private")
 
 
 class DuplicateButton(Button):

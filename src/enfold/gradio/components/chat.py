@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict
 
 from enfold.gradio.components.base import Common, Component, FormComponent, common
 from enfold.gradio.components.schemas import array, defined, optional, record, ref, sample, text
@@ -17,7 +17,19 @@ from enfold.gradio.files import FileData, cached, file_types_problem, mime_type,
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["ChatMessage", "Chatbot", "MultimodalTextbox"]
+__all__ = ["ChatMessage", "Chatbot", "MessageDict", "MultimodalTextbox"]
+
+
+class _Said(TypedDict):
+    content: Any
+    role: Literal["user", "assistant", "system"]
+
+
+class MessageDict(_Said, total=False):
+    """A message as a dictionary; :class:`ChatMessage` says what its entries mean. The last two may be left out."""
+
+    metadata: dict[str, Any]
+    options: list[dict[str, str]]
 
 
 @dataclass

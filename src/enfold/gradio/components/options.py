@@ -5,7 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["Brush", "Eraser", "LayerOptions", "WatermarkOptions", "WaveformOptions", "WebcamOptions", "made"]
+__all__ = [
+    "Brush",
+    "Eraser",
+    "InputHTMLAttributes",
+    "LayerOptions",
+    "WatermarkOptions",
+    "WaveformOptions",
+    "WebcamOptions",
+    "made",
+]
+
+
+@dataclass
+class InputHTMLAttributes:
+    """Attributes of a text field's element; the browser decides on those that are None."""
+
+    autocapitalize: Literal["off", "none", "on", "sentences", "words", "characters"] | None = None
+    autocorrect: Literal["on", "off"] | None = None
+    spellcheck: bool | None = None
+    autocomplete: str | None = None
+    tabindex: int | None = None
+    enterkeyhint: Literal["enter", "done", "go", "next", "previous", "search", "send"] | None = None
+    lang: str | None = None
 
 
 @dataclass

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from enfold.gradio.components.base import Common, Component, FormComponent
+from enfold.gradio.components.options import InputHTMLAttributes
 from enfold.gradio.events import Event
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Textbox(FormComponent):
         max_length: int | None = None,
         submit_btn: str | bool | None = False,
         stop_btn: str | bool | None = False,
-        html_attributes: Mapping[str, Any] | None = None,
+        html_attributes: InputHTMLAttributes | Mapping[str, Any] | None = None,
         **common: Unpack[Common],
     ) -> None:
         if type not in {"text", "password", "email"}:

@@ -1,6 +1,6 @@
 // "Use via API": the endpoints of this page, with calls to copy. Loaded when it is asked for.
 
-import { copyButton, h, sheet } from "./core.js";
+import { config, copyButton, h, sheet } from "./core.js";
 
 const root = () => new URL(".", document.baseURI.split(/[?#]/)[0]).href;
 const python = (value) => JSON.stringify(value ?? null).replace(/\bnull\b/g, "None").replace(/\btrue\b/g, "True").replace(/\bfalse\b/g, "False");
@@ -33,9 +33,11 @@ export async function open() {
   document.body.append(dialog);
   dialog.showModal();
   try {
-    const answer = await fetch(new URL("gradio_api/info", root()), { credentials: "same-origin" });
-    const info = await answer.json();
-    const sections = Object.entries(info.named_endpoints).map(([name, described]) => endpoint(name, described));
+    const info = new URL("gradio_api/info", root());
+    if (config.pages) info.searchParams.set("page", config.current_page);
+    const answer = await fetch(info, { credentials: "same-origin" });
+    const told = await answer.json();
+    const sections = Object.entries(told.named_endpoints).map(([name, described]) => endpoint(name, described));
     body.replaceChildren(...(sections.length ? sections : [h("p", { text: "This page offers no endpoints." })]));
   } catch {
     body.replaceChildren(h("p", { text: "The server cannot be reached." }));

@@ -46,20 +46,25 @@ export const length = (value) => (typeof value === "number" ? `${value}px` : val
 export const same = (a, b) => a === b || JSON.stringify(a) === JSON.stringify(b);
 export const format = (value) => (value === null || value === undefined ? "" : String(value));
 
+/** Put text on the clipboard; older ways where the page may not use it. */
+export async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const area = h("textarea", { class: "g-sr", value: text });
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+}
+
 /** A button that copies text and says so. */
 export function copyButton(text, onCopy) {
   const button = h("button", { type: "button", class: "g-tool", "aria-label": "Copy", title: "Copy" }, icon("copy"));
   button.addEventListener("click", async () => {
     const value = text();
-    try {
-      await navigator.clipboard.writeText(value);
-    } catch {
-      const area = h("textarea", { class: "g-sr", value });
-      document.body.append(area);
-      area.select();
-      document.execCommand("copy");
-      area.remove();
-    }
+    await copy(value);
     button.replaceChildren(icon("check"));
     announce("Copied");
     onCopy?.(value);

@@ -25,7 +25,7 @@ export async function run(dep, triggerId, eventData) {
     dep.again = [triggerId, eventData];
     return;
   }
-  const job = { dep, id: null, data: null, frame: 0, started: performance.now(), cancelled: false };
+  const job = { dep, id: null, data: null, owed: {}, frame: 0, started: performance.now(), cancelled: false };
   dep.jobs.add(job);
   let failed = false;
   try {
@@ -44,7 +44,7 @@ export async function run(dep, triggerId, eventData) {
   } catch (error) {
     failed = true;
     if (!error.told) toast("error", "Error", error.message || String(error));
-    progress(job, { kind: "error" });
+    progress(job, { kind: error.told ? "done" : "error" });
   } finally {
     dep.jobs.delete(job);
   }

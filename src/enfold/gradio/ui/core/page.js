@@ -9,7 +9,7 @@ import { Button, State } from "./shown.js";
 import { Textbox } from "./text.js";
 import { address, session, wait } from "./wire.js";
 
-for (const [type, Kind] of Object.entries({ textbox: Textbox, button: Button, state: State })) define(type, Kind);
+for (const [type, Kind] of Object.entries({ textbox: Textbox, button: Button, state: State, api: class extends State {} })) define(type, Kind);
 for (const type of ["row", "column", "group", "form"]) define(type, class extends Layout {});
 
 /** Put a branch of the layout into an element; `far` takes what a long page leaves for later (see long.js). */
@@ -76,7 +76,7 @@ async function begin() {
   const entries = new Map(config.components.map((entry) => [entry.id, entry]));
   wired(config.dependencies);
   attach(config.dependencies);
-  await fetchModules(config.components.flatMap((entry) => [entry.type, ...(entry.props.components || [])]));
+  await fetchModules([...(config.pages ? ["navbar"] : []), ...config.components.flatMap((entry) => [entry.type, ...(entry.props.components || [])])]);
   const main = h("main", { class: "g-main" });
   if (config.fill_width) app.classList.add("fill-width");
   if (config.fill_height) app.classList.add("fill-height");
@@ -84,7 +84,7 @@ async function begin() {
   place(config.layout, main, entries, far);
   far?.fill(main);
   const sides = [...main.querySelectorAll("g-sidebar")];
-  app.replaceChildren(...sides, main, footer());
+  app.replaceChildren(...sides, ...(kinds.get("navbar")?.bar() || []), main, footer());
   document.body.append(toasts, announcer);
   for (const branch of nodes.values()) if (branch instanceof Layout) branch.refresh();
   performance.mark("ui-ready");
@@ -92,6 +92,7 @@ async function begin() {
   if (config.connect_heartbeat) beat();
   if (parent !== window) embedded();
   if (config.dev_mode) import(`${here}dev.js`).then(({ watch }) => watch());
+  if (config.deep_link_state === "invalid") import(`${here}link.js`).then(({ lost }) => lost());
   window.__g_load?.();
   for (const dep of dependencies.values()) if (dep.targets.some(([, event]) => event === "load")) run(dep, null, null);
 }

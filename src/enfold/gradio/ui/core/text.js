@@ -65,7 +65,7 @@ export class Textbox extends Base {
     attribute(el, "enterkeyhint", this.hears("submit") && p.lines === 1 ? "send" : null);
     if (p.text_align || "text_align" in changed) el.style.textAlign = p.text_align || "";
     for (const [name, value] of Object.entries(p.html_attributes || {})) {
-      if (!/^on|^style$|^id$/i.test(name)) el.setAttribute(name, value);
+      if (value !== null && !/^on|^style$|^id$/i.test(name)) el.setAttribute(name, value);
     }
     if (p.autofocus && !this.focused) {
       this.focused = true;

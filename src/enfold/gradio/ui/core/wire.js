@@ -1,7 +1,7 @@
 // The talk with the server: calls, one stream of messages for all of them, and what they change.
 
 import { apply, progress, trigger } from "./events.js";
-import { nodes } from "./node.js";
+import { config, nodes } from "./node.js";
 import { announce, toast } from "./notes.js";
 
 export const session = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -48,7 +48,7 @@ export async function submit(job, data, triggerId, eventData) {
   try {
     let answer;
     try {
-      answer = await post("queue/join", { data, event_data: eventData, fn_index: job.dep.id, trigger_id: triggerId, session_hash: session });
+      answer = await post("queue/join", { data, event_data: eventData, fn_index: job.dep.id, trigger_id: triggerId, session_hash: session, deep_link: config.deep_link });
     } catch {
       throw new Error("The server cannot be reached.");
     }
@@ -184,22 +184,41 @@ function receive(message) {
       job.units = null;
       if (!job.generating) progress(job, { kind: "generating" });
       job.generating = true;
-      job.data = job.data ? job.data.map((value, index) => edit(value, message.output.data[index])) : message.output.data;
+      owe(job, job.data ? job.data.map((value, index) => edit(value, message.output.data[index])) : message.output.data);
       changedStates(message.output);
       // However fast values come, the page paints once a frame.
-      job.frame ||= requestAnimationFrame(() => {
-        job.frame = 0;
-        if (pending.has(job.id)) apply(job.dep, job.data.map((value) => (value && typeof value === "object" ? structuredClone(value) : value)));
-      });
+      job.frame ||= requestAnimationFrame(() => pending.has(job.id) && show(job));
       break;
     case "process_completed":
       finish(job, message);
   }
 }
 
+/** Take new values of a job; of those that the page passes over, changes of other properties are kept. */
+function owe(job, data) {
+  data.forEach((value, at) => {
+    if (value?.__type__ !== "update") return;
+    const before = job.frame && job.data[at]?.__type__ !== "update" ? { value: job.data[at] } : {};
+    job.owed[at] = { ...(job.owed[at] || before), ...value };
+  });
+  job.data = data;
+}
+
+/** Show what a job's values are now. */
+function show(job) {
+  cancelAnimationFrame(job.frame);
+  const { owed } = job;
+  job.frame = 0;
+  job.owed = {};
+  apply(job.dep, job.data.map((value, at) => {
+    if (owed[at]) return value?.__type__ === "update" ? owed[at] : { ...owed[at], value };
+    return value && typeof value === "object" ? structuredClone(value) : value;
+  }));
+}
+
 function finish(job, message) {
   pending.delete(job.id);
-  cancelAnimationFrame(job.frame);
+  if (job.frame) job.cancelled ? cancelAnimationFrame(job.frame) : show(job);
   clearInterval(job.clock);
   const output = message.output || {};
   if (message.success) {
@@ -207,7 +226,7 @@ function finish(job, message) {
     if (output.data && !job.cancelled) apply(job.dep, output.data);
     progress(job, { kind: "done" });
     changedStates(output);
-    if (job.dep.show_progress !== "hidden" && !job.cancelled) announce("Done");
+    if (job.dep.show_progress !== "hidden" && !job.cancelled) announce(message.used_cache === "full" ? "Done, from the cache" : "Done");
     if (job.dep.scroll_to_output && output.data) reveal(job.dep);
   } else {
     progress(job, { kind: "error", text: "" });
