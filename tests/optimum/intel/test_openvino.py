@@ -209,6 +209,20 @@ def test_generate_writes_what_torch_writes(writer: Any, options: dict[str, Any])
     assert texts[0] == texts[1]
 
 
+def test_logits_that_nobody_asks_for_are_not_computed(writer: Any) -> None:
+    model, ours, _ = writer
+    ids, mask = padded(3, 9, left=True)
+    whole = ours(ids, attention_mask=mask).logits
+    assert whole.shape == (3, 9, model.config.vocab_size)
+    request = ours.request("model")
+    for keep, computed in ((1, 1), (4, 4), (20, 9), (torch.tensor([2, 5]), 9), (0, 9)):
+        found = ours(ids, attention_mask=mask, logits_to_keep=keep).logits
+        assert request.get_tensor("logits").shape[1] == computed
+        wanted = whole[:, keep] if isinstance(keep, torch.Tensor) else whole[:, -keep:]
+        assert torch.allclose(found, wanted, atol=1e-5)
+    assert [port.get_any_name() for port in ours.model.inputs][-1] == "beam_idx"  # what is saved is as it was
+
+
 def test_a_decoder_s_graph_keeps_its_state_as_optimum_intel_writes_it(writer: Any) -> None:
     graph = writer[1].model
     assert [port.get_any_name() for port in graph.inputs] == ["input_ids", "attention_mask", "position_ids", "beam_idx"]

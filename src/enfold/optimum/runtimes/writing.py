@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -81,7 +82,7 @@ class Decoder(Writer):
         self,
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
-        position_ids: Tensor | None = None,
+        position_ids: Any = None,
         past_key_values: Any = None,
         use_cache: bool | None = None,
         logits_to_keep: int | Tensor = 0,
@@ -110,11 +111,11 @@ class Decoder(Writer):
         if self.remembers:
             past = self.new_past() if past_key_values is None else past_key_values
         begin = 0 if past is None else past.filled
-        mask = attention_mask
+        mask: Any = attention_mask
         if mask is None:
-            mask = torch.ones(rows, begin + length, dtype=torch.long)
+            mask = np.ones((rows, begin + length), np.int64)
             if position_ids is None:
-                position_ids = torch.arange(begin, begin + length)[None]
+                position_ids = np.arange(begin, begin + length)[None].repeat(rows, 0)
         elif position_ids is None:
             position_ids = (mask.long().cumsum(1) - 1).clamp(min=0)[:, begin:]
         if position_ids.shape[0] != rows:

@@ -26,12 +26,17 @@ class StateCache(GrowingCache):
         super().__init__()
         self.request = request
         self.order: np.ndarray[Any, Any] | None = None
+        self.plain: np.ndarray[Any, Any] = np.arange(1, dtype=np.int32)  # every row continues itself
         request.reset_state()
 
     def next_rows(self, rows: int) -> np.ndarray[Any, Any]:
         """Return which row of the variables each row of the next step continues, (B,), once."""
         order, self.order = self.order, None
-        return np.arange(rows, dtype=np.int32) if order is None else order
+        if order is None:
+            if len(self.plain) != rows:
+                self.plain = np.arange(rows, dtype=np.int32)
+            return self.plain
+        return order
 
     def batch_select_indices(self, indices: Tensor) -> None:
         """Keep the given rows of the batch, from the next step on."""
