@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import enfold.transformers as tf
 from enfold import peft
@@ -107,6 +109,38 @@ def test_what_is_not_here_is_named(saved: tuple[Path, Any], name: str) -> None:
 def test_a_name_that_nobody_has_is_refused_with_the_nearest(saved: tuple[Path, Any]) -> None:
     with pytest.raises(TypeError, match="ignore_mismatched_sizes"):
         tf.AutoModelForCausalLM.from_pretrained(saved[0], ignore_mismatched_size=True)
+
+
+def test_names_of_other_code_are_mapped_to_the_models(saved: tuple[Path, Any], tmp_path: Path) -> None:
+    folder, model = saved
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    state = load_file(folder / "model.safetensors")
+    save_file(
+        {f"net.{name}".replace(".h.", ".blocks."): tensor for name, tensor in state.items()},
+        tmp_path / "model.safetensors",
+    )
+    mapping, ids = {r"^net\.": "", r"\.blocks\.": ".h."}, torch.arange(5)[None]
+    for kind in (tf.AutoModelForCausalLM, tf.GPT2LMHeadModel):
+        again, told = kind.from_pretrained(tmp_path, key_mapping=mapping, output_loading_info=True)
+        assert told == {"missing_keys": [], "unexpected_keys": [], "mismatched_keys": [], "error_msgs": []}
+        assert torch.equal(again(ids).logits, model(ids).logits)
+    _, told = tf.GPT2LMHeadModel.from_pretrained(tmp_path, output_loading_info=True)
+    assert set(told["missing_keys"]) == set(state)
+    assert told["unexpected_keys"] and all(name.startswith("net.") for name in told["unexpected_keys"])
+
+
+def test_values_of_the_configuration_are_overridden(saved: tuple[Path, Any]) -> None:
+    folder, model = saved
+    for kind in (tf.AutoModelForCausalLM, tf.GPT2LMHeadModel):
+        again = kind.from_pretrained(
+            folder, resid_pdrop=0.5, output_hidden_states=True, id2label={0: "a", 1: "b", 2: "c"}
+        )
+        assert (again.config.resid_pdrop, again.config.num_labels) == (0.5, 3)
+        assert len(again(torch.arange(5)[None]).hidden_states) == 3
+        assert again.transformer.h[0].attn.resid_dropout.p == 0.5
+    given = tf.GPT2Config.from_pretrained(folder)
+    again = tf.GPT2LMHeadModel.from_pretrained(folder, config=given, attn_pdrop=0.25)
+    assert again.config.attn_pdrop == 0.25 and given.attn_pdrop == model.config.attn_pdrop  # the given one stays
 
 
 def test_an_adapter_gets_the_name_that_is_asked_for(saved: tuple[Path, Any], tmp_path: Path) -> None:

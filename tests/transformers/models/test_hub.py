@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import enfold.transformers as tf
+from enfold.hub import HfApi
 from enfold.hubserver import EmbeddedHub
 
 
@@ -43,6 +44,35 @@ def test_a_subfolder_and_a_configuration_of_their_own_can_be_pushed(hub: Any, tm
     model.save_pretrained(tmp_path / "folder" / "inner")
     again = tf.BertModel.from_pretrained(tmp_path / "folder", subfolder="inner")
     assert torch.equal(again.pooler.dense.weight, model.pooler.dense.weight)
+
+
+def test_a_model_comes_from_the_branch_the_folder_and_the_cache_that_are_asked_for(hub: Any, tmp_path: Path) -> None:
+    def made(seed: int) -> Any:
+        torch.manual_seed(seed)
+        return tf.BertModel(tf.BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2))
+
+    api, (main, other, inner) = HfApi(), map(made, (1, 2, 3))
+    main.push_to_hub("someone/places")
+    api.create_branch("someone/places", branch="other")
+    other.push_to_hub("someone/places", revision="other")
+    inner.save_pretrained(tmp_path / "inner", variant="fp16")
+    api.upload_folder(repo_id="someone/places", folder_path=tmp_path / "inner", path_in_repo="deep/inner")
+    first = api.list_repo_commits("someone/places")[-1].commit_id
+    for asked, model in (
+        ({}, main),
+        ({"revision": "other"}, other),
+        ({"revision": api.repo_info("someone/places", revision="other").sha}, other),
+        ({"subfolder": "deep/inner", "variant": "fp16"}, inner),
+    ):
+        cache = tmp_path / f"cache-{len(asked)}-{asked.get('revision')}"
+        for kind in (tf.BertModel, tf.AutoModel):
+            again = kind.from_pretrained("someone/places", cache_dir=cache, **asked)
+            assert torch.equal(again.pooler.dense.weight, model.pooler.dense.weight)
+        assert [place.name for place in cache.glob("models--*")] == ["models--someone--places"]
+    with pytest.raises(OSError, match="someone/places"):
+        tf.AutoModel.from_pretrained("someone/places", revision=first, cache_dir=tmp_path / "early")
+    with pytest.raises(OSError, match="fp8"):
+        tf.AutoModel.from_pretrained("someone/places", variant="fp8", cache_dir=tmp_path / "absent")
 
 
 def test_a_model_that_is_not_there_is_an_os_error_that_names_it(hub: Any) -> None:
