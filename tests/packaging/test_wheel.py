@@ -16,6 +16,8 @@ EXAMPLES = re.findall(
     r"^\*\*(.+?)\*\*.*?```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE
 )
 
+QUICK = ("--quiet", "--disable-pip-version-check", "--no-compile")  # most of what is installed is never imported
+
 
 def call(*command: str | Path, **env: str) -> str:
     clean = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
@@ -38,7 +40,7 @@ def empty_environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
-    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-c", ROOT / "constraints.txt"]
+    install = [python, "-m", "pip", "install", *QUICK, "-c", ROOT / "constraints.txt"]
     call(*install, wheel)
     return python
 
@@ -87,7 +89,7 @@ except ImportError as error:
 @pytest.fixture(scope="session")
 def full_environment(empty_environment: Path, wheel: Path) -> Path:
     """The same environment with the extras that the README's examples name."""
-    install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-c", ROOT / "constraints.txt"]
+    install = ["-m", "pip", "install", *QUICK, "-c", ROOT / "constraints.txt"]
     call(empty_environment, *install, f"{wheel}[torch,server,vision]")
     return empty_environment
 
