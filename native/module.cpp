@@ -11,6 +11,7 @@ void register_strings(nb::module_& module);
 void register_decoding(nb::module_& module);
 void register_metrics(nb::module_& module);
 void register_nn(nb::module_& module);
+void register_rows(nb::module_& module);
 
 NB_MODULE(_native, module) {
   module.doc() = "enfold's native core";
@@ -23,5 +24,6 @@ NB_MODULE(_native, module) {
   register_decoding(module);
   register_metrics(module);
   register_nn(module);
+  register_rows(module);
   register_tokenizer(module);
 }

@@ -1,9 +1,10 @@
 """A linear layer and what follows it: one function, which chooses how a processor computes them.
 
-Where no gradient is wanted, products in bfloat16, and in single precision those of few rows with a large weight, go to
-oneDNN, which adds the bias and applies the activation while the result is in its registers; elsewhere activations and
-sums overwrite what they are given. Weights are used where they lie: nothing is kept beside them, so a changed weight
-counts from the next call on, and memory stays what it was.
+Where no gradient is wanted, products of few rows in single precision go to our own core (`enfold.nn.rows`); those of
+more rows with a large weight, and products in bfloat16, go to oneDNN, which adds the bias and applies the activation
+while the result is in its registers; elsewhere activations and sums overwrite what they are given. Weights are used
+where they lie: nothing is kept beside them, so a changed weight counts from the next call on, and memory stays what it
+was.
 
 ``torch.backends.mkldnn.flags(enabled=False)`` leaves everything to torch.
 
@@ -22,10 +23,11 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn.modules import module as hooks
 
+from enfold.nn import rows
 from enfold.nn.activations import tanh_gelu
 from enfold.nn.int8 import Int8Linear
 
-__all__ = ["has_bfloat16", "is_plain_inference", "project"]
+__all__ = ["has_bfloat16", "is_plain_call", "is_plain_inference", "project"]
 
 Function = Callable[[Tensor], Tensor]
 
@@ -83,6 +85,12 @@ def project(layer: nn.Module, x: Tensor, then: Function | None = None, onto: Ten
         if name != "none" and layer.has_few_rows(x):  # type: ignore[operator]
             name = "none"
         out = layer.apply_with(x, name, variant)  # type: ignore[operator]
+    elif rows.has_few(x, weight):
+        alone = onto is None or then is not None or onto.dtype is not x.dtype
+        fits = not alone and onto.shape == (*x.shape[:-1], len(weight))  # type: ignore[union-attr]
+        out, name = rows.product(x, weight, bias, onto if fits else None), "none"
+        if fits:
+            return out
     elif _is_for_onednn(x, weight):
         out = torch.ops.mkldnn._linear_pointwise(x, weight, bias, name, [], variant)
     else:
@@ -111,18 +119,25 @@ def is_plain_inference(layer: nn.Module, x: Tensor) -> bool:
         layer: with a weight, or none.
         x: its input.
     """
-    if torch.compiler.is_compiling() or torch.is_grad_enabled() or torch.jit.is_tracing():
-        return False
     weight = layer.__dict__["_parameters"].get("weight", x)
     return bool(
-        type(x) is Tensor
+        is_plain_call(x)
         and type(weight) in (nn.Parameter, Tensor)
-        and x.is_cpu
         and weight.is_cpu
-        and x.numel() > 0
         and weight.is_contiguous()
         and not (layer._forward_hooks or layer._forward_pre_hooks)
         and not (hooks._global_forward_hooks or hooks._global_forward_pre_hooks)
+    )
+
+
+def is_plain_call(x: Tensor) -> bool:
+    """Return whether a function of ``x`` is called on a processor, where no gradient is wanted and nothing watches."""
+    if torch.compiler.is_compiling() or torch.is_grad_enabled() or torch.jit.is_tracing():
+        return False
+    return bool(
+        type(x) is Tensor
+        and x.is_cpu
+        and x.numel() > 0
         and not torch.is_autocast_enabled("cpu")
         and torch.backends.mkldnn.enabled
         and torch._C._len_torch_dispatch_stack() == 0

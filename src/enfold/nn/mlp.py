@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from enfold.nn import rows
 from enfold.nn.activations import activation
-from enfold.nn.linear import project
+from enfold.nn.linear import is_plain_call, project
 
 __all__ = ["GatedMLP"]
 
@@ -38,4 +41,8 @@ class GatedMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, T, D) for (B, T, D)."""
+        if x.dtype is torch.float32 and self.act is F.silu and is_plain_call(x) and rows.has_some(x):
+            gate, up = project(self.gate_proj, x), project(self.up_proj, x)
+            inner = rows.gated(gate, up) if gate.dtype is up.dtype is torch.float32 else self.act(gate) * up
+            return project(self.down_proj, inner)
         return project(self.down_proj, project(self.gate_proj, x, self.act) * project(self.up_proj, x))

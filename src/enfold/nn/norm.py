@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from enfold.nn import rows
+from enfold.nn.linear import is_plain_inference
+
 __all__ = ["CenteredRMSNorm", "RMSNorm", "rms_norm"]
 
 
@@ -39,6 +42,9 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x`` (…, D) normalised and scaled."""
+        plain = x.dtype is self.weight.dtype is torch.float32 and is_plain_inference(self, x)
+        if plain and rows.has_some(x) and x.shape[-1:] == self.weight.shape:
+            return rows.normed(x, self.weight, self.eps)
         return rms_norm(x, self.weight, self.eps)
 
     def extra_repr(self) -> str:

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from enfold.errors import EnfoldError, nearest
+from enfold.nn import rows
+from enfold.nn.linear import is_plain_call
 
 __all__ = ["Rotary", "rotate"]
 
@@ -23,6 +25,8 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
     Source: Su et al., 2021, "RoFormer"; the pairing is that of GPT-NeoX and Llama.
     """
+    if x.dtype is cos.dtype is torch.float32 and is_plain_call(x) and rows.has_turnable(x, cos):
+        return rows.rotated(x, cos, sin)
     width = 2 * cos.shape[-1]
     if width < x.shape[-1]:
         return torch.cat((rotate(x[..., :width], cos, sin), x[..., width:]), dim=-1)

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from enfold.nn.linear import project
 from enfold.peft.config import PeftConfig, UnsupportedPeftFeature
 
 __all__ = ["BASE", "Adapted", "AdapterLayer", "is_conv1d", "is_linear", "layer_shape"]
@@ -379,13 +380,17 @@ class AdapterLayer(Adapted):
         names = self.in_use()
         if self.batch is not None and not self.disable_adapters:
             return self._mixed(x, *args, **kwargs)
-        return self._through(names, x, *args, **kwargs) if names else self.base_layer(x, *args, **kwargs)
+        return self._through(names, x, *args, **kwargs) if names else self._plain(x, *args, **kwargs)
+
+    def _plain(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """Compute without adapters, as ``enfold.nn.linear`` knows how."""
+        return self.base_layer(x, *args, **kwargs) if args or kwargs else project(self.base_layer, x)
 
     def _through(self, names: Sequence[str], x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         given = x
         for name in names:
             x = self.before(name, x)
-        y = self.base_layer(x if x.dtype == given.dtype else x.to(given.dtype), *args, **kwargs)
+        y = self._plain(x if x.dtype == given.dtype else x.to(given.dtype), *args, **kwargs)
         dtype = y.dtype
         for name in names:
             y = self.after(name, given, y)
@@ -405,7 +410,7 @@ class AdapterLayer(Adapted):
         for row in range(x.shape[0]):
             places.setdefault(self.batch[row // repeats], []).append(row)
         if type(self).before is AdapterLayer.before and type(self)._through is AdapterLayer._through:
-            y = self.base_layer(x, *args, **kwargs)  # which no adapter changes: once for all rows
+            y = self._plain(x, *args, **kwargs)  # which no adapter changes: once for all rows
             parts = {
                 name: self.after(name, x[rows], y[rows]) if name in self.settings else y[rows]
                 for name, rows in places.items()
@@ -414,7 +419,7 @@ class AdapterLayer(Adapted):
             parts = {
                 name: self._through([name], x[rows], *args, **kwargs)
                 if name in self.settings
-                else self.base_layer(x[rows], *args, **kwargs)
+                else self._plain(x[rows], *args, **kwargs)
                 for name, rows in places.items()
             }
         order = torch.tensor([row for rows in places.values() for row in rows], device=x.device)

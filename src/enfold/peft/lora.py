@@ -254,7 +254,7 @@ class LoraLinear(LoraLayer):
         if not fits or len({self.r[name] for name in own}) > 1 or type(self) is not LoraLinear:
             return super()._mixed(x, *args, **kwargs)
         # One product for all rows: factors side by side, zeros where a row has no adapter.
-        y = self.base_layer(x, *args, **kwargs)
+        y = self._plain(x, *args, **kwargs)
         place = {name: index for index, name in enumerate(own)}
         rows = torch.tensor([place.get(name, 0) for name in batch], device=x.device)
         scales = [float(self.scaling[name]) if name in place else 0.0 for name in batch]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from enfold.nn.attention import Manner, attend, merge_heads, split_heads
 from enfold.nn.cache import Cache, CacheLayer
+from enfold.nn.linear import project
 from enfold.nn.mask import layer_kinds, masks_by_kind
 from enfold.nn.mlp import GatedMLP
 from enfold.nn.norm import RMSNorm
@@ -73,8 +74,8 @@ class LlamaAttention(nn.Module):
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries (B, H, T, d), keys and values (B, K, T, d)."""
-        dim = self.head_dim
-        return split_heads(self.q_proj(x), dim), split_heads(self.k_proj(x), dim), split_heads(self.v_proj(x), dim)
+        q, k, v = project(self.q_proj, x), project(self.k_proj, x), project(self.v_proj, x)
+        return split_heads(q, self.head_dim), split_heads(k, self.head_dim), split_heads(v, self.head_dim)
 
     def place(self, q: Tensor, k: Tensor, angles: Angles) -> tuple[Tensor, Tensor]:
         """Return queries and keys that know their positions."""
@@ -92,7 +93,7 @@ class LlamaAttention(nn.Module):
         out, shares = attend(
             q, k, v, mask, causal=causal, scale=self.scale, softcap=self.softcap, dropout=dropout, weights=weights
         )
-        return self.o_proj(merge_heads(out)), shares
+        return project(self.o_proj, merge_heads(out)), shares
 
 
 class LlamaDecoderLayer(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -10,8 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from enfold.errors import EnfoldError
+from enfold.nn import rows
 from enfold.nn.attention import attend
 from enfold.nn.cache import Cache, CacheLayer
+from enfold.nn.linear import is_plain_call
 from enfold.nn.mask import layer_kinds
 
 __all__ = ["PagedCache", "Segment", "cut", "runs_of"]
@@ -87,10 +90,11 @@ class PagedCache(Cache):
         self.where: Tensor = torch.empty(0, dtype=torch.long)
         self.layers = [PagedLayer(self, window if kind == "sliding_attention" else None) for kind in kinds]
         self._seen: dict[int | None, list[tuple[Segment, int, list[tuple[int, int]]]]] = {}
+        self._tables: dict[int | None, tuple[Tensor, Tensor] | None] = {}
 
     def place(self, segments: list[Segment], where: Tensor) -> None:
         """Say which tokens come next, in order, and in which slots (N,) they go."""
-        self.segments, self.where, self._seen = segments, where, {}
+        self.segments, self.where, self._seen, self._tables = segments, where, {}, {}
 
     def seen(self, window: int | None) -> list[tuple[Segment, int, list[tuple[int, int]]]]:
         """Return each segment with the first position that any of its tokens sees, and where what it sees lies."""
@@ -100,6 +104,17 @@ class PagedCache(Cache):
                 first = 0 if window is None else max(segment.length - segment.count - window + 1, 0)
                 found.append((segment, first, cut(segment.runs, first) if first else segment.runs))
         return self._seen[window]
+
+    def tables(self, window: int | None) -> tuple[Tensor, Tensor] | None:
+        """Return where each token's keys lie, as ``rows.attended`` takes it; None where pieces of prompts are read."""
+        if window not in self._tables:
+            seen = self.seen(window)
+            made = None
+            if all(segment.count == 1 for segment, _, _ in seen):
+                starts = [0, *accumulate(len(runs) for _, _, runs in seen)]
+                made = torch.tensor(starts), torch.tensor([run for _, _, runs in seen for run in runs])
+            self._tables[window] = made
+        return self._tables[window]
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         """Return 0: a row of new tokens has no one past; positions are given."""
@@ -127,6 +142,10 @@ class PagedLayer(CacheLayer):
         if self._keys is None or self._values is None:
             shape = (1, keys.shape[1], self.cache.slots)
             self._keys, self._values = keys.new_empty(*shape, keys.shape[3]), values.new_empty(*shape, values.shape[3])
+        if keys.dtype is values.dtype is torch.float32 and is_plain_call(keys) and rows.core() is not None:
+            rows.kept(keys, self.cache.where, self._keys)
+            rows.kept(values, self.cache.where, self._values)
+            return self, self._values
         self._keys.index_copy_(2, self.cache.where, keys)
         self._values.index_copy_(2, self.cache.where, values)
         return self, self._values
@@ -148,6 +167,12 @@ class PagedLayer(CacheLayer):
             raise EnfoldError("the engine cannot write with a model that adds distances to its scores (alibi)")
         assert self._keys is not None and self._values is not None
         _, heads, total, dim = query.shape
+        plain = query.dtype is self._keys.dtype is torch.float32 and softcap is None and dim % 16 == 0
+        if plain and self._values.shape[-1] == dim and is_plain_call(query) and rows.core() is not None:
+            tables = self.cache.tables(self.window)
+            if tables is not None:
+                share = dim**-0.5 if scale is None else scale
+                return rows.attended(query, self._keys, self._values, *tables, share).transpose(0, 1)[None], None
         # For one new token the queries that share a key become rows of one head: (1, K, H / K, D) each.
         ones = query.transpose(1, 2).reshape(total, 1, self._keys.shape[1], -1, dim).unbind(0)
         found = []
