@@ -84,23 +84,26 @@ class CommitBody:
             raise HubServerError(
                 413, f"the commit is larger than the {self._limits.commit_body} bytes that this Hub accepts"
             )
-        while data:
+        at = 0
+        while at < len(data):
             if self._sink is not None:
-                end = data.find(b'"')
-                self._sink.feed(data if end < 0 else data[:end], last=end >= 0)
+                end = data.find(b'"', at)
+                self._sink.feed(data[at:] if end < 0 else data[at:end], last=end >= 0)
                 if end < 0:
                     return
                 self._close_sink()
-                data = data[end:]
-            line, newline, data = data.partition(b"\n")
-            self._line += line
-            if newline:
+                at = end
+            newline = data.find(b"\n", at)
+            stop = len(data) if newline < 0 else newline
+            self._line += data[at:stop]
+            at = stop + 1
+            if newline >= 0:
                 self._end_line()
             elif len(self._line) > _LONG and self._content is None:
                 self._open_sink()
                 if self._sink is not None:
                     # What followed the opening quote is base64 (maybe with its end): feed it like the rest.
-                    data, self._pending = self._pending + data, b""
+                    data, self._pending, at = self._pending, b"", 0
 
     _pending = b""
 
