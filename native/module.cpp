@@ -12,6 +12,7 @@ void register_decoding(nb::module_& module);
 void register_metrics(nb::module_& module);
 void register_nn(nb::module_& module);
 void register_rows(nb::module_& module);
+void register_bfloat16(nb::module_& module);
 
 NB_MODULE(_native, module) {
   module.doc() = "enfold's native core";
@@ -25,5 +26,6 @@ NB_MODULE(_native, module) {
   register_metrics(module);
   register_nn(module);
   register_rows(module);
+  register_bfloat16(module);
   register_tokenizer(module);
 }

@@ -1,8 +1,8 @@
 """A linear layer and what follows it: one function, which chooses how a processor computes them.
 
-Where no gradient is wanted, products of few rows in single precision go to our own core (`enfold.nn.rows`); those of
-more rows with a large weight, and products in bfloat16, go to oneDNN, which adds the bias and applies the activation
-while the result is in its registers; elsewhere activations and sums overwrite what they are given. Weights are used
+Where no gradient is wanted, products of few rows go to our own core (`enfold.nn.rows`, `enfold.nn.bfloat16`); those of
+more rows with a large weight, and in bfloat16, go to oneDNN, which adds the bias and applies the activation while the
+result is in its registers; elsewhere activations and sums overwrite what they are given. Weights are used
 where they lie: nothing is kept beside them, so a changed weight counts from the next call on, and memory stays what it
 was.
 
@@ -23,8 +23,9 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn.modules import module as hooks
 
-from enfold.nn import rows
+from enfold.nn import bfloat16, rows
 from enfold.nn.activations import tanh_gelu
+from enfold.nn.conv import Conv1D
 from enfold.nn.int8 import Int8Linear
 
 __all__ = ["has_bfloat16", "is_plain_call", "is_plain_inference", "project"]
@@ -50,6 +51,9 @@ IN_PLACE: dict[Any, Function] = {
     torch.tanh: torch.tanh_,
 }
 
+# The layers that are computed here → the axis of their inputs.
+STORED: dict[type[nn.Module], int] = {nn.Linear: 1, Conv1D: 0, Int8Linear: 1}
+
 # In single precision oneDNN is ahead of torch's own library (MKL) with these rows, for weights of at least this size:
 # by 1.05 at 128 rows and up to 2 at 8; behind it with fewer or more rows, or where a weight stays in the cache.
 ROWS, LARGE = range(4, 257), 2**21
@@ -74,41 +78,45 @@ def project(layer: nn.Module, x: Tensor, then: Function | None = None, onto: Ten
         True
     """
     kind = type(layer)
-    if (kind is not nn.Linear and kind is not Int8Linear) or not _ours(layer, x):
+    if kind not in STORED or not _ours(layer, x, STORED[kind]):
         out = layer(x)
         out = out if then is None else then(out)
         return out if onto is None else out + onto
-    weight: Any = layer.weight if kind is nn.Linear else None
+    weight: Any = layer.weight if kind is not Int8Linear else None
     bias: Any = layer.bias
     name, variant = FUSED.get(then, ("none", ""))
+    fused = name != "none"
     if weight is None:
-        if name != "none" and layer.has_few_rows(x):  # type: ignore[operator]
-            name = "none"
-        out = layer.apply_with(x, name, variant)  # type: ignore[operator]
+        fused = fused and not layer.has_few_rows(x)  # type: ignore[operator]
+        out = layer.apply_with(x, name if fused else "none", variant)  # type: ignore[operator]
+    elif bfloat16.fits(x, weight, kind is Conv1D):
+        out = bfloat16.product(x, weight, bias, name + variant if fused else "", kind is Conv1D)
+    elif kind is Conv1D:
+        out, fused = F.linear(x, weight.t(), bias), False
     elif rows.has_few(x, weight):
         alone = onto is None or then is not None or onto.dtype is not x.dtype
         fits = not alone and onto.shape == (*x.shape[:-1], len(weight))  # type: ignore[union-attr]
-        out, name = rows.product(x, weight, bias, onto if fits else None), "none"
+        out, fused = rows.product(x, weight, bias, onto if fits else None), False
         if fits:
             return out
     elif _is_for_onednn(x, weight):
         out = torch.ops.mkldnn._linear_pointwise(x, weight, bias, name, [], variant)
     else:
-        out, name = F.linear(x, weight, bias), "none"
-    if then is not None and name == "none":
+        out, fused = F.linear(x, weight, bias), False
+    if then is not None and not fused:
         out = IN_PLACE.get(then, then)(out)
     if onto is None:
         return out
     return out.add_(onto) if out.shape == onto.shape and out.dtype == onto.dtype else out + onto
 
 
-def _ours(layer: nn.Module, x: Tensor) -> bool:
-    """Return whether a call is plain inference, of an input that the layer takes."""
+def _ours(layer: nn.Module, x: Tensor, axis: int) -> bool:
+    """Return whether a call is plain inference, of an input that the layer takes along this axis of its weight."""
     weight = layer.__dict__["_parameters"].get("weight", x)
     return (
         "forward" not in layer.__dict__
         and is_plain_inference(layer, x)
-        and (weight is x or x.shape[-1] == weight.shape[-1])  # the error about it is torch's
+        and (weight is x or x.shape[-1] == weight.shape[axis])  # the error about it is torch's
     )
 
 

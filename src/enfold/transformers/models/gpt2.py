@@ -17,6 +17,7 @@ from enfold.nn.attention import Manner, attend, merge_heads, split_heads
 from enfold.nn.cache import Cache, CacheLayer, EncoderDecoderLayer
 from enfold.nn.conv import Conv1D
 from enfold.nn.embedding import Positions
+from enfold.nn.linear import project
 from enfold.nn.losses import causal_lm_loss, token_loss
 from enfold.nn.mask import causal_mask, encoder_mask
 from enfold.nn.outputs import ModelOutput
@@ -65,12 +66,13 @@ class GPT2Attention(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, (B, H, T, S)."""
         batch, length, _ = x.shape
-        q, k, v = self.c_attn(x).view(batch, length, 3, -1, self.head_dim).permute(2, 0, 3, 1, 4)  # (B, H, T, d) each
+        qkv = project(self.c_attn, x).view(batch, length, 3, -1, self.head_dim)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, H, T, d) each
         if cache is not None:
             k, v = cache.update_and_fetch(k, v)  # (B, H, S, d)
         dropout = self.attn_dropout.p if self.training else 0.0
         out, shares = attend(q, k, v, mask, causal=causal, scale=self.scale, dropout=dropout, weights=weights)
-        x = self.c_proj(merge_heads(out))
+        x = project(self.c_proj, merge_heads(out))
         return (self.resid_dropout(x) if self.training else x), shares
 
 
@@ -92,15 +94,15 @@ class GPT2CrossAttention(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """Return (B, T, D) and, with ``weights``, (B, H, T, S) for the encoder's states (B, S, D)."""
 
-        def project() -> tuple[Tensor, Tensor]:
-            k, v = (split_heads(part, self.head_dim) for part in self.c_attn(memory).chunk(2, dim=-1))
+        def read() -> tuple[Tensor, Tensor]:
+            k, v = (split_heads(part, self.head_dim) for part in project(self.c_attn, memory).chunk(2, dim=-1))
             return k, v
 
-        q = split_heads(self.q_attn(x), self.head_dim)  # (B, H, T, d)
-        k, v = project() if kept is None else kept.crossed(project)  # (B, H, S, d)
+        q = split_heads(project(self.q_attn, x), self.head_dim)  # (B, H, T, d)
+        k, v = read() if kept is None else kept.crossed(read)  # (B, H, S, d)
         dropout = self.attn_dropout.p if self.training else 0.0
         out, shares = attend(q, k, v, mask, scale=self.scale, dropout=dropout, weights=weights)
-        return self.resid_dropout(self.c_proj(merge_heads(out))), shares
+        return self.resid_dropout(project(self.c_proj, merge_heads(out))), shares
 
 
 class GPT2MLP(nn.Module):
@@ -116,7 +118,7 @@ class GPT2MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, T, D) for (B, T, D)."""
-        x = self.c_proj(self.act(self.c_fc(x)))
+        x = project(self.c_proj, project(self.c_fc, x, self.act))
         return self.dropout(x) if self.training else x
 
 
