@@ -91,8 +91,8 @@ def test_each_token_attends_to_its_own_runs(width: int, group: int) -> None:
     made = rows.attended(query, keys, values, torch.tensor([0, 1, 3, 7]), runs, 0.3)
     for token, each in enumerate(own):
         places = torch.cat([torch.arange(first, first + count) for first, count in each])
-        seen = [part[:, :, places].repeat_interleave(group, 1) for part in (keys, values)]
-        expected = F.scaled_dot_product_attention(query[:, :, token : token + 1], *seen, scale=0.3)
+        seen, found = (part[:, :, places].repeat_interleave(group, 1) for part in (keys, values))
+        expected = F.scaled_dot_product_attention(query[:, :, token : token + 1], seen, found, scale=0.3)
         torch.testing.assert_close(made[token], expected[0, :, 0], rtol=1e-5, atol=1e-5)
 
 

@@ -204,14 +204,16 @@ class AlignmentTrainer(Trainer):
         return loss.detach().float(), logits, inputs.get("labels", inputs.get("input_ids"))
 
     @contextlib.contextmanager
-    def packed(self, model: nn.Module, mask: Tensor | None, labels: Tensor) -> Iterator[None]:
-        """Leave padding out of a model's layers inside the block, where that is possible."""
+    def packed(
+        self, model: nn.Module, mask: Tensor | None, labels: Tensor, ids: Tensor | None = None
+    ) -> Iterator[None]:
+        """Leave padding, and what rows of ``ids`` begin with alike, out of a model's layers, where that is possible."""
         args = self.args
         alone = args.world_size == 1 and args.device.type == "cpu" and not args.torch_compile
         held = self._packed.get(id(model))
         if held is None:
             held = self._packed[id(model)] = Packing(model, alone)
-        held.look_at({"attention_mask": mask, "labels": labels})
+        held.look_at({"attention_mask": mask, "labels": labels, "input_ids": ids})
         with held.active():
             try:
                 yield
@@ -228,7 +230,7 @@ class AlignmentTrainer(Trainer):
         **inputs: Any,
     ) -> Scores:
         """Return what a model says about the labels of a batch; see :func:`enfold.trl.logprobs.score`."""
-        with self.packed(model, attention_mask, labels):
+        with self.packed(model, attention_mask, labels, None if inputs else input_ids):
             return score(model, input_ids, labels, attention_mask, temperature, **inputs)
 
     # --- what is measured -----------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ ENCODER |= {"attention_probs_dropout_prob": 0.0, "pad_token_id": 0}
 LLAMA: dict[str, Any] = {"vocab_size": 50, "hidden_size": 16, "num_attention_heads": 4, "num_key_value_heads": 2}
 LLAMA |= {"num_hidden_layers": 2, "intermediate_size": 32, "max_position_embeddings": 64}
 DISTILBERT = {"vocab_size": 50, "dim": 16, "n_heads": 2, "n_layers": 2, "hidden_dim": 32, "max_position_embeddings": 64}
-GPT2 = {"vocab_size": 50, "n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 64}
+GPT2: dict[str, Any] = {"vocab_size": 50, "n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 64}
 GPT2 |= {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
 
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -94,6 +94,66 @@ def test_losses_and_gradients_are_those_of_the_padded_batch(name: str, recompute
     for key, grad in wanted.items():
         torch.testing.assert_close(found[key], grad, atol=2e-6, rtol=1e-4, msg=key)
     assert "encode" not in vars(model.base_model) and not model.base_model._forward_pre_hooks
+
+
+@pytest.mark.parametrize("recomputed", [False, True])
+@pytest.mark.parametrize("padding", [True, False])
+@pytest.mark.parametrize("name", ["LlamaForCausalLM", "GPT2LMHeadModel"])
+def test_what_rows_begin_with_alike_is_read_once(name: str, padding: bool, recomputed: bool) -> None:
+    model = make(name)
+    if recomputed:
+        model.gradient_checkpointing_enable()
+    torch.manual_seed(2)
+    first, second, other = (torch.randint(5, 50, (count,)) for count in (20, 24, 12))
+    longer = torch.cat((first, torch.randint(5, 50, (9,))))
+    begins = [first, second, first, second, longer, longer, other, other]  # too few are alike in the last
+    lengths = [33, 40, 21, 31, 40, 38, 40, 20] if padding else [40] * 8
+    ids = torch.zeros(8, 40, dtype=torch.long)
+    for row, (begin, length) in enumerate(zip(begins, lengths, strict=True)):
+        ids[row, :length] = torch.cat((begin, torch.randint(5, 50, (length - len(begin),))))
+    ids[3, :31] = ids[1, :31]  # a whole row that another begins with
+    mask = (torch.arange(40) < torch.tensor(lengths)[:, None]).long()
+    labels = torch.where(mask.bool() & (torch.rand(8, 40) < 0.6), ids, -100)
+    inputs = {"input_ids": ids, "attention_mask": mask, "labels": labels}
+    plain = model(**inputs)
+    plain["loss"].backward()
+    wanted = gradients(model)
+    model.zero_grad()
+    tokens: list[int] = []
+    layer = model.model.layers[0].mlp.up_proj if name.startswith("Llama") else model.transformer.h[0].mlp.c_fc
+    layer.register_forward_hook(lambda module, given, out: tokens.append(given[0].shape[:-1].numel()))
+    packing = Packing(model)
+    with packing.active():
+        packing.look_at(inputs)
+        out = model(**inputs)
+        packing.forget()
+        out["loss"].backward()
+    shared = 20 + (30 if padding else 31) + 20 + 20  # the last token of a row is read for its logits
+    assert set(tokens) == {sum(lengths) - shared}
+    torch.testing.assert_close(out["loss"], plain["loss"], atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(out["logits"][mask.bool()], plain["logits"][mask.bool()], atol=1e-5, rtol=1e-4)
+    found = gradients(model)
+    for key, grad in wanted.items():
+        torch.testing.assert_close(found[key], grad, atol=2e-6, rtol=1e-4, msg=key)
+
+
+def test_beginnings_are_read_for_each_row_where_dropout_draws() -> None:
+    values = {**GPT2, "resid_pdrop": 0.1}
+    model = tf.GPT2LMHeadModel(tf.GPT2Config(**values)).train()
+    ids = torch.randint(5, 50, (1, 40)).expand(6, -1)
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids}
+    packing = Packing(model)
+    packing.look_at(inputs)
+    assert packing._mask is None
+    model.eval()
+    packing.look_at(inputs)
+    assert packing._own is not None and int(packing._own.sum()) == 45
+    encoder = make("BertForMaskedLM").eval()  # which looks ahead
+    packing = Packing(encoder)
+    plain = encoder(**inputs)["loss"]
+    with packing.active():
+        packing.look_at(inputs)
+        torch.testing.assert_close(encoder(**inputs)["loss"], plain)
 
 
 def test_what_cannot_be_packed_is_computed_as_it_is() -> None:
