@@ -158,7 +158,9 @@ def _text(item: Definition, gathered: Gathered, names: dict[tuple[str, str], str
     edits: list[tuple[int, int, int]] = []
     for part in annotated(item.node):
         for inner in ast.walk(part):
-            if isinstance(inner, ast.Name) and inner.id not in known and inner.id in place.imports:
+            if not isinstance(inner, ast.Name) or inner.lineno not in lines:
+                continue  # no name, or one of a method that stays behind
+            if inner.id not in known and inner.id in place.imports:
                 edits.append((inner.lineno, inner.col_offset, inner.end_col_offset or 0))
     for line, begin, end in sorted(set(edits), reverse=True):
         lines[line] = lines[line][:begin] + "Any" + lines[line][end:]

@@ -20,6 +20,7 @@ REPLACED = {
     f"{HOME}.log": ("get_logger",),
     f"{HOME}.nn.outputs": ("ModelOutput",),
     f"{HOME}.nn.linear": ("project",),
+    f"{HOME}.nn.rows": ("core",),
     f"{HOME}.nn.cache": ("Cache", "CacheLayer", "DynamicCache", "EncoderDecoderCache", "EncoderDecoderLayer"),
     f"{HOME}.transformers.config": ("PretrainedConfig",),
     f"{HOME}.transformers.modeling": ("PreTrainedModel",),
@@ -108,7 +109,8 @@ def _source(module: str) -> str:
         spec = None
     if spec is None or not spec.origin:
         raise EnfoldError(f"there is no source of {module}")
-    return Path(spec.origin).read_text("utf-8")
+    # a compiled module defines nothing that a file could hold
+    return Path(spec.origin).read_text("utf-8") if spec.origin.endswith(".py") else ""
 
 
 @cache

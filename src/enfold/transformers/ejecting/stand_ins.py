@@ -27,6 +27,11 @@ def get_logger(name: str) -> logging.Logger:
     return logging.getLogger(name)
 
 
+def core() -> Any:
+    """Return None: a file alone has no C++ core."""
+    return None
+
+
 class ModelOutput(OrderedDict):
     """Base of output dataclasses: ``out.logits``, ``out["logits"]`` and ``out[0]``; fields that are None are absent."""
 
