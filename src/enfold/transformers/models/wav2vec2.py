@@ -249,6 +249,17 @@ class AMSoftmax(nn.Module):
         return F.cross_entropy(self.scale * (angles - self.margin * right), labels.flatten())
 
 
+def _of_first(x: Tensor, lengths: Tensor) -> Tensor:
+    """Return the mean and the deviation (B, 2 · D) over the first frames of each row of x (B, T, D); lengths are (B,)
+    and end at T."""
+    places = torch.arange(x.shape[1], device=x.device)
+    counted = (places < lengths[:, None])[:, :, None]
+    count = counted.sum(1).to(x.dtype)
+    mean = x.masked_fill(~counted, 0).sum(1) / count
+    spread = (x - mean[:, None]).masked_fill(~counted, 0).square().sum(1) / (count - 1)
+    return torch.cat((mean, spread.sqrt()), 1)
+
+
 class Wav2Vec2ForXVector(LayerMix, Wav2Vec2PreTrainedModel):
     """wav2vec 2.0 that embeds voices."""
 
@@ -277,13 +288,12 @@ class Wav2Vec2ForXVector(LayerMix, Wav2Vec2PreTrainedModel):
         x = self.projector(x)
         for layer in self.tdnn:
             x = layer(x)
-        rows = x
+        pooled = torch.cat((x.mean(1), x.std(1)), 1)
         if attention_mask is not None:
             lengths = self.frames(attention_mask.sum(1))
             for span in self.config.tdnn_kernel:
                 lengths = lengths - span + 1
-            rows = [row[:length] for row, length in zip(x, lengths.tolist(), strict=True)]
-        pooled = torch.stack([torch.cat((row.mean(0), row.std(0))) for row in rows])
+            pooled = _of_first(x, torch.where(lengths < 0, lengths + x.shape[1], lengths))
         embeddings = self.feature_extractor(pooled)
         logits = self.classifier(embeddings)
         loss = None if labels is None else self.objective(logits, labels)
