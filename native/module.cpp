@@ -11,6 +11,7 @@ void register_strings(nb::module_& module);
 void register_decoding(nb::module_& module);
 void register_metrics(nb::module_& module);
 void register_nn(nb::module_& module);
+void register_int8(nb::module_& module);
 void register_rows(nb::module_& module);
 void register_bfloat16(nb::module_& module);
 
@@ -25,6 +26,7 @@ NB_MODULE(_native, module) {
   register_decoding(module);
   register_metrics(module);
   register_nn(module);
+  register_int8(module);
   register_rows(module);
   register_bfloat16(module);
   register_tokenizer(module);

@@ -5,79 +5,76 @@ Shapes: … any leading axes, I inputs, O outputs.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
-from functools import cache
 from typing import Any
 
+import numpy
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 from enfold.errors import EnfoldError
+from enfold.nn.activations import tanh_gelu
 from enfold.nn.conv import Conv1D
 
-__all__ = ["Int8Linear", "as_linear", "replaceable", "to_int8"]
+__all__ = ["AFTER", "Int8Linear", "Packed", "as_linear", "replaceable", "to_int8"]
 
-FEW = 8 << 20  # rows times numbers of a weight up to which the kernels for few rows are ahead
+# Activation → its name among those that are applied while a product is in the registers.
+AFTER: dict[Any, str] = {
+    F.gelu: "gelu",
+    tanh_gelu: "tanh_gelu",
+    F.relu: "relu",
+    torch.relu: "relu",
+    F.silu: "silu",
+    torch.tanh: "tanh",
+}
 
 
 class Packed:
-    """A weight in the order in which oneDNN reads it; it never changes, so that copies share it.
+    """A weight in the order in which the kernels read it; it never changes, so that copies share it.
 
     Args:
         rounded: (O, I), int8.
+        steps: (O,), float32, what one of the rounded numbers stands for.
+        kernel: one of ``enfold._native.int8_kernels()``; the best by default.
     """
 
-    def __init__(self, rounded: Tensor) -> None:
-        self.rounded = torch.ops.onednn.qlinear_prepack(rounded, None)
-        with warnings.catch_warnings():  # torch would rename this function's type, and says so once
-            warnings.simplefilter("ignore")
-            torch.quantize_per_tensor_dynamic(torch.zeros(1), torch.quint8, False)
+    def __init__(self, rounded: Tensor, steps: Tensor, kernel: str = "") -> None:
+        from enfold._native import Int8Weight
 
-        self.narrow: Any = None
+        self.shape, self.steps = tuple(rounded.shape), steps
+        self.native: Any = Int8Weight(rounded.contiguous(), steps.contiguous(), kernel)
 
     def plain(self) -> Tensor:
         """Return the weight as it was given, (O, I)."""
-        return self.rounded.to_dense().t()
-
-    def for_few_rows(self, steps: Tensor, bias: Tensor | None) -> Any:
-        """Return the weight in the order of the kernels for few rows, made when the first of them comes.
-
-        They round the input themselves: one row of a product of 576 x 576 takes 47 instead of 107 µs.
-        """
-        if self.narrow is None:
-            zeros = torch.zeros(len(steps), dtype=torch.long)
-            weight = torch._make_per_channel_quantized_tensor(self.plain().contiguous(), steps.double(), zeros, 0)
-            engine = torch.backends.quantized.engine
-            torch.backends.quantized.engine = "fbgemm"
-            try:
-                self.narrow = torch.ops.quantized.linear_prepack(weight, bias)
-            finally:
-                torch.backends.quantized.engine = engine
-        return self.narrow
+        made = torch.from_numpy(numpy.empty(self.shape, numpy.int8))  # of numpy: no trace takes it for a blank
+        self.native.unpack(made)
+        return made
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Packed:
         return self
 
-    def __reduce__(self) -> tuple[type[Packed], tuple[Tensor]]:
-        return Packed, (self.plain().contiguous(),)
+    def __reduce__(self) -> tuple[type[Packed], tuple[Tensor, Tensor]]:
+        return Packed, (self.plain(), self.steps)
 
 
 class Int8Linear(nn.Module):
-    """A linear layer whose products are of integers: about 5 times as fast as in single precision on VNNI or AMX.
+    """A linear layer whose products are of integers: a quarter of the memory to read, and faster products.
 
     A weight w becomes round(w / s) with one s = max|w| / 127 for each output; an input is rounded to 256 steps between
-    the least and the greatest of a call's values ("dynamic" quantisation). The sums are exact; the result is in the
-    input's type. Gradients pass to the input as through the rounded weight, so that adapters train on top.
+    the least and the greatest of each row ("dynamic" quantisation), so that a row's result depends on no other row. The
+    sums are exact; the result is in the input's type. Gradients pass to the input as through the rounded weight, so
+    that adapters train on top.
 
     Args:
         linear: the layer, on the CPU.
 
     Raises:
-        EnfoldError: the layer is on another device, or this torch has no kernel for it.
+        EnfoldError: the layer is on another device, or has more than 66,000 inputs, whose sums need more than 32 bits.
 
     Source: Jacob et al., 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
-    Inference"; the kernels are oneDNN's.
+    Inference"; the kernels are native/nn/int8_*.cpp.
 
     Example:
         >>> layer = nn.Linear(64, 32)
@@ -89,17 +86,11 @@ class Int8Linear(nn.Module):
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
         self.in_features, self.out_features = linear.in_features, linear.out_features
-        weight = linear.weight.detach().float()
-        if weight.device.type != "cpu":
-            raise EnfoldError(f"int8 layers run on processors, and this one is on {weight.device}")
+        if linear.weight.device.type != "cpu":
+            raise EnfoldError(f"int8 layers run on processors, and this one is on {linear.weight.device}")
         # Plain attributes: neither ``to`` nor a state dictionary changes or holds what belongs to the packed weight.
-        self.steps = weight.abs().amax(1).clamp(min=torch.finfo(torch.float32).tiny) / 127
-        self.zeros = torch.zeros(self.out_features, dtype=torch.int32)
-        self.bias = None if linear.bias is None else linear.bias.detach().float().clone()
-        try:
-            self.packed = Packed((weight / self.steps[:, None]).round_().to(torch.int8))
-        except (RuntimeError, AttributeError) as error:
-            raise EnfoldError(f"this torch has no int8 layers for this processor: {error}") from error
+        self.bias = None if linear.bias is None else linear.bias.detach().float().contiguous().clone()
+        self.requantize(linear.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (…, O) for (…, I)."""
@@ -107,48 +98,47 @@ class Int8Linear(nn.Module):
             return _Differentiable.apply(x, self)
         return self.apply_with(x)
 
-    def has_few_rows(self, x: Tensor) -> bool:
-        """Say whether ``x`` has so few rows that kernels are ahead which take no activation along."""
-        rows = x.numel() // self.in_features
-        return (rows == 1 or rows * self.in_features * self.out_features <= FEW) and _has_few_rows()
-
-    def apply_with(self, x: Tensor, name: str = "none", variant: str = "") -> Tensor:
-        """Return (…, O) for (…, I), after an activation that oneDNN knows by name and variant."""
-        if not x.numel():
-            return x.new_empty(*x.shape[:-1], self.out_features)
-        if name == "none" and self.has_few_rows(x):
-            packed = self.packed.for_few_rows(self.steps, self.bias)
-            return torch.ops.quantized.linear_dynamic(x.float(), packed, False).to(x.dtype)
-        rounded = torch.quantize_per_tensor_dynamic(x.float().contiguous(), torch.quint8, False)
-        # The same bytes as a tensor of plain integers, which the kernel wants.
-        bytes_ = torch.empty(0, dtype=torch.uint8).set_(rounded.untyped_storage(), 0, rounded.shape, rounded.stride())
+    def apply_with(self, x: Tensor, after: str = "none") -> Tensor:
+        """Return (…, O) for (…, I), after an activation, one of the values of ``AFTER``."""
+        if not _has_numbers(x):
+            return _AFTER[after](self.explicit(x))
+        if x.shape[-1:] != (self.in_features,):
+            raise RuntimeError(
+                f"shapes cannot be multiplied: {tuple(x.shape)} and ({self.in_features}, {self.out_features})"
+            )
+        if not x.is_cpu:
+            raise EnfoldError(f"int8 layers run on processors, and their input is on {x.device}")
         narrow = x.dtype is torch.bfloat16
-        out = torch.ops.onednn.qlinear_pointwise(
-            bytes_,
-            rounded.q_scale(),
-            rounded.q_zero_point(),
-            self.packed.rounded,
-            self.steps,
-            self.zeros,
-            self.bias,
-            1.0,
-            0,
-            torch.bfloat16 if narrow else torch.float32,
-            name,
-            [],
-            variant,
-        )
-        return out if narrow else out.to(x.dtype)
+        given = (x if narrow else x.float()).contiguous()
+        made = given.new_empty(*x.shape[:-1], self.out_features)
+        rows = given.numel() // self.in_features
+        if rows:
+            bias = 0 if self.bias is None else self.bias.data_ptr()
+            threads = torch.get_num_threads()
+            self.packed.native.apply(given.data_ptr(), rows, narrow, bias, made.data_ptr(), after, threads)
+        return made if made.dtype is x.dtype else made.to(x.dtype)
+
+    def explicit(self, x: Tensor) -> Tensor:
+        """Return (…, O) for (…, I) by operations of torch, which graphs and transforms can follow."""
+        wide = x.float()
+        low, high = wide.amin(-1, keepdim=True).clamp(max=0), wide.amax(-1, keepdim=True).clamp(min=0)
+        step = (high / 255 - low / 255).clamp(min=torch.finfo(torch.float32).tiny)
+        zero = (-low / step).round().clamp(0, 255)
+        rounded = ((wide / step).round() + zero).clamp(0, 255) - zero
+        return F.linear(rounded * step, self.dequantize(), self.bias).to(x.dtype)
 
     def dequantize(self) -> Tensor:
         """Return the weight (O, I) that the eight bits stand for."""
-        return self.packed.plain() * self.steps[:, None]
+        return self.packed.plain() * self.packed.steps[:, None]
 
     def requantize(self, weight: Tensor) -> None:
         """Store another weight (O, I)."""
         weight = weight.detach().float()
-        self.steps = weight.abs().amax(1).clamp(min=torch.finfo(torch.float32).tiny) / 127
-        self.packed = Packed((weight / self.steps[:, None]).round_().to(torch.int8))
+        steps = weight.abs().amax(1).clamp(min=torch.finfo(torch.float32).tiny) / 127
+        try:
+            self.packed = Packed((weight / steps[:, None]).round_().to(torch.int8), steps)
+        except ValueError as error:
+            raise EnfoldError(f"a layer of {self.in_features} inputs cannot be in eight bits: {error}") from error
 
     def extra_repr(self) -> str:
         """Return the numbers of inputs and outputs."""
@@ -170,10 +160,20 @@ class _Differentiable(torch.autograd.Function):
         return gradients[0] @ ctx.layer.dequantize().to(gradients[0].dtype), None
 
 
-@cache
-def _has_few_rows() -> bool:
-    """Return whether this torch and this processor have exact kernels for few rows."""
-    return "fbgemm" in torch.backends.quantized.supported_engines and torch.cpu._is_vnni_supported()
+# The same names → functions.
+_AFTER: dict[str, Any] = {"none": lambda x: x, **{name: function for function, name in AFTER.items()}}
+
+
+def _has_numbers(x: Tensor) -> bool:
+    """Return whether a tensor's numbers lie in memory, and nothing has to see what becomes of them."""
+    return bool(
+        type(x) in (Tensor, nn.Parameter)
+        and not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()
+        and torch._C._len_torch_dispatch_stack() == 0
+        and torch._C._functorch.peek_interpreter_stack() is None
+        and forward_ad._current_level < 0
+    )
 
 
 def as_linear(layer: nn.Linear | Conv1D) -> nn.Linear:
@@ -228,5 +228,6 @@ def to_int8(model: nn.Module, skip: Iterable[str] = (), shared: Iterable[str] = 
     found = replaceable(model, skip, shared)
     for name, layer in found:
         parent, _, leaf = name.rpartition(".")
-        setattr(model.get_submodule(parent), leaf, Int8Linear(as_linear(layer)))
+        made = Int8Linear(as_linear(layer)).train(layer.training)
+        setattr(model.get_submodule(parent), leaf, made)
     return len(found)

@@ -26,7 +26,7 @@ from torch.nn.modules import module as hooks
 from enfold.nn import bfloat16, rows
 from enfold.nn.activations import tanh_gelu
 from enfold.nn.conv import Conv1D
-from enfold.nn.int8 import Int8Linear
+from enfold.nn.int8 import AFTER, Int8Linear
 
 __all__ = ["has_bfloat16", "is_plain_call", "is_plain_inference", "project"]
 
@@ -87,8 +87,8 @@ def project(layer: nn.Module, x: Tensor, then: Function | None = None, onto: Ten
     name, variant = FUSED.get(then, ("none", ""))
     fused = name != "none"
     if weight is None:
-        fused = fused and not layer.has_few_rows(x)  # type: ignore[operator]
-        out = layer.apply_with(x, name if fused else "none", variant)  # type: ignore[operator]
+        fused = then in AFTER
+        out = layer.apply_with(x, AFTER.get(then, "none"))  # type: ignore[operator]
     elif bfloat16.fits(x, weight, kind is Conv1D):
         out = bfloat16.product(x, weight, bias, name + variant if fused else "", kind is Conv1D)
     elif kind is Conv1D:
