@@ -38,6 +38,11 @@ class Record:
         self._crossed: list[Tensor | None] = []
         self._routed: list[Tensor] = []
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was asked for, and layers attend as they like."""
+        return not (self.wants_attentions or self.wants_states or self.wants_routers or self.explicit)
+
     def before(self, x: Tensor) -> None:
         """Keep what a layer is given, (B, T, D)."""
         if self.wants_states:

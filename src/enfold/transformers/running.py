@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from enfold.nn.cache import Cache, DynamicCache, EncoderDecoderCache
+from enfold.nn.int8_block import step
 from enfold.nn.record import Record
 from enfold.transformers.attentions import manner_named
 
@@ -132,10 +133,15 @@ class RunningMixin:
             cache: where the layers keep keys and values, or None.
             each: what one layer takes before ``inputs``, where layers differ in what they look at.
         """
+        layers = layers if isinstance(layers, nn.ModuleList) else list(layers)
+        given = [inputs if each is None else (*each[index], *inputs) for index in range(len(layers))]
+        if cache is not None and record.is_empty:
+            stepped = step(layers, x, given, cache)
+            if stepped is not None:
+                return stepped
         for index, layer in enumerate(layers):
             record.before(x)
-            own = () if each is None else each[index]
             kept = None if cache is None else cache.layer(index)
-            x, *weights = self.through(layer, x, *own, *inputs, kept, record.explicit)
+            x, *weights = self.through(layer, x, *given[index], kept, record.explicit)
             record.after(*weights)
         return x

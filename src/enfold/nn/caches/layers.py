@@ -61,14 +61,22 @@ class CacheLayer:
             self.offset = end
             return self._keys, self._values
         elif end > self._keys.shape[2]:
-            wanted = max(end, self.reserve, end + end // 2)
-            self._allocate(keys, values, -(-wanted // CHUNK) * CHUNK)
+            self._grow(keys, values, end)
         assert self._keys is not None and self._values is not None
         # narrow and copy_, not slices: this runs once a layer and token, and Python's slicing costs as much again
         self._keys.narrow(2, self.offset, end - self.offset).copy_(keys)
         self._values.narrow(2, self.offset, end - self.offset).copy_(values)
         self.offset = end
         return self._keys.narrow(2, 0, end), self._values.narrow(2, 0, end)
+
+    def room(self) -> tuple[Tensor, Tensor] | None:
+        """Return the buffers (B, H, > offset, D) with room for one position more, or None where they cannot be written
+        in place; who writes there counts ``offset`` up."""
+        if self._keys is None or self._values is None or self._keys.requires_grad:
+            return None
+        if self.offset >= self._keys.shape[2]:
+            self._grow(self._keys, self._values, self.offset + 1)
+        return self._keys, self._values
 
     def update(self, keys: Tensor, values: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         """The ecosystem's name of ``update_and_fetch``."""
@@ -100,6 +108,10 @@ class CacheLayer:
         """Forget everything."""
         self._keys = self._values = None
         self.offset = 0
+
+    def _grow(self, keys: Tensor, values: Tensor, end: int) -> None:
+        wanted = max(end, self.reserve, end + end // 2)
+        self._allocate(keys, values, -(-wanted // CHUNK) * CHUNK)
 
     def _allocate(self, keys: Tensor, values: Tensor, capacity: int) -> None:
         old_keys, old_values = self.keys, self.values

@@ -17,6 +17,7 @@ from enfold.nn.attention import Manner, attend, merge_heads, split_heads
 from enfold.nn.cache import Cache, CacheLayer, EncoderDecoderLayer
 from enfold.nn.conv import Conv1D
 from enfold.nn.embedding import Positions
+from enfold.nn.int8_block import Parts
 from enfold.nn.linear import project
 from enfold.nn.losses import causal_lm_loss, token_loss
 from enfold.nn.mask import causal_mask, encoder_mask
@@ -134,6 +135,22 @@ class GPT2Block(nn.Module):
             self.crossattention = GPT2CrossAttention(config, self.attn.scale)
             self.ln_cross_attn = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
         self.mlp = GPT2MLP(config)
+
+    def parts(self) -> Parts | None:
+        """Return what the layer is made of, or None where a relative computes otherwise."""
+        attn, mlp = self.attn, self.mlp
+        if type(self) is not GPT2Block or type(attn) is not GPT2Attention or type(mlp) is not GPT2MLP:
+            return None
+        inputs = (attn.c_attn,)
+        return Parts(
+            self.ln_1, self.ln_2, inputs, attn.c_proj, None, mlp.c_fc, mlp.c_proj, mlp.act, attn.head_dim, attn.scale
+        )
+
+    def sight(
+        self, mask: Tensor | None, causal: bool, memory: Tensor | None, memory_mask: Tensor | None
+    ) -> tuple[Tensor | None, None] | None:
+        """Return the mask among what the layer is given beside the states, and no angles; None beside an encoder."""
+        return (mask, None) if memory is None else None
 
     def forward(
         self,

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from enfold.nn.attention import Manner, attend, merge_heads, split_heads
 from enfold.nn.cache import Cache, CacheLayer
+from enfold.nn.int8_block import Parts
 from enfold.nn.linear import project
 from enfold.nn.mask import layer_kinds, masks_by_kind
 from enfold.nn.mlp import GatedMLP
@@ -113,6 +114,23 @@ class LlamaDecoderLayer(nn.Module):
         """Return the feed-forward."""
         bias = getattr(config, "mlp_bias", False)
         return GatedMLP(config.hidden_size, config.intermediate_size, config.hidden_act, bias=bias)
+
+    def parts(self) -> Parts | None:
+        """Return what the layer is made of, or None where a relative computes otherwise."""
+        attn, mlp, own = self.self_attn, self.mlp, LlamaAttention
+        kind = type(attn)
+        if (kind.forward, kind.project, kind.place) != (own.forward, own.project, own.place) or kind.softcap:
+            return None
+        if type(self).forward is not LlamaDecoderLayer.forward or type(mlp) is not GatedMLP:
+            return None
+        inputs = attn.q_proj, attn.k_proj, attn.v_proj
+        norms = self.input_layernorm, self.post_attention_layernorm
+        feed = mlp.gate_proj, mlp.up_proj, mlp.down_proj
+        return Parts(*norms, inputs, attn.o_proj, *feed, mlp.act, attn.head_dim, attn.scale)
+
+    def sight(self, angles: Angles, mask: Tensor | None, causal: bool) -> tuple[Tensor | None, Angles]:
+        """Return the mask and the angles among what the layer is given beside the states."""
+        return mask, angles
 
     def forward(
         self, x: Tensor, angles: Angles, mask: Tensor | None, causal: bool, cache: CacheLayer | None, weights: Manner
