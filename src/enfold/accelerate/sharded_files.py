@@ -123,6 +123,7 @@ def read_optimizer(
     from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
 
     if kind == SHARDED:
+        _let_step(optimizer)
         state = {"optimizer": get_optimizer_state_dict(model, optimizer)}
         dcp.load(state, checkpoint_id=folder / f"optimizer_{number}")
         set_optimizer_state_dict(model, optimizer, state["optimizer"])
@@ -134,7 +135,15 @@ def set_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, whole: dic
     """Put a whole state, by names of parameters, into the optimizer of a model, cut or whole."""
     from torch.distributed.checkpoint.state_dict import set_optimizer_state_dict
 
+    _let_step(optimizer)
     set_optimizer_state_dict(model, optimizer, whole, options=_whole())
+
+
+def _let_step(optimizer: torch.optim.Optimizer) -> None:
+    """Let a new optimizer that either trains or evaluates train: torch makes its state by a step that changes nothing."""
+    train = getattr(optimizer, "train", None)
+    if callable(train) and not optimizer.state:
+        train()
 
 
 def by_name(model: nn.Module, optimizer: torch.optim.Optimizer, path: Path) -> dict[str, Any]:

@@ -81,7 +81,8 @@ def step(layers: Any, x: Tensor, given: Sequence[tuple[Any, ...]], cache: Any) -
         return None
     rows, known, steps = x.shape[0], dict[Any, tuple[int, ...]](), list[Any]()
     kept = [cache.layer(index) for index in range(len(plan.blocks))]
-    for block, layer, own, place in zip(plan.blocks, layers, given, kept, strict=True):
+    blocks: Any = layers
+    for block, layer, own, place in zip(plan.blocks, blocks, given, kept, strict=True):
         sight = layer.sight(*own)
         room = place.room() if type(place) is CacheLayer and sight is not None else None
         if room is None or x.shape[2:] != (block.native.width,) or not block.takes(room, rows):

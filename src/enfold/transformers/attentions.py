@@ -285,7 +285,7 @@ def attend_by(model: PreTrainedModel, implementation: str | Mapping[str, str]) -
     _spread(model, settled, config._attn_implementation)
 
 
-def _spread(module: Any, settled: set[int], name: str | None) -> None:
+def _spread(module: Any, settled: set[int], name: Any) -> None:
     """Let parts whose configuration is a copy attend as the part around them does."""
     config: Any = getattr(module, "config", None)
     if hasattr(config, "_attn_implementation"):

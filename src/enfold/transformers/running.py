@@ -133,13 +133,13 @@ class RunningMixin:
             cache: where the layers keep keys and values, or None.
             each: what one layer takes before ``inputs``, where layers differ in what they look at.
         """
-        layers = layers if isinstance(layers, nn.ModuleList) else list(layers)
-        given = [inputs if each is None else (*each[index], *inputs) for index in range(len(layers))]
+        blocks: Any = layers if isinstance(layers, nn.ModuleList) else list(layers)
+        given = [inputs if each is None else (*each[index], *inputs) for index in range(len(blocks))]
         if cache is not None and record.is_empty:
-            stepped = step(layers, x, given, cache)
+            stepped = step(blocks, x, given, cache)
             if stepped is not None:
                 return stepped
-        for index, layer in enumerate(layers):
+        for index, layer in enumerate(blocks):
             record.before(x)
             kept = None if cache is None else cache.layer(index)
             x, *weights = self.through(layer, x, *given[index], kept, record.explicit)

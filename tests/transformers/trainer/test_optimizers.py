@@ -11,8 +11,9 @@ import torch
 from safetensors.torch import load_file
 from trainer_small import Net, losses, rows, trainer, weights
 
-from enfold.peft import LoraConfig, get_peft_model
-from enfold.transformers import LlamaConfig, LlamaForCausalLM
+from enfold.nn.quantized import Linear4bit
+from enfold.peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+from enfold.transformers import BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM
 from enfold.transformers.trainer import OptimizerNames, TrainingArguments, get_last_checkpoint
 from enfold.transformers.trainer.arguments import UnsupportedArgument
 from enfold.transformers.trainer.optimization import AdamW, AdEMAMix, AnyPrecisionAdamW, Lion, state_bytes
@@ -24,6 +25,7 @@ from enfold.transformers.trainer.recipes import UnknownOption
 SMALL = "min_8bit_size=8,block_size=8"  # so that the tests' small tensors are kept in few bits too
 LOW = {"optim_target_modules": ["first", "classifier"], "optim_args": "rank=2,update_proj_gap=9"}
 FREE = {"lr_scheduler_type": "constant"}
+FOUR_BITS = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True)
 
 # Of every algorithm one name, with what it needs.
 OFFERED: dict[str, dict[str, Any]] = {
@@ -173,11 +175,19 @@ def _texts() -> list[dict[str, Any]]:
     return [{"input_ids": text, "labels": text} for text in texts]
 
 
-def test_adapters_trained_in_8_bits_end_where_those_in_32_do(tmp_path: Path) -> None:
+@pytest.mark.parametrize("base", ["float32", "nf4"])
+def test_adapters_trained_in_8_bits_end_where_those_in_32_do(tmp_path: Path, base: str) -> None:
     ends: dict[str, list[float]] = {}
+    _language_model().save_pretrained(tmp_path)
+    few = {} if base == "float32" else {"quantization_config": FOUR_BITS}
     for name in ("adamw_torch", "adamw_8bit"):
+        plain = LlamaForCausalLM.from_pretrained(tmp_path, **few)
+        if few:
+            plain = prepare_model_for_kbit_training(plain)
+            packed = {path: part.weight.clone() for path, part in plain.named_modules() if isinstance(part, Linear4bit)}
+            assert len(packed) == 7 and all(weight.dtype == torch.uint8 for weight in packed.values())
         torch.manual_seed(0)
-        model = get_peft_model(_language_model(), LoraConfig(r=16, lora_alpha=32, target_modules=["q_proj", "v_proj"]))
+        model = get_peft_model(plain, LoraConfig(r=16, lora_alpha=32, target_modules=["q_proj", "v_proj"]))
         options: dict[str, Any] = {"optim": name, "learning_rate": 1e-2, "max_steps": 24, "logging_steps": 4}
         made = trainer(tmp_path / name, model=model, train_dataset=_texts(), **options)
         made.train()
@@ -186,6 +196,12 @@ def test_adapters_trained_in_8_bits_end_where_those_in_32_do(tmp_path: Path) -> 
     assert ends["adamw_8bit"] == pytest.approx(ends["adamw_torch"], abs=0.03)
     state = made.optimizer.state.values()  # type: ignore[union-attr]
     assert all(held["exp_avg"].dtype == torch.uint8 for held in state)
+    if few:  # the base is what it was; the adapters alone moved
+        assert all(torch.equal(_base(plain.get_submodule(path)).weight, weight) for path, weight in packed.items())
+
+
+def _base(layer: Any) -> Linear4bit:
+    return layer if isinstance(layer, Linear4bit) else layer.base_layer
 
 
 # --- when weights move ------------------------------------------------------------------------------------------------

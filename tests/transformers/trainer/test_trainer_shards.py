@@ -25,10 +25,13 @@ def test_two_processes_with_half_the_parameters_each_train_as_one_does(tmp_path:
     few: dict[str, Any] = {"optim": "adamw_8bit", "optim_args": "min_8bit_size=16,block_size=4"}
     eight = trainer(tmp_path / "few-alone", **RUN, **few)
     eight.train()
+    free = trainer(tmp_path / "free-alone", **RUN, optim="schedule_free_adamw", lr_scheduler_type="constant")
+    free.train()
     made = {"losses": losses(alone), "predictions": predictions, "few": losses(eight)}
+    made["free"] = losses(free)
     torch.save(made, tmp_path / "alone.pt")
     done = together(Path(__file__).with_name("two_trainers.py"), str(tmp_path))
-    assert done.stdout.count("check_") == 20
+    assert done.stdout.count("check_") == 22
     for kind in ("FULL_STATE_DICT", "SHARDED_STATE_DICT"):
         # What two processes wrote, one goes on with; and the weights of a cut model are saved whole.
         one = trainer(tmp_path / f"one-{kind}", **RUN)
@@ -40,9 +43,9 @@ def test_two_processes_with_half_the_parameters_each_train_as_one_does(tmp_path:
         assert ("model.safetensors" in files) == (kind[0] == "F") == ("optimizer.bin" in files)
         assert ("pytorch_model_fsdp_0" in files) == (kind[0] == "S") == ("optimizer_0" in files)
         assert (tmp_path / f"whole-{kind}" / "model.safetensors").is_file()
-    for name in ("replicas", "shards", "slices"):
+    for name, one in {"replicas": alone, "shards": alone, "slices": alone, "free": free}.items():
         whole = load_file(tmp_path / f"whole-{name}" / "model.safetensors")
-        torch.testing.assert_close(whole, dict(alone.model.state_dict()), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(whole, dict(one.model.state_dict()), atol=1e-5, rtol=1e-5)
 
 
 def test_words_and_options_of_both_versions_are_understood(tmp_path: Path) -> None:

@@ -85,6 +85,24 @@ def check_few_bits(alone: dict[str, Any]) -> None:
     assert losses(again) == losses(cut)
 
 
+FREE = {"optim": "schedule_free_adamw", "lr_scheduler_type": "constant"}
+
+
+def check_schedule_free(alone: dict[str, Any]) -> None:
+    """Weights that are a mean of where they were, cut: one process's losses, and a run that resumes."""
+    options: dict[str, Any] = {**RUN, **FREE, "save_strategy": "steps", "fsdp": "full_shard"}
+    cut = trainer(FOLDER / "free", **options)
+    cut.train()
+    assert is_sharded(cut.model)
+    torch.testing.assert_close(losses(cut), alone["free"], atol=1e-5, rtol=1e-5)
+    cut.save_model(str(FOLDER / "whole-free"))
+    again = trainer(FOLDER / "again-free", **options)
+    again.train(resume_from_checkpoint=str(FOLDER / "free" / "checkpoint-3"))
+    assert losses(again) == losses(cut)
+    for (name, ours), (_, theirs) in zip(again.model.named_parameters(), cut.model.named_parameters(), strict=True):
+        assert torch.equal(ours.to_local(), theirs.to_local()), name
+
+
 def check_zero(alone: dict[str, Any], stage: int) -> None:
     """ZeRO's stages as DeepSpeed's configuration names them: one process's losses."""
     config = {
@@ -140,6 +158,8 @@ if __name__ == "__main__":
         print("check_a_mesh", name, flush=True)
     check_few_bits(alone)
     print("check_few_bits", flush=True)
+    check_schedule_free(alone)
+    print("check_schedule_free", flush=True)
     for stage in (0, 2, 3):
         check_zero(alone, stage)
         print("check_zero", stage, flush=True)
