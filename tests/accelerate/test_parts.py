@@ -86,8 +86,11 @@ def test_trackers_are_asked_for_by_name(tmp_path: Path) -> None:
         type("Nameless", (GeneralTracker,), {"tracker": 1})()
 
 
-def test_a_batch_shrinks_until_it_fits() -> None:
+def test_a_batch_shrinks_until_it_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[int] = []
+    freed: list[int] = []
+    # counted rather than done: among the objects of a whole run of tests a collection takes a second
+    monkeypatch.setattr("enfold.accelerate.memory.gc.collect", lambda: freed.append(len(tried)))
 
     @find_executable_batch_size(starting_batch_size=10)
     def train(batch_size: int, limit: int) -> int:
@@ -97,6 +100,7 @@ def test_a_batch_shrinks_until_it_fits() -> None:
         return batch_size
 
     assert train(7) == 7 and tried == [10, 9, 8, 7]
+    assert freed == [0, 1, 2, 3]  # before each
     with pytest.raises(EnfoldError, match="not even one example fits"):
         train(0)
     with pytest.raises(EnfoldError, match=r"call it as train\(limit=3\)"):
