@@ -140,7 +140,7 @@ def set_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, whole: dic
 
 
 def _let_step(optimizer: torch.optim.Optimizer) -> None:
-    """Let a new optimizer that either trains or evaluates train: torch makes its state by a step that changes nothing."""
+    """Let a new optimizer train, where it could evaluate too: torch makes its state by a step that changes nothing."""
     train = getattr(optimizer, "train", None)
     if callable(train) and not optimizer.state:
         train()
