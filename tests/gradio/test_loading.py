@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -71,6 +72,34 @@ def test_a_page_elsewhere_is_shown_and_its_functions_called_there(other: str) ->
     assert shown["path"].startswith(f"{other}gradio_api/file=") and httpx.get(shown["url"]).status_code == 200
     outside = {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
     assert "only files that were uploaded" in run("flip", outside)["error"].lower()
+
+
+def test_a_stream_elsewhere_is_heard_piece_by_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+
+    def speak(n: float) -> Iterator[Any]:
+        for number in range(int(n)):
+            yield f"part {number}", (8000, np.full(800, number, np.int16))
+
+    with gr.Blocks() as there:
+        number, text, sound, go = gr.Number(), gr.Textbox(), gr.Audio(streaming=True), gr.Button()
+        go.click(speak, number, [text, sound], api_name="speak")
+    _, url, _ = there.launch(prevent_thread_lock=True, server_port=0, quiet=True)
+    page = gr.load(url)
+    (fn,) = page.fns.values()
+    app = gr.App.create_app(page, show_error=True)
+    try:
+        with TestClient(app, base_url="http://127.0.0.1") as client:
+            body = {"data": [3], "session_hash": "s", "fn_index": fn.id}
+            assert client.post("/gradio_api/queue/join", json=body).status_code == 200
+            frames = client.get("/gradio_api/queue/data", params={"session_hash": "s"}).text
+        pieces = re.findall(r'"(http[^"]*/stream/[^"]*[.]wav)"', frames)
+        names = list(dict.fromkeys(pieces))
+        assert len(names) == 3 and all(name.startswith(f"{url}gradio_api/stream/") for name in names)
+        assert [httpx.get(name).content[-2:] for name in names] == [bytes([number, 0]) for number in range(3)]
+        assert '"part 2"' in frames and "m3u8" not in frames
+    finally:
+        there.close()
 
 
 def _png() -> bytes:

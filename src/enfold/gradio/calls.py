@@ -14,6 +14,7 @@ from enfold.errors import nearest
 from enfold.gradio.encoding import encode
 from enfold.gradio.engine import QueueFull
 from enfold.gradio.jobs import Job
+from enfold.gradio.playlists import has_streams
 from enfold.gradio.request import Request
 from enfold.gradio.sessions import Session
 from enfold.gradio.streams import BEAT, event_stream
@@ -139,7 +140,7 @@ class Calls:
         if self.app.links is not None and session.shown is None and "deep_link" in body:
             self.app.links.enter(session, body["deep_link"])
         browser = session.lingers = request.headers.get("x-gradio-user") == "app"
-        job = self._job(request, fn, body, session, session.mailbox, every_value=not browser)
+        job = self._job(request, fn, body, session, session.mailbox, every_value=not browser, streams=not browser)
         await self._submit(job)
         return JSON({"event_id": job.id})
 
@@ -172,8 +173,10 @@ class Calls:
 
     async def _begin_call(self, request: HTTPRequest, fn: BlockFunction, body: dict[str, Any]) -> Response:
         session = self._session(body)
+        if has_streams(fn):
+            session = self.app.sessions.open(session.hash)  # they are fetched after the call
         box = Mailbox()
-        job = self._job(request, fn, body, session, box, edits=False)
+        job = self._job(request, fn, body, session, box, edits=False, streams=has_streams(fn))
         await self._submit(job)
         self.results[job.id] = (job, box)
         while len(self.results) > RESULTS:
@@ -248,7 +251,9 @@ class Calls:
         """Call a function and wait for its last value; the message with which it ended."""
         box = Mailbox()
         given = {**(body or {}), "data": data}
-        job = self._job(request, fn, given, session or self._session({}), box, edits=False, every_value=False)
+        session = session or self._session({})
+        known = self.app.sessions.get(session.hash) is session  # its streams can be fetched after the call
+        job = self._job(request, fn, given, session, box, edits=False, every_value=False, streams=known)
         await self._submit(job)
         while not job.finished:
             box.take(box.last)

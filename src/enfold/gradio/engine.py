@@ -19,6 +19,7 @@ from enfold.gradio.errors import Error, GradioError
 from enfold.gradio.files import FileRules, current_rules, with_address
 from enfold.gradio.functions import Arguments, BlockFunction, function_name
 from enfold.gradio.jobs import Cancelled, Job, current_job
+from enfold.gradio.playlists import has_streams, streamed
 from enfold.gradio.schema import parameter_names
 from enfold.log import get_logger
 from enfold.web.lanes import Lane
@@ -107,7 +108,7 @@ class Engine:
             return None
         if not job.fn.is_generator:
             return [self.finish(job, kept)]
-        return [self.finish(job, value) for value in kept]
+        return [streamed(job, self.finish(job, value)) for value in kept]
 
     def cancel(self, job: Job) -> None:
         """Stop a call: it leaves the queue, or its function is told."""
@@ -219,7 +220,7 @@ class Engine:
                 for value in result:
                     if job.cancelled.is_set():
                         raise Cancelled
-                    data = self.finish(job, value, data)
+                    data = streamed(job, self.finish(job, value, data))
                     job.loop.call_soon_threadsafe(job.offer, data)
             finally:
                 result.close()  # the function's own finally clauses run here and now
@@ -235,6 +236,8 @@ class Engine:
         try:
             async for value in result:
                 data = self.finish(job, value, data)
+                if job.streams and has_streams(job.fn):
+                    data = await self._in_thread(job, streamed, job, data)
                 job.offer(data)
         finally:
             await result.aclose()

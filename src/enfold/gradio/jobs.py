@@ -14,6 +14,7 @@ from enfold.gradio.encoding import encode, plain
 
 if TYPE_CHECKING:
     from enfold.gradio.functions import BlockFunction
+    from enfold.gradio.playlists import MediaStream
     from enfold.gradio.request import Request
     from enfold.gradio.sessions import Session
     from enfold.web.sse import Mailbox
@@ -41,6 +42,7 @@ class Job:
         trigger_id: the block it happened on.
         edits: whether values after the first travel as edits.
         every_value: whether each value of a generator is sent, or the newest when the page can show one.
+        streams: whether values for streaming outputs travel as playlists, and not each as the next piece.
     """
 
     def __init__(
@@ -55,13 +57,16 @@ class Job:
         trigger_id: int | None = None,
         edits: bool = True,
         every_value: bool = True,
+        streams: bool = False,
     ) -> None:
         self.id = uuid.uuid4().hex
         self.fn, self.data, self.session, self.request, self.sink = fn, data, session, request, sink
         self.event_data, self.trigger_id = event_data, trigger_id
         self.rendered: dict[str, Any] | None = None  # the part of the page that the function made
         self.root = ""  # the page's address for this visitor, which files' addresses begin with
-        self.edits, self.every_value = edits, every_value
+        self.edits, self.every_value, self.streams = edits, every_value, streams
+        self.run = ""  # what its streams' addresses have in common, which nobody else can know
+        self.media: dict[int, MediaStream] = {}
         self.loop = asyncio.get_running_loop()
         self.cancelled = threading.Event()
         self.finished = False
@@ -157,6 +162,8 @@ class Job:
             return
         if self._timer is not None:
             self._timer.cancel()
+        for stream in list(self.media.values()):  # a function that was stopped may be giving its first piece
+            stream.end()
         self.result = message
         seconds = time.perf_counter() - self.started
         try:

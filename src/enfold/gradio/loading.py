@@ -8,6 +8,7 @@ import re
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urljoin
 
 from enfold.errors import nearest
 from enfold.gradio import components
@@ -204,6 +205,7 @@ class _Remote:
             if joined.status_code != 200:
                 raise Error(f"the page behind this one answered {joined.status_code}", print_exception=False)
             event, values = joined.json()["event_id"], None
+            heard: dict[str, int] = {}
             with client.stream("GET", self.api + "queue/data", params={"session_hash": session}) as stream:
                 for line in stream.iter_lines():
                     if not line.startswith("data:"):
@@ -217,15 +219,38 @@ class _Remote:
                             values = output["data"]
                         else:
                             values = [apply(old, edits) for old, edits in zip(values, output["data"], strict=True)]
-                        yield [self._incoming(each) for each in json.loads(json.dumps(values))]
+                        yield from self._shown(client, json.loads(json.dumps(values)), heard)
                     elif kind == "process_completed":
                         if not message.get("success"):
                             raise Error(str(output.get("error") or "the page behind this one failed"))
                         if output.get("data") is not None:
-                            yield [self._incoming(each) for each in output["data"]]
+                            yield from self._shown(client, output["data"], heard, last=True)
                         return
                     elif kind in {"unexpected_error", "close_stream"}:
                         raise Error("the page behind this one went away", print_exception=False)
+
+    def _shown(self, client: Any, values: list[Any], heard: dict[str, int], last: bool = False) -> Iterator[list[Any]]:
+        """Values as this page shows them; of streams there, the pieces that were not heard before, one by one."""
+        shown = [self._incoming(each) for each in values]
+        streams = {at: self._pieces(client, each, heard) for at, each in enumerate(shown) if self._is_stream(each)}
+        rounds = max(map(len, streams.values()), default=1)
+        for number in range(rounds if last else rounds or 1):
+            for at, pieces in streams.items():
+                shown[at] = pieces[number] if number < len(pieces) else {"__type__": "update"}
+            yield list(shown)
+
+    def _is_stream(self, value: Any) -> bool:
+        # Only below the page's own address: this server fetches nothing else because a page elsewhere says so.
+        return isinstance(value, dict) and value.get("is_stream") is True and str(value.get("url")).startswith(self.api)
+
+    def _pieces(self, client: Any, stream: dict[str, Any], heard: dict[str, int]) -> list[dict[str, Any]]:
+        """The pieces of a stream that are new, each by its own address."""
+        url = stream["url"]
+        answer = client.get(url)
+        lines = answer.text.splitlines() if answer.status_code == 200 else []
+        named = [urljoin(url, line) for line in lines if line and not line.startswith("#")]
+        new, heard[url] = named[heard.get(url, 0) :], max(len(named), heard.get(url, 0))
+        return [{**stream, "path": each, "url": each, "is_stream": False} for each in new]
 
     def _outgoing(self, client: Any, value: Any) -> Any:
         from enfold.gradio.files import received

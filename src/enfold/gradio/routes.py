@@ -27,6 +27,7 @@ from enfold.gradio.monitoring import Monitoring
 from enfold.gradio.page import ICON
 from enfold.gradio.page import page as written
 from enfold.gradio.pages import of_page
+from enfold.gradio.playlists import Playlists
 from enfold.gradio.sessions import Sessions
 from enfold.gradio.streams import Streams
 from enfold.gradio.transfers import Transfers
@@ -101,6 +102,7 @@ class App:
         transfers = Transfers(blocks, self.rules, blocks.delete_cache)
         self.sessions = Sessions(self.settings.session_capacity)
         calls = self.calls = Calls(self)
+        playlists = Playlists(self.sessions, self.rules)
         self.config = blocks.get_config_file() | {
             "show_error": self.settings.show_error,
             "footer_links": self.settings.footer_links,
@@ -155,6 +157,9 @@ class App:
             Route("/queue/join", calls.join, methods=["POST"]),
             Route("/queue/data", streams.data),
             Route("/queue/status", calls.status),
+            Route("/stream/{session}/{run}/{component:int}/playlist.m3u8", playlists.playlist),
+            Route("/stream/{session}/{run}/{component:int}/playlist-file", playlists.whole),
+            Route("/stream/{session}/{run}/{component:int}/{name}", playlists.piece),
             Route("/call/v2/{name}", calls.call_by_name, methods=["POST"]),
             Route("/call/{name}", calls.call, methods=["POST"]),
             Route("/call/{name}/{event}", calls.call_result),

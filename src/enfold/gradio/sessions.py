@@ -15,8 +15,11 @@ from enfold.web.sse import Mailbox
 if TYPE_CHECKING:
     from enfold.gradio.block import Block
     from enfold.gradio.jobs import Job
+    from enfold.gradio.playlists import MediaStream
 
 __all__ = ["Session", "Sessions"]
+
+RUNS = 64  # calls of one session whose streams are kept
 
 
 class Session:
@@ -34,6 +37,7 @@ class Session:
         "parts",
         "pending",
         "reader",
+        "runs",
         "seen",
         "shown",
         "state",
@@ -52,6 +56,7 @@ class Session:
         self.connections = 0
         self.lingers = False  # whether its stream waits for a next call
         self.seen = time.monotonic()
+        self.runs: dict[str, dict[int, MediaStream]] | None = None  # streams of each call, by the outputs' ids
         self.shown: dict[int, dict[str, Any]] | None = None  # what the page shows, where links to it can be made
 
     @property
@@ -85,6 +90,14 @@ class Session:
         if self.shown is None:
             self.shown = {}
         self.shown[block._id] = {**self.shown.get(block._id, {}), **changes}
+
+    def keep_run(self, run: str, streams: dict[int, MediaStream]) -> None:
+        """Keep a call's streams for the visitor to read; the oldest call's leave when there are many."""
+        if self.runs is None:
+            self.runs = {}
+        self.runs[run] = streams
+        while len(self.runs) > RUNS:
+            del self.runs[next(iter(self.runs))]
 
     def read_state(self, state: State) -> Any:
         """The visitor's value of a state, made at first use."""
@@ -124,6 +137,7 @@ class Session:
     def close(self) -> None:
         """Forget the visitor's states, telling those that asked for it, and what caches hold for them alone."""
         forget(self.hash)
+        self.runs = None
         states, self.state = self.state, {}
         for state, value in states.values():
             if state.delete_callback is not None:
@@ -135,7 +149,8 @@ class Sessions:
 
     Args:
         capacity: sessions remembered at most.
-        idle: seconds a session without connection and work is kept; 60 minutes, and a minute without states.
+        idle: seconds a session without connection and work is kept; 60 minutes, and a minute when it has no states
+            and no streams.
     """
 
     def __init__(self, capacity: int = 10_000, idle: float = 3600.0) -> None:
@@ -178,7 +193,7 @@ class Sessions:
         now = time.monotonic()
         for session in list(self._all.values())[:8]:
             session.expire()
-            limit = self.idle if session.state else min(60.0, self.idle)
+            limit = self.idle if session.state or session.runs else min(60.0, self.idle)
             busy = session.pending or session.connections
             if not busy and (now - session.seen > limit or len(self._all) >= self.capacity):
                 del self._all[session.hash]

@@ -177,6 +177,7 @@ class Visitor(Held):
         self.session.seen = time.monotonic()
         if not self.session.connections:
             forget(self.session.hash)
+            self.session.runs = None
         if not self.streams.app.ended:
             self.streams.unload(self.request, self.session)
 

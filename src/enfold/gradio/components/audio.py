@@ -14,6 +14,7 @@ from enfold.gradio.components.schemas import FILE, sample
 from enfold.gradio.components.sound import read_sound, write_sound
 from enfold.gradio.events import Event
 from enfold.gradio.files import FileData, cached, is_url, keep_bytes, received, served
+from enfold.gradio.lengths import sound_suffix
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -28,7 +29,8 @@ class Audio(Component):
         value: a path, an address, bytes or ``(samples a second, array)`` to begin with, or a function that gives one.
         sources: of "upload" and "microphone" those offered, the first one open.
         type: what the function receives: "numpy", ``(samples a second, 16-bit array)``, or "filepath".
-        streaming: as an input, the microphone sends sound continually; as an output, each value is the next piece.
+        streaming: as an input, the microphone sends sound continually; as an output, each value that a generator
+            yields is the next piece (clients are told the address of a playlist that grows).
         format: the format files are turned into, such as "wav" or "mp3"; as they are when None, arrays as WAV.
         autoplay, loop: whether it plays at once, and again.
         editable: whether it can be cut.
@@ -45,6 +47,7 @@ class Audio(Component):
 
     type_name = "audio"
     has_files = True
+    takes_pieces = True
     BUTTONS = ("download", "share")
     EXTRA: ClassVar[Mapping[str, Any]] = {"streamable": False}
     COMMON: ClassVar[Mapping[str, Any]] = common("info")
@@ -109,7 +112,7 @@ class Audio(Component):
         if value is None or isinstance(value, FileData):
             return value
         if isinstance(value, bytes):
-            path = keep_bytes(value, "audio" + _suffix(value))
+            path = keep_bytes(value, ("audio-stream" if self.streaming else "audio") + sound_suffix(value))
         elif isinstance(value, (tuple, list)):
             rate, samples = value
             form = self.format or "wav"
@@ -149,11 +152,3 @@ def subtitle_entries(given: Any) -> Any:
             raise ValueError(f"subtitle {number} must be {{'text': ..., 'timestamp': [start, end]}}, not {entry!r}")
         entries.append({"start": times[0], "end": times[1], "text": entry["text"]})
     return entries
-
-
-def _suffix(body: bytes) -> str:
-    if body[:4] == b"RIFF":
-        return ".wav"
-    if body[:4] == b"fLaC":
-        return ".flac"
-    return ".ogg" if body[:4] == b"OggS" else ".mp3"

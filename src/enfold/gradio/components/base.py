@@ -59,6 +59,7 @@ class Component(Block):
     lists_buttons: ClassVar[bool] = True  # whether the wire carries an empty list when there are none
     BUTTONS: ClassVar[tuple[str, ...]] = ()  # those shown when the author names none
     has_files: ClassVar[bool] = False  # whether payloads may hold files, whose addresses depend on the visitor
+    takes_pieces: ClassVar[bool] = False  # whether a generator's values can be pieces of one stream
     EXTRA: ClassVar[Mapping[str, Any]] = {}  # properties that the wire carries beside the constructor's
     COMMON: ClassVar[Mapping[str, Any]] = {
         "label": None,

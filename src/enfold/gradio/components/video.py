@@ -33,7 +33,7 @@ class Video(Component):
         webcam_options, watermark: see :class:`WebcamOptions` and :class:`WatermarkOptions` (a mark needs ffmpeg).
         include_audio: whether the function receives the sound too; when None, with uploads.
         autoplay, loop: whether it plays at once, and again.
-        streaming: whether each value is the next piece.
+        streaming: whether each value that a generator yields is the next piece; clients get a playlist that grows.
         subtitles: as for :class:`~enfold.gradio.Audio`.
         playback_position: where it begins, in seconds.
         common: see :class:`~enfold.gradio.components.base.Common`; ``buttons`` are of "download".
@@ -41,6 +41,7 @@ class Video(Component):
 
     type_name = "video"
     has_files = True
+    takes_pieces = True
     BUTTONS = ("download",)
     COMMON: ClassVar[Mapping[str, Any]] = common("info")
     change = Event("always_last")
