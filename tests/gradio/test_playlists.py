@@ -283,6 +283,55 @@ def test_the_ecosystems_client_is_given_the_playlist(site: SimpleNamespace, peer
     assert len(listed(httpx.get(last["url"]).text)) == 2
 
 
+def film(shade: int) -> bytes:
+    """A second of MPEG-TS."""
+    av = pytest.importorskip("av")
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mpegts") as file:
+        stream = file.add_stream("mpeg2video", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+        for _ in range(25):
+            picture = av.VideoFrame.from_ndarray(np.full((32, 32, 3), shade, np.uint8), format="rgb24")
+            file.mux(stream.encode(picture))
+        file.mux(stream.encode(None))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["audio", "video"])
+def test_a_player_of_hls_plays_every_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    av = pytest.importorskip("av")
+    pytest.importorskip("soundfile")
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "kept"))
+
+    def speak(n: float) -> Iterator[Any]:
+        for number in range(int(n)):
+            yield 16000, (np.sin(np.arange(16000) * (number + 1) / 20) * 9000).astype(np.int16)
+
+    def show(n: float) -> Iterator[Any]:
+        for number in range(int(n)):
+            path = tmp_path / f"{number}.ts"
+            path.write_bytes(film(50 * number))
+            yield path
+
+    with gr.Blocks() as demo:
+        number, go = gr.Number(), gr.Button()
+        sound, screen = gr.Audio(streaming=True, format="mp3"), gr.Video(streaming=True)
+        go.click(speak, number, sound, api_name="audio")
+        go.click(show, number, screen, api_name="video")
+    _, url, _ = demo.launch(prevent_thread_lock=True, server_port=0, quiet=True)
+    try:
+        body = {"data": [3], "session_hash": "s"}
+        (shown,) = httpx.post(f"{url}gradio_api/run/{kind}", json=body, timeout=30).json()["data"]
+        for address in (shown["url"], str(httpx.URL(shown["url"]).join("playlist-file"))):
+            with av.open(address) as file:
+                assert (file.format.name == "hls") == address.endswith("m3u8")
+                frames = list(file.decode(file.streams[0]))
+            seconds = sum(frame.samples for frame in frames) / 16000 if kind == "audio" else len(frames) / 25
+            assert seconds == pytest.approx(3, abs=0.4), "an encoder of MP3 adds silence to each piece"
+    finally:
+        demo.close()
+
+
 # --- attacks ---------------------------------------------------------------------------------------------------------
 
 
