@@ -5,7 +5,8 @@ memory's speed; the small steps between products cost more in calls than in numb
 Each sum is made in the same order whatever the number of rows, so that a token's numbers do not depend on what else is
 read with it.
 
-In single precision, on processors with AVX2, where no gradient is wanted. ``ENFOLD_SIMD=portable`` and
+In single precision, on processors with AVX2, where no gradient is wanted and text is being written (`writing`): a model
+that is only called computes as torch does, to the last bit. ``ENFOLD_SIMD=portable`` and
 ``torch.backends.mkldnn.flags(enabled=False)`` leave everything to torch.
 
 Shapes: … any leading axes, I inputs, O outputs, H heads, d width of a head, N tokens.
@@ -13,16 +14,48 @@ Shapes: … any leading axes, I inputs, O outputs, H heads, d width of a head, N
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["attended", "core", "gated", "has_few", "has_some", "has_turnable", "kept", "normed", "product", "rotated"]
+__all__ = [
+    "attended",
+    "core",
+    "gated",
+    "has_few",
+    "has_some",
+    "has_turnable",
+    "kept",
+    "normed",
+    "product",
+    "rotated",
+    "writing",
+]
 
 # Up to so many rows products are ahead of torch's, and up to so many tokens everything else.
 FEW, MANY = 32, 256
+
+
+class _Here(threading.local):
+    writes = False
+
+
+_here = _Here()
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Let this thread's layers compute few tokens by the core; what generates text does so. A block, or a decorator."""
+    before, _here.writes = _here.writes, True
+    try:
+        yield
+    finally:
+        _here.writes = before
 
 
 @cache
@@ -36,7 +69,8 @@ def core() -> Any:
 def has_few(x: Tensor, weight: Tensor) -> bool:
     """Return whether a product of (…, I) with (O, I), in plain inference, is one for the core."""
     return (
-        x.dtype is torch.float32
+        _here.writes
+        and x.dtype is torch.float32
         and weight.dtype is torch.float32
         and x.numel() <= FEW * x.shape[-1]
         and core() is not None
@@ -45,13 +79,14 @@ def has_few(x: Tensor, weight: Tensor) -> bool:
 
 def has_some(x: Tensor) -> bool:
     """Return whether (…, I) has so few rows that the core's steps between products are ahead."""
-    return 0 < x.numel() <= MANY * x.shape[-1] and core() is not None
+    return _here.writes and 0 < x.numel() <= MANY * x.shape[-1] and core() is not None
 
 
 def has_turnable(x: Tensor, cos: Tensor) -> bool:
     """Return whether heads and angles have the shapes, and are so few, that the core turns them."""
     return (
-        x.ndim == cos.ndim == 4
+        _here.writes
+        and x.ndim == cos.ndim == 4
         and x.shape[0] * x.shape[2] <= MANY
         and cos.shape[0] in (1, x.shape[0])
         and cos.shape[1] == 1

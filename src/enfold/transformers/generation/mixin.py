@@ -12,6 +12,7 @@ from torch import Tensor
 from enfold.errors import nearest
 from enfold.log import get_logger
 from enfold.nn.cache import Cache, DynamicCache, EncoderDecoderCache
+from enfold.nn.rows import writing
 from enfold.transformers.generation.assisted import assisted, guesser
 from enfold.transformers.generation.caching import compiled_step, new_cache
 from enfold.transformers.generation.config import GenerationConfig, GenerationError
@@ -87,6 +88,7 @@ class GenerationMixin(ContinuousMixin, Base):
         return False
 
     @torch.no_grad()
+    @writing()
     def generate(
         self,
         inputs: Tensor | Mapping[str, Any] | None = None,

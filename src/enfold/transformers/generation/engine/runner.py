@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from enfold.nn.rows import writing
 from enfold.transformers.generation.engine.blocks import Blocks
 from enfold.transformers.generation.engine.pages import PagedCache, Segment, runs_of
 from enfold.transformers.generation.engine.scheduler import Piece
@@ -29,6 +30,7 @@ class Runner:
         self.cache = PagedCache(model.config, blocks.count * blocks.size)
 
     @torch.no_grad()
+    @writing()
     def read(self, pieces: list[Piece]) -> Tensor:
         """Read the pieces, and return logits (B, V) in single precision after each of those that end their text."""
         size, device = self.blocks.size, self.model.device
