@@ -16,7 +16,7 @@ from enfold import _native
 
 __all__ = ["fits", "product"]
 
-# Rows up to which ours is ahead of oneDNN: 1.2 to 2 times as fast with up to 64, and no slower with these. The first
+# Rows up to which ours is ahead of oneDNN: 1.1 to 2.3 times as fast with up to 64, 1.0 to 1.6 with these. The first
 # number is that of weights that are stored input first.
 FEW, ROWS = 32, 128
 # What a tile holds of a row, and outputs that are made at a time.

@@ -63,7 +63,7 @@ def core() -> Any:
     """Return the module of the C++ core, or None where the processor lacks the instructions."""
     from enfold import _native
 
-    return _native if hasattr(_native, "has_rows") and _native.has_rows() else None
+    return _native if _native.has_rows() else None
 
 
 def has_few(x: Tensor, weight: Tensor) -> bool:
