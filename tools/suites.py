@@ -31,7 +31,7 @@ from requirements import read as toml
 LISTS = ROOT / "tests" / "suites"
 HOME = PEERS / "suites"
 PEER = PEERS / "models" / "bin" / "python"
-REPORT = "suite_report"  # the plugin beside this file, which writes {case: outcome}
+REPORT = "suite_report"  # the plugin beside this file
 # Nothing of a suite reaches for the network, and a case that hangs is a failure.
 COMMON = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1", "CI": ""}
 SECONDS = 120
@@ -46,12 +46,14 @@ class Suite:
         files: the files of its tests that run, relative to the archive.
         environment: variables beside the common ones.
         out: reason → patterns of cases (``tests/file.py::Class::case``, with ``*``) that enfold does not pass.
+        absent: module → names that its files import and enfold has not; whoever uses one fails.
     """
 
     package: str
     files: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict)
     out: dict[str, list[str]] = field(default_factory=dict)
+    absent: dict[str, list[str]] = field(default_factory=dict)
 
     def reason(self, case: str) -> str:
         """Return why a case is left out, or nothing."""
@@ -72,7 +74,7 @@ def read(name: str) -> Suite:
         )
     said: dict[str, Any] = toml(path)
     out = {one["why"]: one["cases"] for one in said.get("out", [])}
-    return Suite(said["package"], tuple(said["files"]), said.get("environment", {}), out)
+    return Suite(said["package"], tuple(said["files"]), said.get("environment", {}), out, said.get("absent", {}))
 
 
 def unpacked(package: str) -> Path:
@@ -114,6 +116,8 @@ def run(suite: Suite, folder: Path, files: list[str], ours: bool) -> dict[str, s
         here = os.environ | COMMON | suite.environment | {
             "PYTHONPATH": str(Path(__file__).parent), "SUITE_CASES": str(written), "HF_HOME": f"{scratch}/home",
         }  # fmt: skip
+        if ours:
+            here["SUITE_ABSENT"] = json.dumps(suite.absent)
         subprocess.run(command, cwd=folder, env=here, check=False)
         return json.loads(written.read_text()) if written.exists() else {}
 
