@@ -124,7 +124,7 @@ def run(suite: Suite, folder: Path, files: list[str], ours: bool) -> dict[str, s
 
 def _python(ours: bool) -> list[str]:
     if ours:
-        return [sys.executable, "-m", "enfold", "run", "-m", "pytest"]
+        return [sys.executable, "-m", "enfold.dropin", "-m", "pytest"]
     # pytest is the project's own: it comes after everything that the peer has.
     site = next(path for path in sys.path if path.endswith("site-packages"))
     return [
