@@ -19,7 +19,7 @@ from enfold.hub import HfApi, WebhookWatchedItem
 from enfold.hub.errors import HfHubHTTPError
 from enfold.hubserver import EmbeddedHub, webhooks
 from enfold.hubserver.errors import HubServerError
-from enfold.hubserver.webhooks import address_of
+from enfold.hubserver.outside import address_of
 from enfold.web.server import BackgroundServer
 
 

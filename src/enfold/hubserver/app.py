@@ -34,6 +34,7 @@ from enfold.hubserver.routes import (
     git,
     oauth,
     people,
+    publishers,
     refs,
     repos,
     spaces,
@@ -63,7 +64,14 @@ def _join(*tables: Routes) -> Routes:
 
 
 _FIXED = _join(
-    accounts.fixed, collections.fixed, people.fixed, repos.fixed, storage.fixed, uploads.fixed, webhooks.fixed
+    accounts.fixed,
+    collections.fixed,
+    people.fixed,
+    publishers.fixed,
+    repos.fixed,
+    storage.fixed,
+    uploads.fixed,
+    webhooks.fixed,
 )
 _API = _join(
     repos.repository,
@@ -74,6 +82,7 @@ _API = _join(
     discussions.repository,
     access.repository,
     people.repository,
+    publishers.repository,
     storage.repository,
     viewer.repository,
     spaces.repository,
@@ -356,7 +365,7 @@ def _find_api(call: Call, method: str, segments: list[str]) -> Handler:
         action = "/".join(segments[:2])
         if segments[:1] == ["telemetry"]:
             action = "telemetry"
-        elif segments[:2] == ["settings", "webhooks"]:
+        elif segments[:2] in (["settings", "webhooks"], ["settings", "trusted-publishers"]):
             call.rest = tuple(segments[2:])
         elif segments[:1] == ["collections"]:
             action, call.rest = "collections", tuple(segments[1:])
@@ -367,6 +376,9 @@ def _find_api(call: Call, method: str, segments: list[str]) -> Handler:
     if len(segments) == 1:
         return repos.lists.get(method, "")
     action, rest = _split_repo(call, segments[1:])
+    if not action and len(segments) == 3 and (method, "") not in _API.table and (method, segments[2]) in _API.table:
+        call.name, action = segments[1], segments[2]  # a legacy id of one segment, and what is done with it
+        call.action = action
     call.rest = tuple(rest)
     return _API.get(method, action)
 

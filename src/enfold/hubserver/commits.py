@@ -62,6 +62,8 @@ def attributes(text: str) -> list[tuple[str, bool]]:
 
 def wants_lfs(rules: Sequence[tuple[str, bool]], limits: Limits, path: str, size: int, sample: bytes) -> bool:
     """Say whether a file belongs into LFS: by the repository's attributes (the last match decides), size, look."""
+    if not size:  # there is nothing to keep elsewhere
+        return False
     for pattern, lfs in reversed(rules):
         if fnmatch.fnmatchcase(path if "/" in pattern else path.rsplit("/", 1)[-1], pattern.lstrip("/")):
             return lfs or size > limits.regular_file
@@ -289,7 +291,7 @@ class Commits:
                 changes[path] = self._add_lfs(connection, repo, operation, named)
             elif isinstance(operation, Delete):
                 found = trees.find(connection, base, path)
-                if found is None or found.folder != operation.folder:
+                if found is None or (operation.folder and not found.folder):  # a folder may be called a file
                     what = "folder" if operation.folder else "file"
                     raise HubServerError(404, f"A {what} with the name {path!r} does not exist", code="EntryNotFound")
                 changes[path] = None
@@ -421,6 +423,15 @@ class Commits:
             query = select(*_DESCRIPTION).where(db.blob.c.oid.in_(part))
             rows: Sequence[Any] = connection.execute(query).all()
             found.update((str(row.oid), row) for row in rows)
+        return found
+
+    def inlined(self, connection: Connection, oids: Sequence[str]) -> dict[str, bytes]:
+        """Return those of several contents that are kept in the database itself, which are the small ones."""
+        found: dict[str, bytes] = {}
+        for start in range(0, len(oids), 500):
+            part = oids[start : start + 500]
+            query = select(db.blob.c.oid, db.blob.c.data).where(db.blob.c.oid.in_(part), db.blob.c.data.is_not(None))
+            found.update((str(row.oid), bytes(row.data)) for row in connection.execute(query))
         return found
 
     def history(self, connection: Connection, repo_id: int, oid: str | None, limit: int) -> list[Row[Any]]:

@@ -16,7 +16,7 @@ from enfold.errors import EnfoldError
 from enfold.hubserver.tables.base import meta, metadata
 from enfold.hubserver.tables.contents import blob, chunk, repo_lfs, tree, xet_file, xet_use, xorb
 from enfold.hubserver.tables.events import webhook, webhook_message, webhook_watch
-from enfold.hubserver.tables.people import account, audit, device, failure, membership, session, token
+from enfold.hubserver.tables.people import account, audit, device, failure, membership, publisher, session, token
 from enfold.hubserver.tables.repositories import (
     access_request,
     alias,
@@ -55,6 +55,7 @@ __all__ = [
     "meta",
     "mirror",
     "mirror_file",
+    "publisher",
     "ref",
     "repo",
     "repo_lfs",

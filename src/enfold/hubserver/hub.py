@@ -15,6 +15,7 @@ from enfold.hubserver.devices import Devices
 from enfold.hubserver.discussions import Discussions
 from enfold.hubserver.history import History
 from enfold.hubserver.likes import Likes
+from enfold.hubserver.publishers import Publishers
 from enfold.hubserver.quota import Quota
 from enfold.hubserver.rates import Rates
 from enfold.hubserver.repositories import Repositories
@@ -63,6 +64,7 @@ class Hub:
         self.tokens = Tokens(self.database, self.accounts, self.audit)
         self.sessions = Sessions(self.database, self.accounts, self.audit, self.database.secret)
         self.devices = Devices(self.database, self.tokens, self.audit)
+        self.publishers = Publishers(self.database, self.tokens, self.audit, settings.webhook_hosts)
         self.webhooks = Webhooks(self.database, self.audit)
         self.webhooks.base = (settings.public_url or "").rstrip("/")
         self.rates = Rates(settings.rates)

@@ -13,10 +13,9 @@ KINDS = {"models": "model", "datasets": "dataset", "spaces": "space"}
 
 #: second address segments that are actions, so no repository may be called by them
 RESERVED = frozenset(
-    "api ask-access auth-check blob branch cas commit commits datasets discussions git-receive-pack "
-    "git-upload-pack info lfs-files models paths-info "
-    "preupload raw refs resolve revision settings spaces static tag tree user-access-request xet-read-token "
-    "xet-write-token".split()
+    "api ask-access auth-check blob branch cas commit commits datasets discussions git-receive-pack git-upload-pack "
+    "info lfs-files models paths-info preupload raw refs resolve revision settings small-files spaces static tag tree "
+    "trusted-publishers user-access-request xet-read-token xet-write-token".split()
 )
 
 #: first address segments that are no account's

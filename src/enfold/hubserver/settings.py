@@ -54,6 +54,7 @@ class Settings:
         database: ``postgresql://user:password@host/name``; SQLite inside ``folder`` by default.
         store: ``s3://bucket/prefix`` for contents; folders inside ``folder`` by default.
         public_url: the address clients use, when a proxy hides it; by default what each request's Host header says.
+            Identity tokens of trusted publishers must be meant for it.
         durable: flush every file to the disk before a commit is acknowledged. Turn off only for throw-away data.
         sign_up: whether anybody may make an account on the pages.
         quota: bytes that the repositories of one account may hold, unless the account has a limit of its own.
@@ -62,7 +63,8 @@ class Settings:
         upstream: the address of another Hub, such as ``https://huggingface.co``, from which repositories are fetched
             that this one lacks.
         upstream_token: what it is asked with; callers' tokens never go there.
-        webhook_hosts: hosts inside the Hub's own network that webhooks may tell; others may be anywhere else.
+        webhook_hosts: hosts inside the Hub's own network that webhooks may tell and that may issue identity tokens;
+            others may be anywhere else.
         spaces: whether programs in Spaces run: None, not at all; "separate", each as a user of its own, for which the
             server has to be root; "trusted", with the server's own rights where it is not.
         space_idle: seconds after which a program that nobody visits is stopped.

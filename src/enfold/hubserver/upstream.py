@@ -27,10 +27,10 @@ from enfold.hubserver.errors import HubServerError
 from enfold.hubserver.files import Reader
 from enfold.hubserver.gitobjects import EMPTY_TREE
 from enfold.hubserver.names import check_name, check_path, is_commit
+from enfold.hubserver.outside import address_of
 from enfold.hubserver.repositories import MAIN, Repositories
 from enfold.hubserver.settings import Limits
 from enfold.hubserver.store.blobs import BlobStore, StoredBlob
-from enfold.hubserver.webhooks import address_of
 from enfold.log import get_logger
 
 __all__ = ["Upstream"]

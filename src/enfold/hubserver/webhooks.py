@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import hmac
-import ipaddress
 import json
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -18,19 +15,20 @@ from urllib.parse import urlsplit
 from sqlalchemy import Connection, Row, delete, func, insert, select, tuple_, update
 
 from enfold.hubserver import database as db
+from enfold.hubserver import outside
 from enfold.hubserver.accounts import Viewer
 from enfold.hubserver.audit import Audit
 from enfold.hubserver.errors import HubServerError
 from enfold.hubserver.names import KINDS
 from enfold.log import get_logger
 
-__all__ = ["DOMAINS", "WATCHED", "Delivery", "Webhooks", "address_of"]
+__all__ = ["DOMAINS", "WATCHED", "Delivery", "Webhooks"]
 
 DOMAINS = ("repo", "discussion")
 WATCHED = ("user", "org", "model", "dataset", "space")
 _VERSION = 3
 _WAITS = (1.0, 10.0, 60.0, 600.0, 3600.0)  # seconds between attempts; after the last one a message is dropped
-_PATIENCE, _ANSWER = 10.0, 64_000  # seconds for an answer, and the bytes of it that are read
+_PATIENCE = 11.0  # seconds in which a message that is being sent comes to its end
 _CLAIM = 60.0  # seconds for which a server that took a message keeps others from sending it
 _MINE = 50  # webhooks of an account
 _AUDITED = {"updatedRefs", "updatedConfig", "movedTo"}  # what the audit log keeps of a message
@@ -219,30 +217,6 @@ def _named(watched: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     return sorted({(kind, name.lower()) for kind, name in watched})
 
 
-def address_of(url: str, trusted: Collection[str] = ()) -> tuple[str, str]:
-    """Return an address of a URL's host that a Hub may connect to, and the host.
-
-    Hosts of the Hub's own network would let anybody reach what is meant for insiders, so only addresses of the
-    internet will do, but for the hosts that are ``trusted``.
-
-    Raises:
-        HubServerError: 400, the URL is not http or https, has a password in it, its host is unknown or an insider.
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.password:
-        raise HubServerError(400, "a webhook's address begins with http:// or https:// and has a host and no password")
-    try:
-        found = socket.getaddrinfo(parts.hostname, parts.port or parts.scheme, type=socket.SOCK_STREAM)
-    except (OSError, ValueError):
-        raise HubServerError(400, f"the host {parts.hostname!r} is not known") from None
-    addresses = [str(item[4][0]).partition("%")[0] for item in found]
-    if parts.hostname not in trusted:
-        for address in addresses:
-            if not ipaddress.ip_address(address).is_global:
-                raise HubServerError(400, f"the host {parts.hostname!r} is inside this Hub's network")
-    return addresses[0], parts.hostname
-
-
 class Delivery:
     """Sends what waits, from a thread of its own.
 
@@ -274,31 +248,20 @@ class Delivery:
     def _send(self, message: Row[Any]) -> bool:
         import httpx
 
-        parts = urlsplit(message.url)
+        content = message.body.encode()
+        headers = {"Content-Type": "application/json", "User-Agent": "enfold-hub-webhook"}
+        if message.secret:
+            digest = hmac.new(message.secret.encode(), content, hashlib.sha256).hexdigest()
+            headers |= {"X-Webhook-Secret": message.secret, "X-Webhook-Signature": f"sha256={digest}"}
         try:
-            address, host = address_of(message.url, self._trusted)
-            headers = {"Host": parts.netloc, "Content-Type": "application/json", "User-Agent": "enfold-hub-webhook"}
-            if message.secret:
-                digest = hmac.new(message.secret.encode(), message.body.encode(), hashlib.sha256).hexdigest()
-                headers |= {"X-Webhook-Secret": message.secret, "X-Webhook-Signature": f"sha256={digest}"}
-            # To the address that was checked, under the name that was asked for: a name may lead elsewhere by now.
-            netloc = f"[{address}]" if ":" in address else address
-            target = parts._replace(netloc=f"{netloc}:{parts.port}" if parts.port else netloc).geturl()
-            with httpx.Client(timeout=_PATIENCE, follow_redirects=False) as client:
-                request = client.build_request("POST", target, content=message.body.encode(), headers=headers)
-                request.extensions["sni_hostname"] = host
-                answer = client.send(request, stream=True)
-                with contextlib.closing(answer):
-                    for count, _ in enumerate(answer.iter_bytes(1024)):
-                        if count * 1024 > _ANSWER:
-                            break
-            return bool(answer.is_success)
+            status, _ = outside.ask("POST", message.url, trusted=self._trusted, content=content, headers=headers)
         except (httpx.HTTPError, HubServerError, OSError) as error:
             _log.info("a webhook was not heard: %s", type(error).__name__)
             return False
+        return 200 <= status < 300
 
     def stop(self) -> None:
         """Send nothing more; what waits is sent after the next start."""
         self._ended = True
         self._webhooks.waiting.set()
-        self._thread.join(timeout=_PATIENCE + 1)
+        self._thread.join(timeout=_PATIENCE)

@@ -26,6 +26,7 @@ __all__ = ["pages", "repository", "split_revision"]
 
 repository, pages = Routes(), Routes()
 
+_SMALL_FILES, _SMALL_BYTES = 1_000, 8_000_000  # of one answer with many
 _INDEX, _SHARDS = 25_000_000, 1_000  # bytes of an index of weights, and files that it names
 
 #: opened by a browser these could run scripts under the Hub's address, so they are sent as plain text or downloads
@@ -108,6 +109,32 @@ def paths_info(call: Call) -> Response:
                 found.append((path.strip("/"), entry))
         expand = form.get("expand", ["false"])[0].lower() in {"1", "true"}
         return JSONResponse(_views(call, connection, row.id, commit, found, expand))
+
+
+@repository.add("POST", "small-files")
+def small_files(call: Call) -> Response:
+    """Send many small files of a revision in one answer: each one's length in four bytes, and its content.
+
+    A length of all ones stands for a file that is not there, not small, or behind what one answer holds.
+    """
+    paths = call.json().get("paths")
+    if not isinstance(paths, list) or len(paths) > _SMALL_FILES or not all(isinstance(path, str) for path in paths):
+        raise HubServerError(400, f'"paths" is a list of at most {_SMALL_FILES:,} texts')
+    with call.hub.database.read() as connection:
+        row = call.readable(connection)
+        commit, _ = split_revision(call, connection, row.id)
+        entries = [trees.find(connection, commit.tree, path) for path in paths]
+        kept = call.hub.commits.inlined(connection, [entry.oid for entry in entries if entry and not entry.folder])
+    pieces, room = [], _SMALL_BYTES
+    for entry in entries:
+        data = kept.get(entry.oid) if entry is not None else None
+        if data is None or len(data) > room:
+            pieces.append(b"\xff\xff\xff\xff")
+            continue
+        room -= len(data)
+        pieces += [len(data).to_bytes(4, "big"), data]
+    call.hub.repositories.count_download(row.id)
+    return Response(b"".join(pieces), headers={"X-Repo-Commit": commit.oid}, media_type="application/octet-stream")
 
 
 @repository.add("GET", "safetensors-metadata")

@@ -51,6 +51,9 @@ GET /api/settings/webhooks/{id}
 POST /api/settings/webhooks/{id} {url,watched:array,domains:array,secret}
 POST /api/settings/webhooks/{id}/{switch}
 DELETE /api/settings/webhooks/{id}
+GET /api/settings/trusted-publishers
+POST /api/settings/trusted-publishers {issuer!,claims:object!}
+DELETE /api/settings/trusted-publishers/{id}
 GET /api/collections ?owner&item&sort&limit:int&cursor
 POST /api/collections {title!,namespace!,description,private:boolean,item:object}
 GET /api/collections/{namespace}/{slug}
@@ -70,6 +73,10 @@ GET /api/{kind}/{namespace}/{name}/auth-check
 GET /api/{kind}/{namespace}/{name}/tree/{revision} ?recursive:boolean&expand:boolean&limit:int&cursor
 GET /api/{kind}/{namespace}/{name}/tree/{revision}/{path} ?recursive:boolean&expand:boolean&limit:int&cursor
 POST /api/{kind}/{namespace}/{name}/paths-info/{revision} form{paths:array!,expand:boolean}
+POST /api/{kind}/{namespace}/{name}/small-files/{revision} {paths:array!}
+GET /api/{kind}/{namespace}/{name}/trusted-publishers
+POST /api/{kind}/{namespace}/{name}/trusted-publishers {issuer!,claims:object!,readOnly:boolean}
+DELETE /api/{kind}/{namespace}/{name}/trusted-publishers/{id}
 GET /api/{kind}/{namespace}/{name}/refs ?include_prs:boolean
 GET /api/{kind}/{namespace}/{name}/commits/{revision} ?cursor&expand
 POST /api/{kind}/{namespace}/{name}/branch/{revision} {startingPoint}
@@ -122,7 +129,7 @@ GET /cas/v1/reconstructions/{hash}
 GET /cas/v2/reconstructions/{hash}
 GET /cas/v1/parts/default/{hash}/{span} ?expires!&size:int!&signature! -> bytes
 POST /oauth/device form{client_id}
-POST /oauth/token form{grant_type!,device_code,refresh_token,client_id}
+POST /oauth/token form{grant_type!,device_code,refresh_token,client_id,subject_token,subject_token_type,resource}
 GET /openapi.json
 """.strip()
     .replace("{FILTERS}", _FILTERS)

@@ -10,8 +10,9 @@ from starlette.responses import JSONResponse, Response
 
 from enfold.hubserver.accounts import Viewer
 from enfold.hubserver.errors import HubServerError
+from enfold.hubserver.outside import check_address
 from enfold.hubserver.routes.call import Call, Routes
-from enfold.hubserver.webhooks import DOMAINS, WATCHED, address_of
+from enfold.hubserver.webhooks import DOMAINS, WATCHED
 
 __all__ = ["fixed"]
 
@@ -91,7 +92,7 @@ def _values(call: Call, body: dict[str, Any]) -> dict[str, Any]:
     if body.get("jobSourceId"):
         raise HubServerError(400, 'this Hub runs no jobs: a webhook needs a "url"')
     if body.get("url") is not None:
-        address_of(str(body["url"]), call.hub.settings.webhook_hosts)
+        check_address(str(body["url"]), call.hub.settings.webhook_hosts)
         values["url"] = str(body["url"])
     if body.get("secret") is not None:
         if not isinstance(body["secret"], str) or not body["secret"].isascii() or len(body["secret"]) > 200:

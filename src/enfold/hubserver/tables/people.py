@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from enfold.hubserver.tables.base import metadata
 
-__all__ = ["account", "audit", "device", "failure", "membership", "session", "token"]
+__all__ = ["account", "audit", "device", "failure", "membership", "publisher", "session", "token"]
 
 #: people and organisations: one namespace
 account = Table(
@@ -98,6 +98,20 @@ device = Table(
     Column("client", String, nullable=False),
     Column("created", Float, nullable=False, default=time.time),
     Column("asked", Float, nullable=False, default=0.0),  # when it last asked
+)
+
+#: Whose identity tokens are exchanged for tokens of a repository, or of an account where there is none.
+publisher = Table(
+    "publisher",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("account_id", ForeignKey("account.id", ondelete="CASCADE"), nullable=False, index=True),  # who named it
+    Column("repo_id", ForeignKey("repo.id", ondelete="CASCADE"), index=True),
+    Column("issuer", String, nullable=False),
+    Column("claims", Text, nullable=False),  # {name: value}, JSON
+    Column("read_only", Boolean, nullable=False),
+    Column("created", Float, nullable=False, default=time.time),
+    Column("used", Float),  # when a token was last given for it
 )
 
 #: Who did what, when, from where: only ever added to. Each row's hash covers the row before it.
