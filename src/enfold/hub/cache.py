@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -142,6 +143,12 @@ class RepoCache:
         os.replace(temporary, path)
         return path
 
+    def put(self, filename: str, commit: str, etag: str, data: bytes) -> None:
+        """Put a small content that is here into the cache; two who do so at once do no harm."""
+        blob = self.blob(etag)
+        write_atomically(blob, data)
+        self.link(filename, commit, blob)
+
     @contextmanager
     def lock(self, etag: str) -> Iterator[None]:
         """Hold the lock of a content, in this process and others."""
@@ -218,5 +225,6 @@ def cached_assets_path(
     root = Path(assets_dir) if assets_dir is not None else Path(constants.hf_home()) / "assets"
     parts = [re.sub(r'[\\/:*?"<>|\s]', "--", part) for part in (library_name, namespace, subfolder)]
     path = root.joinpath(*parts)
-    path.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError, NotADirectoryError):  # a file in its way is the caller's to see
+        path.mkdir(parents=True, exist_ok=True)
     return path

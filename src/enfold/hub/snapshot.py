@@ -5,11 +5,12 @@ from __future__ import annotations
 import fnmatch
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from enfold.hub import constants, http
-from enfold.hub.cache import RepoCache, is_commit_hash
+from enfold.hub.cache import RepoCache, is_commit_hash, write_atomically
 from enfold.hub.download import (
     Shared,
     _agent,
@@ -28,6 +29,7 @@ from enfold.hub.errors import (
 )
 from enfold.hub.parallel import run_all
 from enfold.hub.revisions import pinned
+from enfold.hub.small_files import batches, fetch_batch
 from enfold.hub.trees import read_tree, write_tree
 from enfold.hub.types import RepoFile
 from enfold.hub.validation import check_filename, check_repo_type, check_retired, validate_repo_id
@@ -65,7 +67,9 @@ def filter_repo_objects(
     allowed, ignored = _patterns(allow_patterns), _patterns(ignore_patterns)
     kept = []
     for item in items:
-        path = str(key(item) if key else item)
+        if key is None and not isinstance(item, str | os.PathLike):
+            raise ValueError(f"Please provide `key` argument: {item!r} is no path, so what is its path?")
+        path = str(key(item) if key else item).replace("\\", "/")
         if allowed is not None and not any(fnmatch.fnmatch(path, pattern) for pattern in allowed):
             continue
         if ignored is not None and any(fnmatch.fnmatch(path, pattern) for pattern in ignored):
@@ -78,7 +82,8 @@ def _patterns(patterns: Patterns) -> list[str] | None:
     if patterns is None:
         return None
     given = [patterns] if isinstance(patterns, str) else patterns
-    return [f"{pattern}*" if pattern.endswith("/") else pattern for pattern in given]
+    plain = [pattern.replace("\\", "/") for pattern in given]  # as Windows writes paths
+    return [f"{pattern}*" if pattern.endswith("/") else pattern for pattern in plain]
 
 
 def snapshot_download(
@@ -173,6 +178,9 @@ def snapshot_download(
     total = sum(file.size for file in wanted)
     with Progress(total, f"download {repo_id}", unit="B", quiet=total < 1_000_000) as bar:
 
+        def is_there(file: RepoFile) -> bool:
+            return ((cache.snapshot(commit) if folder is None else folder) / check_filename(file.path)).exists()
+
         def one(file: RepoFile, checkpoint: Callable[[], None]) -> None:
             # The listing tells every file's id and size, so that no file needs a question of its own.
             path = check_filename(file.path)
@@ -203,7 +211,22 @@ def snapshot_download(
             if bar.done == before:
                 bar.advance(file.size)
 
-        run_all(one, wanted, max_workers)
+        done: set[str] = set()
+
+        def several(files: list[RepoFile], checkpoint: Callable[[], None]) -> None:
+            asked: Any = {"token": token, "headers": extra, "endpoint": endpoint, "checkpoint": checkpoint}
+            for file, data in fetch_batch(repo_id, kind, commit, files, **asked):
+                path, etag = check_filename(file.path), content_id(file)
+                if folder is not None:
+                    place_in_folder(folder, path, commit, etag, partial(_write, data), force=force_download)
+                else:
+                    cache.put(path, commit, etag, data)
+                bar.advance(file.size)
+                done.add(file.path)
+
+        missing = wanted if force_download else [file for file in wanted if not is_there(file)]
+        run_all(several, batches(missing), max_workers)
+        run_all(one, [file for file in wanted if file.path not in done], max_workers)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         return str(folder.resolve())
@@ -211,6 +234,10 @@ def snapshot_download(
     cache.snapshot(commit).mkdir(parents=True, exist_ok=True)
     cache.remember(revision, commit)
     return str(cache.snapshot(commit))
+
+
+def _write(data: bytes, place: Path) -> None:
+    write_atomically(place, data)
 
 
 def content_id(file: RepoFile) -> str:
