@@ -77,7 +77,8 @@ def test_large_files_are_listed_and_taken_out(api: HfApi, repo_id: str, server: 
     api.create_tag(repo_id, tag="v1")
     api.delete_file("keep.bin", repo_id=repo_id)
     found = {item.filename: item for item in api.list_lfs_files(repo_id)}
-    assert found["drop.bin"].size == 100_000 and found["drop.bin"].ref == "refs/heads/main" and found[""].ref is None
+    assert found["drop.bin"].size == 100_000 and found["drop.bin"].ref == "refs/heads/main"
+    assert found["keep.bin"].ref == "refs/tags/v1", "where it is still to be had"
     before = [commit.commit_id for commit in api.list_repo_commits(repo_id)]
     api.permanently_delete_lfs_files(repo_id, [found["drop.bin"]], rewrite_history=rewrite)
     assert api.list_repo_files(repo_id) == [".gitattributes"]

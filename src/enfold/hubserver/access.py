@@ -96,7 +96,7 @@ class Access:
         """Set the status of a request, named by its user or its id.
 
         Raises:
-            HubServerError: 400, the repository is not gated; 403 without the right to write; 404, there is no such
+            HubServerError: 400, the repository is not gated, or the request has that status; 403 without the right to write; 404, there is no such
                 user or request.
         """
         if status not in STATUSES:
@@ -109,9 +109,12 @@ class Access:
                 mine &= table.c.account_id == self._account(connection, user)
             else:
                 mine &= table.c.id == request_id
-            done = connection.execute(update(table).where(mine).values(status=status, reason=reason))
-            if done.rowcount == 0:
+            present = connection.scalar(select(table.c.status).where(mine))
+            if present is None:
                 raise HubServerError(404, f"{user or request_id} has not asked for access to {repo.name}")
+            if present == status:
+                raise HubServerError(400, f"the request of {user or request_id} is {status} already")
+            connection.execute(update(table).where(mine).values(status=status, reason=reason))
 
     def grant(self, kind: str, name: str, viewer: Viewer | None, user: str) -> None:
         """Let a user in who did not ask; 400 when they have access already."""

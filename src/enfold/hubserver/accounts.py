@@ -191,6 +191,11 @@ class Accounts:
         """Return the organisations that a user belongs to: name → role."""
         return {row.name: row.role for row in connection.execute(_MEMBERSHIPS, {"user": user_id})}
 
+    def fullnames(self, connection: Connection, names: Sequence[str]) -> dict[str, str]:
+        """Return what accounts are called for people: name → full name."""
+        found = connection.execute(select(account.c.name, account.c.fullname).where(account.c.name.in_(names)))
+        return {row.name: row.fullname or row.name for row in found}
+
     def ensure_namespace(self, connection: Connection, name: str) -> int:
         """Return the id of the account ``name``, making an organisation of it when there is none."""
         found = connection.scalar(select(account.c.id).where(account.c.key == name.lower()))

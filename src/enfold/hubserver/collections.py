@@ -19,6 +19,7 @@ from enfold.hubserver.repositories import Repositories
 __all__ = ["Collections"]
 
 _TITLE, _TEXT, _NOTE, _ITEMS = 60, 150, 500, 500
+_KINDS = (*KINDS.values(), "collection")
 _THEMES = ("orange", "blue", "green", "purple", "pink", "indigo")
 
 
@@ -95,16 +96,17 @@ class Collections:
         return connection.execute(ordered.offset(start).limit(limit)).all()
 
     def items(self, connection: Connection, collection_id: str, viewer: Viewer | None) -> list[tuple[Row[Any], Any]]:
-        """Return a collection's items that the viewer may see, in order, each with its repository."""
+        """Return a collection's items that the viewer may see, in order, each with its repository or collection."""
         table, found = db.collection_item, []
         query = select(table).where(table.c.collection_id == collection_id).order_by(table.c.position)
         for row in connection.execute(query):
-            repo = None
-            if row.kind in KINDS.values():
-                try:
+            try:
+                if row.kind == "collection":
+                    repo = self.find(connection, row.name, viewer)
+                else:
                     repo = self._repositories.follow(connection, f"{row.kind}s", row.name, viewer)
-                except HubServerError:
-                    continue
+            except HubServerError:
+                continue
             found.append((row, repo))
         return found
 
@@ -149,22 +151,25 @@ class Collections:
             connection.execute(delete(db.collection).where(db.collection.c.id == row.id))
 
     def add(self, viewer: Viewer | None, slug: str, kind: str, name: str, note: str = "") -> None:
-        """Put a repository at the end; 409 when it is there already."""
-        if kind not in KINDS.values():
-            raise HubServerError(400, f'"type" of an item is one of {", ".join(KINDS.values())}, not {kind!r}')
+        """Put a repository, or another collection, at the end; 409 when it is there already."""
+        if kind not in _KINDS:
+            raise HubServerError(400, f'"type" of an item is one of {", ".join(_KINDS)}, not {kind!r}')
         _checked(note, "note", _NOTE, 0)
         with self._database.write() as connection:
             row = self.find(connection, slug, viewer, write=True)
-            repo = self._repositories.follow(connection, f"{kind}s", name, viewer)
+            if kind == "collection":
+                named = slug_of(self.find(connection, name, viewer))
+            else:
+                named = str(self._repositories.follow(connection, f"{kind}s", name, viewer).name)
             table = db.collection_item
             mine = table.c.collection_id == row.id
-            same = mine & (table.c.kind == kind) & (func.lower(table.c.name) == repo.name.lower())
+            same = mine & (table.c.kind == kind) & (func.lower(table.c.name) == named.lower())
             if connection.scalar(select(table.c.id).where(same)) is not None:
-                raise HubServerError(409, f"{repo.name} is in the collection already")
+                raise HubServerError(409, f"{named} is in the collection already")
             count = connection.scalar(select(func.count()).where(mine)) or 0
             if count >= _ITEMS:
                 raise HubServerError(400, f"a collection has at most {_ITEMS} items")
-            values = {"id": secrets.token_hex(12), "kind": kind, "name": repo.name, "note": note, "position": count}
+            values = {"id": secrets.token_hex(12), "kind": kind, "name": named, "note": note, "position": count}
             connection.execute(insert(table).values(collection_id=row.id, **values))
             self._touch(connection, row.id)
 
@@ -217,7 +222,7 @@ class Collections:
 
 def slug_of(row: Row[Any]) -> str:
     """Return what a collection is called in addresses."""
-    words = re.sub(r"[^a-z0-9]+", "-", row.title.lower()).strip("-")[:40].strip("-") or "collection"
+    words = re.sub(r"[^a-z0-9]+", "-", row.title.lower()).strip("-")[:_TITLE].strip("-") or "collection"
     return f"{row.owner}/{words}-{row.id}"
 
 

@@ -32,8 +32,9 @@ class History:
         self._database, self._repositories, self._commits = database, repositories, commits
 
     def squash(self, kind: str, name: str, viewer: Viewer | None, branch: str, title: str) -> str:
-        """Let a branch begin with one commit of all that it holds; return that commit."""
-        ref = branch if branch.startswith("refs/heads/") else f"refs/heads/{branch}"
+        """Let a branch (or what ``refs/pr/…`` and ``refs/convert/…`` name) begin with one commit of all that it holds;
+        return that commit."""
+        ref = branch if branch.startswith(("refs/heads/", "refs/pr/", "refs/convert/")) else f"refs/heads/{branch}"
         with self._database.write() as connection:
             repo = self._repositories.follow(connection, kind, name, viewer, write=True)
             assert viewer is not None

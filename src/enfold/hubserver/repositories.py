@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -25,6 +26,13 @@ MAIN = "refs/heads/main"
 # What every request asks is put together once: that takes longer than to answer it.
 _BY_NAME = select(db.repo).where(db.repo.c.kind == bindparam("kind"), db.repo.c.key == bindparam("key"))
 _BY_OID = select(db.commit).where(db.commit.c.repo_id == bindparam("repo"), db.commit.c.oid == bindparam("oid"))
+_BY_BEGINNING = (
+    select(db.commit)
+    .where(db.commit.c.repo_id == bindparam("repo"))
+    .where(db.commit.c.oid >= bindparam("first"), db.commit.c.oid < bindparam("last"))
+    .limit(2)
+)
+_SHORT = re.compile(r"[0-9a-f]{7,39}")  # the beginning of a commit's id
 _BY_REF = (
     select(db.commit)
     .join(db.ref, (db.ref.c.repo_id == db.commit.c.repo_id) & (db.ref.c.commit == db.commit.c.oid))
@@ -141,12 +149,16 @@ class Repositories:
         viewer.require("repo.write", namespace, repo)
 
     def revision(self, connection: Connection, repo_id: int, revision: str) -> Row[Any]:
-        """Return the commit that a branch, tag, reference or commit id stands for, else raise a 404."""
+        """Return the commit that a branch, tag, reference or commit id (also its beginning, where no other commit
+        has it) stands for, else raise a 404."""
         names = (revision, revision) if revision.startswith("refs/") else (f"refs/heads/{revision}",
                                                                            f"refs/tags/{revision}")  # fmt: skip
         row = connection.execute(_BY_REF, {"repo": repo_id, "branch": names[0], "tag": names[1]}).first()
         if row is None and is_commit(revision):
             row = connection.execute(_BY_OID, {"repo": repo_id, "oid": revision}).one_or_none()
+        elif row is None and _SHORT.fullmatch(revision):
+            few = connection.execute(_BY_BEGINNING, {"repo": repo_id, "first": revision, "last": f"{revision}g"}).all()
+            row = few[0] if len(few) == 1 else None
         if row is None:
             raise revision_not_found(revision)
         return row
@@ -201,7 +213,7 @@ class Repositories:
             self._require_write(viewer, namespace)
             other = self._by_name(connection, kind, target)
             if other is not None and other.id != row.id:
-                raise HubServerError(409, f"There is already a {KINDS[kind]} repo called {target}")
+                raise HubServerError(409, f"A {KINDS[kind]} repository called {target} already exists")
             connection.execute(
                 update(db.repo)
                 .where(db.repo.c.id == row.id)
@@ -250,8 +262,8 @@ class Repositories:
         """Make the branch or tag ``ref`` (``prefix`` is "refs/heads/" or "refs/tags/") at ``start`` (main)."""
         with self._database.write() as connection:
             row = self.follow(connection, kind, name, viewer, write=True)
-            full = prefix + check_branch(ref)
             commit = self.revision(connection, row.id, start or "main")
+            full = prefix + check_branch(ref)
             if connection.scalar(select(db.ref.c.name).where(db.ref.c.repo_id == row.id, db.ref.c.name == full)):
                 raise HubServerError(409, f"Reference {full} already exists")
             connection.execute(insert(db.ref).values(repo_id=row.id, name=full, commit=commit.oid))

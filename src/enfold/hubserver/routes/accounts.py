@@ -23,8 +23,10 @@ def whoami(call: Call) -> Response:
     viewer = call.viewer
     if viewer is None:
         raise HubServerError(401, "Invalid username or password.")
+    with call.hub.database.read() as connection:
+        full = call.hub.accounts.fullnames(connection, list(viewer.organisations))
     organisations = [
-        {"type": "org", "id": name, "name": name, "fullname": name, "roleInOrg": role, "isEnterprise": False}
+        {"type": "org", "id": name, "name": name, "fullname": full[name], "roleInOrg": role, "isEnterprise": False}
         for name, role in viewer.organisations.items()
     ]
     token: dict[str, Any] = {
@@ -92,8 +94,25 @@ def validate_yaml(call: Call) -> Response:
         card = read_card(content)
     except CardError as error:
         return JSONResponse({"errors": [{"message": str(error)}], "warnings": []}, 400)
+    problem = _index_problem(card.get("model-index"))
+    if problem:
+        return JSONResponse({"errors": [{"message": problem}], "warnings": []}, 400)
     warnings = [] if card else [{"message": "empty or missing yaml metadata in repo card"}]
     return JSONResponse({"errors": [], "warnings": warnings})
+
+
+def _index_problem(index: Any) -> str:
+    """Say what is wrong with a card's results; nothing where they can be read."""
+    if index is None:
+        return ""
+    if not isinstance(index, list):
+        return '"model-index" must be an array'
+    for place, entry in enumerate(index):
+        if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+            return f'"model-index[{place}].name" is required'
+        if not isinstance(entry.get("results"), list):
+            return f'"model-index[{place}].results" must be an array'
+    return ""
 
 
 @fixed.add("GET HEAD POST", "telemetry")

@@ -41,8 +41,9 @@ def _view(call: Call, connection: Connection, row: Row[Any], limit: int | None =
                 "type": item.kind,
                 "position": item.position,
                 "author": item.name.split("/")[0],
-                "private": bool(repo is not None and repo.private),
-                "lastModified": timestamp(repo.modified if repo is not None else row.modified),
+                "private": bool(repo.private),
+                "lastModified": timestamp(repo.modified),
+                **({"slug": slug_of(repo), "title": repo.title} if item.kind == "collection" else {}),
                 **({"note": {"text": item.note, "html": item.note}} if item.note else {}),
             }
             for item, repo in items[:limit]

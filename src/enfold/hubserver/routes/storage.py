@@ -60,20 +60,25 @@ def large_files(call: Call) -> Response:
             .order_by(table.c.sha256)
             .limit(PAGE + 1)
         ).all()
-        head = call.hub.repositories.revision(connection, row.id, "main")
-        names: dict[str, str] = {}
-        files = [(path, entry.oid) for path, entry in trees.walk(connection, head.tree) if not entry.folder]
-        blobs = call.hub.commits.blobs(connection, [oid for _, oid in files])
-        for path, oid in files:
-            if blobs[oid].lfs:
-                names.setdefault(blobs[oid].sha256, path)
+        names: dict[str, tuple[str, str]] = {}  # content → path and reference, of main where it has it
+        refs = call.hub.repositories.refs(connection, row.id)
+        wanted = {item.sha256 for item in found}
+        for ref in sorted(refs, key=lambda ref: ref.name != "refs/heads/main"):
+            if wanted <= names.keys():
+                break
+            head = call.hub.repositories.revision(connection, row.id, ref.name)
+            files = [(path, entry.oid) for path, entry in trees.walk(connection, head.tree) if not entry.folder]
+            blobs = call.hub.commits.blobs(connection, [oid for _, oid in files])
+            for path, oid in files:
+                if blobs[oid].lfs:
+                    names.setdefault(blobs[oid].sha256, (path, ref.name))
     shown = [
         {
             "fileOid": item.sha256,
-            "filename": names.get(item.sha256, ""),
+            "filename": names.get(item.sha256, ("", None))[0],
             "oid": item.sha256,
             "pushedAt": timestamp(item.created),
-            "ref": "refs/heads/main" if item.sha256 in names else None,
+            "ref": names.get(item.sha256, ("", None))[1],
             "size": item.size,
         }
         for item in found
