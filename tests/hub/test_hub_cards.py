@@ -108,12 +108,12 @@ def test_results_become_a_model_index_and_come_back() -> None:
 def test_a_template_makes_a_card(tmp_path: Path) -> None:
     data = ModelCardData(license="mit", model_name="m", eval_results=[EvalResult(**RESULT, metric_value=1.0)])
     card = ModelCard.from_template(data, model_id="me/m", model_description="It tells headlines apart.")
-    assert "# me/m" in card.text and "It tells headlines apart." in card.text
+    assert "# Model Card for me/m" in card.text and "It tells headlines apart." in card.text
     assert card.data.eval_results[0].metric_value == 1.0
     (tmp_path / "t.md").write_text("---\n{{ card_data }}\n---\n# {{ name }} {{ license }}")
     assert ModelCard.from_template(data, template_path=tmp_path / "t.md", name="N").text == "# N mit"
     dataset = DatasetCard.from_template(DatasetCardData(pretty_name="Rows", license="cc0-1.0"))
-    assert "# Rows" in dataset.text and dataset.data.license == "cc0-1.0"
+    assert "# Dataset Card for Rows" in dataset.text and dataset.data.license == "cc0-1.0"
     with pytest.raises(Exception, match="unsafe"):
         ModelCard.from_template(data, template_str="{{ ''.__class__.__mro__ }}")
 

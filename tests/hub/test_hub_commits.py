@@ -283,3 +283,42 @@ def test_listings_of_files_come_in_pages(
     assert expanded[".gitattributes"].title == "initial commit" and expanded["d1"].title == "20"
     infos = api.get_paths_info(repo_id, ["d0", "d1/f01.txt", "none"])
     assert [(item.path, getattr(item, "size", None)) for item in infos] == [("d0", None), ("d1/f01.txt", 10)]
+
+
+@pytest.mark.parametrize(
+    ("path", "kept"), [("/a.txt", "a.txt"), ("./a/b.txt", "a/b.txt"), (".gitignore", ".gitignore"), ("a.git", "a.git")]
+)
+def test_paths_that_say_the_same_are_written_one_way(path: str, kept: str) -> None:
+    assert CommitOperationAdd(path, b"").path_in_repo == CommitOperationDelete(path).path_in_repo == kept
+
+
+@pytest.mark.parametrize("path", [".", "..", "../a", "a/../b", ".git/config", "a/.git/b", ".cache/huggingface/a"])
+def test_nothing_is_written_to_folders_of_git_and_the_cache(path: str) -> None:
+    with pytest.raises(ValueError):
+        CommitOperationAdd(path, b"")
+    with pytest.raises(ValueError):
+        CommitOperationDelete(path)
+
+
+def test_patterns_delete_all_but_what_says_which_files_are_large(api: HfApi, repo_id: str) -> None:
+    api.upload_file(path_or_fileobj=b"a", path_in_repo="a.txt", repo_id=repo_id)
+    api.delete_files(repo_id, ["*"])
+    assert list(api.list_repo_files(repo_id)) == [".gitattributes"]
+
+
+def test_a_card_is_looked_at_before_anything_goes(api: HfApi, repo_id: str) -> None:
+    bad = b"---\nmodel-index: foo\n---\n# Card"
+    with pytest.raises(ValueError, match=r"Invalid metadata in README.md"):
+        api.upload_file(path_or_fileobj=bad, path_in_repo="README.md", repo_id=repo_id)
+    with pytest.warns(UserWarning, match="metadata in README.md"):
+        api.upload_file(path_or_fileobj=b"# Card", path_in_repo="README.md", repo_id=repo_id)
+
+
+def test_who_holds_a_token_is_asked_once_where_that_will_do(api: HfApi, watched: Any) -> None:
+    mine = HfApi()
+    assert mine.whoami(cache=True) == mine.whoami(cache=True)
+    assert watched.count("GET", "/api/whoami-v2") == 1
+    mine.whoami()
+    assert watched.count("GET", "/api/whoami-v2") == 2
+    with pytest.raises(ValueError, match="False"):
+        mine.whoami(token=False)

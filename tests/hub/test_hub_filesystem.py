@@ -152,3 +152,40 @@ def test_a_write_that_fails_leaves_nothing(data: str) -> None:
         file.write(b"half")
         raise RuntimeError("stop")
     assert not fs.exists(f"{data}/half.txt")
+
+
+def test_what_is_made_and_deleted_elsewhere_is_seen_when_one_looks_again(api: HfApi, repo_id: str) -> None:
+    fs, name = HfFileSystem(), f"{repo_id}-later"
+    assert not fs.exists(name)
+    api.create_repo(name)
+    assert not fs.exists(name), "known"
+    assert fs.exists(name, refresh=True)
+    api.delete_repo(name)
+    assert not fs.exists(name, refresh=True)
+
+
+def test_every_entry_has_the_same_keys_for_its_kind(data: str, api: HfApi) -> None:
+    fs = HfFileSystem()
+    assert fs.info(data).keys() == fs.info(f"{data}/deep").keys()
+    assert fs.info(data)["last_commit"] is None
+
+
+def test_nothing_is_opened_for_writing_where_nothing_is(api: HfApi) -> None:
+    for mode in ("rb", "wb"):
+        with pytest.raises(FileNotFoundError):
+            HfFileSystem().open("nobody/nothing/a.txt", mode)
+
+
+def test_a_file_is_fetched_into_what_is_open_or_to_a_path(data: str, api: HfApi, tmp_path: Path) -> None:
+    fs = HfFileSystem()
+    with (tmp_path / "open").open("wb+") as file:
+        fs.get_file(f"{data}/deep/c.txt", outfile=file)
+        file.seek(0)
+        assert file.read() == b"c"
+    with pytest.raises(ValueError, match="lpath"):
+        fs.get_file(f"{data}/deep/c.txt")
+
+
+def test_a_branch_called_refs_is_told_by_the_argument(api: HfApi) -> None:
+    found = HfFileSystem().resolve_path("me/model@refs/pr/10", revision="refs")
+    assert (found.revision, found.path_in_repo, found.unresolve()) == ("refs", "pr/10", "me/model@refs/pr/10")

@@ -190,6 +190,7 @@ __getattr__, __dir__, __all__ = face(
             "HfFileSystem",
             "HfFileSystemFile",
             "HfFileSystemResolvedPath",
+            "HfFileSystemResolvedRepositoryPath",
             "HfFileSystemStreamFile",
             "hffs",
         ],

@@ -35,6 +35,7 @@ class Caller:
         self.user_agent, self.headers = user_agent, headers
         self._pool: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
+        self._whoami_cache: dict[str, dict[str, Any]] = {}
 
     def run_as_future(self, function: Callable[..., T], *arguments: Any, **options: Any) -> Future[T]:
         """Call a function in the background; calls of one object come one after another, in their order.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, BinaryIO
 from urllib.parse import quote
@@ -36,6 +37,7 @@ __all__ = ["CommitCalls"]
 _log = get_logger(__name__)
 
 
+_ATTRIBUTES = ".gitattributes"  # says which files are large; no pattern deletes it
 _TOGETHER = 20_000  # files that go in one commit
 
 
@@ -176,6 +178,9 @@ class CommitCalls(RepositoryCalls, FileCalls):
                     found = "\n".join(f"- {error['message']}" for error in answer["errors"])
                     raise ValueError(f"Invalid metadata in README.md.\n{found}")
                 http.hf_raise_for_status(response)
+                if answer.get("warnings"):
+                    found = "\n".join(f"- {warning['message']}" for warning in answer["warnings"])
+                    warnings.warn(f"Warnings while validating metadata in README.md:\n{found}", stacklevel=3)
 
     def preupload_lfs_files(
         self,
@@ -294,7 +299,7 @@ class CommitCalls(RepositoryCalls, FileCalls):
         if delete_patterns is not None:
             there = self.list_repo_files(repo_id, revision=revision, repo_type=repo_type, token=token)
             below = [path.removeprefix(prefix) for path in there if path.startswith(prefix)]
-            kept = {item.path_in_repo for item in additions} | {".gitattributes"}
+            kept = {item.path_in_repo for item in additions} | {_ATTRIBUTES}
             gone = filter_repo_objects(below, allow_patterns=delete_patterns)
             deletions = [CommitOperationDelete(prefix + name, False) for name in gone if prefix + name not in kept]
         return self.create_commit(
@@ -368,9 +373,11 @@ class CommitCalls(RepositoryCalls, FileCalls):
     def delete_files(
         self, repo_id: str, delete_patterns: list[str], *, commit_message: str | None = None, **options: Any
     ) -> CommitInfo:
-        """Delete the files that match shell patterns; options as in :meth:`create_commit`."""
+        """Delete the files that match shell patterns, but for ``.gitattributes``; options as in
+        :meth:`create_commit`."""
         where = {name: options[name] for name in ("token", "repo_type", "revision") if name in options}
-        gone = filter_repo_objects(self.list_repo_files(repo_id, **where), allow_patterns=delete_patterns)
+        found = filter_repo_objects(self.list_repo_files(repo_id, **where), allow_patterns=delete_patterns)
+        gone = [path for path in found if path != _ATTRIBUTES]
         message = commit_message or f"Delete files {' '.join(delete_patterns)} with enfold"
         operations = [CommitOperationDelete(path, False) for path in gone]
         return self.create_commit(repo_id, operations, commit_message=message, **options)

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from enfold.hub import constants, http
 from enfold.hub.api_base import Caller, Token
+from enfold.hub.auth import token_to_send
 from enfold.hub.download import get_hf_file_metadata, hf_hub_url
 from enfold.hub.errors import (
     EntryNotFoundError,
@@ -31,13 +32,25 @@ class RepositoryCalls(Caller):
     def whoami(self, token: Token = None, *, cache: bool = False) -> dict[str, Any]:
         """Return who holds the token: ``name``, ``fullname``, ``orgs``, ``auth``, …
 
+        Args:
+            token: whose holder is asked for.
+            cache: whether an answer that this object got before, with ``cache=True``, will do.
+
         Raises:
+            ValueError: the token is False: nobody holds it.
             LocalTokenNotFoundError: there is no token.
             HfHubHTTPError: the Hub does not know it.
         """
         effective = self._token(token)
-        answer = self._send("GET", f"{self.endpoint}/api/whoami-v2", True if effective is None else effective)
-        return dict(answer.json())
+        if effective is False:
+            raise ValueError("whoami says who holds a token, so token=False makes no sense here")
+        secret = token_to_send(True if effective is None else effective)
+        if cache and secret in self._whoami_cache:
+            return self._whoami_cache[secret]
+        answer = dict(self._send("GET", f"{self.endpoint}/api/whoami-v2", secret).json())
+        if cache and secret is not None:
+            self._whoami_cache[secret] = answer
+        return answer
 
     def get_token_permission(self, token: Token = None) -> str | None:
         """Return "read" or "write", what the token allows; None when it is not valid."""

@@ -38,7 +38,7 @@ _MODEL_TEMPLATE = """---
 {{ card_data }}
 ---
 
-# {{ model_id | default("Model card", true) }}
+# Model Card for {{ model_id | default("Model ID", true) }}
 
 {{ model_summary | default("", true) }}
 
@@ -81,7 +81,7 @@ _DATASET_TEMPLATE = """---
 {{ card_data }}
 ---
 
-# {{ pretty_name | default("Dataset card", true) }}
+# Dataset Card for {{ pretty_name | default("Dataset Name", true) }}
 
 {{ dataset_summary | default("", true) }}
 
@@ -370,7 +370,7 @@ def metadata_update(
         card = card_class.from_template(card_class.card_data_class())
     for name, value in metadata.items():
         if name == "model-index":
-            _merge_results(card.data, value, overwrite)
+            _merge_results(card.data, value, overwrite, repo_id)
         elif not overwrite and card.data.get(name) is not None and card.data.get(name) != value:
             raise ValueError(f"the card has {name!r} with another value already; pass overwrite=True to replace it")
         else:
@@ -387,8 +387,8 @@ def metadata_update(
     )
 
 
-def _merge_results(data: Any, index: list[dict[str, Any]], overwrite: bool) -> None:
-    name, results = model_index_to_eval_results(index)
+def _merge_results(data: Any, index: list[dict[str, Any]], overwrite: bool, repo_id: str) -> None:
+    name, results = model_index_to_eval_results([{"name": repo_id, **entry} for entry in index])
     data.model_name = data.get("model_name") or name
     present: list[EvalResult] = list(data.get("eval_results") or [])
     for new in results:

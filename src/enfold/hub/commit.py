@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import hashlib
 import io
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,7 +16,7 @@ from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from enfold.hub import http
-from enfold.hub.errors import HfHubHTTPError
+from enfold.hub.errors import HfHubHTTPError, HFValidationError
 from enfold.hub.parallel import run_all
 from enfold.hub.validation import check_filename
 from enfold.hub.xet import upload_chunks
@@ -38,6 +39,19 @@ _PARTS = 4  # parts of a large file that are sent at once
 _CHUNK = 1 << 20
 
 
+def _path_in_repo(path: str) -> str:
+    """Return where an operation writes to, without a beginning that says the same; no folder of git or of the cache.
+
+    Raises:
+        ValueError: there is no such place in a repository.
+    """
+    path = check_filename(path.removeprefix("/").removeprefix("./"))
+    parts = path.split("/")
+    if path == "." or ".git" in parts or (".cache", "huggingface") in itertools.pairwise(parts):
+        raise HFValidationError(f"nothing is written to {path!r}: it is a folder's name, or git's or the cache's own")
+    return path
+
+
 @dataclasses.dataclass
 class CommitOperationDelete:
     """Delete a file, or a folder when the path ends with a slash.
@@ -53,7 +67,9 @@ class CommitOperationDelete:
     def __post_init__(self) -> None:
         if self.is_folder == "auto":
             self.is_folder = self.path_in_repo.endswith("/")
-        self.path_in_repo = check_filename(self.path_in_repo.strip("/")) + ("/" if self.is_folder else "")
+        if not isinstance(self.is_folder, bool):
+            raise ValueError(f"is_folder is True, False or 'auto', not {self.is_folder!r}")
+        self.path_in_repo = _path_in_repo(self.path_in_repo.rstrip("/")) + ("/" if self.is_folder else "")
 
 
 @dataclasses.dataclass
@@ -76,7 +92,7 @@ class CommitOperationCopy:
 
     def __post_init__(self) -> None:
         self.src_path_in_repo = check_filename(self.src_path_in_repo)
-        self.path_in_repo = check_filename(self.path_in_repo)
+        self.path_in_repo = _path_in_repo(self.path_in_repo)
 
 
 @dataclasses.dataclass
@@ -100,7 +116,7 @@ class CommitOperationAdd:
     _is_uploaded: bool = dataclasses.field(default=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.path_in_repo = check_filename(self.path_in_repo.removeprefix("./"))
+        self.path_in_repo = _path_in_repo(self.path_in_repo)
         source = self.path_or_fileobj
         if isinstance(source, os.PathLike):
             source = self.path_or_fileobj = os.fspath(source)
@@ -414,7 +430,7 @@ def files_below(folder: str | os.PathLike[str]) -> list[tuple[str, Path]]:
     for base, folders, names in os.walk(root):
         relative = Path(base).relative_to(root)
         folders[:] = sorted(
-            name for name in folders if name != ".git" and (relative / name).as_posix() != ".cache/huggingface"
+            name for name in folders if name != ".git" and not (name == "huggingface" and Path(base).name == ".cache")
         )
         found.extend(((relative / name).as_posix(), Path(base) / name) for name in sorted(names))
     return [(name, path) for name, path in found if path.is_file()]

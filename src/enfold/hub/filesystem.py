@@ -31,7 +31,14 @@ from enfold.hub.errors import (
 from enfold.hub.filesystem_files import HfFileSystemFile, HfFileSystemStreamFile, address_of
 from enfold.hub.types import RepoFile, RepoFolder
 
-__all__ = ["HfFileSystem", "HfFileSystemFile", "HfFileSystemResolvedPath", "HfFileSystemStreamFile", "hffs"]  # noqa: F822 (see the end)
+__all__ = [
+    "HfFileSystem",
+    "HfFileSystemFile",
+    "HfFileSystemResolvedPath",
+    "HfFileSystemResolvedRepositoryPath",
+    "HfFileSystemStreamFile",
+    "hffs",  # noqa: F822 (see the end)
+]
 
 _ABSENT = (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError, HFValidationError)
 #: revisions that have a slash of their own, and so need no quoting in a path
@@ -69,6 +76,10 @@ class HfFileSystemResolvedPath:
     def unresolve(self) -> str:
         """Return the path that this came from."""
         return f"{self.root}/{self.path_in_repo}".rstrip("/")
+
+
+#: the name since there are paths of other things than repositories
+HfFileSystemResolvedRepositoryPath = HfFileSystemResolvedPath
 
 
 class HfFileSystem(AbstractFileSystem):  # type: ignore[misc]
@@ -126,9 +137,9 @@ class HfFileSystem(AbstractFileSystem):  # type: ignore[misc]
         if first in constants.REPO_TYPES_MAPPING:
             kind, stripped = constants.REPO_TYPES_MAPPING[first], rest
         if not stripped:
-            raise ValueError(f"{path!r} names no repository: expected [datasets/]namespace/name[@revision]/path")
+            raise _NoRepository(f"{path!r} names no repository: expected [datasets/]namespace/name[@revision]/path")
         segments = stripped.split("/")
-        readings = [made for length in (2, 1) if (made := _take_apart(kind, segments, length)) is not None]
+        readings = [made for length in (2, 1) if (made := _take_apart(kind, segments, length, revision)) is not None]
         for made in readings:
             if revision is not None:
                 if made._raw_revision is not None and unquote(made._raw_revision) != revision:
@@ -137,9 +148,9 @@ class HfFileSystem(AbstractFileSystem):  # type: ignore[misc]
         certain = len(readings) == 1 or readings[0]._raw_revision is not None
         return readings[0] if certain else next(filter(self._is_there, readings), readings[0])
 
-    def _is_there(self, path: HfFileSystemResolvedPath) -> bool:
+    def _is_there(self, path: HfFileSystemResolvedPath, *, refresh: bool = False) -> bool:
         key = (path.repo_type, path.repo_id, path.revision)
-        if key not in self._known:
+        if refresh or key not in self._known:
             try:
                 self._api.repo_info(path.repo_id, repo_type=path.repo_type, revision=path.revision, expand=["sha"])
                 self._known[key] = None
@@ -206,11 +217,11 @@ class HfFileSystem(AbstractFileSystem):  # type: ignore[misc]
         resolved = self.resolve_path(path, revision=revision)
         name = resolved.unresolve()
         if not resolved.path_in_repo:
-            if not self._is_there(resolved):
+            if not self._is_there(resolved, refresh=refresh):
                 raise FileNotFoundError(
                     f"{name}: {self._known[resolved.repo_type, resolved.repo_id, resolved.revision]}"
                 )
-            return {"name": name, "size": 0, "type": "directory"}
+            return {"name": name, "size": 0, "type": "directory", "tree_id": None, "last_commit": None}
         expand = self._expand(kwargs)
         if not refresh and not expand:
             for entry in self.dircache.get(self._parent(name), ()):
@@ -255,7 +266,7 @@ class HfFileSystem(AbstractFileSystem):  # type: ignore[misc]
             if (withdirs or entry["type"] == "file") and entry["name"].count("/") <= depth
         }
         if withdirs and found and found[0]["name"] != name:
-            kept[name] = {"name": name, "size": 0, "type": "directory"}
+            kept[name] = {"name": name, "size": 0, "type": "directory", "tree_id": None, "last_commit": None}
         names = sorted(kept)
         return {key: kept[key] for key in names} if detail else names
 
@@ -287,7 +298,7 @@ class HfFileSystem(AbstractFileSystem):  # type: ignore[misc]
             FileNotFoundError: there is no such file.
         """
         found = self.info(path, **{**kwargs, "expand_info": True})
-        if "last_commit" not in found:
+        if found["last_commit"] is None:
             raise FileNotFoundError(f"{path}: only files and folders have a time of their own")
         return found["last_commit"].date  # type: ignore[no-any-return]
 
@@ -323,14 +334,16 @@ class HfFileSystem(AbstractFileSystem):  # type: ignore[misc]
     ) -> None:
         """Copy a file (or make the folder) here, in one request."""
         revision = kwargs.get("revision")
-        if not isfilelike(lpath) and self.isdir(rpath):
+        if outfile is None and lpath is not None and not isfilelike(lpath) and self.isdir(rpath):
             os.makedirs(lpath, exist_ok=True)
             return
+        if lpath is None and outfile is None:
+            raise ValueError("get_file needs a path (lpath) or an open file (outfile) to write to")
         resolved = self.resolve_path(rpath, revision=revision)
         callback.set_size(self.info(rpath, revision=revision)["size"])
         with contextlib.ExitStack() as stack:
             if isfilelike(lpath) or outfile is not None:
-                target = lpath if isfilelike(lpath) else outfile
+                target = outfile if outfile is not None else lpath
             else:
                 os.makedirs(os.path.dirname(os.path.abspath(lpath)), exist_ok=True)
                 target = stack.enter_context(open(lpath, "wb"))
@@ -401,15 +414,24 @@ class HfFileSystem(AbstractFileSystem):  # type: ignore[misc]
         )
 
 
-def _take_apart(kind: str, segments: list[str], length: int) -> HfFileSystemResolvedPath | None:
-    """Read the first ``length`` segments as a repository, the last of them with its revision."""
+class _NoRepository(NotImplementedError, ValueError):
+    """A path above all repositories: these are not listed as files are."""
+
+
+def _take_apart(
+    kind: str, segments: list[str], length: int, revision: str | None = None
+) -> HfFileSystemResolvedPath | None:
+    """Read the first ``length`` segments as a repository, the last of them with its revision.
+
+    ``revision`` tells what ``@refs/pr/1`` means where a branch is called ``refs``.
+    """
     if len(segments) < length:
         return None
     head, rest = segments[:length], segments[length:]
     if any("@" in segment for segment in head[:-1]):
         return None
     name, at, raw = head[-1].partition("@")
-    if at and raw == "refs" and len(rest) >= 2 and f"refs/{rest[0]}/" in _SLASHED:
+    if at and raw == "refs" != revision and len(rest) >= 2 and f"refs/{rest[0]}/" in _SLASHED:
         raw, rest = "/".join([raw, *rest[:2]]), rest[2:]
     repo_id = "/".join([*head[:-1], name])
     return HfFileSystemResolvedPath(kind, repo_id, unquote(raw) if at else "main", "/".join(rest), raw if at else None)

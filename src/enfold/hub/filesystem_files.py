@@ -38,6 +38,8 @@ class HfFileSystemFile(AbstractBufferedFile):  # type: ignore[misc]
             if self.details["type"] == "directory":
                 raise IsADirectoryError(f"{path!r} is a folder")
             kwargs["size"] = self.details["size"]
+        elif not fs._is_there(self.resolved_path):
+            raise FileNotFoundError(f"{path!r}: there is no such repository or revision to write to")
         super().__init__(fs, self.resolved_path.unresolve(), **kwargs)
 
     def _fetch_range(self, start: int, end: int) -> bytes:

@@ -159,6 +159,9 @@ class RepoFile(_Described):
     last_commit: LastCommitInfo | None
     security: Any
 
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**(_file_of(values) if "oid" in values else values))  # also as the Hub writes them
+
     @property
     def rfilename(self) -> str:
         """The path; the name that repository descriptions use."""
@@ -172,22 +175,34 @@ class RepoFolder(_Described):
     tree_id: str
     last_commit: LastCommitInfo | None
 
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**(_folder_of(values) if "oid" in values else values))  # also as the Hub writes them
+
 
 def parse_entry(raw: Mapping[str, Any]) -> RepoFile | RepoFolder:
     """Return a file or folder of a listing."""
+    return RepoFolder(**_folder_of(raw)) if raw["type"] == "directory" else RepoFile(**_file_of(raw))
+
+
+def _folder_of(raw: Mapping[str, Any]) -> dict[str, Any]:
+    return {"path": raw["path"], "tree_id": raw["oid"], "last_commit": _last_commit(raw)}
+
+
+def _file_of(raw: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "path": raw["path"],
+        "size": raw["size"],
+        "blob_id": raw["oid"],
+        "lfs": BlobLfsInfo.parse(raw.get("lfs")),
+        "xet_hash": raw.get("xetHash"),
+        "last_commit": _last_commit(raw),
+        "security": raw.get("securityFileStatus"),
+    }
+
+
+def _last_commit(raw: Mapping[str, Any]) -> LastCommitInfo | None:
     last = raw.get("lastCommit")
-    commit = LastCommitInfo(oid=last["id"], title=last["title"], date=parse_datetime(last["date"])) if last else None
-    if raw["type"] == "directory":
-        return RepoFolder(path=raw["path"], tree_id=raw["oid"], last_commit=commit)
-    return RepoFile(
-        path=raw["path"],
-        size=raw["size"],
-        blob_id=raw["oid"],
-        lfs=BlobLfsInfo.parse(raw.get("lfs")),
-        xet_hash=raw.get("xetHash"),
-        last_commit=commit,
-        security=raw.get("securityFileStatus"),
-    )
+    return LastCommitInfo(oid=last["id"], title=last["title"], date=parse_datetime(last["date"])) if last else None
 
 
 class RepoInfo(_Described):
@@ -369,7 +384,8 @@ class CommitInfo(str):
         self.repo_url = repo_url
 
     def __repr__(self) -> str:
-        return f"CommitInfo(commit_url={self.commit_url!r}, commit_message={self.commit_message!r}, oid={self.oid!r})"
+        names = ("commit_url", "commit_message", "commit_description", "oid", "pr_url", "pr_revision", "pr_num")
+        return f"CommitInfo({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
 
 
 @dataclasses.dataclass

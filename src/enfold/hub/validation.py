@@ -10,7 +10,7 @@ from enfold.hub.errors import HFValidationError
 
 __all__ = ["check_filename", "check_repo_type", "check_retired", "plural", "validate_repo_id"]
 
-_ID = re.compile(r"\b[\w\-.]{1,96}\b(/\b[\w\-.]{1,96}\b)?")
+_ID = re.compile(r"\b[\w\-.]{1,96}\b(/\b[\w\-.]{1,96}\b)?", re.ASCII)
 _TYPES = ("model", "dataset", "space")
 
 
