@@ -75,8 +75,16 @@ _RULES: list[tuple[re.Pattern[str], str]] = [
         (r"datasets\.parallel\.parallel", "enfold.datasets.parallel"),
         (r"datasets\.utils\._?filelock", "filelock"),
         (
-            r"huggingface_hub\.(?:file_download|hf_api|_commit_api|repocard|repocard_data|_snapshot_download)",
+            r"huggingface_hub\.(?:file_download|hf_api|_commit_api|repocard|repocard_data|_snapshot_download|community|"
+            r"hf_file_system|hub_mixin|_commit_scheduler|_login|_space_api|_webhooks_payload|_webhooks_server)",
             "enfold.hub",
+        ),
+        (r"huggingface_hub\.serialization(?:\._base|\._torch)?", "enfold.checkpoints.serialization"),
+        (r"huggingface_hub\.inference\.(?:_client|_generated\.types)", "enfold.hub.inference"),
+        (
+            r"huggingface_hub\.utils\.(?:_auth|_cache_assets|_cache_manager|_chunk_utils|_datetime|_errors|"
+            r"_experimental|_fixes|_headers|_hf_uris|_http|_pagination|_paths|_runtime|_telemetry|_validators|sha)",
+            "enfold.hub.utils",
         ),
         (r"trl\.trainer(?:\.(?:\w+_trainer|\w+_config|model_config|callbacks))?", "enfold.trl"),
         (r"trl\.trainer\.utils", "enfold.trl.helpers"),
