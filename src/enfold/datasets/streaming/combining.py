@@ -31,6 +31,12 @@ def _parts(streams: Sequence[Any]) -> list[IterableDataset]:
 def _made(
     parts: list[IterableDataset], step: Step, features: Features | None, info: DatasetInfo | None, split: str | None
 ) -> IterableDataset:
+    nodes = {part._node for part in parts}
+    if len(nodes) > 1:
+        raise ValueError(
+            "streams go together where all of them are split among machines in one way, or none is: "
+            "call split_dataset_by_node on the result"
+        )
     about = info.copy() if info is not None else parts[0].info.copy()
     about.features = features
     splits = {part.split for part in parts}
@@ -38,6 +44,7 @@ def _made(
     made = IterableDataset(step, about, name)
     forms = [part._format for part in parts]
     made._format = forms[0] if all(form == forms[0] for form in forms) else (None, {})
+    made._node = nodes.pop()
     return made
 
 

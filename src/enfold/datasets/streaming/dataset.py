@@ -179,8 +179,10 @@ class IterableDataset(InfoMixin, ColumnMixin, MakeMixin, WriteMixin):
     @property
     def num_shards(self) -> int:
         """The number of parts that several readers can share."""
-        _, world, strategy = self._node
+        rank, world, strategy = self._node
         total = self._step.num_shards
+        if strategy == "shards":
+            return len(range(rank, total, world))
         return total // world if world > 1 and total % world == 0 and strategy != "examples" else total
 
     n_shards = num_shards
@@ -203,6 +205,8 @@ class IterableDataset(InfoMixin, ColumnMixin, MakeMixin, WriteMixin):
     def _prepared(self) -> tuple[Step, int, int]:
         """Return the steps for this process, and which reader of how many it is."""
         index, count, strategy = self._node
+        if strategy == "shards":
+            self._require_shards(count)
         worker = None
         torch_data = sys.modules.get("torch.utils.data")
         if torch_data is not None and hasattr(torch_data, "get_worker_info"):
@@ -211,8 +215,11 @@ class IterableDataset(InfoMixin, ColumnMixin, MakeMixin, WriteMixin):
             # neighbouring rows go to different machines first, and to the workers of a machine in turn
             index, count = index + count * worker.id, count * worker.num_workers
         step = self._step.at_epoch(self.epoch)
-        if count > 1:
-            step = Deal(step, index, count) if strategy == "examples" else step.share(index, count)
+        if count > 1 and strategy == "examples":
+            step = Deal(step, index, count)
+        elif count > 1:
+            mine = step.restrict(step.blocks()[index::count]) if strategy == "shards" else None
+            step = mine if mine is not None else step.share(index, count)
         return step, index, count
 
     def _begin(self) -> _Reader:
@@ -455,12 +462,18 @@ class IterableDataset(InfoMixin, ColumnMixin, MakeMixin, WriteMixin):
     def _for_node(self, rank: int, world_size: int, strategy: str) -> IterableDataset:
         if strategy not in ("auto", "shards", "examples"):
             raise ValueError(f"strategy must be 'auto', 'shards' or 'examples', not {strategy!r}")
-        if strategy == "shards" and self._step.num_shards < world_size:
-            raise ValueError(f"{self._step.num_shards} shards do not suffice for {world_size} machines")
-        made = self._same(self._step)
         mine, others, before = self._node
-        made._node = (mine + others * rank, others * world_size, before if others > 1 else strategy)
+        if others > 1 and strategy not in ("auto", before):
+            raise ValueError(f"the stream is split among machines with strategy={before!r} already, not {strategy!r}")
+        made = self._same(self._step)
+        made._node = (mine * world_size + rank, others * world_size, before if others > 1 else strategy)
+        if made._node[2] == "shards":
+            self._require_shards(made._node[1])
         return made
+
+    def _require_shards(self, machines: int) -> None:
+        if self._step.num_shards < machines:
+            raise ValueError(f"{self._step.num_shards} shards do not suffice for {machines} machines")
 
     def batch(
         self, batch_size: int | None = None, by_column: str | list[str] | None = None, drop_last_batch: bool = False

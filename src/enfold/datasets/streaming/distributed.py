@@ -20,7 +20,8 @@ def split_dataset_by_node(dataset: Any, rank: int, world_size: int, strategy: st
         strategy: for streams: ``"auto"``, ``"shards"`` (only whole shards) or ``"examples"`` (every row is dealt).
 
     Raises:
-        ValueError: a rank outside of the machines, an unknown strategy, or ``"shards"`` with too few of them.
+        ValueError: a rank outside of the machines, an unknown strategy or one for a dataset, ``"shards"`` with too few
+            of them, or a stream that was split with another strategy before.
 
     Example:
         >>> from enfold.datasets import Dataset
@@ -30,5 +31,9 @@ def split_dataset_by_node(dataset: Any, rank: int, world_size: int, strategy: st
     if not 0 <= rank < world_size:
         raise ValueError(f"rank must be 0 to {world_size - 1}, not {rank}")
     if isinstance(dataset, Dataset):
+        if strategy != "auto":
+            raise ValueError(
+                f"strategy={strategy!r} is for streams; a dataset's rows are cut into runs: strategy='auto'"
+            )
         return dataset.shard(world_size, rank, contiguous=True)
     return dataset._for_node(rank, world_size, strategy)
