@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from .builders.archives import extract, is_archive, tar_members
+from .builders.archives import extract, is_archive, is_zip, tar_members
 
 __all__ = [
     "DownloadConfig",
@@ -195,20 +196,34 @@ class DownloadManager:
         return {address: get_size_checksum_dict(path) for address, path in self.downloaded_paths.items()}
 
     def iter_archive(self, path_or_buf: Any) -> Iterator[tuple[str, IO[bytes]]]:
-        """Yield the files of an archive: name and an open file."""
+        """Yield the files of an archive: name and an open file.
+
+        Args:
+            path_or_buf: the archive's path, or the archive as an open file, such as one in an archive.
+        """
+        import shutil
+        import tempfile
         import zipfile
 
-        path = os.fspath(path_or_buf)
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
+        with contextlib.ExitStack() as stack:
+            source: Any = path_or_buf
+            if hasattr(path_or_buf, "read"):
+                # what is in an archive can be read once only, and zip files are read from their end
+                source = stack.enter_context(tempfile.TemporaryFile())
+                shutil.copyfileobj(path_or_buf, source)
+                source.seek(0)
+            else:
+                source = os.fspath(path_or_buf)
+            if is_zip(source):
+                archive = stack.enter_context(zipfile.ZipFile(source))
                 for member in archive.infolist():
                     if not member.is_dir():
                         with archive.open(member) as file:
                             yield member.filename, file
-            return
-        for name, _, source in tar_members(path):
-            if not name.rsplit("/", 1)[-1].startswith((".", "__")):
-                yield name, source
+                return
+            for name, _, content in tar_members(source):
+                if not name.rsplit("/", 1)[-1].startswith((".", "__")):
+                    yield name, content
 
     def iter_files(self, paths: Any) -> Iterator[str]:
         """Yield the files of folders, sorted; a file is itself."""
@@ -227,7 +242,9 @@ class DownloadManager:
         import shutil
 
         for source, made in self.extracted_paths.items():
-            if made != source:
+            if os.path.isfile(made) and made != source:
+                os.unlink(made)
+            elif made != source:
                 shutil.rmtree(made, ignore_errors=True)
         self.extracted_paths = {}
 

@@ -187,3 +187,32 @@ def test_a_chinese_multiple_choice_set_loads_and_tokenizes(tmp_path: Path) -> No
     text = "".join(CHINESE[0]["documents"])  # every Chinese character is a token of its own
     assert len(row["input_ids"]) == len(row["token_type_ids"]) == len(text) + len("女的晚上要做什么？看电影") + 3
     assert 1 not in row["input_ids"] and row["token_type_ids"].count(1) == len("女的晚上要做什么？看电影") + 1
+
+
+def test_archives_in_archives_are_read_and_what_was_unpacked_is_removed(tmp_path: Path) -> None:
+    import gzip
+    import io
+    import tarfile
+    import zipfile
+
+    inner, outer = tmp_path / "inner.zip", tmp_path / "outer.tar"
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr("a.txt", "1")
+        archive.writestr("b.txt", "2")
+    with tarfile.open(outer, "w") as tar:
+        tar.add(inner, "in/inner.zip")
+        member = tarfile.TarInfo("in/last.txt")
+        member.size = 1
+        tar.addfile(member, io.BytesIO(b"3"))
+    manager = DownloadManager()
+    found = {}
+    for name, file in manager.iter_archive(str(outer)):
+        found[name] = [part.read() for _, part in manager.iter_archive(file)] if name.endswith("zip") else file.read()
+    assert found == {"in/inner.zip": [b"1", b"2"], "in/last.txt": b"3"}
+
+    packed = tmp_path / "x.txt.gz"
+    packed.write_bytes(gzip.compress(b"text"))
+    made = [manager.extract(str(packed)), manager.extract(str(inner))]
+    assert Path(made[0]).read_bytes() == b"text" and (Path(made[1]) / "a.txt").exists()
+    manager.delete_extracted_files()
+    assert not any(Path(path).exists() for path in made)

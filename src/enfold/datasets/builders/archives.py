@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -14,7 +15,7 @@ from typing import IO, Any
 from ..config import datasets_cache
 from ..errors import DatasetGenerationError
 
-__all__ = ["extract", "is_archive", "tar_members"]
+__all__ = ["extract", "is_archive", "is_zip", "tar_members"]
 
 _TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
 # A file that packs better than this, and is larger than that, is a trap rather than data.
@@ -27,6 +28,17 @@ def is_archive(name: str) -> bool:
     member = name.split("::")[0]
     name = member if "://" in member else name
     return name.lower().endswith((".zip", *_TAR))
+
+
+def is_zip(source: Any) -> bool:
+    """Return whether a path or an open file is a zip archive, and no tar archive that ends with one."""
+    if not zipfile.is_zipfile(source):
+        return False
+    with open(source, "rb") if isinstance(source, str) else contextlib.nullcontext(source) as file:
+        file.seek(257)
+        tar = file.read(5) == b"ustar"
+        file.seek(0)
+    return not tar
 
 
 def extract(path: str) -> list[str]:
@@ -46,7 +58,7 @@ def extract(path: str) -> list[str]:
         shutil.rmtree(temporary, ignore_errors=True)
         os.makedirs(temporary)
         try:
-            (_unzip if zipfile.is_zipfile(path) else _untar)(path, temporary)
+            (_unzip if is_zip(path) else _untar)(path, temporary)
             try:
                 os.replace(temporary, folder)
             except OSError:  # another process was quicker
@@ -132,14 +144,17 @@ class _Member(tarfile.TarInfo):
             raise
 
 
-def tar_members(path: str) -> Iterator[tuple[str, int, IO[bytes]]]:
+def tar_members(path: str | IO[bytes]) -> Iterator[tuple[str, int, IO[bytes]]]:
     """Yield the files of a tar archive in order: name, size, and a file to read before the next one is asked for.
+
+    Args:
+        path: the archive's path, or the archive as a file that can be read from its beginning again.
 
     Raises:
         DatasetGenerationError: a member is a link or a device.
         tarfile.TarError: the archive is broken.
     """
-    with open(path, "rb") as raw:
+    with open(path, "rb") if isinstance(path, str) else contextlib.nullcontext(path) as raw:
         stream: Any = raw
         mode = "r|*"
         if raw.read(4) == b"\x28\xb5\x2f\xfd":  # zstd, RFC 8878
