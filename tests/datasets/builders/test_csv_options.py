@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from enfold.datasets import load_dataset
+from enfold.datasets import Dataset, Features, Value, load_dataset
+from enfold.datasets.errors import DatasetGenerationError
 
 
 @pytest.fixture(autouse=True)
@@ -161,3 +162,14 @@ def test_values_may_be_longer_than_what_the_csv_module_takes_by_itself(tmp_path:
     path = tmp_path / "a.csv"
     path.write_text(f"a,b\n1,{'x' * 300_000}\n2\n")
     assert [len(text or "") for text in load_dataset("csv", data_files=str(path), split="train")["b"]] == [300_000, 0]
+
+
+def test_whole_numbers_that_are_written_with_a_point_are_the_integers_of_given_features(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("a,b,c\n1,2.0,9007199254740993\n3,,4\n")
+    features = Features({name: Value("int64") for name in "abc"})
+    made = Dataset.from_csv(str(path), features=features, cache_dir=str(tmp_path / "cache"))
+    assert made[:] == {"a": [1, 3], "b": [2, None], "c": [9007199254740993, 4]}
+    path.write_text("a,b,c\n1,2.5,3\n")
+    with pytest.raises(DatasetGenerationError):
+        Dataset.from_csv(str(path), features=features, cache_dir=str(tmp_path / "cache"))

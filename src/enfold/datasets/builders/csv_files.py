@@ -198,7 +198,7 @@ class Builder(DatasetBuilder):
         # Cutting the file with an eye on quotes costs a quarter more. One thread needs it only where it fails without,
         # because it goes on from where the last row ended; several threads begin at every cut.
         lines_in_values = threads and bool(self.options.quotechar) and self._holds_quotes(data)
-        for attempt in range(4):
+        for attempt in range(4 + len(names)):
             try:
                 table = self._parse(data, names, skip, types, lines_in_values)
             except pa.ArrowInvalid as error:
@@ -208,6 +208,9 @@ class Builder(DatasetBuilder):
                     continue
                 if "Expected" in text and "columns" in text and attempt < 3:
                     data, skip = self._evened(data, names, skip, name), 0
+                    continue
+                if whole := self._whole_numbers(text, names, types):
+                    types = {**types, whole: pa.float64()}
                     continue
                 raise DatasetGenerationError(self._where(data, names, skip, types, name, text)) from error
             binary = [f.name for f in table.schema if pa.types.is_binary(f.type) and f.name not in types]
@@ -219,6 +222,13 @@ class Builder(DatasetBuilder):
                 return table
             types = {**types, **dict.fromkeys(dates, pa.string())}
         raise DatasetGenerationError(f"{name}: the file cannot be read as CSV")
+
+    def _whole_numbers(self, text: str, names: list[str], types: dict[str, pa.DataType]) -> str | None:
+        """Return the column that Arrow's error names, where its features want integers: ``1.0`` can become one."""
+        found = re.search(r"CSV column #(\d+): .*conversion error", text)
+        name = names[int(found[1])] if found and int(found[1]) < len(names) else None
+        wanted = name in (self.info.features or {}) and pa.types.is_integer(types.get(name, pa.null()))
+        return name if wanted else None
 
     def _holds_quotes(self, data: pa.Buffer) -> bool:
         view, quote = memoryview(data), (self.options.quotechar or "").encode()
