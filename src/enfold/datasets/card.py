@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["configs_of", "infos_of", "join_card", "split_card"]
+__all__ = ["configs_of", "infos_form", "infos_of", "join_card", "split_card"]
 
 _HEADER = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?\r?\n)?---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 
@@ -56,9 +56,21 @@ def configs_of(header: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return out
 
 
-def infos_of(header: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def infos_of(header: Any) -> dict[str, dict[str, Any]]:
     """Return what a header says under ``dataset_info``, by configuration."""
-    entries = header.get("dataset_info") or []
+    entries = header.get("dataset_info")
     if isinstance(entries, Mapping):
         entries = [entries]
-    return {str(entry.get("config_name", "default")): dict(entry) for entry in entries if isinstance(entry, Mapping)}
+    return {
+        str(entry.get("config_name", "default")): dict(entry) for entry in entries or [] if isinstance(entry, Mapping)
+    }
+
+
+def infos_form(infos: Mapping[str, Mapping[str, Any]]) -> Any:
+    """Return what stands under ``dataset_info`` for configurations by name; the inverse of :func:`infos_of`."""
+    forms = [{"config_name": name} | dict(form) for name, form in infos.items()]
+    if len(forms) != 1:
+        return forms
+    if forms[0]["config_name"] == "default":
+        del forms[0]["config_name"]
+    return forms[0]

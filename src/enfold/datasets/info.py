@@ -9,12 +9,13 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, ClassVar
 
+from .card import infos_form, infos_of, join_card, split_card
 from .features.features import Features
 from .splits import NamedSplit, SplitDict
 
-__all__ = ["DatasetInfo", "InfoMixin", "SupervisedKeysData", "Version", "write_text"]
+__all__ = ["DatasetInfo", "DatasetInfosDict", "InfoMixin", "SupervisedKeysData", "Version", "write_text"]
 
 
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
@@ -104,10 +105,10 @@ class DatasetInfo:
         post_processed, post_processing_size: what older files may hold; kept as it is.
     """
 
-    description: str = ""
-    citation: str = ""
-    homepage: str = ""
-    license: str = ""
+    description: str = field(default_factory=str)
+    citation: str = field(default_factory=str)
+    homepage: str = field(default_factory=str)
+    license: str = field(default_factory=str)
     features: Features | None = None
     post_processed: Any = None
     supervised_keys: Any = None
@@ -231,15 +232,12 @@ class DatasetInfo:
     def to_yaml_dict(self) -> dict[str, Any]:
         """Return the form that the YAML header of a card holds under ``dataset_info``."""
         out: dict[str, Any] = {}
-        if self.config_name and self.config_name != "default":
+        if self.config_name:
             out["config_name"] = self.config_name
         if self.features is not None:
             out["features"] = self.features.to_yaml_list()
         if self.splits is not None:
-            out["splits"] = [
-                {"name": split.name, "num_bytes": split.num_bytes, "num_examples": split.num_examples}
-                for split in self.splits.values()
-            ]
+            out["splits"] = self.splits.to_yaml_list()
         for name in ("download_size", "dataset_size"):
             if getattr(self, name) is not None:
                 out[name] = getattr(self, name)
@@ -257,6 +255,67 @@ class DatasetInfo:
         return made
 
     _from_yaml_dict = from_yaml_dict
+    _INCLUDED_INFO_IN_YAML: ClassVar[list[str]] = ["config_name", "download_size", "dataset_size", "features", "splits"]
+
+
+class DatasetInfosDict(dict[str, DatasetInfo]):
+    """What is known about each configuration of a dataset, by name, as its card holds it under ``dataset_info``.
+
+    Example:
+        >>> DatasetInfosDict({"en": DatasetInfo(dataset_size=42)}).to_dataset_card_data(card := {})
+        >>> card
+        {'dataset_info': {'config_name': 'en', 'dataset_size': 42}}
+    """
+
+    @classmethod
+    def from_dataset_card_data(cls, dataset_card_data: Any) -> DatasetInfosDict:
+        """Return what the header of a card says: a dict, or a ``DatasetCardData``."""
+        forms = infos_of(dataset_card_data)
+        return cls({name: DatasetInfo.from_yaml_dict(form | {"config_name": name}) for name, form in forms.items()})
+
+    def to_dataset_card_data(self, dataset_card_data: Any) -> None:
+        """Put all of it into the header of a card, beside the configurations that are there."""
+        forms = {name: info.to_yaml_dict() | {"config_name": name} for name, info in self.items()}
+        if forms:
+            dataset_card_data["dataset_info"] = infos_form({**infos_of(dataset_card_data), **forms})
+
+    @classmethod
+    def from_directory(cls, dataset_infos_dir: str) -> DatasetInfosDict:
+        """Return what the card of a folder says, or else its ``dataset_infos.json``, as older datasets have it."""
+        card, older = (os.path.join(dataset_infos_dir, name) for name in ("README.md", "dataset_infos.json"))
+        if os.path.exists(card):
+            with open(card, encoding="utf-8") as file:
+                found = cls.from_dataset_card_data(split_card(file.read())[0])
+            if found:
+                return found
+        if os.path.exists(older):
+            with open(older, encoding="utf-8") as file:
+                forms = json.load(file)
+            return cls({name: DatasetInfo.from_dict(form | {"config_name": name}) for name, form in forms.items()})
+        return cls()
+
+    def write_to_directory(self, dataset_infos_dir: str, overwrite: bool = False, pretty_print: bool = False) -> None:
+        """Write all of it into the card of a folder, and into its ``dataset_infos.json`` where there is one.
+
+        Args:
+            dataset_infos_dir: the folder.
+            overwrite: leave out what it holds of other configurations.
+            pretty_print: indent the JSON.
+        """
+        card, older = (os.path.join(dataset_infos_dir, name) for name in ("README.md", "dataset_infos.json"))
+        whole = self if overwrite else DatasetInfosDict({**DatasetInfosDict.from_directory(dataset_infos_dir), **self})
+        if os.path.exists(older):
+            forms = {name: info.to_dict() for name, info in whole.items()}
+            write_text(older, json.dumps(forms, indent=4 if pretty_print else None))
+        header: dict[str, Any] = {}
+        body = ""
+        if os.path.exists(card):
+            with open(card, encoding="utf-8") as file:
+                header, body = split_card(file.read())
+        header.pop("dataset_info", None)
+        whole.to_dataset_card_data(header)
+        if whole:
+            write_text(card, join_card(header, body))
 
 
 class InfoMixin:

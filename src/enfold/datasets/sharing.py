@@ -9,7 +9,7 @@ from typing import Any
 
 from enfold.progress import Progress
 
-from .card import configs_of, infos_of, join_card, split_card
+from .card import configs_of, infos_form, infos_of, join_card, split_card
 from .info import DatasetInfo
 from .splits import SplitDict, SplitInfo
 
@@ -145,6 +145,5 @@ def _describe(header: dict[str, Any], info: DatasetInfo, folder: str, set_defaul
         config["default"] = True
     configs[name] = config
     infos[name] = info.to_yaml_dict()
-    forms = list(infos.values())
-    header["dataset_info"] = forms[0] if len(forms) == 1 else forms
+    header["dataset_info"] = infos_form(infos)
     header["configs"] = list(configs.values())

@@ -146,7 +146,8 @@ class SplitInfo:
     num_examples: int = 0
     shard_lengths: list[int] | None = None
     original_shard_lengths: list[int] | None = None
-    dataset_name: str | None = None
+    # programs that read dataset_infos.json as it was once written want this field, also where it says nothing
+    dataset_name: str | None = field(default=None, metadata={"include_in_asdict_even_if_is_default": True})
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields that are set."""
@@ -238,6 +239,20 @@ class SplitDict(dict):
     def to_split_dict(self) -> list[SplitInfo]:
         """Return copies of the splits as a list."""
         return [replace(split, name=name) for name, split in self.items()]
+
+    def to_yaml_list(self) -> list[dict[str, Any]]:
+        """Return the form that the YAML header of a card holds under ``splits``."""
+        return [
+            {"name": name, "num_bytes": split.num_bytes, "num_examples": split.num_examples}
+            for name, split in self.items()
+        ]
+
+    @classmethod
+    def from_yaml_list(cls, yaml_data: list[dict[str, Any]]) -> SplitDict:
+        """Return the splits that a card's YAML header holds."""
+        return cls.from_split_dict(yaml_data)
+
+    _to_yaml_list, _from_yaml_list = to_yaml_list, from_yaml_list
 
     def copy(self) -> SplitDict:
         """Return a copy that shares nothing with the original."""

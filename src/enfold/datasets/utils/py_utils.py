@@ -12,8 +12,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..exporting import parse_size as convert_file_size_to_int
+from ..features.features import Features
 
 __all__ = [
+    "NestedDataStructure",
     "NonMutableDict",
     "asdict",
     "convert_file_size_to_int",
@@ -114,6 +116,29 @@ def _batches(function: Callable[[list[Any]], list[Any]], values: list[Any], size
     return [made for batch in iter_batched(values, size or len(values) or 1) for made in function(batch)]
 
 
+class NestedDataStructure:
+    """Nested data.
+
+    Args:
+        data: a value, or dicts and lists of such data.
+
+    Example:
+        >>> NestedDataStructure({"a": [1, [2]], "b": 3}).flatten()
+        [1, 2, 3]
+    """
+
+    def __init__(self, data: Any = None) -> None:
+        self.data = [] if data is None else data
+
+    def flatten(self, data: Any = None) -> list[Any]:
+        """Return the values in the data, in order."""
+        data = self.data if data is None else data
+        if isinstance(data, (dict, list, tuple)):
+            parts = data.values() if isinstance(data, dict) else data
+            return [value for part in parts for value in NestedDataStructure(part).flatten()]
+        return [data]
+
+
 def iter_batched(iterable: Iterable[T], n: int) -> Iterator[list[T]]:
     """Yield lists of ``n`` items, the last one shorter.
 
@@ -162,7 +187,14 @@ def asdict(obj: Any) -> Any:
     """Return a dataclass, and those in it, as dicts of the fields that are not as the class has them."""
     if dataclasses.is_dataclass(obj) and not isinstance(obj, type):
         items = [(item, getattr(obj, item.name)) for item in dataclasses.fields(obj)]
-        return {item.name: asdict(value) for item, value in items if not item.init or value != item.default}
+        kept = [
+            (item.name, value)
+            for item, value in items
+            if not item.init or value != item.default or item.metadata.get("include_in_asdict_even_if_is_default")
+        ]
+        return {name: asdict(value) for name, value in kept}
+    if isinstance(obj, Features):
+        return obj.to_dict()
     if isinstance(obj, (list, tuple)):
         return type(obj)(*map(asdict, obj)) if hasattr(obj, "_fields") else type(obj)(map(asdict, obj))
     if isinstance(obj, dict):
