@@ -263,6 +263,35 @@ def test_cast_changes_types_and_names_what_does_not_fit() -> None:
     assert nested.column_names == ["s.x", "s.y.z"]
 
 
+def test_columns_of_tokenizers_are_small_at_any_depth() -> None:
+    made = Dataset.from_dict({"attention_mask": [1, 0], "input_ids": [[[1, 70000]], [[2]]], "token_type_ids": [0, 300]})
+    types = [str(field.type) for field in made.data.schema]
+    assert types == ["int8", "list<item: list<item: int32>>", "int64"]
+
+
+def test_features_that_were_changed_in_place_are_cast_to_as_well() -> None:
+    dataset = Dataset.from_dict({"a": [3, 4], "b": ["x", "y"]})
+    features = dataset.features
+    features["a"] = Value("float64")
+    made = dataset.cast(features)
+    assert made.features["a"] == Value("float64") and repr(made["a"][:]) == "[3.0, 4.0]"
+
+
+def test_a_format_is_set_again_from_what_the_dataset_says_of_it() -> None:
+    dataset = Dataset.from_dict({"a": [3, 4], "b": ["x", "y"]})
+    dataset.set_transform(lambda batch: {name: [str(value) * 2 for value in batch[name]] for name in batch}, ["a"])
+    before = dataset.format
+    dataset.set_format(**before)
+    assert dataset.format == before and dataset[0] == {"a": "33"}
+
+
+def test_splits_that_are_no_datasets_are_named() -> None:
+    splits = DatasetDict({"train": Dataset.from_dict({"a": [1]}), "other": None})
+    for call in (lambda: splits.map(), splits.filter, splits.shuffle, lambda: splits.sort("a")):
+        with pytest.raises(TypeError, match="'other' is no Dataset but a NoneType"):
+            call()
+
+
 def test_datasets_are_put_together() -> None:
     first, second = numbers(3), numbers(5).select([4, 3])
     both = concatenate_datasets([first, second])

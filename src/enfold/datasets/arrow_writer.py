@@ -158,6 +158,8 @@ class ArrowWriter:
             return None
         return self._described().arrow_schema
 
+    _schema = schema
+
     @property
     def features(self) -> Features | None:
         """The columns' kinds as far as they are known."""

@@ -48,7 +48,13 @@ class DatasetDict(DictFilesMixin, dict):
     def __exit__(self, *error: Any) -> None:
         pass
 
+    def _require_datasets(self) -> None:
+        for name, dataset in self.items():
+            if not isinstance(dataset, Dataset):
+                raise TypeError(f"the split {name!r} is no Dataset but a {type(dataset).__name__}")
+
     def _each(self, name: str, *arguments: Any, **options: Any) -> DatasetDict:
+        self._require_datasets()
         return DatasetDict({key: getattr(dataset, name)(*arguments, **options) for key, dataset in self.items()})
 
     @property
@@ -141,6 +147,7 @@ class DatasetDict(DictFilesMixin, dict):
             "on_mixed_types": on_mixed_types,
             **options,
         }
+        self._require_datasets()
         made = DatasetDict()
         for split, dataset in self.items():
             mine = partial(_with_split, function, split) if with_split and function is not None else function
@@ -177,6 +184,7 @@ class DatasetDict(DictFilesMixin, dict):
                 load_from_cache_file, writer_batch_size, fn_kwargs, num_proc, desc, options: as for
                 :meth:`Dataset.filter`.
         """
+        self._require_datasets()
         made = DatasetDict()
         for split, dataset in self.items():
             made[split] = dataset.filter(
@@ -300,6 +308,7 @@ class DatasetDict(DictFilesMixin, dict):
             raise ValueError("give seed or seeds, not both")
         given = seed if seed is not None else seeds
         each = given if isinstance(given, Mapping) else dict.fromkeys(self, given)
+        self._require_datasets()
         return DatasetDict(
             {
                 name: dataset.shuffle(seed=each.get(name), generator=(generators or {}).get(name))

@@ -54,6 +54,8 @@ class FormatMixin:
             ValueError: an unknown format or column; the nearest one is named.
         """
         kind = format_name(type)
+        # set_format(**dataset.format) gives the options as one argument
+        format_kwargs |= format_kwargs.pop("format_kwargs", None) or {}
         if columns is not None:
             columns = self._require(columns)
         self._format = (kind, dict(format_kwargs), columns, output_all_columns)

@@ -202,13 +202,20 @@ def _spelled(first: pa.DataType, second: pa.DataType) -> bool:
 
 
 def shrink(array: pa.Array, small: pa.DataType) -> pa.Array:
-    """Store a list of integers in the smaller type that its column's name promises, where the values fit."""
-    kind = array.type
-    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)) or not pa.types.is_integer(kind.value_type):
-        return array
-    if kind.value_type == small:
+    """Store integers, or lists of them, in the smaller type that their column's name promises, where the values fit."""
+    wanted = _smaller(array.type, small)
+    if wanted is None or wanted == array.type:
         return array
     try:
-        return array.cast(pa.large_list(small) if pa.types.is_large_list(kind) else pa.list_(small))
+        return array.cast(wanted)
     except pa.ArrowInvalid:
         return array
+
+
+def _smaller(kind: pa.DataType, small: pa.DataType) -> pa.DataType | None:
+    if pa.types.is_integer(kind):
+        return small
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+        return None
+    inner = _smaller(kind.value_type, small)
+    return None if inner is None else (pa.large_list if pa.types.is_large_list(kind) else pa.list_)(inner)

@@ -155,7 +155,9 @@ class SchemaMixin:
         if set(features) != set(self.features):
             raise ValueError(f"the features' columns {list(features)} are not the dataset's, {self.column_names}")
         wanted = Features({name: features[name] for name in self.column_names})
-        if wanted.arrow_schema.remove_metadata().equals(self.features.arrow_schema.remove_metadata()):
+        # the stored types are asked, and not the features: dataset.features may be what was changed and passed
+        stored = pa.schema([self._source.schema.field(name) for name in wanted])
+        if wanted.arrow_schema.remove_metadata().equals(stored):
             made = self._with(features=wanted)
             made._identity = self._step("cast", wanted.to_dict())
             for name, feature in wanted.items():

@@ -17,3 +17,9 @@ __getattr__, __dir__, __all__ = face(
         ],
     },
 )
+
+# The class takes the name of its module, which programs call as the function that it is everywhere else.
+from . import tqdm as _tqdm  # noqa: E402, F401
+from .tqdm import tqdm  # noqa: E402
+
+__all__ += ["tqdm"]
