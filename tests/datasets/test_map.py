@@ -427,3 +427,31 @@ def test_columns_that_a_function_deletes_from_its_input_are_left_out(batched: bo
     if batched:  # what is gone has no row to stand in
         made = rows.map(lambda batch: {"c": [batch.pop("a"), batch.pop("t")][0] * 2}, batched=True)
         assert made[:] == {"c": [1, 2, 3, 1, 2, 3]}
+
+
+def test_methods_of_ones_own_class_tell_what_comes_out_by_what_goes_in() -> None:
+    from enfold.datasets.fingerprint import fingerprint_transform
+
+    class Mine(Dataset):
+        @fingerprint_transform(inplace=False, ignore_kwargs=["loud"])
+        def plus(self, new_fingerprint: str, *more: int, by: int = 1, loud: bool = False) -> Dataset:
+            return Mine(self.data, fingerprint=new_fingerprint)
+
+        @fingerprint_transform(inplace=True, version="2")
+        def mark(self, by: int, new_fingerprint: str | None = None) -> str | None:
+            return new_fingerprint
+
+        @fingerprint_transform(inplace=False, randomized_function=True)
+        def mixed(self, seed: int | None = None, new_fingerprint: str | None = None) -> str | None:
+            return new_fingerprint
+
+    made = Mine(pa.table({"a": [1, 2]}))
+    first = made.plus(3, by=2)._fingerprint
+    assert (
+        first == made.plus(3, by=2, loud=True)._fingerprint == Mine(pa.table({"a": [1, 2]})).plus(3, by=2)._fingerprint
+    )
+    assert len({first, made.plus(4, by=2)._fingerprint, made.plus(3)._fingerprint, made._fingerprint}) == 4
+    assert made.plus(new_fingerprint="given")._fingerprint == "given"
+    assert made.mixed() != made.mixed() and made.mixed(seed=1) == made.mixed(1)
+    before = made._fingerprint
+    assert made.mark(5) == made._fingerprint != before

@@ -10,6 +10,7 @@ import dis
 import enum
 import functools
 import hashlib
+import inspect
 import marshal
 import os
 import struct
@@ -17,7 +18,7 @@ import sys
 import sysconfig
 import threading
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ __all__ = [
     "Unhashable",
     "disable_caching",
     "enable_caching",
+    "fingerprint_transform",
     "generate_random_fingerprint",
     "is_caching_enabled",
     "set_caching_enabled",
@@ -395,3 +397,60 @@ def update_fingerprint(fingerprint: str, transform: str | Callable[..., Any], ar
         hasher.update(name)
         hasher.update(arguments[name], getattr(arguments[name], "__qualname__", name))
     return hasher.hexdigest()
+
+
+def fingerprint_transform(
+    inplace: bool,
+    use_kwargs: Sequence[str] | None = None,
+    ignore_kwargs: Sequence[str] | None = None,
+    fingerprint_names: Sequence[str] | None = None,
+    randomized_function: bool = False,
+    version: str | None = None,
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator for methods of one's own dataset class that tells what comes out by what goes in.
+
+    The method gets ``new_fingerprint`` as an argument: what the dataset is, and the arguments of the call, as text.
+
+    Args:
+        inplace: the method changes the dataset, which gets the new fingerprint.
+        use_kwargs: the arguments that count; all where None.
+        ignore_kwargs: arguments that do not.
+        fingerprint_names: the arguments that get fingerprints, in place of ``new_fingerprint``.
+        randomized_function: a call without ``seed`` and ``generator`` gives something new every time.
+        version: another text is another method.
+    """
+    names = list(fingerprint_names or ["new_fingerprint"])
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        signature = inspect.signature(function)
+        identity = f"{function.__module__}.{function.__qualname__}@{version}"
+
+        @functools.wraps(function)
+        def method(self: Any, *arguments: Any, **given: Any) -> Any:
+            own = {name: given.pop(name) for name in names if given.get(name) is not None}
+            # positions after self are those of the arguments that the caller sees
+            shown = [item for name, item in signature.parameters.items() if name not in names]
+            bound = signature.replace(parameters=shown).bind(self, *arguments, **given)
+            bound.apply_defaults()
+            counted = dict(list(bound.arguments.items())[1:])
+            if use_kwargs is not None:
+                counted = {name: value for name, value in counted.items() if name in use_kwargs}
+            counted = {name: value for name, value in counted.items() if name not in (ignore_kwargs or ())}
+            known = not randomized_function or any(counted.get(name) is not None for name in ("seed", "generator"))
+            for name in names:
+                if name not in own:
+                    own[name] = (
+                        update_fingerprint(self._fingerprint, f"{identity}.{name}", counted)
+                        if known
+                        else generate_random_fingerprint()
+                    )
+            call = signature.bind_partial()
+            call.arguments.update({name: (bound.arguments | own)[name] for name in signature.parameters})
+            made = function(*call.args, **call.kwargs)
+            if inplace:
+                self._identity = own[names[0]]
+            return made
+
+        return method
+
+    return decorate
