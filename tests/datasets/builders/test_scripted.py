@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
@@ -216,3 +216,40 @@ def test_archives_in_archives_are_read_and_what_was_unpacked_is_removed(tmp_path
     assert Path(made[0]).read_bytes() == b"text" and (Path(made[1]) / "a.txt").exists()
     manager.delete_extracted_files()
     assert not any(Path(path).exists() for path in made)
+
+
+class Repeated(datasets.BuilderConfig):
+    def __init__(self, text: str = "a", times: int = 2, **options: Any) -> None:
+        super().__init__(**options)
+        self.text, self.times = text, times
+
+
+class Words(datasets.GeneratorBasedBuilder):
+    VERSION = "2.0.0"
+    BUILDER_CONFIG_CLASS = Repeated
+
+    def _info(self) -> datasets.DatasetInfo:
+        return datasets.DatasetInfo(features=Features({"text": Value("string")}))
+
+    def _split_generators(self, manager: Any) -> list[datasets.SplitGenerator]:
+        return [datasets.SplitGenerator("train")]
+
+    def _generate_examples(self) -> Iterator[Any]:
+        yield 0, {"text": self.config.text * self.config.times}
+
+
+class Chosen(Words):
+    BUILDER_CONFIGS: ClassVar[list[Any]] = [Repeated(name="b", text="b"), Repeated(name="c", text="c")]
+
+
+def test_configurations_may_have_an_init_of_their_own() -> None:
+    def text(builder: Any) -> str:
+        builder.download_and_prepare()
+        return builder.as_dataset(split="train")["text"][0]
+
+    assert text(Words()) == "aa" and text(Words(text="x", times=3)) == "xxx"
+    assert str(Words().config.version) == str(Words().info.version) == "2.0.0"
+    assert text(Words(text="y", version="3.0.0")) == "yy", "another table than before"
+    assert text(Chosen(config_name="c", times=1)) == "c" and Chosen.BUILDER_CONFIGS[1].times == 2
+    with pytest.raises(TypeError, match=r"'time'.*did you mean 'times'"):
+        Chosen(config_name="c", time=1)

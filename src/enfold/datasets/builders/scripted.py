@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import os
 from collections.abc import Iterator
-from dataclasses import fields, replace
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -76,11 +76,9 @@ class _Scripted(DatasetBuilder):
             info=self._info(),
         )
         said: Any = _version(self.config.version)
-        if said is None or str(said) == "0.0.0":  # what a configuration is when nothing is said
-            said = _version(self.VERSION) or self.info.version
-        self.info.version = said
+        self.info.version = self.info.version if said is None or str(said) == "0.0.0" else said
         try:
-            self.hash = combine(self.hash, type(self), [getattr(self.config, f.name) for f in fields(self.config)])
+            self.hash = combine(self.hash, type(self), sorted(vars(self.config).items()))
         except Unhashable:
             self.hash = generate_random_fingerprint()
         self.cache_dir = os.path.join(
@@ -106,13 +104,22 @@ class _Scripted(DatasetBuilder):
                 raise ValueError(f"Config name is missing: pick one of {list(known)}, as config_name")
         if name is not None and known and name not in known:
             raise ValueError(f"BuilderConfig {name!r} not found; there are {list(known)}{nearest(name, known)}")
-        allowed = [item.name for item in fields(self.BUILDER_CONFIG_CLASS)]
+        made = copy.copy(known[name]) if name in known else None
+        kind = self.BUILDER_CONFIG_CLASS
+        # a class may have an __init__ of its own, which passes on what it does not know
+        parameters = inspect.signature(kind).parameters.values()
+        passes_on = any(item.kind is item.VAR_KEYWORD for item in parameters)
+        allowed = [*vars(made)] if made is not None else [item.name for item in parameters]
         for key in options:
-            if key not in allowed:
+            if key not in allowed and (made is not None or not passes_on):
                 raise TypeError(f"the configuration has no field {key!r}{nearest(key, allowed)}")
-        if name in known:
-            return replace(known[name], **options)
-        return self.BUILDER_CONFIG_CLASS(**{"name": name or "default", **options})
+        if made is None:
+            made = kind(**{"name": name or "default", **options})
+        for key, value in options.items():
+            setattr(made, key, value)
+        if self.VERSION is not None and str(made.version) in ("None", "0.0.0"):  # what it is when nothing is said
+            made.version = _version(self.VERSION)
+        return made
 
     @property
     def config(self) -> Any:
