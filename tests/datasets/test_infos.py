@@ -11,7 +11,7 @@ from enfold.datasets import DatasetInfo, Features, SplitDict, SplitInfo, Value
 from enfold.datasets.info import DatasetInfosDict
 from enfold.datasets.utils.hub import hf_dataset_url
 from enfold.datasets.utils.metadata import MetadataConfigs
-from enfold.datasets.utils.py_utils import NestedDataStructure, asdict
+from enfold.datasets.utils.py_utils import NestedDataStructure, asdict, string_to_dict
 
 
 def test_infos_of_several_configurations_go_through_a_card(tmp_path: Path) -> None:
@@ -70,6 +70,8 @@ def test_dicts_of_dataclasses_say_what_is_not_the_default() -> None:
         y: int = 0
 
     assert asdict({"a": [Point(y=2)]}) == {"a": [{"y": 2}]}
+    with pytest.raises(TypeError, match="list"):
+        asdict([Point()])
     assert asdict(SplitDict({"train": SplitInfo("train")})) == {"train": {"name": "train", "dataset_name": None}}
     info = DatasetInfo.from_dict({"features": {"x": {"dtype": "int8", "_type": "Value"}}})
     texts = dict.fromkeys(("description", "citation", "homepage", "license"), "")
@@ -79,6 +81,14 @@ def test_dicts_of_dataclasses_say_what_is_not_the_default() -> None:
 def test_nested_data_is_flat_in_order() -> None:
     assert NestedDataStructure({"a": [[1], 2], "b": {"c": 3}}).flatten() == [1, 2, 3]
     assert NestedDataStructure().flatten() == []
+
+
+def test_fields_of_a_pattern_may_say_how_numbers_are_written() -> None:
+    assert string_to_dict("x_00001_of_00002.arrow", "x_{rank:05d}_of_{num_proc:05d}.arrow") == {
+        "rank": "00001",
+        "num_proc": "00002",
+    }
+    assert string_to_dict("x.arrow", "x_{rank:05d}.arrow") is None
 
 
 def test_a_files_address_names_the_revision() -> None:

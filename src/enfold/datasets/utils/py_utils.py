@@ -184,7 +184,17 @@ def first_non_null_non_empty_value(iterable: Iterable[Any]) -> tuple[int, Any]:
 
 
 def asdict(obj: Any) -> Any:
-    """Return a dataclass, and those in it, as dicts of the fields that are not as the class has them."""
+    """Return a dataclass, or a dict, with the dataclasses in it as dicts of the fields that are not as the class has them.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if not isinstance(obj, dict) and not (dataclasses.is_dataclass(obj) and not isinstance(obj, type)):
+        raise TypeError(f"asdict takes a dataclass or a dict, not a {type(obj).__name__}")
+    return _as_dicts(obj)
+
+
+def _as_dicts(obj: Any) -> Any:
     if dataclasses.is_dataclass(obj) and not isinstance(obj, type):
         items = [(item, getattr(obj, item.name)) for item in dataclasses.fields(obj)]
         kept = [
@@ -192,13 +202,13 @@ def asdict(obj: Any) -> Any:
             for item, value in items
             if not item.init or value != item.default or item.metadata.get("include_in_asdict_even_if_is_default")
         ]
-        return {name: asdict(value) for name, value in kept}
+        return {name: _as_dicts(value) for name, value in kept}
     if isinstance(obj, Features):
         return obj.to_dict()
     if isinstance(obj, (list, tuple)):
-        return type(obj)(*map(asdict, obj)) if hasattr(obj, "_fields") else type(obj)(map(asdict, obj))
+        return type(obj)(*map(_as_dicts, obj)) if hasattr(obj, "_fields") else type(obj)(map(_as_dicts, obj))
     if isinstance(obj, dict):
-        return {key: asdict(value) for key, value in obj.items()}
+        return {key: _as_dicts(value) for key, value in obj.items()}
     return obj
 
 
@@ -209,8 +219,11 @@ def string_to_dict(string: str, pattern: str) -> dict[str, str] | None:
         >>> string_to_dict("data/train-00000-of-00002.parquet", "data/{split}-{part}.parquet")
         {'split': 'train', 'part': '00000-of-00002'}
     """
-    names = re.findall(r"{(.+?)}", pattern)
-    expression = re.sub(r"{(.+?)}", lambda found: f"(?P<_{found[1]}>.+)", glob_pattern_to_regex(pattern))
+    # {rank:05d} is the field "rank": how a number was written does not matter
+    names = re.findall(r"{([^{}:]+)(?::[^{}]*)?}", pattern)
+    expression = re.sub(
+        r"{([^{}:]+)(?::[^{}]*)?}", lambda found: f"(?P<_{found[1]}>.+)", glob_pattern_to_regex(pattern)
+    )
     # the first field takes as little as it can, and so on
     found = re.fullmatch(expression.replace(">.+)", ">.+?)", len(names) - 1), string)
     return {name: found[f"_{name}"] for name in names} if found else None
