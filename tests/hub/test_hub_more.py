@@ -111,15 +111,41 @@ def test_only_what_a_file_had_is_committed(tmp_path: Path) -> None:
         ("hf://spaces/me/x@dev%2Fone/app.py", "space", "me/x", "dev/one", "app.py"),
         ("https://huggingface.co/me/x/blob/main/a.txt", "model", "me/x", "main", "a.txt"),
         ("https://huggingface.co/datasets/me/x", "dataset", "me/x", None, ""),
+        ("hf.co/me/x/tree/refs%2Fpr%2F1/a%20b", "model", "me/x", "refs/pr/1", "a b"),
+        ("hf://kernels/me/x@v1", "kernel", "me/x", "v1", ""),
+        ("hf://buckets/me/x/a/b.txt", "bucket", "me/x", None, "a/b.txt"),
+        ("https://huggingface.co/buckets/me/x/tree/a", "bucket", "me/x", None, "a"),
     ],
 )
 def test_addresses_of_repositories(text: str, kind: str, name: str, revision: str | None, path: str) -> None:
     found = hub.parse_hf_uri(text)
     assert (found.type, found.id, found.revision, found.path_in_repo) == (kind, name, revision, path)
     assert hub.parse_hf_uri(found.to_uri()) == found
+    assert hub.parse_hf_uri(found.to_url()) == found or (path and revision is None and kind != "bucket")
 
 
-@pytest.mark.parametrize("text", ["me/x", "hf://x", "hf://me/..", "https://elsewhere.org/me/x", "hf://me/x//a"])
+def test_a_place_is_mounted_in_a_folder() -> None:
+    for text in ("hf://models/me/x@main/a:/data/b", "hf://buckets/me/x:/data:ro", "hf://datasets/me/x:/d:rw"):
+        found = hub.parse_hf_mount(text)
+        assert found.to_uri() == text and hub.is_hf_uri(found.source.to_uri())
+    for text in ("me/x:/data", "hf://me/x", "hf://me/x:/", "hf://me/x:data", "hf://me/x:ro", "hf://x:/data"):
+        with pytest.raises(HfUriError):
+            hub.parse_hf_mount(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "me/x",
+        "hf://x",
+        "hf://me/..",
+        "https://elsewhere.org/me/x",
+        "hf://me/x//a",
+        "hf://bucket/me/x",
+        "hf://buckets/me/x@v1",
+        "hf://me/x@",
+    ],
+)
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(HfUriError):
         hub.parse_hf_uri(text)

@@ -255,7 +255,14 @@ __getattr__, __dir__, __all__ = face(
             "RepoUrl",
             "SpaceInfo",
         ],
-        ".uris": ["HfUri", "parse_hf_uri", "repo_type_and_id_from_hf_id"],
+        ".uris": [
+            "HfMount",
+            "HfUri",
+            "is_hf_uri",
+            "parse_hf_mount",
+            "parse_hf_uri",
+            "repo_type_and_id_from_hf_id",
+        ],
         ".webhook_payloads": [
             "WebhookPayload",
             "WebhookPayloadComment",

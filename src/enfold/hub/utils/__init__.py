@@ -73,7 +73,7 @@ __getattr__, __dir__, __all__ = face(
             "SafetensorsRepoMetadata",
             "TensorInfo",
         ],
-        "enfold.hub.uris": ["HfUri", "parse_hf_uri"],
+        "enfold.hub.uris": ["HfMount", "HfUri", "is_hf_uri", "parse_hf_mount", "parse_hf_uri"],
         "enfold.datasets.utils.tqdm": ["tqdm"],  # the bar under another library's name, and so a higher floor
         "enfold.hub.scan": [
             "CachedFileInfo",
