@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 from enfold.hubserver import database as db
 from enfold.hubserver.accounts import Viewer
 from enfold.hubserver.errors import HubServerError, gated
+from enfold.hubserver.names import KINDS
 from enfold.hubserver.repositories import Repositories
 
 __all__ = ["STATUSES", "Access"]
@@ -37,7 +38,7 @@ class Access:
             return
         status = None if viewer is None else self.status(connection, repo.id, viewer.account_id)
         if status != "accepted":
-            raise gated(repo.name, viewer is None, status)
+            raise gated(f"{KINDS[repo.kind]} {repo.name}", viewer is None, status)
 
     def status(self, connection: Connection, repo_id: int, account_id: int) -> str | None:
         """Return what came of an account's request, or None when it made none."""
@@ -96,8 +97,8 @@ class Access:
         """Set the status of a request, named by its user or its id.
 
         Raises:
-            HubServerError: 400, the repository is not gated, or the request has that status; 403 without the right to write; 404, there is no such
-                user or request.
+            HubServerError: 400, the repository is not gated, or the request has that status; 403 without the right to
+                write; 404, there is no such user or request.
         """
         if status not in STATUSES:
             raise HubServerError(400, f'"status" is one of {", ".join(STATUSES)}, not {status!r}')

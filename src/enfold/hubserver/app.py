@@ -91,6 +91,7 @@ _PAGES = _join(content.pages, access.pages, spaces.pages, pages.repository)
 
 
 #: actions whose addresses name a revision
+_REQUEST_ID = re.compile(r"[\w:;=.-]{1,128}", re.ASCII)  # what a caller may call its request, in logs and answers
 _KIND = re.compile(r"/api(?:/resolve-cache)?/\w+|/(?:models|datasets|spaces)(?=/)")  # what an address begins with
 _AT_REVISION = frozenset("resolve raw tree blob revision commits paths-info xet-read-token".split())
 
@@ -121,7 +122,8 @@ class _App:
             await send({"type": "websocket.close"})
             return
         request = Request(scope, receive)
-        request_id = f"Root={secrets.token_hex(12)}"
+        said = request.headers.get("x-request-id") or request.headers.get("x-amzn-trace-id") or ""
+        request_id = said if _REQUEST_ID.fullmatch(said) else f"Root={secrets.token_hex(12)}"
         started = False
         limits: dict[str, str] = {}
 

@@ -46,7 +46,7 @@ def repo_not_found(anonymous: bool) -> HubServerError:
 
 
 def gated(name: str, anonymous: bool, status: str | None) -> HubServerError:
-    """Return the error for files of a gated repository; ``status`` is that of the caller's request for access."""
+    """Return the error for files of a gated repository ("model me/x"); ``status`` is that of the caller's request."""
     if anonymous:
         message = f"Access to {name} is restricted. You must have access to it and be authenticated to access it."
     else:

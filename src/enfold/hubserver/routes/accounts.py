@@ -17,6 +17,9 @@ __all__ = ["fixed"]
 fixed = Routes()
 
 
+_PLAIN = {"avatarUrl": "", "canPay": False, "isEnterprise": False}  # what there is not on this Hub
+
+
 @fixed.add("GET", "whoami-v2")
 def whoami(call: Call) -> Response:
     """Say who holds the token."""
@@ -26,7 +29,7 @@ def whoami(call: Call) -> Response:
     with call.hub.database.read() as connection:
         full = call.hub.accounts.fullnames(connection, list(viewer.organisations))
     organisations = [
-        {"type": "org", "id": name, "name": name, "fullname": full[name], "roleInOrg": role, "isEnterprise": False}
+        {"type": "org", "id": name, "name": name, "fullname": full[name], "roleInOrg": role, **_PLAIN}
         for name, role in viewer.organisations.items()
     ]
     token: dict[str, Any] = {
@@ -44,8 +47,8 @@ def whoami(call: Call) -> Response:
             "fullname": viewer.fullname,
             "email": viewer.email or None,
             "emailVerified": bool(viewer.email),
-            "canPay": False,
             "isPro": False,
+            **_PLAIN,
             "orgs": organisations,
             "auth": {"type": "access_token", "accessToken": token},
         }
