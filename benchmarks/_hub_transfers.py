@@ -279,6 +279,47 @@ def commit(files: int = 1_000, many: int = 100_000) -> None:
         print(f"{many:,} files: committed in {made:.1f} s, {found:,} listed in {time.perf_counter() - begin:.1f} s")
 
 
+def snapshot(many: int = 100_000, few: int = 3_000) -> None:
+    """Download a repository of 100,000 small files into the cache; and some of them by a request for each."""
+    from enfold.hub import small_files, snapshot_download
+
+    with (
+        tempfile.TemporaryDirectory() as name,
+        served(Path(name) / "hub") as (address, token, process),
+        client(address, token) as api,
+    ):
+        api.create_repo("owner/many")
+        for start in range(0, many, 10_000):
+            paths = [
+                f"{number // 1000:03}/{number % 1000:03}.txt" for number in range(start, min(start + 10_000, many))
+            ]
+            _commit(api, "owner/many", paths, start)
+        ways: dict[str, tuple[int, dict[str, Any]]] = {"together": (many, {}), "again": (many, {})}
+        ways["one by one"] = (
+            few,
+            {"cache_dir": f"{name}/other", "allow_patterns": [f"{n:03}/*" for n in range(few // 1000)]},
+        )
+        for way, (count, options) in ways.items():
+            if way == "one by one":
+                small_files.FEWEST = 1 << 60
+            begin, mine, theirs = time.perf_counter(), time.process_time(), _processor(process.pid)
+            folder = snapshot_download("owner/many", **options)
+            seconds, mine = time.perf_counter() - begin, time.process_time() - mine
+            theirs = _processor(process.pid) - theirs
+            found = sum(1 for path in Path(folder).rglob("*.txt"))
+            assert found == count, (way, found)
+            print(
+                f"{count:,} small files, {way:10}   {seconds:6.1f} s   of each {seconds / count * 1000:.2f} ms: "
+                f"client {mine / count * 1000:.2f}, server {theirs / count * 1000:.2f} of the processor"
+            )
+
+
+def _processor(pid: int) -> float:
+    """Seconds of the processor that a process took."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def _commit(api: Any, repo: str, paths: list[str], seed: int) -> None:
     """Send a commit as it is on the wire; asking how each file should come is the client's affair."""
     import base64

@@ -117,6 +117,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "insertion": _hub_transfers.insertion,
     "head": _hub_transfers.head,
     "commit": _hub_transfers.commit,
+    "snapshot": _hub_transfers.snapshot,
     "start": _hub_transfers.start,
 }
 

@@ -128,6 +128,8 @@ class RepoCache:
     def link(self, filename: str, commit: str, blob: Path) -> Path:
         """Put a content into a commit's folder, by a relative link, or a copy where links cannot be made."""
         path = self.snapshot(commit) / filename
+        if not constants.HF_HUB_DISABLE_SYMLINKS and self._link_new(filename, path, blob):
+            return path
         if path.is_symlink() or path.exists():
             if path.exists() and (not path.is_symlink() or path.resolve() == blob.resolve()):
                 return path
@@ -142,6 +144,23 @@ class RepoCache:
             shutil.copyfile(blob, temporary)
         os.replace(temporary, path)
         return path
+
+    def _link_new(self, filename: str, path: Path, blob: Path) -> bool:
+        """Make a link where nothing is yet, which is most often so and then takes one call; else return False."""
+        if blob.parent != self.folder / "blobs":
+            return False
+        target = "../" * (filename.count("/") + 2) + f"blobs/{blob.name}"
+        for attempt in range(2):
+            try:
+                os.symlink(target, path)
+                return True
+            except FileNotFoundError:
+                if attempt:
+                    return False
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError:  # something is there, or links cannot be made
+                return False
+        return False
 
     def put(self, filename: str, commit: str, etag: str, data: bytes) -> None:
         """Put a small content that is here into the cache; two who do so at once do no harm."""
@@ -174,13 +193,20 @@ def _inside(folder: Path, relative: str) -> bool:
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a small file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name}.{secrets.token_hex(6)}.tmp"
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f".{name}.{secrets.token_hex(6)}.tmp")
     try:
-        temporary.write_bytes(data)
+        try:
+            file = open(temporary, "wb")  # noqa: SIM115 (closed below)
+        except FileNotFoundError:  # the folder, most often there, has to be made
+            os.makedirs(folder, exist_ok=True)
+            file = open(temporary, "wb")  # noqa: SIM115
+        with file:
+            file.write(data)
         os.replace(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
         raise
 
 
