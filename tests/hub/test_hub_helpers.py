@@ -96,3 +96,27 @@ def test_entries_are_made_as_the_hub_writes_them() -> None:
 
 def test_the_log_is_found_where_programs_look_for_it() -> None:
     assert logging.get_logger("x") is hub.logging.get_logger("x")
+
+
+def test_a_cache_is_a_folder_whatever_systems_put_into_it(tmp_path: Path) -> None:
+    snapshots, refs = tmp_path / "models--me--x" / "snapshots", tmp_path / "models--me--x" / "refs"
+    (snapshots / "123").mkdir(parents=True)
+    refs.mkdir()
+    (refs / "main").write_text("123")
+    for folder in (tmp_path, snapshots, refs):
+        (folder / ".DS_Store").write_bytes(b"\xff")
+    found = hub.scan_cache_dir(tmp_path)
+    assert not found.warnings
+    assert [revision.refs for repo in found.repos for revision in repo.revisions] == [frozenset({"main"})]
+    with pytest.raises(ValueError, match="file"):
+        hub.scan_cache_dir(refs / "main")
+    with pytest.raises(ValueError, match="in its way"):
+        hub.cached_assets_path("x", assets_dir=refs / "main")
+
+
+def test_results_are_results() -> None:
+    for wrong in ("0.9", ["accuracy: 0.9"]):
+        with pytest.raises(ValueError, match="EvalResult"):
+            hub.ModelCardData(model_name="x", eval_results=wrong)
+    with pytest.raises(ValueError, match="non-empty"):
+        hub.model_index_to_eval_results([])

@@ -247,10 +247,16 @@ def cached_assets_path(
     *,
     assets_dir: str | os.PathLike[str] | None = None,
 ) -> Path:
-    """Return a folder, made if needed, where a library may keep files of its own beside the cache."""
+    """Return a folder, made if needed, where a library may keep files of its own beside the cache.
+
+    Raises:
+        ValueError: a file is in its way.
+    """
     root = Path(assets_dir) if assets_dir is not None else Path(constants.hf_home()) / "assets"
     parts = [re.sub(r'[\\/:*?"<>|\s]', "--", part) for part in (library_name, namespace, subfolder)]
     path = root.joinpath(*parts)
-    with contextlib.suppress(FileExistsError, NotADirectoryError):  # a file in its way is the caller's to see
+    try:
         path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise ValueError(f"no folder can be made at {path}: a file is in its way; remove it") from None
     return path

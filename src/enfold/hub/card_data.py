@@ -216,6 +216,12 @@ class ModelCardData(CardData):
             tags=_unique(tags),
             **values,
         )
+        results = self.get("eval_results")
+        known = isinstance(results, list) and all(isinstance(result, EvalResult) for result in results)
+        if results and not known and not ignore_metadata_errors:
+            raise ValueError(
+                f"eval_results should be of type `EvalResult` or a list of `EvalResult`, not {str(results)[:80]!r}"
+            )
         if self.get("eval_results") and not self.get("model_name"):
             raise ValueError("eval_results need model_name: the name under which they stand in model-index")
 
@@ -355,6 +361,8 @@ def model_index_to_eval_results(model_index: Sequence[dict[str, Any]]) -> tuple[
     Raises:
         KeyError: a result has no task, dataset or metric.
     """
+    if not model_index:
+        raise ValueError("`model_index` must be a non-empty list: its first entry names the model")
     results = []
     for entry in model_index:
         for result in entry["results"]:

@@ -276,6 +276,9 @@ def table(rows: list[list[str]]) -> str:
     )
 
 
+_SYSTEMS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # files that operating systems put anywhere
+
+
 def scan_cache_dir(cache_dir: str | os.PathLike[str] | None = None) -> HFCacheInfo:
     """Look through the cache.
 
@@ -284,12 +287,15 @@ def scan_cache_dir(cache_dir: str | os.PathLike[str] | None = None) -> HFCacheIn
 
     Raises:
         CacheNotFound: there is no such folder.
+        ValueError: it is a file.
 
     Example:
         >>> scan_cache_dir().size_on_disk_str  # doctest: +SKIP
         '4.8G'
     """
     folder = Path(os.path.expanduser(cache_dir if cache_dir is not None else constants.hub_cache())).resolve()
+    if folder.is_file():
+        raise ValueError(f"{folder} is a file: cache_dir is the folder of the cache")
     if not folder.is_dir():
         raise CacheNotFound(f"there is no cache folder {folder}; it is made by the first download", str(folder))
     repos, warnings = set(), []
@@ -318,10 +324,12 @@ def _scan_repo(path: Path) -> CachedRepoInfo:
         raise CorruptedCacheException(f"{path} has no snapshots")
     by_commit: dict[str, set[str]] = {}
     for ref in (path / "refs").rglob("*"):
-        if ref.is_file():
+        if ref.is_file() and ref.name not in _SYSTEMS:
             by_commit.setdefault(ref.read_text().strip(), set()).add(ref.relative_to(path / "refs").as_posix())
     revisions, contents = set(), {}
     for snapshot in snapshots.iterdir():
+        if snapshot.name in _SYSTEMS:
+            continue
         if not snapshot.is_dir():
             raise CorruptedCacheException(f"{snapshot} is not a folder")
         files = set()
