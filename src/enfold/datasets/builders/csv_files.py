@@ -225,10 +225,18 @@ class Builder(DatasetBuilder):
 
     def _whole_numbers(self, text: str, names: list[str], types: dict[str, pa.DataType]) -> str | None:
         """Return the column that Arrow's error names, where its features want integers: ``1.0`` can become one."""
-        found = re.search(r"CSV column #(\d+): .*conversion error", text)
+        found = re.search(r"CSV column #(\d+): .*conversion error to \w+: invalid value '([-+\d.eE]+)'", text)
         name = names[int(found[1])] if found and int(found[1]) < len(names) else None
-        wanted = name in (self.info.features or {}) and pa.types.is_integer(types.get(name, pa.null()))
-        return name if wanted else None
+        if (
+            found is None
+            or name not in (self.info.features or {})
+            or not pa.types.is_integer(types.get(name, pa.null()))
+        ):
+            return None
+        try:
+            return name if float(found[2]).is_integer() else None
+        except ValueError:
+            return None
 
     def _holds_quotes(self, data: pa.Buffer) -> bool:
         view, quote = memoryview(data), (self.options.quotechar or "").encode()
