@@ -455,3 +455,11 @@ def test_methods_of_ones_own_class_tell_what_comes_out_by_what_goes_in() -> None
     assert made.mixed() != made.mixed() and made.mixed(seed=1) == made.mixed(1)
     before = made._fingerprint
     assert made.mark(5) == made._fingerprint != before
+
+
+def test_a_table_is_known_by_its_rows_however_they_came() -> None:
+    whole = pa.table({"a": [1, 2, None], "t": ["x", None, "z"]})
+    parts = pa.concat_tables([whole.slice(0, 1), whole.slice(1)])
+    assert Hasher.hash(whole) == Hasher.hash(parts) != Hasher.hash(whole.slice(1))
+    assert Hasher.hash(whole["a"]) == Hasher.hash(parts["a"])
+    assert Dataset(whole)._fingerprint == Dataset(parts)._fingerprint

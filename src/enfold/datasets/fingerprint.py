@@ -207,6 +207,8 @@ class Hasher:
         elif table is None:
             table = pa.table({"": value})
         self._mark("table", str(table.schema.remove_metadata()).encode())
+        if any(column.num_chunks > 1 for column in table.columns):
+            table = table.combine_chunks()  # how the rows came is not what they are
         sink = _DigestSink(self._digest)
         with pa.PythonFile(sink, "w") as file, pa.ipc.new_stream(file, table.schema.remove_metadata()) as writer:
             writer.write_table(table, max_chunksize=1 << 20)

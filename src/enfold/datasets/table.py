@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from .features.features import Features
 from .features.storage import cast_to, embed, embed_table, flatten_table
+from .fingerprint import Hasher
 from .source import cast_table, open_arrow
 from .values import cast_array, one_array
 
@@ -54,6 +55,10 @@ class Table:
     def __init__(self, table: pa.Table, files: Sequence[str] = ()) -> None:
         self.table = table
         self.files = tuple(files)
+
+    def __fingerprint__(self) -> str:
+        """Return what the rows are, as text equal in every process."""
+        return Hasher.hash(self.table)
 
     def _kept(self, value: Any) -> Any:
         return type(self)(value, self.files) if isinstance(value, pa.Table) else value
@@ -207,11 +212,19 @@ def cast_table_to_features(table: Any, features: Mapping[str, Any]) -> pa.Table:
 def cast_table_to_schema(table: Any, schema: pa.Schema) -> pa.Table:
     """Return a table with the columns and types of a schema; columns that it lacks are null.
 
+    Features in the schema's metadata say what becomes of values: paths of images are images, names are labels.
+
     Raises:
         CastError: a column that the schema lacks, or values that do not fit.
     """
+    table = plain(table)
+    features = Features.from_arrow_schema(schema) if schema.metadata else {}
     try:
-        return cast_table(plain(table), schema)
+        for number, name in enumerate(table.column_names):
+            if features.get(name) is not None:
+                column = cast_to(one_array(table.column(number)), features[name])
+                table = table.set_column(number, name, column)
+        return cast_table(table, schema)
     except pa.ArrowInvalid as error:
         raise CastError(str(error)) from error
 
@@ -228,16 +241,29 @@ def array_cast(
     """Return an array with another type; structs are matched by field.
 
     Raises:
-        TypeError: numbers (or decimals) are to be text, which was not allowed.
+        TypeError: numbers (or decimals) are to be text, which was not allowed, or values are to be null.
     """
-    text = pa.types.is_string(pa_type) or pa.types.is_large_string(pa_type)
-    decimal = pa.types.is_decimal(array.type)
-    kept = not allow_decimal_to_str if decimal else not allow_primitive_to_str and pa.types.is_primitive(array.type)
-    if text and kept:
-        raise TypeError(f"{array.type} is not made {pa_type}")
+    _require_allowed(array.type, pa_type, allow_primitive_to_str, allow_decimal_to_str)
     if isinstance(array, pa.ChunkedArray):
         return pa.chunked_array([cast_array(chunk, pa_type) for chunk in array.chunks], pa_type)
     return cast_array(array, pa_type)
+
+
+def _require_allowed(kind: pa.DataType, wanted: pa.DataType, primitives: bool, decimals: bool) -> None:
+    """Look for casts that were not allowed, also in lists and structs."""
+    if pa.types.is_struct(kind) and pa.types.is_struct(wanted):
+        for field in wanted:
+            if kind.get_field_index(field.name) >= 0:
+                _require_allowed(kind.field(field.name).type, field.type, primitives, decimals)
+    elif pa.types.is_nested(kind) and pa.types.is_nested(wanted):
+        if hasattr(kind, "value_type") and hasattr(wanted, "value_type"):
+            _require_allowed(kind.value_type, wanted.value_type, primitives, decimals)
+    elif pa.types.is_string(wanted) or pa.types.is_large_string(wanted):
+        kept = not decimals if pa.types.is_decimal(kind) else not primitives and pa.types.is_primitive(kind)
+        if kept:
+            raise TypeError(f"{kind} is not made {wanted}")
+    elif pa.types.is_null(wanted) and not pa.types.is_null(kind):
+        raise TypeError(f"{kind} is not made null")
 
 
 def cast_array_to_feature(
@@ -246,9 +272,8 @@ def cast_array_to_feature(
     """Return an array as a feature stores it; the other arguments are those of :func:`array_cast`."""
     from .features.storage import to_arrow
 
-    return array_cast(
-        cast_to(one_array(array), feature), to_arrow(feature), allow_primitive_to_str, allow_decimal_to_str
-    )
+    _require_allowed(array.type, to_arrow(feature), allow_primitive_to_str, allow_decimal_to_str)
+    return array_cast(cast_to(one_array(array), feature), to_arrow(feature))
 
 
 def embed_array_storage(array: pa.Array, feature: Any, token_per_repo_id: Any = None) -> pa.Array:

@@ -184,7 +184,7 @@ def first_non_null_non_empty_value(iterable: Iterable[Any]) -> tuple[int, Any]:
 
 
 def asdict(obj: Any) -> Any:
-    """Return a dataclass, or a dict, with the dataclasses in it as dicts of the fields that are not as the class has them.
+    """Return a dataclass, or a dict, with the dataclasses in it as dicts of what is not the class's default.
 
     Raises:
         TypeError: it is neither.
