@@ -2,13 +2,17 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
 
-#include <algorithm>
 #include <cstring>
 #include <optional>
+#include <tuple>
 #include <utility>
+#include <vector>
 
 #include "nn/rows.hpp"
+#include "nn/rows_block.hpp"
 #include "tokenizer/threads.hpp"
 
 namespace enfold::nn {
@@ -26,6 +30,38 @@ using Runs = nb::ndarray<const int64_t, nb::shape<-1, 2>, nb::c_contig, nb::devi
 using MadeMatrix = nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using MadePages = nb::ndarray<float, nb::ndim<4>, nb::c_contig, nb::device::cpu>;
 using MadeStrided = nb::ndarray<float, nb::ndim<4>, nb::device::cpu>;
+
+// Calls of a whole layer take addresses, for which enfold.nn answers.
+const float* floats(size_t address) { return reinterpret_cast<const float*>(address); }
+
+using PyNorm = std::tuple<size_t, float>;                   // address of the weight, epsilon
+using PyLayer = std::tuple<size_t, size_t, size_t, size_t>;  // addresses of weight and bias (0: none), inputs, outputs
+using PyPlace = std::tuple<size_t, size_t, size_t, size_t, size_t, size_t, size_t, size_t>;  // keys to position, starts, runs
+using PySight = std::tuple<size_t, size_t, size_t, size_t, size_t, size_t>;                  // cos to mask_step
+using PyStep = std::tuple<const RowsBlock*, PyPlace, PySight>;
+
+RowsNorm norm_of(const PyNorm& norm) { return {floats(std::get<0>(norm)), std::get<1>(norm)}; }
+
+RowsLayer layer_of(const PyLayer& layer) {
+  auto [weight, bias, in, out] = layer;
+  return {floats(weight), floats(bias), in, out};
+}
+
+void step_blocks(const std::vector<PyStep>& steps, size_t x, size_t made, size_t tokens, size_t threads) {
+  nb::gil_scoped_release released;
+  const float* from = floats(x);
+  float* to = reinterpret_cast<float*>(made);
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const auto& [block, place, sight] = steps[i];
+    auto [keys, values, row_step, head_step, where, position, starts, runs] = place;
+    auto [cos, sin, angle_step, half, mask, mask_step] = sight;
+    RowsStep step{from, to, tokens, floats(cos), floats(sin), angle_step, half, reinterpret_cast<float*>(keys), reinterpret_cast<float*>(values),
+                  row_step, head_step, reinterpret_cast<const int64_t*>(where), position, reinterpret_cast<const uint8_t*>(mask), mask_step,
+                  reinterpret_cast<const int64_t*>(starts), reinterpret_cast<const Run*>(runs)};
+    block->step(step, i + 1 < steps.size() ? std::get<0>(steps[i + 1]) : nullptr, threads);
+    from = to;
+  }
+}
 
 const RowsKernel& kernel() {
   const RowsKernel* found = rows_kernel();
@@ -50,18 +86,9 @@ void multiply(Matrix x, Matrix weight, std::optional<Vector> bias, std::optional
   demand(!bias || bias->shape(0) == out, "the bias has a number for each row of the weight");
   demand(!onto || (onto->shape(0) == rows && onto->shape(1) == out), "what the result is added to has its shape");
   const RowsKernel& steps = kernel();
-  if (!rows || !out) return;
   nb::gil_scoped_release released;
   const float *bias_data = bias ? bias->data() : nullptr, *onto_data = onto ? onto->data() : nullptr;
-  // A few pieces for each thread; few enough that their beginnings cost nothing.
-  size_t pieces = threads < 2 ? 1 : std::min(out / 48 + 1, threads * 4), each = (out + pieces - 1) / pieces;
-  each = (each + 11) / 12 * 12;
-  auto piece = [&](size_t i) {
-    size_t first = std::min(out, i * each), last = std::min(out, first + each);
-    if (first < last) steps.multiply(x.data(), weight.data(), bias_data, onto_data, made.data(), rows, in, out, first, last);
-  };
-  if (pieces == 1) return steps.multiply(x.data(), weight.data(), bias_data, onto_data, made.data(), rows, in, out, 0, out);
-  parallel(pieces, threads, piece);
+  multiply_rows(steps, {x.data(), weight.data(), bias_data, onto_data, made.data(), rows, in, out, nullptr}, threads);
 }
 
 void norm(Matrix x, Vector weight, double eps, MadeMatrix made) {
@@ -155,4 +182,18 @@ void register_rows(nanobind::module_& module) {
   module.def("rows_attend", &attend, "query"_a.noconvert(), "keys"_a.noconvert(), "values"_a.noconvert(), "starts"_a.noconvert(),
              "runs"_a.noconvert(), "scale"_a, "made"_a.noconvert(), "threads"_a = 1,
              "Writes what each token of query (1, heads, tokens, width) finds in its runs of the pages to made (tokens, heads · width).");
+  nb::class_<RowsBlock>(module, "RowsBlock", "A decoder's layer in single precision, for one token of each text; its maker keeps what it points to.")
+      .def(
+          "__init__",
+          [](RowsBlock* self, PyNorm before, PyNorm between, PyLayer query, PyLayer key, PyLayer value, PyLayer output, PyLayer gate, PyLayer up,
+             PyLayer down, size_t heads, size_t kept_heads, size_t dim, float scale) {
+            new (self) RowsBlock({norm_of(before), norm_of(between), layer_of(query), layer_of(key), layer_of(value), layer_of(output), layer_of(gate),
+                                  layer_of(up), layer_of(down), heads, kept_heads, dim, scale});
+          },
+          "before"_a, "between"_a, "query"_a, "key"_a, "value"_a, "output"_a, "gate"_a, "up"_a, "down"_a, "heads"_a, "kept_heads"_a, "dim"_a, "scale"_a)
+      .def_prop_ro("width", &RowsBlock::width);
+  module.def("step_rows_blocks", &step_blocks, "steps"_a, "x"_a, "made"_a, "tokens"_a, "threads"_a = 1,
+             "Writes x (tokens, width) after some layers to made, and keys and values to their places; each step is a block, (keys, values, between rows "
+             "and heads, where, position, starts, runs), and (cosines, sines, between their rows, how many, mask, between its rows); see "
+             "native/nn/rows_block.hpp.");
 }

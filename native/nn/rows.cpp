@@ -1,6 +1,9 @@
 #include "nn/rows.hpp"
 
+#include <algorithm>
+
 #include "simd.hpp"
+#include "tokenizer/threads.hpp"
 
 namespace enfold::nn {
 
@@ -13,6 +16,19 @@ const RowsKernel* rows_kernel() {
     case Simd::Avx2: return rows_avx2();
     default: return nullptr;
   }
+}
+
+void multiply_rows(const RowsKernel& kernel, const RowsProduct& product, size_t threads) {
+  size_t out = product.out;
+  if (!product.rows || !out) return;
+  // A few pieces for each thread; few enough that their beginnings cost nothing.
+  size_t pieces = threads < 2 ? 1 : std::min(out / 48 + 1, threads * 4), each = (out + pieces - 1) / pieces;
+  each = (each + 11) / 12 * 12;
+  if (pieces == 1) return kernel.multiply(product, 0, out);
+  parallel(pieces, threads, [&](size_t i) {
+    size_t first = std::min(out, i * each), last = std::min(out, first + each);
+    if (first < last) kernel.multiply(product, first, last);
+  });
 }
 
 }  // namespace enfold::nn

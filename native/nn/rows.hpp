@@ -21,11 +21,18 @@ struct Heads {
   int64_t by_batch, by_head, by_token;
 };
 
+// made[row, column] = x[row] · weight[column] + bias[column] + onto[row, column].
+struct RowsProduct {
+  const float *x, *weight;  // (rows, in), (out, in)
+  const float *bias, *onto; // (out), (rows, out), which may be made; or null
+  float* made;              // (rows, out)
+  size_t rows, in, out;
+  const float* then;  // the weight that is read next: its beginning is fetched ahead; or null
+};
+
 struct RowsKernel {
-  // made[row, column] = x[row] · weight[column] + bias[column] + onto[row, column], for columns first … last.
-  // x: rows of `in` floats, made and onto: rows of `out`; bias and onto may be null.
-  void (*multiply)(const float* x, const float* weight, const float* bias, const float* onto, float* made, size_t rows, size_t in, size_t out,
-                   size_t first, size_t last);
+  // For columns first … last.
+  void (*multiply)(const RowsProduct& product, size_t first, size_t last);
   // made = x / √(mean x² + eps) · weight, rows of `width`.
   void (*norm)(const float* x, const float* weight, float eps, float* made, size_t rows, size_t width);
   // made = silu(gate) · up.
@@ -39,6 +46,8 @@ struct RowsKernel {
 
 // Null where the processor lacks the instructions.
 const RowsKernel* rows_kernel();
+// The whole product, on up to `threads` threads.
+void multiply_rows(const RowsKernel& kernel, const RowsProduct& product, size_t threads);
 const RowsKernel* rows_avx2();
 const RowsKernel* rows_avx512();
 

@@ -95,14 +95,14 @@ constexpr std::array<std::array<Tile, kRows>, kColumns> tiles_by_size(std::index
 
 inline constexpr auto kTiles = tiles_by_size(std::make_index_sequence<kColumns>());
 
-// Calls done(row, column, sum, columns) for strips of rows × weights.
+// Calls done(row, column, sum, columns) for strips of rows × weights; what lies at `then` is read next.
 template <class Done>
 inline void products(const float* x, int64_t by_row, size_t rows, const float* weight, int64_t by_column, size_t first, size_t last, size_t in,
-                     Done done) {
+                     const float* then, Done done) {
   size_t passes = (rows + kRows - 1) / kRows;  // of almost the same height
   for (size_t column = first; column < last; column += kColumns) {
     size_t columns = std::min(kColumns, last - column);
-    const float *from = weight + column * by_column, *next = from + (column + kColumns < last ? kColumns * by_column : 0);
+    const float *from = weight + column * by_column, *next = column + kColumns < last ? from + kColumns * by_column : then ? then : from;
     for (size_t pass = 0, row = 0; pass < passes; ++pass) {
       size_t height = (rows - row) / (passes - pass);
       float sums[kRows][4];
@@ -112,14 +112,13 @@ inline void products(const float* x, int64_t by_row, size_t rows, const float* w
   }
 }
 
-inline void multiply(const float* x, const float* weight, const float* bias, const float* onto, float* made, size_t rows, size_t in, size_t out,
-                     size_t first, size_t last) {
-  products(x, in, rows, weight, in, first, last, in, [&](size_t row, size_t column, const float* sums, size_t columns) {
-    float* to = made + row * out + column;
+inline void multiply(const RowsProduct& p, size_t first, size_t last) {
+  products(p.x, p.in, p.rows, p.weight, p.in, first, last, p.in, p.then, [&](size_t row, size_t column, const float* sums, size_t columns) {
+    float* to = p.made + row * p.out + column;
     for (size_t i = 0; i < columns; ++i) {
       float value = sums[i];
-      if (bias) value += bias[column + i];
-      if (onto) value += onto[row * out + column + i];
+      if (p.bias) value += p.bias[column + i];
+      if (p.onto) value += p.onto[row * p.out + column + i];
       to[i] = value;
     }
   });
@@ -203,7 +202,7 @@ inline void attend(const float* query, int64_t by_query, size_t group, size_t wi
   memory.resize(group * padded);
   float* shares = memory.data();
   for (size_t i = 0, place = 0; i < count; place += runs[i++].count)
-    products(query, by_query, group, keys + runs[i].first * width, width, 0, runs[i].count, width,
+    products(query, by_query, group, keys + runs[i].first * width, width, 0, runs[i].count, width, nullptr,
              [&](size_t row, size_t column, const float* sums, size_t columns) {
                for (size_t j = 0; j < columns; ++j) shares[row * padded + place + column + j] = sums[j] * scale;
              });

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 import enfold.transformers as tf
-from enfold.nn import int8, int8_block
+from enfold.nn import int8
+from enfold.nn import step as step_of
 from enfold.nn.int8 import Packed
 from enfold.transformers import running
 from enfold.transformers.quantization import quantize
@@ -39,7 +40,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     seen: list[bool] = []
 
     def watched(*args: Any) -> Tensor | None:
-        made = int8_block.step(*args)
+        made = step_of.step(*args)
         seen.append(made is not None)
         return made
 
@@ -92,7 +93,7 @@ def test_a_step_gives_what_the_parts_give(
             made = read_on(model, ids, mask)
             assert not steps[0] and all(steps[1:]) and len(steps) == 27
             with monkeypatch.context() as patch:
-                patch.setattr(int8_block, "step", lambda *_: None)
+                patch.setattr(step_of, "step", lambda *_: None)
                 assert near(made, read_on(model, ids, mask))
                 assert not steps[-1]
 
@@ -102,7 +103,7 @@ def test_writing_on_takes_steps(name: str, steps: list[bool], monkeypatch: pytes
     model, ids = model_of(name), torch.tensor([[3, 9, 4, 7], [5, 5, 1, 2]])
     made = model.generate(ids, max_new_tokens=20, do_sample=False, pad_token_id=0)
     assert sum(steps) == 19
-    monkeypatch.setattr(int8_block, "step", lambda *_: None)
+    monkeypatch.setattr(step_of, "step", lambda *_: None)
     plain = model.generate(ids, max_new_tokens=20, do_sample=False, pad_token_id=0)
     assert (made == plain).float().mean() > 0.9  # of drawn weights, two words may be as likely
     states = model(ids, output_hidden_states=True, output_attentions=True)

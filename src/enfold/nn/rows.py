@@ -30,6 +30,7 @@ __all__ = [
     "has_few",
     "has_some",
     "has_turnable",
+    "is_writing",
     "kept",
     "normed",
     "product",
@@ -64,6 +65,11 @@ def core() -> Any:
     from enfold import _native
 
     return _native if _native.has_rows() else None
+
+
+def is_writing() -> bool:
+    """Return whether text is being written in this thread."""
+    return _here.writes
 
 
 def has_few(x: Tensor, weight: Tensor) -> bool:

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from enfold.nn.cache import Cache, DynamicCache, EncoderDecoderCache
-from enfold.nn.int8_block import step
 from enfold.nn.record import Record
+from enfold.nn.step import step
 from enfold.transformers.attentions import manner_named
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,9 +10,27 @@ from torch import Tensor
 
 from enfold.errors import EnfoldError
 
-__all__ = ["CacheLayer", "SlidingLayer", "StaticLayer"]
+__all__ = ["CacheLayer", "Room", "SlidingLayer", "StaticLayer"]
 
 CHUNK = 64
+
+
+@dataclass(slots=True)
+class Room:
+    """Where one new position of each text goes, and what it then sees.
+
+    Attributes:
+        keys, values: buffers (B, K, S, D), a row for each text, which all write at ``offset``; or pages (1, K, S, D).
+        offset: positions before the new one; 0 in pages.
+        where: the slots (N,) of the texts' new positions in pages.
+        seen: in pages, the first run of each text (N + 1,), and the first slot and the length of each run (R, 2).
+    """
+
+    keys: Tensor
+    values: Tensor
+    offset: int = 0
+    where: Tensor | None = None
+    seen: Any = None
 
 
 class CacheLayer:
@@ -69,14 +88,17 @@ class CacheLayer:
         self.offset = end
         return self._keys.narrow(2, 0, end), self._values.narrow(2, 0, end)
 
-    def room(self) -> tuple[Tensor, Tensor] | None:
-        """Return the buffers (B, H, > offset, D) with room for one position more, or None where they cannot be written
-        in place; who writes there counts ``offset`` up."""
-        if self._keys is None or self._values is None or self._keys.requires_grad:
+    def room(self) -> Room | None:
+        """Return where one position more is written, or None where it cannot be in place; then call ``advance``."""
+        if type(self) is not CacheLayer or self._keys is None or self._values is None or self._keys.requires_grad:
             return None
         if self.offset >= self._keys.shape[2]:
             self._grow(self._keys, self._values, self.offset + 1)
-        return self._keys, self._values
+        return Room(self._keys, self._values, self.offset)
+
+    def advance(self) -> None:
+        """Count the position that was written where ``room`` said."""
+        self.offset += 1
 
     def update(self, keys: Tensor, values: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         """The ecosystem's name of ``update_and_fetch``."""

@@ -17,11 +17,11 @@ from enfold.nn.attention import Manner, attend, merge_heads, split_heads
 from enfold.nn.cache import Cache, CacheLayer, EncoderDecoderLayer
 from enfold.nn.conv import Conv1D
 from enfold.nn.embedding import Positions
-from enfold.nn.int8_block import Parts
 from enfold.nn.linear import project
 from enfold.nn.losses import causal_lm_loss, token_loss
 from enfold.nn.mask import causal_mask, encoder_mask
 from enfold.nn.outputs import ModelOutput
+from enfold.nn.step import Parts
 from enfold.transformers.configs.gpt2 import GPT2Config
 from enfold.transformers.decoders import CausalLMHead
 from enfold.transformers.heads import (

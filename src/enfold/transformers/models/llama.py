@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from enfold.nn.attention import Manner, attend, merge_heads, split_heads
 from enfold.nn.cache import Cache, CacheLayer
-from enfold.nn.int8_block import Parts
 from enfold.nn.linear import project
 from enfold.nn.mask import layer_kinds, masks_by_kind
 from enfold.nn.mlp import GatedMLP
@@ -23,6 +22,7 @@ from enfold.nn.norm import RMSNorm
 from enfold.nn.outputs import ModelOutput
 from enfold.nn.record import Record
 from enfold.nn.rotary import Rotary, rotate
+from enfold.nn.step import Parts
 from enfold.transformers.configs.llama import LlamaConfig
 from enfold.transformers.decoders import CausalLMHead
 from enfold.transformers.heads import (

@@ -14,6 +14,7 @@ from enfold.errors import EnfoldError
 from enfold.nn import rows
 from enfold.nn.attention import attend
 from enfold.nn.cache import Cache, CacheLayer
+from enfold.nn.caches.layers import Room
 from enfold.nn.linear import is_plain_call
 from enfold.nn.mask import layer_kinds
 
@@ -149,6 +150,16 @@ class PagedLayer(CacheLayer):
         self._keys.index_copy_(2, self.cache.where, keys)
         self._values.index_copy_(2, self.cache.where, values)
         return self, self._values
+
+    def room(self) -> Room | None:
+        """Return where one token of each text goes and what it sees; None where pieces of prompts are read."""
+        tables = self.cache.tables(self.window)
+        if tables is None or self._keys is None or self._values is None:
+            return None
+        return Room(self._keys, self._values, where=self.cache.where, seen=tables)
+
+    def advance(self) -> None:
+        """Nothing is counted: each reading says what it sees."""
 
     def attended_by(
         self, query: Tensor, mask: Tensor | None, *, scale: float | None, softcap: float | None
