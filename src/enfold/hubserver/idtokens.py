@@ -194,7 +194,8 @@ def _verifier(key: Mapping[str, Any], algorithm: str) -> Callable[[bytes, bytes]
             raise ValueError("another curve")
         edwards = ed25519.Ed25519PublicKey.from_public_bytes(_decoded(key["x"]))
         return lambda data, signature: edwards.verify(signature, data)
-    digest = {"256": hashes.SHA256, "384": hashes.SHA384, "512": hashes.SHA512}[algorithm[2:]]()
+    kinds: dict[str, type[Any]] = {"256": hashes.SHA256, "384": hashes.SHA384, "512": hashes.SHA512}
+    digest = kinds[algorithm[2:]]()
     if algorithm[0] == "E":
         name, curve, size = {"256": ("P-256", ec.SECP256R1(), 32), "384": ("P-384", ec.SECP384R1(), 48)}[algorithm[2:]]
         if key["crv"] != name:
