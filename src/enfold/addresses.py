@@ -63,6 +63,8 @@ _RULES: list[tuple[re.Pattern[str], str]] = [
             "enfold.transformers.attentions",
         ),
         (r"transformers\.pipelines\.\w+", "enfold.transformers.pipelines"),
+        (r"peft\.tuners\.lora\.\w+", "enfold.peft.tuners.lora"),
+        (r"peft\.optimizers\.\w+", "enfold.peft.optimizers"),
         (r"peft\.(?:peft_model|mapping|config|tuners|utils)(?:\.\w+)*", "enfold.peft"),
         (
             r"datasets\.(?:arrow_dataset|arrow_reader|builder|dataset_dict|inspect|iterable_dataset|utils\.version)",

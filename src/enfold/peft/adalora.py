@@ -71,6 +71,7 @@ class AdaLoraLayer(LoraLayer):
     kind: ClassVar[str] = "ADALORA"
     holders = ("lora_A", "lora_B", "lora_E", "ranknum")
     untrained = frozenset({"ranknum"})
+    bare = False  # files do not have ranknum
 
     @classmethod
     def wrap(cls, module: nn.Module, config: Any) -> AdaLoraLayer:

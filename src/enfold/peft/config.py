@@ -45,7 +45,9 @@ class PeftType(str, enum.Enum):
     BOFT = "BOFT"
     BOTTLENECK = "BOTTLENECK"
     C3A = "C3A"
+    DELORA = "DELORA"
     FOURIERFT = "FOURIERFT"
+    HIRA = "HIRA"
     HRA = "HRA"
     IA3 = "IA3"
     LN_TUNING = "LN_TUNING"
@@ -58,6 +60,7 @@ class PeftType(str, enum.Enum):
     P_TUNING = "P_TUNING"
     PREFIX_TUNING = "PREFIX_TUNING"
     PROMPT_TUNING = "PROMPT_TUNING"
+    ROAD = "ROAD"
     TRAINABLE_TOKENS = "TRAINABLE_TOKENS"
     VBLORA = "VBLORA"
     VERA = "VERA"
@@ -70,7 +73,9 @@ KINDS = {
     "BOFT": ("boft", "BOFTConfig"),
     "BOTTLENECK": ("bottleneck", "BottleneckConfig"),
     "C3A": ("c3a", "C3AConfig"),
+    "DELORA": ("delora", "DeloraConfig"),
     "FOURIERFT": ("fourierft", "FourierFTConfig"),
+    "HIRA": ("hira", "HiraConfig"),
     "HRA": ("hra", "HRAConfig"),
     "IA3": ("ia3", "IA3Config"),
     "LN_TUNING": ("ln_tuning", "LNTuningConfig"),
@@ -83,6 +88,7 @@ KINDS = {
     "P_TUNING": ("prompt_configs", "PromptEncoderConfig"),
     "PREFIX_TUNING": ("prompt_configs", "PrefixTuningConfig"),
     "PROMPT_TUNING": ("prompt_configs", "PromptTuningConfig"),
+    "ROAD": ("road", "RoadConfig"),
     "TRAINABLE_TOKENS": ("tokens", "TrainableTokensConfig"),
     "VBLORA": ("vblora", "VBLoRAConfig"),
     "VERA": ("vera", "VeraConfig"),

@@ -3,15 +3,48 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from enfold.peft.config import PeftConfig
 from enfold.peft.lora import LoraLayer
 
-__all__ = ["get_peft_config", "rescale_adapter_scale", "shift_tokens_right"]
+__all__ = [
+    "check_if_peft_model",
+    "get_peft_config",
+    "infer_device",
+    "rescale_adapter_scale",
+    "shift_tokens_right",
+]
+
+
+def infer_device() -> str:
+    """Return the type of the device that computes fastest here: ``"cuda"``, ``"mps"``, … or ``"cpu"``."""
+    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return found.type if found is not None else "cpu"
+
+
+def _get_submodules(model: nn.Module, key: str) -> tuple[nn.Module, nn.Module, str]:
+    """Return the parent of the module called ``key``, that module, and its name in the parent."""
+    parent, _, last = key.rpartition(".")
+    return model.get_submodule(parent), model.get_submodule(key), last
+
+
+def check_if_peft_model(model_name_or_path: str | os.PathLike[str]) -> bool:
+    """Say whether a folder or a repository holds an adapter, rather than a whole model.
+
+    Args:
+        model_name_or_path: folder or repository id.
+    """
+    try:
+        PeftConfig.from_pretrained(model_name_or_path)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def get_peft_config(config_dict: dict[str, Any]) -> PeftConfig:

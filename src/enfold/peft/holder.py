@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from torch import nn
@@ -66,6 +68,22 @@ class Holder(nn.Module):
         """Compute as the base model does, adapters aside."""
         self._switch(True)
 
+    @property
+    def has_active_enabled_adapter(self) -> bool:
+        """Whether an adapter is in use and takes part in the forward pass."""
+        return bool(self.active_adapters) and any(not place.disable_adapters for place in self.places.values())
+
+    @contextlib.contextmanager
+    def disabled(self) -> Iterator[None]:
+        """Leave adapters aside for the length of a ``with`` block; what was off before stays off."""
+        before = [(place, place.disable_adapters) for place in self.places.values()]
+        self._switch(True)
+        try:
+            yield
+        finally:
+            for place, off in before:
+                place.enable_adapters(not off)
+
     def _switch(self, off: bool) -> None:
         for place in self.places.values():
-            place.disable_adapters = off
+            place.enable_adapters(not off)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from enfold.nn.linear import project
 from enfold.peft.config import PeftConfig, UnsupportedPeftFeature
 
-__all__ = ["BASE", "Adapted", "AdapterLayer", "is_conv1d", "is_linear", "layer_shape"]
+__all__ = ["BASE", "Adapted", "AdapterLayer", "AuxiliaryTrainingWrapper", "is_conv1d", "is_linear", "layer_shape"]
 
 BASE = "__base__"  # the name that asks for no adapter in a mixed batch
 _CONVOLUTIONS = {nn.Conv1d: F.conv1d, nn.Conv2d: F.conv2d, nn.Conv3d: F.conv3d}
@@ -64,6 +64,7 @@ class Adapted(nn.Module):
         super().__init__()
         self.active_adapters: list[str] = []
         self.disable_adapters = False
+        self.resting: list[nn.Parameter] = []  # what trained before adapters were left aside
 
     def names(self) -> list[str]:
         """Return the adapters that have something here."""
@@ -85,15 +86,31 @@ class Adapted(nn.Module):
         """Say whether this place has the adapter ``name``."""
         return name in self.names()
 
+    def enable_adapters(self, enabled: bool) -> None:
+        """Let adapters take part in the forward pass here, or leave them aside; meanwhile they do not train."""
+        if enabled != self.disable_adapters:
+            return
+        self.disable_adapters = not enabled
+        if not enabled:
+            parts = (part for name in self.names() for part in self.parts(name))
+            self.resting = [part for part in parts if part.requires_grad]
+        for part in self.resting:
+            part.requires_grad_(enabled)
+
     def set_adapter(self, names: Sequence[str], trainable: bool = True) -> None:
         """Use these adapters from now on; those of them that are here become trainable, those that were, not."""
         own = self.names()
+        self.resting = []
         before = self.active_adapters
         self.active_adapters = [name for name in names if name in own]
         for name in dict.fromkeys([*before, *self.active_adapters]):
             if name in own:
                 for part in self.parts(name):
                     part.requires_grad_(trainable and name in self.active_adapters)
+
+
+class AuxiliaryTrainingWrapper:
+    """Marks what trains beside the adapters proper: whole modules, and single tokens."""
 
 
 class AdapterLayer(Adapted):
@@ -111,6 +128,12 @@ class AdapterLayer(Adapted):
     untrained: ClassVar[frozenset[str]] = frozenset()  # holders whose tensors neither train nor go into files
     additive: ClassVar[bool] = True  # the adapter is a change added to the weight
     bare: ClassVar[bool] = False  # its tensors can be made without memory, to be filled from a file
+    prefix: ClassVar[str] = ""  # what the names of its trained tensors begin with
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.holders and "prefix" not in vars(cls):
+            cls.prefix = cls.holders[0].partition("_")[0] + "_"
 
     if TYPE_CHECKING:
 
@@ -193,6 +216,15 @@ class AdapterLayer(Adapted):
     def restored_bias(self, name: str, bias: Tensor) -> Tensor:
         """Return the bias without the adapter."""
         return bias
+
+    def _get_name(self) -> str:
+        plain = self.get_base_layer()
+        return f"{self.kind.lower()}.{'Linear' if is_linear(plain) else type(plain).__name__}"
+
+    @property
+    def adapter_layer_names(self) -> tuple[str, ...]:
+        """The attributes that hold, by adapter, what trains."""
+        return tuple(holder for holder in self.holders if holder not in self.untrained)
 
     # --- the layer below ----------------------------------------------------------------------------------------------
 
@@ -289,6 +321,18 @@ class AdapterLayer(Adapted):
         for holder, tensor in tensors.items():
             getattr(self, holder)[name] = nn.Parameter(tensor)
 
+    def release(self, name: str) -> None:
+        """Give up the memory of an adapter's trained tensors, which are about to be read from a file."""
+        for holder in self.holders:
+            held = getattr(self, holder)
+            if holder in self.untrained or name not in held:
+                continue
+            part = held[name]
+            if isinstance(part, nn.Module):
+                part.to("meta")
+            elif isinstance(part, nn.Parameter):
+                held[name] = nn.Parameter(part.detach().to("meta"), requires_grad=part.requires_grad)
+
     def delete_adapter(self, name: str) -> None:
         """Remove an adapter, taking it out of the weight first if it is merged."""
         if name in self.merged_adapters:
@@ -325,26 +369,26 @@ class AdapterLayer(Adapted):
         return weight, bias
 
     @torch.no_grad()
-    def merge(self, names: Sequence[str] | None = None, safe: bool = False) -> None:
+    def merge(self, safe_merge: bool = False, adapter_names: Sequence[str] | None = None) -> None:
         """Put adapters into the weight.
 
         Args:
-            names: which adapters; None for the active ones.
-            safe: compute the new weight aside and refuse it when it is not finite.
+            safe_merge: compute the new weight aside and refuse it when it is not finite.
+            adapter_names: which adapters; None for the active ones.
 
         Raises:
-            ValueError: ``safe`` and a merged weight holds NaN or infinity.
+            ValueError: ``safe_merge`` and a merged weight holds NaN or infinity.
         """
-        wanted = self.active_adapters if names is None else names
+        wanted = self.active_adapters if adapter_names is None else adapter_names
         for name in wanted:
             if name not in self.settings or name in self.merged_adapters:
                 continue
-            if not safe and self.fold(name, 1.0):
+            if not safe_merge and self.fold(name, 1.0):
                 self.merged_adapters.append(name)
                 continue
             # The sum is made in the wider of the two types, so that a halved base loses nothing on the way.
             weight, bias = self.merged_with([name])
-            if safe and not (torch.isfinite(weight).all() and (bias is None or torch.isfinite(bias).all())):
+            if safe_merge and not (torch.isfinite(weight).all() and (bias is None or torch.isfinite(bias).all())):
                 raise ValueError(f"merging adapter {name!r} gives weights that are not finite; nothing was changed")
             self.set_weight(weight)
             if bias is not None and self.bias is not None:

@@ -36,6 +36,7 @@ class LNTuningLayer(AdapterLayer):
 
     kind: ClassVar[str] = "LN_TUNING"
     holders = ("ln_tuning_layers",)
+    prefix = "ln_tuning_"
 
     def __init__(self, base_layer: nn.Module, config: Any) -> None:
         super().__init__(base_layer, config)
@@ -57,8 +58,10 @@ class LNTuningLayer(AdapterLayer):
         plain: Any = self.ln_tuning_layers[names[-1]] if names else self.get_base_layer()
         return plain.weight, getattr(plain, "bias", None)
 
-    def merge(self, names: Sequence[str] | None = None, safe: bool = False) -> None:
-        wanted = [name for name in (self.active_adapters if names is None else names) if name in self.settings]
+    def merge(self, safe_merge: bool = False, adapter_names: Sequence[str] | None = None) -> None:
+        wanted = [
+            name for name in (self.active_adapters if adapter_names is None else adapter_names) if name in self.settings
+        ]
         if len(wanted) + len(self.merged_adapters) > 1:
             raise ValueError(f"one layer takes the place of another: merge one of the adapters {', '.join(wanted)}")
         for name in wanted:

@@ -54,11 +54,12 @@ class LoraLayer(AdapterLayer):
 
     @classmethod
     def wrap(cls, module: nn.Module, config: Any) -> AdapterLayer:
-        if is_linear(module):
+        plain = module.get_base_layer() if isinstance(module, AdapterLayer) else module  # beneath another kind's
+        if is_linear(plain):
             return LoraLinear(module, config)
-        if isinstance(module, nn.Embedding):
+        if isinstance(plain, nn.Embedding):
             return LoraEmbedding(module, config)
-        if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
+        if isinstance(plain, nn.Conv1d | nn.Conv2d | nn.Conv3d):
             return LoraConv(module, config)
         if isinstance(module, nn.MultiheadAttention):
             from enfold.peft.lora_attention import LoraAttention

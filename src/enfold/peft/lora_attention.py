@@ -114,13 +114,13 @@ class LoraAttention(LoraLayer):
     # --- merging ----------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def merge(self, names: Sequence[str] | None = None, safe: bool = False) -> None:
-        for name in self.active_adapters if names is None else names:
+    def merge(self, safe_merge: bool = False, adapter_names: Sequence[str] | None = None) -> None:
+        for name in self.active_adapters if adapter_names is None else adapter_names:
             if name in self.settings and name not in self.merged_adapters:
                 out = self.out_weight + self.out_delta(name).to(self.out_weight.dtype)
-                if safe and not torch.isfinite(out).all():
+                if safe_merge and not torch.isfinite(out).all():
                     raise ValueError(f"merging adapter {name!r} gives weights that are not finite; nothing was changed")
-                super().merge([name], safe)
+                super().merge(safe_merge, [name])
                 self.out_weight.copy_(out)
 
     @torch.no_grad()

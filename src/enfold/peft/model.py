@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,8 @@ from torch import nn
 
 from enfold.log import get_logger
 from enfold.peft.config import PeftConfig, PeftType, TaskType, split_source_arguments
-from enfold.peft.layer import BASE, is_quantized
+from enfold.peft.errors import PeftWarning
+from enfold.peft.layer import BASE, Adapted, is_quantized
 from enfold.peft.prompted import PromptTuner
 from enfold.peft.sharing import Sharing
 from enfold.peft.tuner import Tuner, tuner_class
@@ -76,6 +78,7 @@ class PeftModel(Sharing):
         self.base_model: Any = kind(model) if kind is PromptTuner else kind(model, {}, adapter_name)
         how = {"empty": kwargs.get("empty", False), "low_cpu_mem_usage": low_cpu_mem_usage}
         self.base_model.add_adapter(adapter_name, peft_config, autocast_adapter_dtype, **how)
+        self._open = {adapter_name} if how["empty"] else set()  # adapters whose numbers a file is about to bring
         self.modules_to_save = self._names_to_save(peft_config)
 
     def _add_whole_modules(self, config: PeftConfig) -> None:
@@ -182,18 +185,17 @@ class PeftModel(Sharing):
         """Use this adapter from now on."""
         self.base_model.set_adapter(adapter_name, inference_mode=inference_mode)
 
-    def delete_adapter(self, adapter_name: str) -> None:
-        """Remove an adapter."""
+    def delete_adapter(self, adapter_name: str | list[str]) -> None:
+        """Remove an adapter, or several in models of several kinds."""
         self.base_model.delete_adapter(adapter_name)
+        if not self.peft_config:
+            self.modules_to_save = None
 
     @contextlib.contextmanager
     def disable_adapter(self) -> Iterator[None]:
-        """Compute as the base model does, for the length of a ``with`` block."""
-        self.base_model.disable_adapter_layers()
-        try:
+        """Compute as the base model does, for the length of a ``with`` block; what was off before stays off."""
+        with self.base_model.disabled():
             yield
-        finally:
-            self.base_model.enable_adapter_layers()
 
     def load_adapter(
         self,
@@ -219,6 +221,7 @@ class PeftModel(Sharing):
             low_cpu_mem_usage: take the tensors as they are in the file, with no memory for the adapter before.
             key_mapping: regular expression → replacement for the keys of the file.
             kwargs: ``subfolder``, ``revision``, ``token``, ``cache_dir``, ``local_files_only``, ``force_download``.
+                ``ignore_mismatched_sizes`` leaves out tensors of another shape.
 
         Returns:
             The keys that were missing and those that fit nothing (also warned about).
@@ -230,8 +233,17 @@ class PeftModel(Sharing):
             config.inference_mode = not is_trainable
             how = {"empty": True, "low_cpu_mem_usage": low_cpu_mem_usage}
             self._add_adapter(adapter_name, config, autocast_adapter_dtype, **how)
+            self._open.add(adapter_name)
         tensors = load_peft_weights(model_id, torch_device, subfolder, key_mapping, **where)
-        result = set_peft_model_state_dict(self, tensors, adapter_name, low_cpu_mem_usage=low_cpu_mem_usage)
+        how = {
+            "ignore_mismatched_sizes": rest.get("ignore_mismatched_sizes", False),
+            "low_cpu_mem_usage": low_cpu_mem_usage,
+        }
+        result = set_peft_model_state_dict(self, tensors, adapter_name, **how)
+        if result.missing_keys and adapter_name in self._open and isinstance(self.base_model, Tuner):
+            self.base_model.begin(adapter_name)
+            result = set_peft_model_state_dict(self, tensors, adapter_name, **how)
+        self._open.discard(adapter_name)
         if result.missing_keys:
             logger.warning("adapter %r: the file has no weights for %s", adapter_name, ", ".join(result.missing_keys))
         if result.unexpected_keys:
@@ -397,6 +409,13 @@ def get_peft_model(
         >>> model.active_adapter
         'default'
     """
+    if any(isinstance(module, Adapted) for module in model.modules()):
+        warnings.warn(
+            "the model has adapters already: those put in now stand on top of them. To add another beside them call "
+            "add_adapter(), to take them out first call unload()",
+            PeftWarning,
+            stacklevel=2,
+        )
     if peft_config.base_model_name_or_path is None:
         settings = getattr(model, "config", None)
         peft_config.base_model_name_or_path = (

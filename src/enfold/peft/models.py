@@ -84,8 +84,16 @@ class C3AModel(Tuner):
     """A model with changes that are block-circulant."""
 
 
+class DeloraModel(Tuner):
+    """A model with low-rank changes of bounded length."""
+
+
 class FourierFTModel(Tuner):
     """A model with changes that are sparse among frequencies."""
+
+
+class HiraModel(Tuner):
+    """A model with changes that are products of its weights with low-rank matrices."""
 
 
 class HRAModel(Tuner):
@@ -110,6 +118,10 @@ class MissModel(Tuner):
 
 class OFTModel(Tuner):
     """A model with block-diagonal rotations."""
+
+
+class RoadModel(Tuner):
+    """A model of whose layers pairs of outputs are turned."""
 
 
 class TrainableTokensModel(Tuner):

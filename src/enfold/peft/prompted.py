@@ -5,6 +5,7 @@ Shapes: B rows, T tokens, P tokens of the prompt, D width, H heads, d width of a
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -111,6 +112,20 @@ class PromptTuner(Holder):
                 place.delete_adapter(adapter_name)
         if adapter_name in self.active_adapters:
             self.set_adapter(next(iter(self.peft_config)))
+
+    @property
+    def has_active_enabled_adapter(self) -> bool:
+        """Whether a prompt is in use and goes before the text."""
+        return bool(self.active_adapters) and not self.off
+
+    @contextlib.contextmanager
+    def disabled(self) -> Iterator[None]:
+        before = self.off
+        try:
+            with super().disabled():
+                yield
+        finally:
+            self.off = before
 
     def _switch(self, off: bool) -> None:
         super()._switch(off)

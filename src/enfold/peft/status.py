@@ -75,7 +75,7 @@ def get_layer_status(model: nn.Module) -> list[TunerLayerStatus]:
         found.append(
             TunerLayerStatus(
                 name=name,
-                module_type=f"{layer.kind.lower()}.{type(layer).__name__}",
+                module_type=layer._get_name(),
                 enabled=not layer.disable_adapters,
                 active_adapters=list(layer.active_adapters),
                 merged_adapters=list(layer.merged_adapters),

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from enfold.peft.config import PeftType, TargetedConfig, UnsupportedPeftFeature, spelled
-from enfold.peft.layer import Adapted, AdapterLayer
+from enfold.peft.layer import Adapted, AdapterLayer, AuxiliaryTrainingWrapper
 
 __all__ = ["TokenWrapper", "TrainableTokensConfig", "TrainableTokensLayer", "tie", "token_wrappers"]
 
@@ -46,6 +46,7 @@ class TrainableTokensLayer(AdapterLayer):
 
     kind: ClassVar[str] = "TRAINABLE_TOKENS"
     holders = ("trainable_tokens_delta",)
+    prefix = "trainable_tokens_"
     additive = False
 
     def __init__(self, base_layer: nn.Module, config: Any, tied: TrainableTokensLayer | None = None) -> None:
@@ -54,6 +55,11 @@ class TrainableTokensLayer(AdapterLayer):
         if tied is not None:
             self.settings = tied.settings
             self.trainable_tokens_delta: Any = tied.trainable_tokens_delta
+
+    @property
+    def trainable_tokens_original(self) -> dict[str, Tensor]:
+        """Adapter → what its tokens' rows (N, D) were before."""
+        return {name: held["original"] for name, held in self.settings.items() if held is not None}
 
     def check(self, plain: nn.Module) -> None:
         if not isinstance(plain, nn.Embedding | nn.Linear):
@@ -82,9 +88,9 @@ class TrainableTokensLayer(AdapterLayer):
         rows = rows * getattr(self.get_base_layer(), "embed_scale", 1.0)
         return torch.where((found >= 0)[..., None], rows[found.clamp(min=0)], y)
 
-    def merge(self, names: Sequence[str] | None = None, safe: bool = False) -> None:
+    def merge(self, safe_merge: bool = False, adapter_names: Sequence[str] | None = None) -> None:
         if not self.tied:  # the other layer writes into the same weight
-            super().merge(names, safe)
+            super().merge(safe_merge, adapter_names)
 
     def _written(self, name: str, weight: Tensor, rows: Tensor) -> Tensor:
         tokens = torch.tensor(self.settings[name]["tokens"], device=weight.device)
@@ -103,8 +109,13 @@ class TrainableTokensLayer(AdapterLayer):
         return self._written(name, weight, self.settings[name]["original"])
 
 
-class TokenWrapper(TrainableTokensLayer):
+class TokenWrapper(AuxiliaryTrainingWrapper, TrainableTokensLayer):
     """Trained tokens beside adapters of another kind, under the names that their files have."""
+
+    @property
+    def token_adapter(self) -> TrainableTokensLayer:
+        """What holds the trained tokens: this very layer."""
+        return self
 
     def saved_names(self, name: str) -> dict[str, str]:
         if self.tied or name not in self.trainable_tokens_delta:

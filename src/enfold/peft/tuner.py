@@ -15,14 +15,14 @@ from enfold.errors import nearest
 from enfold.log import get_logger
 from enfold.peft.config import PeftConfig, UnsupportedPeftFeature
 from enfold.peft.holder import Holder
-from enfold.peft.layer import Adapted, AdapterLayer, is_conv1d
+from enfold.peft.layer import Adapted, AdapterLayer, AuxiliaryTrainingWrapper, is_conv1d
 from enfold.peft.replication import replicate_layers
 from enfold.peft.targets import matches, resolve_targets
 from enfold.peft.tokens import token_wrappers
 from enfold.peft.whole import wrap_whole_modules
 from enfold.progress import track
 
-__all__ = ["LAYERS", "Tuner", "inject_adapter_in_model", "tuner_class"]
+__all__ = ["LAYERS", "Tuner", "layer_class", "tuner_class"]
 
 logger = get_logger(__name__)
 
@@ -33,7 +33,9 @@ LAYERS = {
     "BOFT": ("boft.BOFTLayer", "models.BOFTModel"),
     "BOTTLENECK": ("bottleneck.BottleneckLayer", "models.BottleneckModel"),
     "C3A": ("c3a.C3ALayer", "models.C3AModel"),
+    "DELORA": ("delora.DeloraLayer", "models.DeloraModel"),
     "FOURIERFT": ("fourierft.FourierFTLayer", "models.FourierFTModel"),
+    "HIRA": ("hira.HiraLayer", "models.HiraModel"),
     "HRA": ("hra.HRALayer", "models.HRAModel"),
     "IA3": ("ia3.IA3Layer", "models.IA3Model"),
     "LN_TUNING": ("ln_tuning.LNTuningLayer", "models.LNTuningModel"),
@@ -42,6 +44,7 @@ LAYERS = {
     "LORA": ("lora.LoraLayer", "models.LoraModel"),
     "MISS": ("miss.MissLayer", "models.MissModel"),
     "OFT": ("oft.OFTLayer", "models.OFTModel"),
+    "ROAD": ("road.RoadLayer", "models.RoadModel"),
     "TRAINABLE_TOKENS": ("tokens.TrainableTokensLayer", "models.TrainableTokensModel"),
     "VBLORA": ("vblora.VBLoRALayer", "vblora.VBLoRAModel"),
     "VERA": ("vera.VeraLayer", "vera.VeraModel"),
@@ -50,14 +53,14 @@ LAYERS = {
 _CHANGING_STARTS = ("pissa", "olora", "loftq", "mica")
 
 
-def layer_class(config: PeftConfig) -> type[AdapterLayer]:
-    """Return the class of the layers that a configuration asks for."""
-    return _found(LAYERS[str(config.kind)][0])  # type: ignore[no-any-return]
+def layer_class(config: PeftConfig | str) -> type[AdapterLayer]:
+    """Return the class of the layers that a configuration, or a kind of adapter, asks for."""
+    return _found(LAYERS[str(getattr(config, "kind", config))][0])  # type: ignore[no-any-return]
 
 
-def tuner_class(config: PeftConfig) -> type[Tuner]:
-    """Return the class of models with adapters of a configuration's kind."""
-    return _found(LAYERS[str(config.kind)][1])  # type: ignore[no-any-return]
+def tuner_class(config: PeftConfig | str) -> type[Tuner]:
+    """Return the class of models with adapters of a configuration's kind, or of the kind itself."""
+    return _found(LAYERS[str(getattr(config, "kind", config))][1])  # type: ignore[no-any-return]
 
 
 def _found(place: str) -> Any:
@@ -109,6 +112,7 @@ class Tuner(Holder):
     """
 
     mixed: ClassVar[bool] = False  # whether adapters may be of several kinds
+    uses_shared_state: ClassVar[bool] = False  # whether layers have something in common
 
     def __init__(
         self,
@@ -125,6 +129,11 @@ class Tuner(Holder):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         return self.model(*args, **kwargs)
+
+    @property
+    def prefix(self) -> str:
+        """What the names of the adapters' parameters begin with."""
+        return layer_class(next(iter(self.peft_config.values()))).prefix
 
     @property
     def layers_with_adapters(self) -> dict[str, AdapterLayer]:
@@ -163,7 +172,7 @@ class Tuner(Holder):
             config: its configuration.
             autocast_adapter_dtype: keep it in float32 where the base is halved.
             empty: leave its numbers open where that is possible: they are about to be read from a file.
-            low_cpu_mem_usage: leave out its memory too where that is possible: it is on the meta device until then.
+            low_cpu_mem_usage: leave out its memory too: it is on the meta device until then.
 
         Raises:
             ValueError: no layer fits ``target_modules``, the name is taken or has a dot in it.
@@ -195,6 +204,8 @@ class Tuner(Holder):
             layer = self._layer(key, module, kind, asked)
             with without_weights() if bare else contextlib.nullcontext():
                 layer.add_adapter(name, making, key)
+            if low_cpu_mem_usage and not bare:
+                layer.release(name)
             if not autocast_adapter_dtype:
                 dtype = layer.get_base_layer().weight.dtype  # type: ignore[union-attr]
                 for part in layer.parts(name):
@@ -205,6 +216,20 @@ class Tuner(Holder):
         if not self.active_adapters:
             self.set_adapter(name, inference_mode=config.inference_mode)
 
+    def begin(self, name: str) -> None:
+        """Make an adapter's numbers anew where they were left open: its file does not have them all."""
+        config: Any = self.peft_config[name]
+        if str(getattr(config, "init_lora_weights", None)).startswith(_CHANGING_STARTS):
+            return
+        for key, layer in self.layers_with_adapters.items():
+            if layer.has_adapter(name) and not isinstance(layer, AuxiliaryTrainingWrapper):
+                dtype = next(layer.parts(name)).dtype
+                layer.delete_adapter(name)
+                layer.add_adapter(name, config, key)
+                for part in layer.parts(name):
+                    part.data = part.data.to(dtype)
+        self.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
+
     @staticmethod
     def _needs_weights(config: Any) -> bool:
         """Say whether making an adapter looks at the weights below, which the meta device does not have."""
@@ -212,8 +237,8 @@ class Tuner(Holder):
         return getattr(config, "use_dora", False) or not isinstance(begun, bool)
 
     def _layer(self, key: str, module: nn.Module, kind: type[AdapterLayer], config: Any) -> AdapterLayer:
-        if isinstance(module, AdapterLayer) and isinstance(module, kind):
-            return module
+        if _is_of(module, kind):
+            return module  # type: ignore[return-value]
         if hasattr(config, "fan_in_fan_out"):
             config.fan_in_fan_out = is_conv1d(module.get_base_layer() if isinstance(module, AdapterLayer) else module)
         layer: Any = kind.wrap(module, config).train(module.training)
@@ -262,7 +287,7 @@ class Tuner(Holder):
                 continue
             if not matches(config, key):
                 continue
-            if not isinstance(module, kind):
+            if not _is_of(module, kind):
                 try:
                     kind.wrap(module, config)  # refuses sorts that take no adapter before anything has changed
                 except UnsupportedPeftFeature as error:
@@ -281,6 +306,10 @@ class Tuner(Holder):
         """Use one adapter (or several, added up) from now on, and make it trainable unless ``inference_mode``."""
         names = [adapter_name] if isinstance(adapter_name, str) else list(adapter_name)
         self._check_names(names)
+        for key, place in self.places.items():
+            own = [name for name in names if place.has_adapter(name)]
+            if len(own) > 1 and isinstance(place, AuxiliaryTrainingWrapper):
+                raise ValueError(f"adapters {', '.join(own)} each train {key} whole: use one of them at a time")
         if names != self.active_adapters and any(layer.merged for layer in self.layers_with_adapters.values()):
             logger.warning("adapters are merged into the weights; they are taken out before another is set")
             self.unmerge_adapter()
@@ -305,17 +334,20 @@ class Tuner(Holder):
                 if layer.bias is not None:
                     layer.bias.requires_grad_(trainable)
 
-    def delete_adapter(self, adapter_name: str) -> None:
-        """Remove an adapter; when it was the only active one, the first of those left becomes active."""
-        self._check_names([adapter_name])
+    def delete_adapter(self, adapter_name: str | list[str]) -> None:
+        """Remove an adapter or several; when no active one is left, the first of those left becomes active."""
+        names = [adapter_name] if isinstance(adapter_name, str) else list(adapter_name)
+        self._check_names(names)
         for place in self.places.values():
-            if place.has_adapter(adapter_name):
-                place.delete_adapter(adapter_name)
-        for part in self.children():
-            if isinstance(part, Shared) and adapter_name in part:
-                del part[adapter_name]
-        del self.peft_config[adapter_name]
-        left = [name for name in self.active_adapters if name != adapter_name] or list(self.peft_config)[:1]
+            for name in names:
+                if place.has_adapter(name):
+                    place.delete_adapter(name)
+        for name in names:
+            for part in self.children():
+                if isinstance(part, Shared) and name in part:
+                    del part[name]
+            del self.peft_config[name]
+        left = [name for name in self.active_adapters if name in self.peft_config] or list(self.peft_config)[:1]
         self.active_adapters = []
         if left:
             self.set_adapter(left)
@@ -337,7 +369,7 @@ class Tuner(Holder):
         if safe_merge:
             self._check_finite(adapter_names)
         for layer in self.layers_with_adapters.values():
-            layer.merge(adapter_names)
+            layer.merge(adapter_names=adapter_names)
 
     def unmerge_adapter(self) -> None:
         """Take every merged adapter out of the weights."""
@@ -391,6 +423,11 @@ class Tuner(Holder):
         return self.model
 
 
+def _is_of(module: nn.Module, kind: type[AdapterLayer]) -> bool:
+    """Say whether a module is a layer of this very kind, and not of one that is made from it."""
+    return isinstance(module, kind) and module.kind == kind.kind
+
+
 def _plain(place: Any, merge: bool, names: list[str] | None) -> nn.Module:
     """Return what a place is without its wrapper, with the adapters ``names`` in it when ``merge``."""
     if not isinstance(place, AdapterLayer):
@@ -402,37 +439,7 @@ def _plain(place: Any, merge: bool, names: list[str] | None) -> nn.Module:
         layer = layer.base_layer
     for wrapper in reversed(chain):
         if merge:
-            wrapper.merge(names)
+            wrapper.merge(adapter_names=names)
         else:
             wrapper.unmerge()
     return chain[-1].base_layer
-
-
-def inject_adapter_in_model(
-    peft_config: PeftConfig,
-    model: nn.Module,
-    adapter_name: str = "default",
-    low_cpu_mem_usage: bool = False,
-    **kwargs: Any,
-) -> nn.Module:
-    """Put adapters into ``model`` itself, without a wrapper around it.
-
-    Args:
-        peft_config: the adapter's configuration.
-        model: the model, changed in place.
-        adapter_name: name of the adapter.
-        low_cpu_mem_usage: leave the adapter on the meta device until ``set_peft_model_state_dict`` fills it.
-
-    Returns:
-        ``model``, whose targeted layers are :class:`AdapterLayer` now; only the adapters train.
-    """
-    if peft_config.is_prompt_learning:
-        raise UnsupportedPeftFeature("a learnt prompt is not part of any layer: use get_peft_model")
-    held = vars(model).get("_tuner")
-    if held is not None:
-        held[0].add_adapter(adapter_name, peft_config, low_cpu_mem_usage=low_cpu_mem_usage)
-    else:
-        tuner = tuner_class(peft_config)(model, peft_config, adapter_name, low_cpu_mem_usage)
-        model.__dict__["_tuner"] = (tuner,)  # a tuple, so that the model does not become its own grandchild
-        model.__dict__["peft_config"] = tuner.peft_config
-    return model

@@ -58,13 +58,19 @@ class VBLoRAConfig(LayeredConfig):
 class VBLoRAModel(Tuner):
     """A model with factors that are mixed from a bank of vectors."""
 
+    uses_shared_state = True
+
     def prepare(self, name: str, config: Any, found: list[tuple[str, nn.Module]]) -> None:
         if "vblora_vector_bank" not in self._modules:
             self.vblora_vector_bank = Shared(trained=True)
+        self._init_vblora_vector_bank(config, name)
+        config.shared = self.vblora_vector_bank
+
+    def _init_vblora_vector_bank(self, config: Any, adapter_name: str) -> None:
+        """Draw the vectors of an adapter."""
         bank = torch.empty(config.num_vectors, config.vector_length)
         bound = config.init_vector_bank_bound
-        self.vblora_vector_bank[name] = bank.uniform_(-bound, bound)
-        config.shared = self.vblora_vector_bank
+        self.vblora_vector_bank[adapter_name] = bank.uniform_(-bound, bound)
 
 
 class VBLoRALayer(AdapterLayer):
@@ -88,6 +94,11 @@ class VBLoRALayer(AdapterLayer):
         std = config.init_logits_std
         self.hold(name, vblora_logits_A=first.normal_(std=std), vblora_logits_B=second.normal_(std=std))
         self.settings[name] = (config.shared, config.topk)
+
+    @property
+    def vblora_vector_bank(self) -> Any:
+        """Adapter → the vectors that all layers share, (num_vectors, vector_length)."""
+        return next(iter(self.settings.values()))[0]
 
     def _mixed_vectors(self, name: str, logits: Tensor) -> Tensor:
         """Return (…, length): for each piece the best vectors, weighed by their softmax."""

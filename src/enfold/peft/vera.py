@@ -53,6 +53,8 @@ class VeraConfig(LayeredConfig):
 class VeraModel(Tuner):
     """A model with learnt scales of two random matrices that its layers share."""
 
+    uses_shared_state = True
+
     def prepare(self, name: str, config: Any, found: list[tuple[str, nn.Module]]) -> None:
         if "vera_A" not in self._modules:
             self.vera_A = Shared(trained=False, persistent=config.save_projection)
@@ -67,7 +69,11 @@ class VeraModel(Tuner):
         shapes = [_shape(module) for _, module in found]
         outputs, inputs = max(shape[0] for shape in shapes), max(shape[1] for shape in shapes)
         generator = torch.Generator().manual_seed(config.projection_prng_key)
+        before = next(iter(self.peft_config), name)
         for held, shape in ((self.vera_A, (config.r, inputs)), (self.vera_B, (outputs, config.r))):
+            if before in held and held[before].shape == shape:
+                held[name] = held[before]  # drawn from one seed, they are the same numbers
+                continue
             bound = math.sqrt(6 / shape[1])
             held[name] = torch.empty(shape).uniform_(-bound, bound, generator=generator)
         config.shared = (self.vera_A, self.vera_B)
@@ -86,6 +92,7 @@ class VeraLayer(AdapterLayer):
 
     kind: ClassVar[str] = "VERA"
     holders = ("vera_lambda_b", "vera_lambda_d")
+    prefix = "vera_lambda_"
 
     def __init__(self, base_layer: nn.Module, config: Any) -> None:
         super().__init__(base_layer, config)
@@ -98,6 +105,16 @@ class VeraLayer(AdapterLayer):
             b, d = torch.zeros_like(b), torch.full_like(d, config.d_initial)
         self.hold(name, vera_lambda_b=b, vera_lambda_d=d)
         self.settings[name] = config.shared  # in a dictionary, so that the shared part is not a part of each layer
+
+    @property
+    def vera_A(self) -> Any:
+        """Adapter → the inner matrix that all layers share, (r, the widest input)."""
+        return next(iter(self.settings.values()))[0]
+
+    @property
+    def vera_B(self) -> Any:
+        """Adapter → the outer matrix that all layers share, (the widest output, r)."""
+        return next(iter(self.settings.values()))[1]
 
     def _matrices(self, name: str) -> tuple[Tensor, Tensor]:
         first, second = self.settings[name]

@@ -40,7 +40,7 @@ _ONE_FILE = 1 << 62  # bytes: an adapter is never cut into shards
 logger = get_logger(__name__)
 
 
-class AdapterMismatch(ValueError, EnfoldError):
+class AdapterMismatch(ValueError, RuntimeError, EnfoldError):
     """Weights do not fit the adapter they are loaded into; nothing was changed."""
 
 
@@ -238,6 +238,9 @@ def _replace(model: nn.Module, source: str, tensor: Tensor) -> None:
     for step in path.split("."):
         holder = holder._modules[step] if step in holder._modules else getattr(holder, step)
     old = holder[leaf] if isinstance(holder, nn.ParameterDict) else getattr(holder, leaf)
+    if leaf in holder._buffers:
+        holder._buffers[leaf] = tensor.to(old.dtype)
+        return
     made = nn.Parameter(tensor.to(old.dtype), requires_grad=old.requires_grad)
     if isinstance(holder, nn.ParameterDict):
         holder[leaf] = made

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from enfold.peft.layer import Adapted
+from enfold.peft.layer import Adapted, AuxiliaryTrainingWrapper
 
 __all__ = ["ModulesToSaveWrapper", "wrap_whole_modules"]
 
 
-class ModulesToSaveWrapper(Adapted):
+class ModulesToSaveWrapper(AuxiliaryTrainingWrapper, Adapted):
     """A module of which every adapter has a trained copy; the original is used while adapters are off.
 
     Attributes:
@@ -23,6 +23,8 @@ class ModulesToSaveWrapper(Adapted):
         modules_to_save: adapter name → its copy.
         batch: the adapter of each row of the next batch, or None.
     """
+
+    adapter_layer_names = ("modules_to_save",)
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()

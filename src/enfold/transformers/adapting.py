@@ -69,7 +69,7 @@ class PeftAdapterMixin:
             ['default']
         """
         from enfold.peft.config import PeftConfig
-        from enfold.peft.tuner import inject_adapter_in_model
+        from enfold.peft.injecting import inject_adapter_in_model
 
         name = adapter_name or "default"
         self._check_new(name)
@@ -111,7 +111,7 @@ class PeftAdapterMixin:
             OSError: the adapter is not found.
         """
         from enfold.peft.config import PeftConfig
-        from enfold.peft.tuner import inject_adapter_in_model
+        from enfold.peft.injecting import inject_adapter_in_model
         from enfold.peft.weights import load_peft_weights, set_peft_model_state_dict
 
         name = adapter_name or "default"

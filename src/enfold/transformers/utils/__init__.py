@@ -23,6 +23,7 @@ __getattr__, __dir__, __all__ = face(
             "WEIGHTS_INDEX_NAME",
             "WEIGHTS_NAME",
         ],
+        "enfold.hub.constants": ["is_offline_mode"],
         "enfold.nn.outputs": ["ModelOutput"],
         "enfold.transformers.sharing": ["PushToHubMixin"],
         "enfold.transformers.tokenization.options": ["ExplicitEnum=_Named", "PaddingStrategy", "TensorType"],
