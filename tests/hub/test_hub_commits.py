@@ -322,3 +322,17 @@ def test_who_holds_a_token_is_asked_once_where_that_will_do(api: HfApi, watched:
     assert watched.count("GET", "/api/whoami-v2") == 2
     with pytest.raises(ValueError, match="False"):
         mine.whoami(token=False)
+
+
+def test_what_is_uploaded_before_its_commit_is_forgotten(api: HfApi, repo_id: str) -> None:
+    large, kept, small = (
+        CommitOperationAdd("a.bin", b"a"),
+        CommitOperationAdd("b.bin", b"b"),
+        CommitOperationAdd("c", b"c"),
+    )
+    api.preupload_lfs_files(repo_id, [large, small])
+    api.preupload_lfs_files(repo_id, [kept], free_memory=False)
+    assert [item.path_or_fileobj for item in (large, kept, small)] == [b"", b"b", b"c"]
+    api.create_commit(repo_id, [large, kept, small], commit_message="later")
+    for name in ("a.bin", "b.bin", "c"):
+        assert Path(hub.hf_hub_download(repo_id, name)).read_text() == name[0]

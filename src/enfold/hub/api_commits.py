@@ -195,18 +195,21 @@ class CommitCalls(RepositoryCalls, FileCalls):
         free_memory: bool = True,
         gitignore_content: str | None = None,
     ) -> None:
-        """Upload the large files of a later :meth:`create_commit` now."""
+        """Upload the large files of a later :meth:`create_commit` now, and forget what they hold (``free_memory``)."""
         chosen = [item for item in additions if not item._is_uploaded]
         secret = self._token(token)
         preupload(self._api(repo_id, repo_type), revision or "main", chosen, token=secret, git_ignore=gitignore_content)
+        large = [item for item in chosen if item._upload_mode == "lfs" and not item._should_ignore]
         upload_contents(
             self._api(repo_id, repo_type),
             self._page(repo_id, check_repo_type(repo_type)),
             revision or "main",
-            [item for item in chosen if item._upload_mode == "lfs" and not item._should_ignore],
+            large,
             token=secret,
             threads=num_threads,
         )
+        for item in large if free_memory else ():
+            item.forget()
 
     def upload_file(
         self,

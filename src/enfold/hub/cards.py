@@ -358,8 +358,8 @@ def metadata_update(
     """Add metadata to a repository's card; results in ``model-index`` are merged with those that are there.
 
     Raises:
-        ValueError: a member, or a result of the same task, dataset and metric, is there with another value; pass
-            ``overwrite=True`` to replace it.
+        ValueError: a Space has no card; a member, or a result of the same task, dataset and metric, is there with
+            another value: pass ``overwrite=True`` to replace it.
     """
     kind = repo_type or "model"
     classes: dict[str, type[RepoCard]] = {"model": ModelCard, "dataset": DatasetCard, "space": SpaceCard}
@@ -367,6 +367,10 @@ def metadata_update(
     try:
         card = card_class.load(repo_id, token=token, repo_type=kind)
     except EntryNotFoundError:
+        if kind == "space":
+            raise ValueError(
+                f"the Space {repo_id!r} has no README.md, which says how it runs: make one first"
+            ) from None
         card = card_class.from_template(card_class.card_data_class())
     for name, value in metadata.items():
         if name == "model-index":

@@ -142,6 +142,11 @@ class CommitOperationAdd:
         made._size, made.__dict__["_sha256"] = size, sha256
         return made
 
+    def forget(self) -> None:
+        """Let go of an uploaded content; its hash and its size are all that a commit needs."""
+        self.sha256()
+        self.path_or_fileobj = b""
+
     @property
     def size(self) -> int:
         """The content's size in bytes."""
