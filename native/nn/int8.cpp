@@ -3,16 +3,13 @@
 #include <algorithm>
 #include <cstring>
 
+#include "nn/amx.hpp"
 #include "nn/chunks.hpp"
 #include "simd.hpp"
 #include "tokenizer/threads.hpp"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
-#endif
-#if defined(__x86_64__) && defined(__linux__)
-#include <sys/syscall.h>
-#include <unistd.h>
 #endif
 
 namespace enfold::nn {
@@ -33,23 +30,11 @@ bool has_avxvnni() {
 #endif
 }
 
-// Tiles of bytes, which the system has to allow.
-bool has_tiles() {
-#if defined(__x86_64__) && defined(__linux__)
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d >> 24 & 1) || !(d >> 25 & 1)) return false;
-  constexpr long kAsk = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM
-  return syscall(SYS_arch_prctl, kAsk, kTileData) == 0;
-#else
-  return false;
-#endif
-}
-
 std::vector<const Int8Kernel*> measure() {
   std::vector<const Int8Kernel*> found;
 #if defined(__x86_64__) && defined(__GNUC__)
   if (simd() == Simd::Avx512 && __builtin_cpu_supports("avx512vnni")) {
-    if (has_tiles()) found.push_back(int8_amx());
+    if (has_tiles(TileNumbers::Int8)) found.push_back(int8_amx());
     found.push_back(int8_avx512());
   }
   if (simd() != Simd::Portable && __builtin_cpu_supports("fma")) {
@@ -124,7 +109,7 @@ void Int8Weight::unpack(int8_t* rounded) const {
   }
 }
 
-void Int8Weight::apply(const void* x, size_t rows, bool narrow, const float* bias, void* made, After after, size_t threads) const {
+void Int8Weight::apply(const void* x, size_t rows, bool narrow, const float* bias, void* made, Activation after, size_t threads) const {
   static thread_local Rounding rounding;
   static thread_local std::vector<float> wide;
   // Rows that stay in a cache with their rounded numbers while the weight passes by.

@@ -14,6 +14,8 @@
 #include <string_view>
 #include <vector>
 
+#include "nn/activation.hpp"
+
 namespace enfold::nn {
 
 inline constexpr size_t kOutputs = 16;  // of a panel
@@ -21,7 +23,6 @@ inline constexpr size_t kDeep = 64;     // inputs are filled up with zeros to a 
 inline constexpr size_t kFew = 8;       // rows up to which a weight is read once for all of them together
 inline constexpr size_t kMostInputs = 66000;  // whose sum of products of 255 and 127 fits into 32 bits
 
-enum class After { Nothing, Gelu, TanhGelu, Relu, Silu, Tanh };
 enum class Join { Write, Add, Times };
 
 // Rows of an input, rounded.
@@ -48,7 +49,7 @@ struct Product {
   const float* bias;  // (out), or null
   void* made;         // (rows, stride), float or, where it is narrow, bfloat16, which is only written
   size_t stride;
-  After after;
+  Activation after;
   Join join;
   bool narrow;
 };
@@ -112,7 +113,7 @@ class Int8Weight {
   // rounded: (out, in); steps: (out).
   Int8Weight(const Int8Kernel& kernel, const int8_t* rounded, const float* steps, size_t out, size_t in);
   // x: (rows, in), float or bfloat16; made: (rows, out) of the same type.
-  void apply(const void* x, size_t rows, bool narrow, const float* bias, void* made, After after, size_t threads) const;
+  void apply(const void* x, size_t rows, bool narrow, const float* bias, void* made, Activation after, size_t threads) const;
   // Writes the rounded weight (out, in).
   void unpack(int8_t* rounded) const;
   const Int8Kernel& kernel() const { return kernel_; }

@@ -42,13 +42,9 @@ inline void store(const Sums& sums, int32_t* at) { _mm512_storeu_si512(at, sums)
 
 #include "nn/int8_kernel.hpp"
 
-// Rows and panels by twos are four tiles of sums.
-struct alignas(64) Shapes {
-  uint8_t palette = 1, start = 0, reserved[14] = {};
-  uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
+#include "nn/amx_tiles.hpp"
 
+// Rows and panels by twos are four tiles of sums.
 template <bool TwoRows, bool TwoPanels>
 void multiply_tiles(const Product& p, size_t row, size_t panel) {
   size_t depth = p.weight.depth, bytes = p.weight.apart(), stride = p.x.stride;
@@ -84,8 +80,7 @@ void multiply_tiles(const Product& p, size_t row, size_t panel) {
 
 inline void multiply_many(const Product& p, size_t first, size_t last) {
   if (p.x.rows <= kFew) return multiply(p, first, last);
-  static constexpr Shapes kShapes{};
-  _tile_loadconfig(&kShapes);
+  Tiles tiles;
   for (size_t panel = first; panel < last; panel += 2) {
     bool both = panel + 1 < last;
     for (size_t row = 0; row < p.x.rows; row += 32) {
@@ -93,9 +88,7 @@ inline void multiply_many(const Product& p, size_t first, size_t last) {
       else both ? multiply_tiles<false, true>(p, row, panel) : multiply_tiles<false, false>(p, row, panel);
     }
   }
-  _tile_release();
 }
-
 
 }  // namespace
 

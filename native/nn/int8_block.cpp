@@ -20,7 +20,7 @@ float* at_least(std::vector<float>& memory, size_t size) {
   return memory.data();
 }
 
-Product product(const Rounding& rounding, const Layer& layer, float* made, size_t stride, After after = After::Nothing, Join join = Join::Write) {
+Product product(const Rounding& rounding, const Layer& layer, float* made, size_t stride, Activation after = Activation::None, Join join = Join::Write) {
   return {rounding.rounded(), layer.weight->weight(), layer.bias, made, stride, after, join, false};
 }
 
@@ -92,7 +92,7 @@ void Int8Block::step(const Step& s, size_t threads) const {
   };
   round(attended, queries, p.output);
   if (s.made != s.x) std::memcpy(s.made, s.x, rows * width_ * sizeof(float));
-  multiply(kernel_, product(rounding, p.output, s.made, width_, After::Nothing, Join::Add), threads);
+  multiply(kernel_, product(rounding, p.output, s.made, width_, Activation::None, Join::Add), threads);
 
   rounding.begin(kernel_, rows, p.up.weight->weight().depth);
   for (size_t row = 0; row < rows; ++row) {
@@ -101,12 +101,12 @@ void Int8Block::step(const Step& s, size_t threads) const {
   }
   if (p.gate) {
     multiply(kernel_, product(rounding, *p.gate, inner, inner_, p.after), threads);
-    multiply(kernel_, product(rounding, p.up, inner, inner_, After::Nothing, Join::Times), threads);
+    multiply(kernel_, product(rounding, p.up, inner, inner_, Activation::None, Join::Times), threads);
   } else {
     multiply(kernel_, product(rounding, p.up, inner, inner_, p.after), threads);
   }
   round(inner, inner_, p.down);
-  multiply(kernel_, product(rounding, p.down, s.made, width_, After::Nothing, Join::Add), threads);
+  multiply(kernel_, product(rounding, p.down, s.made, width_, Activation::None, Join::Add), threads);
 }
 
 }  // namespace enfold::nn

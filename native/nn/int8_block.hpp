@@ -20,7 +20,7 @@ struct BlockParts {
   Layer output;
   std::optional<Layer> gate;  // the activation is that of the gate where there is one
   Layer up, down;
-  After after;
+  Activation after;
   size_t heads, kept_heads, dim;
   float scale;
 };

@@ -23,14 +23,6 @@ using RoundedWeight = nb::ndarray<const int8_t, nb::ndim<2>, nb::c_contig, nb::d
 using Unpacked = nb::ndarray<int8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Steps = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
-After after_named(const std::string& name) {
-  static constexpr std::pair<std::string_view, After> kNames[] = {{"none", After::Nothing}, {"gelu", After::Gelu},   {"tanh_gelu", After::TanhGelu},
-                                                                  {"relu", After::Relu},    {"silu", After::Silu},   {"tanh", After::Tanh}};
-  for (const auto& [known, after] : kNames)
-    if (known == name) return after;
-  throw nb::value_error("there is no such activation");
-}
-
 const float* floats(size_t address) { return reinterpret_cast<const float*>(address); }
 
 using PyNorm = std::tuple<size_t, size_t, float>;        // addresses of weight and bias (0: none), epsilon
@@ -61,7 +53,7 @@ void register_int8(nanobind::module_& module) {
       .def(
           "apply",
           [](const Int8Weight& self, size_t x, size_t rows, bool narrow, size_t bias, size_t made, const std::string& after, size_t threads) {
-            After then = after_named(after);
+            Activation then = activation_named(after);
             nb::gil_scoped_release released;
             self.apply(reinterpret_cast<const void*>(x), rows, narrow, floats(bias), reinterpret_cast<void*>(made), then, threads);
           },
@@ -80,7 +72,7 @@ void register_int8(nanobind::module_& module) {
           "__init__",
           [](Int8Block* self, PyNorm before, PyNorm between, const std::vector<PyLayer>& inputs, PyLayer output, std::optional<PyLayer> gate, PyLayer up,
              PyLayer down, const std::string& after, size_t heads, size_t kept_heads, size_t dim, float scale) {
-            BlockParts parts{norm_of(before), norm_of(between), {}, layer_of(output), {}, layer_of(up), layer_of(down), after_named(after), heads, kept_heads, dim, scale};
+            BlockParts parts{norm_of(before), norm_of(between), {}, layer_of(output), {}, layer_of(up), layer_of(down), activation_named(after), heads, kept_heads, dim, scale};
             for (const PyLayer& layer : inputs) parts.inputs.push_back(layer_of(layer));
             if (gate) parts.gate = layer_of(*gate);
             if (inputs.empty()) throw nb::value_error("queries, keys and values come from one layer or three");

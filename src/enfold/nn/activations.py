@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from enfold.errors import EnfoldError, nearest
 
-__all__ = ["ACT2FN", "activation"]
+__all__ = ["ACT2FN", "AFTER", "activation"]
 
 
 def quick_gelu(x: Tensor) -> Tensor:
@@ -49,6 +50,17 @@ ACT2FN: dict[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": torch.sigmoid,
     "tanh": torch.tanh,
     "linear": lambda x: x,
+}
+
+
+# Activation → its name in our core, which applies it while a product is in the registers.
+AFTER: dict[Any, str] = {
+    F.gelu: "gelu",
+    tanh_gelu: "tanh_gelu",
+    F.relu: "relu",
+    torch.relu: "relu",
+    F.silu: "silu",
+    torch.tanh: "tanh",
 }
 
 

@@ -1,8 +1,9 @@
-"""Products of few rows in bfloat16, on processors with AMX: a weight is read once, and what follows is added to it.
+"""Products in bfloat16 on processors with AMX, and what follows them.
 
-oneDNN rearranges a weight before it multiplies, at every call; of up to 128 rows that takes as long as the product
-itself or longer. Our core uses the weight where it lies. Sums, bias and activation are in single precision, and rounded
-once.
+Of few rows a weight is read once, where it lies; oneDNN rearranges it before it multiplies, at every call, which takes
+as long as the product itself. Of many rows as much of it as the second cache holds is brought into the order of AMX at
+a time, and what follows the sums is done while the next ones are made. Sums, bias and activation are in single
+precision, and rounded once.
 
 Shapes: … any leading axes, R rows in all, I inputs, O outputs.
 """
@@ -16,9 +17,6 @@ from enfold import _native
 
 __all__ = ["fits", "product"]
 
-# Rows up to which ours is ahead of oneDNN: 1.1 to 2.3 times as fast with up to 64, 1.0 to 1.6 with these. The first
-# number is that of weights that are stored input first.
-FEW, ROWS = 32, 128
 # What a tile holds of a row, and outputs that are made at a time.
 DEPTH, PANEL = 32, 32
 
@@ -36,20 +34,19 @@ def fits(x: Tensor, weight: Tensor, input_first: bool = False) -> bool:
         x.dtype is weight.dtype is torch.bfloat16
         and inputs % DEPTH == 0
         and (outputs % PANEL == 0 if input_first else outputs >= PANEL)
-        and 0 < x.numel() <= (FEW if input_first else ROWS) * inputs
+        and x.numel() > 0
         and _native.has_amx()
     )
 
 
-def product(x: Tensor, weight: Tensor, bias: Tensor | None, then: str = "", input_first: bool = False) -> Tensor:
+def product(x: Tensor, weight: Tensor, bias: Tensor | None, then: str = "none", input_first: bool = False) -> Tensor:
     """Return ``then(x @ weight.T + bias)``.
 
     Args:
         x: (…, I).
         weight: (O, I), contiguous; the two must be such that `fits` says so.
         bias: (O), or none; in any precision, rounded to bfloat16.
-        then: an activation as oneDNN names it and its variant (``"relu"``, ``"gelunone"``, ``"gelutanh"``, ``"swish"``,
-            ``"tanh"``), or nothing.
+        then: an activation's name in ``enfold.nn.activations.AFTER``, or ``"none"``.
         input_first: whether the weight is (I, O), for ``x @ weight``.
 
     Returns:

@@ -15,20 +15,10 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 from enfold.errors import EnfoldError
-from enfold.nn.activations import tanh_gelu
+from enfold.nn.activations import AFTER
 from enfold.nn.conv import Conv1D
 
-__all__ = ["AFTER", "Int8Linear", "Packed", "as_linear", "replaceable", "to_int8"]
-
-# Activation → its name among those that are applied while a product is in the registers.
-AFTER: dict[Any, str] = {
-    F.gelu: "gelu",
-    tanh_gelu: "tanh_gelu",
-    F.relu: "relu",
-    torch.relu: "relu",
-    F.silu: "silu",
-    torch.tanh: "tanh",
-}
+__all__ = ["Int8Linear", "Packed", "as_linear", "replaceable", "to_int8"]
 
 
 class Packed:

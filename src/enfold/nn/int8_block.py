@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from enfold.nn.activations import AFTER
 from enfold.nn.caches.layers import Room
-from enfold.nn.int8 import AFTER, Int8Linear
+from enfold.nn.int8 import Int8Linear
 from enfold.nn.norm import RMSNorm
 from enfold.nn.step import Block, Held, Parts, Sight
 

@@ -1,10 +1,12 @@
 """A linear layer and what follows it: one function, which chooses how a processor computes them.
 
-Where no gradient is wanted, products of few rows go to our own core (`enfold.nn.rows`, `enfold.nn.bfloat16`); those of
-more rows with a large weight, and in bfloat16, go to oneDNN, which adds the bias and applies the activation while the
-result is in its registers; elsewhere activations and sums overwrite what they are given. Weights are used
-where they lie: nothing is kept beside them, so a changed weight counts from the next call on, and memory stays what it
-was.
+Where no gradient is wanted, products of few rows, and in bfloat16 of any number, go to our own core (`enfold.nn.rows`,
+`enfold.nn.bfloat16`); those of more rows with a large weight go to oneDNN, and in bfloat16 where a processor has no
+AMX: it adds the bias and applies the activation while the result is in its registers; elsewhere activations and sums
+overwrite what they are given. Weights are used where they lie: nothing is kept beside them, so a changed weight counts
+from the next call on, and memory stays what it was.
+
+Under autocast to bfloat16, layers that are trained go to our core too (`enfold.nn.bfloat16_training`).
 
 ``torch.backends.mkldnn.flags(enabled=False)`` leaves everything to torch.
 
@@ -23,10 +25,10 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn.modules import module as hooks
 
-from enfold.nn import bfloat16, rows
-from enfold.nn.activations import tanh_gelu
+from enfold.nn import bfloat16, bfloat16_training, rows
+from enfold.nn.activations import AFTER, tanh_gelu
 from enfold.nn.conv import Conv1D
-from enfold.nn.int8 import AFTER, Int8Linear
+from enfold.nn.int8 import Int8Linear
 
 __all__ = ["has_bfloat16", "is_plain_call", "is_plain_inference", "project"]
 
@@ -79,7 +81,8 @@ def project(layer: nn.Module, x: Tensor, then: Function | None = None, onto: Ten
     """
     kind = type(layer)
     if kind not in STORED or not _ours(layer, x, STORED[kind]):
-        out = layer(x)
+        ours = kind is nn.Linear and bfloat16_training.fits(layer, x)
+        out = bfloat16_training.linear(x, layer.weight, layer.bias) if ours else layer(x)  # type: ignore[arg-type]
         out = out if then is None else then(out)
         return out if onto is None else out + onto
     weight: Any = layer.weight if kind is not Int8Linear else None
@@ -90,7 +93,7 @@ def project(layer: nn.Module, x: Tensor, then: Function | None = None, onto: Ten
         fused = then in AFTER
         out = layer.apply_with(x, AFTER.get(then, "none"))  # type: ignore[operator]
     elif bfloat16.fits(x, weight, kind is Conv1D):
-        out = bfloat16.product(x, weight, bias, name + variant if fused else "", kind is Conv1D)
+        out = bfloat16.product(x, weight, bias, AFTER.get(then, "none"), kind is Conv1D)
     elif kind is Conv1D:
         out, fused = F.linear(x, weight.t(), bias), False
     elif rows.has_few(x, weight):

@@ -113,7 +113,7 @@ class BertResidual(nn.Module):
     def forward(self, x: Tensor, residual: Tensor) -> Tensor:
         """Return (B, T, D) for ``x`` (B, T, size) and ``residual`` (B, T, D)."""
         if self.training:
-            return self.LayerNorm(self.dropout(self.dense(x)) + residual)
+            return self.LayerNorm(self.dropout(project(self.dense, x)) + residual)
         return self.LayerNorm(project(self.dense, x, onto=residual))
 
 
