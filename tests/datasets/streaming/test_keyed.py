@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from enfold.datasets import IterableDataset
+from enfold.datasets import DatasetInfo, Features, IterableDataset, Value
 from enfold.datasets.iterable_dataset import ArrowExamplesIterable, ExamplesIterable
 
 
@@ -38,3 +38,18 @@ def test_rows_with_keys_are_a_stream_whose_shards_are_the_items_of_lists() -> No
 def test_tables_with_keys_are_a_stream() -> None:
     stream = IterableDataset(ArrowExamplesIterable(tables, {"starts": [0, 10]}))
     assert [batch["a"].to_pylist() for batch in stream.with_format("arrow").iter(3)] == [[0, 1, 10], [11]]
+
+
+def test_features_say_what_becomes_of_the_rows() -> None:
+    def gaps(count: int) -> Iterator[tuple[int, dict[str, int]]]:
+        for number in range(count):
+            yield number, {"ab"[number % 2]: number}
+
+    features = Features({"a": Value("int64"), "b": Value("string")})
+    stream = IterableDataset(ExamplesIterable(gaps, {"count": 2}), DatasetInfo(features=features))
+    assert list(stream) == [{"a": 0, "b": None}, {"a": None, "b": "1"}]
+
+
+def test_runs_of_one_value_are_whole_whatever_the_size_of_a_batch() -> None:
+    stream = IterableDataset.from_dict({"a": [1, 1, 1, 2]}, num_shards=2)
+    assert list(stream.batch(batch_size=2, by_column="a")) == [{"a": [1, 1, 1]}, {"a": [2]}]

@@ -15,12 +15,13 @@ from ..info import DatasetInfo, InfoMixin
 from ..splits import NamedSplit
 from .columns import ColumnMixin
 from .functions import BatchFilter, BatchMap, Function, RowFilter, RowMap
+from .keyed import ExamplesIterable
 from .making import MakeMixin
 from .pieces import Piece, View, length, to_table
 from .shards import Source
 from .sharing import Deal
 from .shuffling import shuffled
-from .steps import Group, Repeat, Skip, Step, Take, regroup
+from .steps import Group, Repeat, Skip, Step, Tables, Take, regroup
 from .writing import WriteMixin
 
 __all__ = ["IterableDataset"]
@@ -77,6 +78,9 @@ class IterableDataset(InfoMixin, ColumnMixin, MakeMixin, WriteMixin):
     ) -> None:
         self._step = step
         self._info = info.copy() if info is not None else DatasetInfo()
+        if isinstance(step, ExamplesIterable) and self._info.features is not None:
+            # rows that a function yields are as they are: the features say what becomes of them
+            self._step = Tables(step, "cast", self._info.features, View())
         self._split = NamedSplit(split) if split is not None else None
         self._describe = describe
         self._format: tuple[str | None, dict[str, Any]] = (None, {})
@@ -481,7 +485,7 @@ class IterableDataset(InfoMixin, ColumnMixin, MakeMixin, WriteMixin):
         """Return the stream with every ``batch_size`` rows as one row of lists.
 
         Args:
-            batch_size: rows of a batch; at most, with ``by_column``.
+            batch_size: rows of a batch; without meaning where ``by_column`` is given.
             by_column: a batch is a run of rows with the same values in these columns.
             drop_last_batch: leave out the last one where it is smaller.
 

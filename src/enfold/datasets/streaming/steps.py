@@ -330,7 +330,7 @@ class Group(Step):
             low = 0
             for number, key in enumerate(keys):
                 held = count + number - low
-                if held and (key != value or held == self.size):
+                if held and key != value:
                     if number > low:
                         start = start if waiting else (found, first + low)
                         waiting.append(cut(piece, low, number))
