@@ -12,6 +12,7 @@ from typing import Any
 
 CASES: dict[str, str] = {}
 WORST = ("passed", "skipped", "failed")
+RUNNING: list[str] = []  # cases that began
 
 
 def pytest_configure() -> None:
@@ -26,7 +27,14 @@ def pytest_configure() -> None:
 
 
 def _refuse(self: Any, *_: Any, **__: Any) -> None:
+    if not RUNNING:
+        return  # the arguments of cases are made while they are collected
     raise NotImplementedError(f"enfold has no {type(self).__module__}.{type(self).__name__}")
+
+
+def pytest_runtest_setup(item: Any) -> None:
+    """Note that cases run now."""
+    RUNNING.append(item.nodeid)
 
 
 def pytest_runtest_logreport(report: Any) -> None:
