@@ -9,7 +9,14 @@ import pytest
 
 from enfold.datasets import ClassLabel, Features, Image, List, Value
 from enfold.datasets.fingerprint import Hasher
-from enfold.datasets.table import InMemoryTable, array_cast, cast_array_to_feature, cast_table_to_schema, table_cast
+from enfold.datasets.table import (
+    ConcatenationTable,
+    InMemoryTable,
+    array_cast,
+    cast_array_to_feature,
+    cast_table_to_schema,
+    table_cast,
+)
 
 
 def test_features_in_a_schema_say_what_becomes_of_values() -> None:
@@ -47,3 +54,11 @@ def test_a_table_is_known_by_its_rows() -> None:
     whole = pa.table({"a": [1, 2]})
     parts = pa.concat_tables([whole.slice(0, 1), whole.slice(1)])
     assert Hasher.hash(InMemoryTable(whole)) == Hasher.hash(InMemoryTable(parts))
+
+
+def test_blocks_are_tables_beside_and_behind_each_other() -> None:
+    one, two = pa.table({"a": [1, 2]}), InMemoryTable(pa.table({"b": ["x", "y"]}))
+    made = ConcatenationTable.from_blocks([[one, two], [one.slice(1), two.slice(1)]])
+    assert made.to_pydict() == {"a": [1, 2, 2], "b": ["x", "y", "y"]}
+    assert ConcatenationTable.from_blocks([one, one]).num_rows == 4
+    assert ConcatenationTable.from_blocks(two).to_pydict() == {"b": ["x", "y"]}

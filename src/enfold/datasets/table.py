@@ -163,7 +163,14 @@ class ConcatenationTable(Table):
         fields = [field for part in parts for field in part.schema]
         return cls(pa.table([column for part in parts for column in part.columns], schema=pa.schema(fields)), files)
 
-    from_blocks = from_tables
+    @classmethod
+    def from_blocks(cls, blocks: Any) -> ConcatenationTable:
+        """Return a table, tables behind each other, or lists of tables side by side behind each other, as one."""
+        if not isinstance(blocks, (list, tuple)):
+            return cls.from_tables([blocks])
+        return cls.from_tables(
+            [cls.from_tables(block, axis=1) if isinstance(block, (list, tuple)) else block for block in blocks]
+        )
 
 
 def plain(table: Any) -> Any:
