@@ -336,3 +336,9 @@ def test_what_is_uploaded_before_its_commit_is_forgotten(api: HfApi, repo_id: st
     api.create_commit(repo_id, [large, kept, small], commit_message="later")
     for name in ("a.bin", "b.bin", "c"):
         assert Path(hub.hf_hub_download(repo_id, name)).read_text() == name[0]
+
+
+def test_headers_are_those_of_the_object() -> None:
+    made = HfApi(token="hf_x", library_name="mine", library_version="1", headers={"X-More": "y"})._build_hf_headers()
+    assert made["authorization"] == "Bearer hf_x" and made["user-agent"].startswith("mine/1") and made["x-more"] == "y"
+    assert "authorization" not in HfApi(token="hf_x")._build_hf_headers(token=False)

@@ -58,6 +58,22 @@ class Caller:
     def _token(self, token: Token) -> Token:
         return self.token if token is None else token
 
+    def _build_hf_headers(
+        self,
+        token: Token = None,
+        library_name: str | None = None,
+        library_version: str | None = None,
+        user_agent: Any = None,
+    ) -> dict[str, str]:
+        """Return the headers of this object's requests; what programs use that speak to a Hub by themselves."""
+        return http.build_hf_headers(
+            token=self._token(token),
+            library_name=library_name or self.library_name,
+            library_version=library_version or self.library_version,
+            user_agent=user_agent or self.user_agent,
+            headers=self.headers,
+        )
+
     def _api(self, repo_id: str, repo_type: str | None) -> str:
         validate_repo_id(repo_id)
         return f"{self.endpoint}/api/{plural(repo_type)}/{repo_id}"
