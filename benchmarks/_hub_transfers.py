@@ -281,13 +281,13 @@ def commit(files: int = 1_000, many: int = 100_000) -> None:
 
 def snapshot(many: int = 100_000, few: int = 3_000) -> None:
     """Download a repository of 100,000 small files into the cache; and some of them by a request for each."""
-    from enfold.hub import small_files, snapshot_download
-
     with (
         tempfile.TemporaryDirectory() as name,
         served(Path(name) / "hub") as (address, token, process),
         client(address, token) as api,
     ):
+        from enfold.hub import small_files, snapshot_download
+
         api.create_repo("owner/many")
         for start in range(0, many, 10_000):
             paths = [
