@@ -18,6 +18,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
+from enfold.hub import constants
 from enfold.hub.checks import is_jinja_available
 from enfold.hub.http import pages
 
@@ -123,7 +124,7 @@ def experimental(fn: F) -> F:
 
     @functools.wraps(fn)
     def warned(*args: Any, **options: Any) -> Any:
-        if os.environ.get("HF_HUB_DISABLE_EXPERIMENTAL_WARNING", "0").lower() not in {"1", "true", "yes", "on"}:
+        if not constants.HF_HUB_DISABLE_EXPERIMENTAL_WARNING:
             said = f"'{name}' is experimental and may change; HF_HUB_DISABLE_EXPERIMENTAL_WARNING=1 says no more of it"
             warnings.warn(said, UserWarning, stacklevel=2)
         return fn(*args, **options)
@@ -168,7 +169,8 @@ def parse_datetime(date_string: str) -> datetime:
     except ValueError:
         moment = None
     if moment is None:
-        raise ValueError(f"{date_string!r} is no moment as the Hub writes it, such as 2022-08-19T07:19:38.123Z")
+        expected = "expected a moment as the Hub writes it, such as 2022-08-19T07:19:38.123Z"
+        raise ValueError(f"Cannot parse {date_string!r} as a datetime: {expected}")
     return moment.replace(microsecond=int(f"{fraction:0<6}"[:6]), tzinfo=timezone.utc)
 
 
