@@ -34,7 +34,8 @@ def is_zip(source: Any) -> bool:
     """Return whether a path or an open file is a zip archive, and no tar archive that ends with one."""
     if not zipfile.is_zipfile(source):
         return False
-    with open(source, "rb") if isinstance(source, str) else contextlib.nullcontext(source) as file:
+    with contextlib.ExitStack() as stack:
+        file: Any = stack.enter_context(open(source, "rb")) if isinstance(source, str) else source
         file.seek(257)
         tar = file.read(5) == b"ustar"
         file.seek(0)
@@ -154,7 +155,8 @@ def tar_members(path: str | IO[bytes]) -> Iterator[tuple[str, int, IO[bytes]]]:
         DatasetGenerationError: a member is a link or a device.
         tarfile.TarError: the archive is broken.
     """
-    with open(path, "rb") if isinstance(path, str) else contextlib.nullcontext(path) as raw:
+    with contextlib.ExitStack() as stack:
+        raw: Any = stack.enter_context(open(path, "rb")) if isinstance(path, str) else path
         stream: Any = raw
         mode = "r|*"
         if raw.read(4) == b"\x28\xb5\x2f\xfd":  # zstd, RFC 8878
