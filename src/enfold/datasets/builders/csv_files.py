@@ -226,12 +226,10 @@ class Builder(DatasetBuilder):
     def _whole_numbers(self, text: str, names: list[str], types: dict[str, pa.DataType]) -> str | None:
         """Return the column that Arrow's error names, where its features want integers: ``1.0`` can become one."""
         found = re.search(r"CSV column #(\d+): .*conversion error to \w+: invalid value '([-+\d.eE]+)'", text)
-        name = names[int(found[1])] if found and int(found[1]) < len(names) else None
-        if (
-            found is None
-            or name not in (self.info.features or {})
-            or not pa.types.is_integer(types.get(name, pa.null()))
-        ):
+        if found is None or int(found[1]) >= len(names):
+            return None
+        name = names[int(found[1])]
+        if name not in (self.info.features or {}) or not pa.types.is_integer(types.get(name, pa.null())):
             return None
         try:
             return name if float(found[2]).is_integer() else None
