@@ -25,12 +25,18 @@ sys.path.insert(0, str(TESTS))
 # wait for each other. Fixtures wider than one test see this home; every test gets one of its own below.
 for _name in [name for name in os.environ if name.startswith(("HF_", "HUGGING", "TRANSFORMERS_", "ENFOLD_"))]:
     del os.environ[_name]
-os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="enfold-test-home-")
+# What tests and the programs they start leave behind lies in one folder, which goes with the session.
+SESSION = Path(tempfile.mkdtemp(prefix="enfold-tests-"))
+SESSION.chmod(0o711)  # Postgres runs as a user of its own
+os.environ["TMPDIR"] = tempfile.tempdir = str(SESSION)
+os.environ["HF_HOME"] = str(SESSION / "home")
 os.environ["HF_HUB_DISABLE_XET"] = "1"  # large files go by LFS, except in tests of the other way
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 # A run in a shell's background ignores Ctrl-C, and so would the programs that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+FAILED = pytest.StashKey[bool]()
 
 
 @pytest.fixture(autouse=True)
@@ -41,11 +47,20 @@ def hf_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
-def pytest_unconfigure() -> None:
-    """Remove the session's home."""
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Note whether the folders of failed tests are to be kept."""
+    session.config.stash[FAILED] = bool(exitstatus)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the session's folder; of a session that failed, all but what pytest keeps of its failed tests."""
     import shutil
 
-    shutil.rmtree(os.environ["HF_HOME"], ignore_errors=True)
+    for path in SESSION.iterdir():
+        if not (config.stash.get(FAILED, False) and path.name.startswith("pytest-of-")):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    if not any(SESSION.iterdir()):
+        SESSION.rmdir()
 
 
 @pytest.fixture(scope="session")
