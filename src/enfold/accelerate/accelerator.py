@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from enfold.accelerate import operations
+from enfold.accelerate.compiling import has_compiled_regions, is_compiled_module
 from enfold.accelerate.data import DataLoaderShard, prepare_data_loader, skip_first_batches
 from enfold.accelerate.mesh import MeshParts
+from enfold.accelerate.nested import convert_outputs_to_fp32
 from enfold.accelerate.options import (
     DataLoaderConfiguration,
     DistributedDataParallelKwargs,
@@ -206,17 +207,16 @@ class Accelerator(MeshParts, Stepping):
         if self.parallelism_config is not None and self.parallelism_config.tp_enabled:
             slice_model(model, axis_of(self.torch_device_mesh, "tp"), self.parallelism_config.tp_plan)
         dtype = PRECISIONS[self.mixed_precision]
-        if dtype is not None and "_plain_forward" not in vars(model):
+        if dtype is not None and "_original_forward" not in vars(model):
             plain = model.forward
 
             @functools.wraps(plain)
             def forward(*args: Any, **kwargs: Any) -> Any:
                 with self.autocast():
-                    outputs = plain(*args, **kwargs)
-                return operations.recursively_apply(lambda t: t.float() if t.is_floating_point() else t, outputs)
+                    return plain(*args, **kwargs)
 
-            vars(model)["_plain_forward"] = plain
-            model.forward = forward  # type: ignore[method-assign]
+            vars(model)["_original_forward"] = plain
+            model.forward = convert_outputs_to_fp32(forward)  # type: ignore[method-assign]
         learning = not evaluation_mode and any(p.requires_grad for p in model.parameters())
         if self.fsdp_plugin is not None:
             mesh = axis_of(self.torch_device_mesh, "dp_replicate", "dp_shard")
@@ -366,16 +366,36 @@ def _is_schedule(item: Any) -> bool:
 
 
 def extract_model_from_parallel(
-    model: nn.Module, keep_fp32_wrapper: bool = True, keep_torch_compile: bool = True
+    model: nn.Module, keep_fp32_wrapper: bool = True, keep_torch_compile: bool = True, recursive: bool = False
 ) -> nn.Module:
-    """Return the model inside wrappers for several processes and for compilation."""
-    compiled = getattr(model, "_orig_mod", None)
-    inner = compiled if compiled is not None else model
-    while isinstance(inner, (nn.parallel.DistributedDataParallel, nn.DataParallel)):
+    """Return the model inside wrappers for several processes and for compilation.
+
+    Args:
+        model: the wrapped model.
+        keep_fp32_wrapper: leave the mixed-precision forward in place.
+        keep_torch_compile: leave ``torch.compile``'s wrapper around it.
+        recursive: take wrappers away inside the model too.
+    """
+    compiled = (
+        model if is_compiled_module(model) or ("_orig_mod" in vars(model) and has_compiled_regions(model)) else None
+    )
+    inner: Any = model if compiled is None else compiled._orig_mod
+    wrappers = (nn.parallel.DistributedDataParallel, nn.DataParallel)
+    while isinstance(inner, wrappers):
         inner = inner.module
-    if not keep_fp32_wrapper and "_plain_forward" in vars(inner):
-        inner.forward = vars(inner).pop("_plain_forward")
-    if compiled is not None and keep_torch_compile:
-        model._orig_mod = inner
-        return model
-    return inner
+    if recursive:
+        for name, child in inner.named_children():
+            setattr(inner, name, extract_model_from_parallel(child, keep_fp32_wrapper, keep_torch_compile, True))
+    if not keep_fp32_wrapper and "_original_forward" in vars(inner):
+        plain = vars(inner).pop("_original_forward")
+        if getattr(plain, "__self__", None) is inner and plain.__func__ is vars(type(inner)).get("forward"):
+            vars(inner).pop("forward", None)
+        else:
+            inner.forward = plain
+    if compiled is None or not keep_torch_compile:
+        return inner  # type: ignore[no-any-return]
+    if is_compiled_module(compiled):
+        compiled._orig_mod = inner
+    else:
+        vars(compiled)["_orig_mod"] = inner
+    return compiled

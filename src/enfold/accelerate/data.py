@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler, Sampler
 
-from enfold.accelerate.operations import find_batch_size, send_to_device
+from enfold.accelerate.operations import ignorant_find_batch_size, send_to_device
 from enfold.accelerate.state import GradientState, PartialState
 
 __all__ = [
@@ -265,7 +265,7 @@ class DataLoaderShard(DataLoader):  # type: ignore[type-arg]
                 except StopIteration:
                     self.end_of_dataloader = True
                     if total is None:
-                        self.remainder = find_batch_size(batch) or -1
+                        self.remainder = ignorant_find_batch_size(batch) or -1
                     self._given += 1
                     yield self._move(batch)
                     return

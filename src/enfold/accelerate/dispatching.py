@@ -12,7 +12,7 @@ from enfold.accelerate.data import DataLoaderShard
 from enfold.accelerate.operations import (
     broadcast_object_list,
     concatenate,
-    find_batch_size,
+    ignorant_find_batch_size,
     recursively_apply,
     send_to_device,
     slice_tensors,
@@ -100,7 +100,7 @@ class DataLoaderDispatcher(DataLoaderShard):
                 if news[0] is None:
                     return
                 batch, last = news[0]
-                size = find_batch_size(batch)
+                size = ignorant_find_batch_size(batch)
                 first = batch if first is None else first
                 if skipped < self.skip_batches:
                     skipped += 1

@@ -68,16 +68,36 @@ def clear_environment() -> Iterator[None]:
         os.environ.update(before)
 
 
-def purge_accelerate_environment(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a function leave no variable of the launcher's behind that was not there before."""
+def purge_accelerate_environment(function: Any) -> Any:
+    """Let a function, or the tests of a class and of its subclasses, leave the launcher's variables as they were.
 
+    Args:
+        function: the function, or a class whose methods ``test…`` are treated so.
+    """
+    if not isinstance(function, type):
+        return _purging(function)
+    _purge_tests(function)
+    function.__init_subclass__ = classmethod(lambda cls, **_: _purge_tests(cls))  # type: ignore[assignment]
+    return function
+
+
+def _purge_tests(owner: type) -> None:
+    for name in dir(owner):
+        method = getattr(owner, name)
+        if name.startswith("test") and callable(method) and not hasattr(method, "_purges_environment"):
+            setattr(owner, name, _purging(method))
+
+
+def _purging(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
-        before = {name for name in os.environ if name.startswith("ACCELERATE_")}
+        before = {name: value for name, value in os.environ.items() if name.startswith("ACCELERATE_")}
         try:
             return function(*args, **kwargs)
         finally:
             for name in [name for name in os.environ if name.startswith("ACCELERATE_") and name not in before]:
                 del os.environ[name]
+            os.environ.update(before)
 
+    run._purges_environment = True  # type: ignore[attr-defined]
     return run

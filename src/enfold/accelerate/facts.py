@@ -117,7 +117,7 @@ class ProcessFacts:
             input_data: tensors, or a list of objects.
             use_gather_object: gather objects rather than tensors.
         """
-        tensors = operations.find_batch_size(input_data) is not None
+        tensors = operations.ignorant_find_batch_size(input_data) is not None
         objects = use_gather_object or not tensors
         data = operations.gather_object(input_data) if objects else operations.gather(input_data)
         state = self.gradient_state

@@ -26,6 +26,7 @@ __all__ = [
     "attach_align_device_hook",
     "attach_align_device_hook_on_blocks",
     "attach_execution_device_hook",
+    "has_offloaded_params",
     "remove_hook_from_module",
     "remove_hook_from_submodules",
 ]
@@ -421,6 +422,12 @@ class LayerwiseCastingHook(ModelHook):
         return output
 
 
+def has_offloaded_params(module: nn.Module) -> bool:
+    """Return whether a module's weights are kept away between two forwards."""
+    hook = vars(module).get("_hf_hook")
+    return isinstance(hook, AlignDevicesHook) and hook.offload
+
+
 @contextlib.contextmanager
 def align_module_device(module: nn.Module, execution_device: Place | None = None) -> Iterator[None]:
     """Have a module's own weights at hand for the length of a ``with`` block, wherever they are kept.
@@ -431,8 +438,8 @@ def align_module_device(module: nn.Module, execution_device: Place | None = None
         module: the module.
         execution_device: where its weights go; by default where its hook has it compute.
     """
-    hook = vars(module).get("_hf_hook")
-    if isinstance(hook, AlignDevicesHook) and hook.offload:
+    if has_offloaded_params(module):
+        hook = vars(module)["_hf_hook"]
         usual = hook.execution_device
         if execution_device is not None:
             hook.execution_device = execution_device

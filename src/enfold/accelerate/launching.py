@@ -210,7 +210,7 @@ def _known_precision(name: str) -> None:
 def _nothing_begun() -> None:
     from enfold.accelerate.state import AcceleratorState
 
-    if AcceleratorState._shared:
+    if AcceleratorState._shared_state:
         raise EnfoldError(
             "an Accelerator was made before the processes: make it inside the function that is launched, and restart "
             "the notebook"

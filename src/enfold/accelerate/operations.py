@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+import functools
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -11,6 +13,8 @@ from torch import Tensor
 from enfold.accelerate.state import PartialState
 
 __all__ = [
+    "CannotPadNestedTensorWarning",
+    "DistributedOperationException",
     "broadcast",
     "broadcast_object_list",
     "concatenate",
@@ -18,6 +22,10 @@ __all__ = [
     "find_device",
     "gather",
     "gather_object",
+    "honor_type",
+    "ignorant_find_batch_size",
+    "is_namedtuple",
+    "is_torch_tensor",
     "pad_across_processes",
     "recursively_apply",
     "reduce",
@@ -26,11 +34,26 @@ __all__ = [
 ]
 
 
+def is_torch_tensor(tensor: Any) -> bool:
+    """Return whether something is a tensor."""
+    return isinstance(tensor, Tensor)
+
+
+def is_namedtuple(data: Any) -> bool:
+    """Return whether something is a named tuple."""
+    return isinstance(data, tuple) and hasattr(data, "_asdict") and hasattr(data, "_fields")
+
+
+def honor_type(obj: Any, generator: Iterable[Any]) -> Any:
+    """Return items in a list, tuple or named tuple such as ``obj`` is."""
+    return type(obj)(*generator) if is_namedtuple(obj) else type(obj)(generator)
+
+
 def recursively_apply(
     func: Callable[..., Any],
     data: Any,
     *args: Any,
-    test_type: Callable[[Any], bool] = lambda value: isinstance(value, Tensor),
+    test_type: Callable[[Any], bool] = is_torch_tensor,
     error_on_other_type: bool = False,
     **kwargs: Any,
 ) -> Any:
@@ -48,10 +71,8 @@ def recursively_apply(
     """
 
     def walk(value: Any) -> Any:
-        if isinstance(value, tuple) and hasattr(value, "_fields"):
-            return type(value)(*(walk(item) for item in value))
         if isinstance(value, (list, tuple)):
-            return type(value)(walk(item) for item in value)
+            return honor_type(value, [walk(item) for item in value])
         if isinstance(value, Mapping):
             return type(value)({key: walk(item) for key, item in value.items()})  # type: ignore[call-arg]
         if test_type(value):
@@ -86,19 +107,32 @@ def send_to_device(
             return tensor.to(device, non_blocking=non_blocking)
         except TypeError:  # a batch of the tokenizer takes the device alone
             return tensor.to(device)
-    if isinstance(tensor, tuple) and hasattr(tensor, "_fields"):
-        return type(tensor)(*(send_to_device(item, device, non_blocking, skipped) for item in tensor))
     if isinstance(tensor, (list, tuple)):
-        return type(tensor)(send_to_device(item, device, non_blocking, skipped) for item in tensor)
+        return honor_type(tensor, [send_to_device(item, device, non_blocking, skipped) for item in tensor])
     return tensor
 
 
-def find_batch_size(data: Any) -> int | None:
+def ignorant_find_batch_size(data: Any) -> int | None:
     """Return the length of the first tensor found in a nested structure, or None."""
     if isinstance(data, Tensor):
         return data.shape[0] if data.ndim else None
     items = data.values() if isinstance(data, Mapping) else data if isinstance(data, (list, tuple)) else ()
-    return next((size for size in map(find_batch_size, items) if size is not None), None)
+    return next((size for size in map(ignorant_find_batch_size, items) if size is not None), None)
+
+
+def find_batch_size(data: Any) -> int:
+    """Return the length of the first tensor found in a nested structure.
+
+    Raises:
+        ValueError: the structure is empty.
+        TypeError: it holds no tensor.
+    """
+    if isinstance(data, (tuple, list, Mapping)) and not data:
+        raise ValueError(f"an empty {type(data).__name__} has no batch size")
+    found = ignorant_find_batch_size(data)
+    if found is None:
+        raise TypeError(f"the batch size is that of a tensor, and this {type(data).__name__} holds none")
+    return found
 
 
 def find_device(data: Any) -> torch.device | None:
@@ -109,7 +143,9 @@ def find_device(data: Any) -> torch.device | None:
     return next((device for device in map(find_device, items) if device is not None), None)
 
 
-def slice_tensors(data: Any, tensor_slice: slice) -> Any:
+def slice_tensors(
+    data: Any, tensor_slice: slice, process_index: int | None = None, num_processes: int | None = None
+) -> Any:
     """Slice every tensor of a nested structure along its first axis."""
     return recursively_apply(lambda tensor: tensor[tensor_slice], data)
 
@@ -118,12 +154,47 @@ def concatenate(data: list[Any], dim: int = 0) -> Any:
     """Join structures of the same shape tensor by tensor."""
     first = data[0]
     if isinstance(first, (list, tuple)):
-        return type(first)(concatenate([item[i] for item in data], dim) for i in range(len(first)))
+        return honor_type(first, [concatenate([item[i] for item in data], dim) for i in range(len(first))])
     if isinstance(first, Mapping):
         return type(first)({key: concatenate([item[key] for item in data], dim) for key in first})  # type: ignore[call-arg]
+    if len(data) == 1 and not isinstance(first, Tensor):
+        return first
     return torch.cat(data, dim=dim)
 
 
+class DistributedOperationException(Exception):
+    """Processes were about to exchange tensors of different shapes, or from another device than the accelerator's."""
+
+
+Exchange = TypeVar("Exchange", bound=Callable[..., Any])
+
+
+def _verified(function: Exchange) -> Exchange:
+    """Let a function compare its tensors' shapes between the processes first, in debug mode."""
+
+    @functools.wraps(function)
+    def verified(tensor: Any, *args: Any, **kwargs: Any) -> Any:
+        state = PartialState()
+        if state.use_distributed and state.debug:
+            name, found = f"accelerate.utils.operations.{function.__name__}", find_device(tensor)
+            if found is not None and found.type != state.device.type:
+                raise DistributedOperationException(
+                    f"{name} was given tensors on {found.type}, and the accelerator is configured for "
+                    f"{state.device.type}: move them there first"
+                )
+            shapes = gather_object([recursively_apply(lambda value: list(value.shape), tensor)])
+            if any(shape != shapes[0] for shape in shapes):
+                told = "\n".join(f"  - Process {index}: {shape}" for index, shape in enumerate(shapes))
+                raise DistributedOperationException(
+                    "Cannot apply desired operation due to shape mismatches. All shapes across devices must be valid."
+                    f"\n\nOperation: `{name}`\nInput shapes:\n{told}"
+                )
+        return function(tensor, *args, **kwargs)
+
+    return verified  # type: ignore[return-value]
+
+
+@_verified
 def gather(tensor: Any) -> Any:
     """Return every process's tensors, joined along the first axis, on every process."""
     state = PartialState()
@@ -149,6 +220,7 @@ def gather_object(object: list[Any]) -> list[Any]:
     return [item for part in parts for item in part]
 
 
+@_verified
 def broadcast(tensor: Any, from_process: int = 0) -> Any:
     """Give every process the tensors of one."""
     if not PartialState().use_distributed:
@@ -168,12 +240,13 @@ def broadcast_object_list(object_list: list[Any], from_process: int = 0) -> list
     return object_list
 
 
+@_verified
 def reduce(tensor: Any, reduction: str = "mean", scale: float = 1.0) -> Any:
-    """Sum or average tensors over the processes.
+    """Sum or average tensors over the processes, or take the largest of each entry.
 
     Args:
         tensor: the structure.
-        reduction: ``"sum"``, ``"mean"`` or ``"none"``.
+        reduction: ``"sum"``, ``"mean"``, ``"max"`` or ``"none"``.
         scale: factor of the result.
     """
     state = PartialState()
@@ -181,7 +254,8 @@ def reduce(tensor: Any, reduction: str = "mean", scale: float = 1.0) -> Any:
     def one(value: Tensor) -> Tensor:
         if state.use_distributed and reduction != "none":
             value = value.clone()
-            torch.distributed.all_reduce(value)
+            kinds = torch.distributed.ReduceOp
+            torch.distributed.all_reduce(value, kinds.MAX if reduction == "max" else kinds.SUM)
             if reduction == "mean":
                 value = value / state.num_processes
         return value if scale == 1.0 else value * scale
@@ -189,16 +263,24 @@ def reduce(tensor: Any, reduction: str = "mean", scale: float = 1.0) -> Any:
     return recursively_apply(one, tensor, error_on_other_type=True)
 
 
+class CannotPadNestedTensorWarning(UserWarning):
+    """A nested tensor was to be lengthened."""
+
+
 def pad_across_processes(tensor: Any, dim: int = 0, pad_index: int = 0, pad_first: bool = False) -> Any:
     """Lengthen tensors along ``dim`` to the longest of all processes, so that they can be gathered."""
-    state = PartialState()
-    if not state.use_distributed:
-        return tensor
+    alone = not PartialState().use_distributed
 
     def one(value: Tensor) -> Tensor:
-        if dim >= value.ndim:
+        if value.is_nested:
+            warnings.warn("a nested tensor cannot be lengthened; it stays as it is", CannotPadNestedTensorWarning, 2)
             return value
-        size = torch.tensor([value.shape[dim]], device=value.device)
+        if alone or not -value.ndim <= dim < value.ndim:
+            return value
+        size = torch.tensor(value.shape, device=value.device)
+        if PartialState().debug:
+            gather(size)  # says so when the numbers of axes differ
+        size = size[dim].reshape(1)
         longest = int(gather(size).max())
         missing = longest - value.shape[dim]
         if not missing:

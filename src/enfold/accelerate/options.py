@@ -16,6 +16,7 @@ from enfold.errors import EnfoldError, nearest
 
 __all__ = [
     "AutocastKwargs",
+    "ComputeEnvironment",
     "DDPCommunicationHookType",
     "DataLoaderConfiguration",
     "DeepSpeedPlugin",
@@ -375,6 +376,13 @@ class PrecisionType(str, enum.Enum):
     def list(cls) -> list[str]:
         """Return all names."""
         return [item.value for item in cls]
+
+
+class ComputeEnvironment(str, enum.Enum):
+    """Where a configuration's processes run, by name."""
+
+    LOCAL_MACHINE = "LOCAL_MACHINE"
+    AMAZON_SAGEMAKER = "AMAZON_SAGEMAKER"
 
 
 class RNGType(str, enum.Enum):

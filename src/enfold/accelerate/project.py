@@ -15,6 +15,7 @@ from enfold.accelerate.data import DataLoaderShard
 from enfold.accelerate.facts import ProcessFacts
 from enfold.accelerate.options import DataLoaderConfiguration, FullyShardedDataParallelPlugin, ProjectConfiguration
 from enfold.accelerate.saving import load_state, save_state
+from enfold.accelerate.storing import save
 from enfold.accelerate.trackers import GeneralTracker, filter_trackers, start_trackers
 from enfold.accelerate.wrappers import AcceleratedOptimizer, AcceleratedScheduler
 from enfold.errors import nearest
@@ -77,16 +78,7 @@ class ProjectParts(ProcessFacts):
 
     def save(self, obj: Any, f: str | os.PathLike[str], safe_serialization: bool = False) -> None:
         """Write an object with ``torch.save``, or tensors as safetensors, on the main process."""
-        if not self.is_main_process and not (
-            self.project_configuration.save_on_each_node and self.is_local_main_process
-        ):
-            return
-        if safe_serialization:
-            from safetensors.torch import save_file
-
-            save_file({name: tensor.contiguous() for name, tensor in obj.items()}, f, metadata={"format": "pt"})
-        else:
-            torch.save(obj, f)
+        save(obj, f, self.project_configuration.save_on_each_node, safe_serialization)
 
     def register_for_checkpointing(self, *objects: Any) -> None:
         """Let objects with ``state_dict`` and ``load_state_dict`` be part of :meth:`save_state`."""

@@ -10,10 +10,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy
 import torch
 from torch import Tensor, nn
 
+from enfold.accelerate.storing import load
 from enfold.errors import EnfoldError
 
 __all__ = [
@@ -50,9 +50,7 @@ def read_file(path: Path) -> Any:
     """
     if not path.is_file():
         raise EnfoldError(f"{path} is missing: the checkpoint was written by a training with other parts")
-    allowed = [numpy._core.multiarray._reconstruct, numpy.ndarray, numpy.dtype, numpy.dtypes.UInt32DType]  # type: ignore[attr-defined]
-    with torch.serialization.safe_globals(allowed):
-        return torch.load(path, map_location="cpu", weights_only=True)
+    return load(path, map_location="cpu")
 
 
 def _whole(**options: Any) -> Any:

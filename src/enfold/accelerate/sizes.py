@@ -16,6 +16,7 @@ __all__ = [
     "dtype_byte_size",
     "find_tied_parameters",
     "get_max_layer_size",
+    "get_non_persistent_buffers",
     "named_module_tensors",
     "retie_parameters",
     "set_module_tensor_to_device",
@@ -61,6 +62,18 @@ def transient_buffers(module: nn.Module, recurse: bool = True) -> set[str]:
     """Return the names of buffers that no checkpoint holds."""
     owners = module.named_modules(remove_duplicate=False) if recurse else [("", module)]
     return {f"{path}.{leaf}" if path else leaf for path, owner in owners for leaf in owner._non_persistent_buffers_set}
+
+
+def get_non_persistent_buffers(module: nn.Module, recurse: bool = False, fqns: bool = False) -> set[str]:
+    """Return the names of buffers that no checkpoint holds.
+
+    Args:
+        module: whose buffers.
+        recurse: those of submodules too.
+        fqns: names from the top, such as ``"layer.bias"``, instead of those inside their modules.
+    """
+    names = transient_buffers(module, recurse)
+    return names if fqns else {name.rpartition(".")[2] for name in names}
 
 
 def set_module_tensor_to_device(

@@ -19,9 +19,11 @@ __all__ = ["AcceleratorState", "DistributedType", "GradientState", "PartialState
 
 T = TypeVar("T")
 
+_FACTS = ("backend", "debug", "mixed_precision")  # beside ranks and device
+
 
 class DistributedType(str, enum.Enum):
-    """How the processes work together."""
+    """How the processes work together. Programs compare with all of them; here it is one of the first four."""
 
     NO = "NO"
     MULTI_CPU = "MULTI_CPU"
@@ -29,6 +31,14 @@ class DistributedType(str, enum.Enum):
     FSDP = "FSDP"
     DEEPSPEED = "DEEPSPEED"
     MEGATRON_LM = "MEGATRON_LM"
+    XLA = "XLA"
+    MULTI_HPU = "MULTI_HPU"
+    MULTI_MLU = "MULTI_MLU"
+    MULTI_MUSA = "MULTI_MUSA"
+    MULTI_NEURON = "MULTI_NEURON"
+    MULTI_NPU = "MULTI_NPU"
+    MULTI_SDAA = "MULTI_SDAA"
+    MULTI_XPU = "MULTI_XPU"
 
 
 class PartialState:
@@ -50,19 +60,21 @@ class PartialState:
         'cpu'
     """
 
-    _shared: dict[str, Any] = {}
+    _shared_state: dict[str, Any] = {}
 
     def __init__(self, cpu: bool = False, *, backend: str | None = None, **kwargs: Any) -> None:
-        self.__dict__ = self._shared
+        self.__dict__ = self._shared_state
         if self.initialized:
             return
         cpu = cpu or flag("ACCELERATE_USE_CPU")
         self._cpu = cpu
+        self.debug = flag("ACCELERATE_DEBUG_MODE")  # compare shapes before tensors travel
         cuda = torch.cuda.is_available() and not cpu
         self.num_processes = int(os.environ.get("WORLD_SIZE", "1"))
         self.process_index = int(os.environ.get("RANK", "0"))
         self.local_process_index = int(os.environ.get("LOCAL_RANK", "0"))
-        self.device = torch.device("cuda", self.local_process_index) if cuda else torch.device("cpu")
+        usual = f"cuda:{self.local_process_index}" if cuda else "cpu"
+        self.device = torch.device(os.environ.get("ACCELERATE_TORCH_DEVICE", usual))
         self.backend: str | None = None
         self.distributed_type = DistributedType.NO
         if self.num_processes > 1:
@@ -73,6 +85,25 @@ class PartialState:
             if cuda:
                 torch.cuda.set_device(self.device)
 
+    def __getattr__(self, name: str) -> Any:
+        own = type(self).__name__
+        if name in ("device", "num_processes", "process_index", "local_process_index", "distributed_type", *_FACTS):
+            raise AttributeError(
+                f"`{own}` object has no attribute `{name}`. This happens if `{own}._reset_state()` was called after "
+                "an `Accelerator` or `PartialState` was made: make a new one."
+            )
+        raise AttributeError(f"{own!r} object has no attribute {name!r}")
+
+    def __repr__(self) -> str:
+        backend = f"  Backend: {self.backend}" if self.backend else ""
+        return (
+            f"Distributed environment: {self.distributed_type}{backend}\n"
+            f"Num processes: {self.num_processes}\n"
+            f"Process index: {self.process_index}\n"
+            f"Local process index: {self.local_process_index}\n"
+            f"Device: {self.device}\n"
+        )
+
     @property
     def initialized(self) -> bool:
         """Whether the facts have been gathered."""
@@ -80,7 +111,7 @@ class PartialState:
 
     @classmethod
     def _reset_state(cls) -> None:
-        cls._shared.clear()
+        cls._shared_state.clear()
 
     @property
     def use_distributed(self) -> bool:
@@ -165,7 +196,8 @@ class PartialState:
         """Give each process its share of a list, tensor or dictionary of them.
 
         Args:
-            inputs: what to split along its first axis; the first processes get one more when it does not divide.
+            inputs: what to split along its first axis; the first processes get one more when it does not divide. A
+                data set is split too.
             apply_padding: repeat the last item so that all shares are equally long.
         """
         yield _share(inputs, self.num_processes, self.process_index, apply_padding)
@@ -190,14 +222,21 @@ def _only(function: Callable[..., T] | None, here: Callable[[], bool]) -> Any:
 
 def _share(inputs: Any, count: int, index: int, pad: bool) -> Any:
     if isinstance(inputs, dict):
+        lengths = {len(value) for value in inputs.values()}
+        if len(lengths) > 1:
+            raise ValueError(f"the values of a dictionary are split together, and are of lengths {sorted(lengths)}")
         return {key: _share(value, count, index, pad) for key, value in inputs.items()}
     if count == 1:
         return inputs
     size, extra = divmod(len(inputs), count)
     start = index * size + min(index, extra)
     stop = start + size + (1 if index < extra else 0)
+    fill = pad and extra and index >= extra
+    if hasattr(inputs, "select") and not isinstance(inputs, torch.Tensor):  # a data set
+        end = len(inputs)
+        return inputs.select([*range(start, stop), *([end - 1] if fill else [])])
     part = inputs[start:stop]
-    if pad and extra and index >= extra:
+    if fill:
         last = inputs[-1:]
         part = torch.cat([part, last]) if isinstance(part, torch.Tensor) else part + last
     return part
@@ -206,13 +245,13 @@ def _share(inputs: Any, count: int, index: int, pad: bool) -> Any:
 class AcceleratorState(PartialState):
     """The facts of :class:`PartialState` plus the precision that the first :class:`Accelerator` chose."""
 
-    _shared: dict[str, Any] = {}
+    _shared_state: dict[str, Any] = {}
 
     def __init__(self, mixed_precision: str | None = None, cpu: bool = False, **kwargs: Any) -> None:
-        self.__dict__ = self._shared
+        self.__dict__ = self._shared_state
         if not self.initialized:
             PartialState(cpu, **kwargs)
-            self.__dict__.update(PartialState._shared)
+            self.__dict__.update(PartialState._shared_state)
             self.mixed_precision = mixed_precision or os.environ.get("ACCELERATE_MIXED_PRECISION", "no").lower()
         elif mixed_precision is not None and mixed_precision != self.mixed_precision:
             raise PrecisionConflict(
@@ -220,9 +259,12 @@ class AcceleratorState(PartialState):
                 "asked for as well. Make the Accelerator with the wanted precision first."
             )
 
+    def __repr__(self) -> str:
+        return f"{super().__repr__()}\nMixed precision type: {self.mixed_precision}\n"
+
     @classmethod
     def _reset_state(cls, reset_partial_state: bool = False) -> None:
-        cls._shared.clear()
+        cls._shared_state.clear()
         if reset_partial_state:
             PartialState._reset_state()
 
@@ -241,10 +283,10 @@ class GradientState:
         remainder: examples of the last batch that are not repeats; -1 when unknown.
     """
 
-    _shared: dict[str, Any] = {}
+    _shared_state: dict[str, Any] = {}
 
     def __init__(self, num_steps: int | None = None) -> None:
-        self.__dict__ = self._shared
+        self.__dict__ = self._shared_state
         if "sync_gradients" not in self.__dict__:
             self.sync_gradients = True
             self.num_steps = 1
@@ -262,6 +304,14 @@ class GradientState:
         """Whether the batch at hand is the last one of the loader being read."""
         return self.in_dataloader and self.active_dataloader.end_of_dataloader
 
+    def __repr__(self) -> str:
+        return (
+            f"Sync Gradients: {self.sync_gradients}\n"
+            f"At end of current dataloader: {self.end_of_dataloader}\n"
+            f"Extra samples added: {self.remainder}\n"
+            f"Gradient accumulation steps: {self.num_steps}\n"
+        )
+
     @property
     def remainder(self) -> int:
         """Examples of the last global batch that were not repeated to fill it, or -1."""
@@ -269,4 +319,4 @@ class GradientState:
 
     @classmethod
     def _reset_state(cls) -> None:
-        cls._shared.clear()
+        cls._shared_state.clear()

@@ -16,7 +16,14 @@ from enfold.accelerate.options import folder
 from enfold.accelerate.state import PartialState
 from enfold.errors import EnfoldError, nearest
 
-__all__ = ["GeneralTracker", "JSONLinesTracker", "filter_trackers", "get_available_trackers", "on_main_process"]
+__all__ = [
+    "GeneralTracker",
+    "JSONLinesTracker",
+    "filter_trackers",
+    "get_available_trackers",
+    "on_main_process",
+    "register_tracker_class",
+]
 
 
 def on_main_process(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -299,6 +306,21 @@ TRACKERS: dict[str, tuple[type[GeneralTracker], str | None]] = {
     "mlflow": (MLflowTracker, "mlflow"),
     "comet_ml": (CometMLTracker, "comet_ml"),
 }
+
+
+def register_tracker_class(tracker_class: type[GeneralTracker]) -> type[GeneralTracker]:
+    """Let ``log_with`` understand the name of a tracker of one's own; also a decorator.
+
+    Raises:
+        EnfoldError: the class is no tracker, has no name, or its name stands for another.
+    """
+    name = str(getattr(tracker_class, "name", ""))
+    if not (isinstance(tracker_class, type) and issubclass(tracker_class, GeneralTracker) and name):
+        raise EnfoldError(f"{tracker_class!r} is no tracker: a subclass of GeneralTracker with a name is expected")
+    if TRACKERS.get(name, (tracker_class, None))[0] is not tracker_class:
+        raise EnfoldError(f"the name {name!r} stands for {TRACKERS[name][0].__name__} already")
+    TRACKERS[name] = (tracker_class, None)
+    return tracker_class
 
 
 def get_available_trackers() -> list[str]:

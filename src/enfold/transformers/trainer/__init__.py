@@ -115,7 +115,7 @@ __getattr__, __dir__, __all__ = face(
         **{f".{module}": names for module, names in EXPORTS.items()},
         "enfold.accelerate.data": ["IterableDatasetShard", "get_dataloader_sampler=get_sampler"],
         "enfold.accelerate.memory": ["find_executable_batch_size"],
-        "enfold.accelerate.operations": ["find_batch_size"],
+        "enfold.accelerate.operations": ["find_batch_size=ignorant_find_batch_size"],
         "enfold.accelerate.seeds": ["enable_full_determinism", "set_seed"],
     },
 )

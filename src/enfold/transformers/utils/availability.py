@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
-from collections.abc import Callable
+
+from enfold.accelerate.availability import check
 
 __all__ = ["CHECKS", "NLTK_IMPORT_ERROR", "is_in_notebook", "is_torchdynamo_compiling"]
 
@@ -42,18 +42,7 @@ CHECKS: dict[str, str] = {
 NLTK_IMPORT_ERROR = "{0} needs nltk, which is not installed: pip install nltk"
 
 
-def _check(package: str) -> Callable[[], bool]:
-    def check(*_: object, **__: object) -> bool:
-        try:
-            return importlib.util.find_spec(package) is not None
-        except (ImportError, ValueError):
-            return False
-
-    check.__doc__ = f"Return whether {package} can be imported."
-    return check
-
-
-globals().update({name: _check(package) for name, package in CHECKS.items()})
+globals().update({name: check(package) for name, package in CHECKS.items()})
 
 
 def is_in_notebook() -> bool:
