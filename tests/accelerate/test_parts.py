@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,18 @@ def test_a_killed_save_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch:
     with pytest.raises(KeyboardInterrupt):
         accelerator.save_state(tmp_path / "state")
     assert {path.name: path.read_bytes() for path in (tmp_path / "state").iterdir()} == before
+
+
+def test_pickle_keeps_a_prepared_optimizer() -> None:
+    model = nn.Linear(3, 2)
+    optimizer = Accelerator(cpu=True).prepare(torch.optim.SGD(model.parameters(), 0.1, momentum=0.9))
+    model(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    twin = pickle.loads(pickle.dumps(optimizer))
+    assert type(twin) is type(optimizer) and vars(twin.gradient_state) is vars(optimizer.gradient_state)
+    assert twin.param_groups[0]["momentum"] == 0.9 and len(twin.state) == 2
+    twin.zero_grad()
+    assert optimizer.param_groups[0]["params"][0].grad is not None
 
 
 def test_hooks_and_objects_take_part_in_a_state(tmp_path: Path) -> None:

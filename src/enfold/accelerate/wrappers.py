@@ -49,6 +49,14 @@ class AcceleratedOptimizer(torch.optim.Optimizer):
             raise AttributeError(name)
         return getattr(self.optimizer, name)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what pickle keeps; what all of a process share is its own."""
+        return {name: value for name, value in vars(self).items() if name != "gradient_state"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take what pickle kept."""
+        vars(self).update(state, gradient_state=GradientState())
+
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group of parameters."""
         self.optimizer.add_param_group(param_group)
