@@ -63,3 +63,32 @@ def test_a_process_ends_only_when_gloo_needs_its_interpreter_no_more(tmp_path: P
     command = [sys.executable, "-X", "faulthandler", "-u", "-c", LEAVING, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.stdout.splitlines() == ["leaves 0", "destroys 0", "forgets 0"], done.stderr
+
+
+# What a fork inherits, and nothing refers to any more: its end belongs to the process that made it.
+INHERITED = """
+import gc, os
+gc.disable()
+from enfold.accelerate import Accelerator, debug_launcher
+
+class Made:
+    def __init__(self):
+        self.own, self.by = self, os.getpid()
+
+    def __del__(self):
+        if self.by != os.getpid():
+            os._exit(11)
+
+def train():
+    Accelerator(cpu=True).wait_for_everyone()
+
+Made()
+debug_launcher(train, num_processes=2)
+print("all came back")
+"""
+
+
+def test_processes_that_are_forked_collect_nothing_of_their_parents(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(INHERITED)
+    ran = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0 and "all came back" in ran.stdout, ran.stderr[-2000:]

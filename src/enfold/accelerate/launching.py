@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import sys
@@ -132,6 +133,8 @@ def _run(function: Callable[..., Any], *arguments: Any) -> Any:
     """What each process of a function runs: the function, then leaving the group before the interpreter ends."""
     from enfold.accelerate.groups import leave_group
 
+    # What a fork inherits may wait for threads that it has not: collecting it ends the process.
+    gc.freeze()
     result = function(*arguments)
     leave_group()
     return result
