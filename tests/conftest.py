@@ -25,11 +25,13 @@ sys.path.insert(0, str(TESTS))
 # wait for each other. Fixtures wider than one test see this home; every test gets one of its own below.
 for _name in [name for name in os.environ if name.startswith(("HF_", "HUGGING", "TRANSFORMERS_", "ENFOLD_"))]:
     del os.environ[_name]
-# What tests and the programs they start leave behind lies in one folder, which goes with the session.
-SESSION = Path(tempfile.mkdtemp(prefix="enfold-tests-"))
+# What tests and the programs they start leave behind lies in one folder, which goes with the session and which all
+# processes that run its tests share.
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+SESSION = Path(tempfile.gettempdir() if WORKER else tempfile.mkdtemp(prefix="enfold-tests-"))
 SESSION.chmod(0o711)  # Postgres runs as a user of its own
 os.environ["TMPDIR"] = tempfile.tempdir = str(SESSION)
-os.environ["HF_HOME"] = str(SESSION / "home")
+os.environ["HF_HOME"] = str(SESSION / f"home{WORKER}")
 os.environ["HF_HUB_DISABLE_XET"] = "1"  # large files go by LFS, except in tests of the other way
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -56,6 +58,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the session's folder; of a session that failed, all but what pytest keeps of its failed tests."""
     import shutil
 
+    if WORKER:
+        return
     for path in SESSION.iterdir():
         if not (config.stash.get(FAILED, False) and path.name.startswith("pytest-of-")):
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)

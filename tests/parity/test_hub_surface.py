@@ -69,7 +69,7 @@ ABSENT = {
         BucketFile BucketFileMetadata BucketFolder BucketInfo BucketUrl SyncOperation SyncPlan batch_bucket_files
         bucket_info copy_files create_bucket delete_bucket download_bucket_files get_bucket_file_metadata
         get_bucket_paths_info list_bucket_tree list_buckets move_bucket sync_bucket update_bucket_settings KernelInfo
-        kernel_info HfFileSystemResolvedBucketPath HfFileSystemResolvedRepositoryPath""",
+        kernel_info HfFileSystemResolvedBucketPath""",
     "frameworks that are not here: fastai, Keras, TensorFlow, TensorBoard": """
         _save_pretrained_fastai from_pretrained_fastai push_to_hub_fastai HFSummaryWriter KerasModelHubMixin
         from_pretrained_keras push_to_hub_keras save_pretrained_keras split_tf_state_dict_into_shards

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import importlib.util
 import operator
 from collections.abc import Callable
@@ -112,7 +111,9 @@ def compare_versions(library_or_version: str | Version, operation: str, requirem
         raise ValueError(f"`operation` must be one of {list(_OPERATIONS)}, got {operation!r}")
     known = library_or_version
     if isinstance(known, str):
-        known = parse(importlib.metadata.version(known))
+        from importlib.metadata import version
+
+        known = parse(version(known))
     return _OPERATIONS[operation](known, parse(requirement_version))
 
 

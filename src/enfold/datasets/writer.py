@@ -208,10 +208,10 @@ class TableWriter:
             self.schema = pa.schema([])
         self._flush()
         if self.path is None:
-            table = pa.concat_tables(self._done) if self._done else self.schema.empty_table()
+            table = pa.concat_tables(self._done) if self._done else _empty(self.schema)
             return TableSource(table.replace_schema_metadata(None))
         if self._stream is None:
-            self._put(self.schema.empty_table())
+            self._put(_empty(self.schema))
         try:
             self._stream.close()
             self._file.close()
@@ -235,6 +235,11 @@ class TableWriter:
         if self._temporary is not None and os.path.exists(self._temporary):
             os.unlink(self._temporary)
         self._temporary = None
+
+
+def _empty(schema: pa.Schema) -> pa.Table:
+    """Return a table of no rows; pyarrow's ``empty_table`` knows no extension types inside others."""
+    return pa.Table.from_batches([], schema=schema)
 
 
 def _large(table: pa.Table) -> bool:
@@ -269,7 +274,7 @@ class ShardedWriter:
         """
         writer = self._writers[shard]
         if writer.schema is None and self.schema is not None:
-            writer.write(self.schema.empty_table())
+            writer.write(_empty(self.schema))
         writer.write(table)
         self.schema = writer.schema
 
@@ -277,7 +282,7 @@ class ShardedWriter:
         """Give the files their names, and return the rows of all of them."""
         schema = self.schema if self.schema is not None else pa.schema([])
         for writer in self._writers:  # a type that became wider in a later file is the type of all
-            writer.write(schema.empty_table())
+            writer.write(_empty(schema))
         sources = [writer.finish() for writer in self._writers]
         if len(sources) == 1:
             return sources[0]
