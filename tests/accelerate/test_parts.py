@@ -102,9 +102,9 @@ def test_a_batch_shrinks_until_it_fits(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert train(7) == 7 and tried == [10, 9, 8, 7]
     assert freed == [0, 1, 2, 3]  # before each
-    with pytest.raises(EnfoldError, match="not even one example fits"):
+    with pytest.raises(RuntimeError, match="not even one example fits"):
         train(0)
-    with pytest.raises(EnfoldError, match=r"call it as train\(limit=3\)"):
+    with pytest.raises(TypeError, match=r"call it as train\(limit=3\)"):
         train(10, 3)
 
     @find_executable_batch_size

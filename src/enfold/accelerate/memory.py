@@ -13,9 +13,25 @@ import torch
 from enfold.errors import EnfoldError
 from enfold.log import get_logger
 
-__all__ = ["clear_device_cache", "find_executable_batch_size", "release_memory", "should_reduce_batch_size"]
+__all__ = [
+    "BatchSizeGivenError",
+    "NoBatchFitsError",
+    "clear_device_cache",
+    "find_executable_batch_size",
+    "release_memory",
+    "should_reduce_batch_size",
+]
 
 logger = get_logger(__name__)
+
+
+class NoBatchFitsError(EnfoldError, RuntimeError):
+    """Memory runs out with one example."""
+
+
+class BatchSizeGivenError(EnfoldError, TypeError):
+    """A batch size is passed to a function that is given one."""
+
 
 # How running out of memory is said by CUDA, cuDNN and the processor's allocator.
 _OUT_OF_MEMORY = ("out of memory", "CUDNN_STATUS_NOT_SUPPORTED", "can't allocate memory")
@@ -55,7 +71,8 @@ def find_executable_batch_size(
         reduce_batch_size_fn: returns the next size; by default nine tenths of the last.
 
     Raises:
-        EnfoldError: when not even one example fits, or when the caller passes the batch size.
+        NoBatchFitsError: not even one example fits.
+        BatchSizeGivenError: the caller passes the batch size.
 
     Example:
         >>> @find_executable_batch_size(starting_batch_size=4)
@@ -78,7 +95,9 @@ def find_executable_batch_size(
     def run(*args: Any, **kwargs: Any) -> Any:
         if len(names) < len(args) + 1:
             usage = ", ".join(f"{name}={value!r}" for name, value in zip(names[1:], args[1:], strict=False))
-            raise EnfoldError(f"{function.__name__} is given its batch size: call it as {function.__name__}({usage})")
+            raise BatchSizeGivenError(
+                f"{function.__name__} is given its batch size: call it as {function.__name__}({usage})"
+            )
         size = starting_batch_size
         while size > 0:
             clear_device_cache(garbage_collection=True)
@@ -90,7 +109,7 @@ def find_executable_batch_size(
                 fewer = reduce_batch_size_fn() if reduce_batch_size_fn is not None else int(size * 0.9)
                 logger.warning("a batch of %d does not fit; trying %d", size, fewer)
                 size = fewer
-        raise EnfoldError(
+        raise NoBatchFitsError(
             f"{function.__name__}: not even one example fits into memory. Take a smaller model, shorter inputs, "
             'mixed_precision="bf16", gradient checkpointing, or FullyShardedDataParallelPlugin over more processes.'
         )
