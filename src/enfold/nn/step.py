@@ -12,6 +12,7 @@ H heads, K heads of keys, d width of a head.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -90,7 +91,7 @@ class Sight:
     by_mask: int
 
 
-class Block:
+class Block(ABC):
     """A layer's native counterpart, with K heads of keys of width d.
 
     Args:
@@ -102,13 +103,13 @@ class Block:
     def __init__(self, native: Any, heads: int, dim: int) -> None:
         self.native, self.heads, self.dim = native, heads, dim
 
+    @abstractmethod
     def argument(self, room: Room, sight: Sight) -> tuple[Any, ...]:
         """Return what the native call takes for this layer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def run(self, arguments: list[Any], x: Tensor, made: Tensor, tokens: int) -> None:
         """Run layers one after another, of which this is the first."""
-        raise NotImplementedError
 
     def takes(self, room: Room, tokens: int) -> bool:
         """Return whether so many tokens may go through now, and keys and values lie as they have to."""
