@@ -11,9 +11,11 @@ __getattr__, __dir__, __all__ = face(
         ".data": [
             "BatchSamplerShard",
             "DataLoaderShard",
+            "DataLoaderStateMixin",
             "IterableDatasetShard",
             "SeedableRandomSampler",
             "SkipBatchSampler",
+            "SkipDataLoader",
             "get_sampler",
             "prepare_data_loader",
             "skip_first_batches",

@@ -14,9 +14,11 @@ from enfold.accelerate.state import GradientState, PartialState
 __all__ = [
     "BatchSamplerShard",
     "DataLoaderShard",
+    "DataLoaderStateMixin",
     "IterableDatasetShard",
     "SeedableRandomSampler",
     "SkipBatchSampler",
+    "SkipDataLoader",
     "prepare_data_loader",
     "skip_first_batches",
 ]
@@ -61,7 +63,11 @@ class BatchSamplerShard(BatchSampler):
         batch_sampler: yields batches of indices.
         num_processes, process_index: how many processes, and which this is.
         split_batches: each batch is cut into shares; otherwise the batches are dealt out in turn.
-        even_batches: begin again at the start until every process has equally many batches of equal size.
+        even_batches: begin again at the start until every process has equally many batches; of equal size too, where
+            the sampler has a ``batch_size``.
+
+    Raises:
+        ValueError: ``split_batches`` for batches that have no one size, or one that the processes do not divide.
     """
 
     def __init__(
@@ -77,8 +83,13 @@ class BatchSamplerShard(BatchSampler):
         self.split_batches, self.even_batches = split_batches, even_batches
         self.batch_size = getattr(batch_sampler, "batch_size", None)  # type: ignore[assignment]
         self.drop_last = getattr(batch_sampler, "drop_last", False)
-        if split_batches and self.batch_size is not None and self.batch_size % num_processes:
-            raise ValueError(f"a batch of {self.batch_size} cannot be split between {num_processes} processes")
+        if split_batches and self.batch_size is None:
+            raise ValueError("split_batches needs a batch sampler with a batch_size: these batches differ in size")
+        if split_batches and self.batch_size % num_processes:  # type: ignore[operator]
+            raise ValueError(
+                f"a batch of {self.batch_size} cannot be split between {num_processes} processes: the batch size must "
+                "be a round multiple of their number"
+            )
 
     def __len__(self) -> int:
         whole = len(self.batch_sampler)
@@ -98,7 +109,7 @@ class BatchSamplerShard(BatchSampler):
             batch = list(batch)
             if not first:
                 first = batch
-            size = self.batch_size or len(batch)
+            size: int = self.batch_size  # type: ignore[assignment]
             if len(batch) < size and self.even_batches:
                 while len(batch) < size:
                     batch += first[: size - len(batch)]
@@ -108,11 +119,11 @@ class BatchSamplerShard(BatchSampler):
                 yield mine
 
     def _deal(self) -> Iterator[list[int]]:
-        start: list[int] = []  # the first round, which fills up the last one
+        first: list[list[int]] = []  # the first round, which fills up the last one
         group: list[list[int]] = []
         for count, batch in enumerate(self.batch_sampler):
             if count < self.num_processes:
-                start += batch
+                first.append(list(batch))
             group.append(list(batch))
             if len(group) == self.num_processes and (self.batch_size is None or len(batch) == self.batch_size):
                 yield group[self.process_index]
@@ -123,8 +134,12 @@ class BatchSamplerShard(BatchSampler):
             if self.process_index < len(group):
                 yield group[self.process_index]
             return
-        size = self.batch_size or len(start)
-        pool = [index for batch in group for index in batch]
+        if self.batch_size is None:  # batches as they are
+            extra = self.process_index - len(group)
+            yield group[self.process_index] if extra < 0 else first[extra % len(first)]
+            return
+        size = self.batch_size
+        start, pool = [[index for batch in batches for index in batch] for batches in (first, group)]
         wanted = size * self.num_processes
         while len(pool) < wanted:
             pool += start[: wanted - len(pool)]
@@ -187,33 +202,93 @@ class SkipBatchSampler(BatchSampler):
         return max(len(self.batch_sampler) - self.skip_batches, 0)
 
 
-class DataLoaderShard(DataLoader):  # type: ignore[type-arg]
-    """A ``DataLoader`` that moves its batches to a device and tells when the last one is out.
+class DataLoaderStateMixin:
+    """What gradient accumulation asks of a loader that is being read.
 
     Attributes:
         end_of_dataloader: whether the last batch has been given out.
         remainder: examples in the last global batch that are not repeats; -1 when unknown.
     """
 
+    end_of_dataloader = False
+    remainder = -1
+    dataset: Any
+
+    @property
+    def total_batch_size(self) -> int:
+        """Examples of one step over all processes."""
+        return getattr(self, "batch_size", None) or 1
+
+    def reset(self) -> None:
+        """Forget the pass that was."""
+        self.end_of_dataloader, self.remainder = False, -1
+
+    def begin(self) -> None:
+        """Be the loader that gradient accumulation looks at, until :meth:`end`."""
+        self.reset()
+        if hasattr(self.dataset, "__len__"):
+            self.remainder = len(self.dataset) % self.total_batch_size
+        state = self.gradient_state = GradientState()
+        # loaders may be read inside one another
+        self.__dict__.setdefault("_outer", []).append(state.active_dataloader)
+        state.active_dataloader = self
+
+    def end(self) -> None:
+        """Give way to the loader that was read before."""
+        self.gradient_state.active_dataloader = self.__dict__["_outer"].pop()
+
+
+class DataLoaderShard(DataLoader, DataLoaderStateMixin):  # type: ignore[type-arg]
+    """A ``DataLoader`` that moves its batches to a device and tells when the last one is out.
+
+    Args:
+        dataset: what is read.
+        device: where batches go; they stay where they are by default.
+        rng_types, synchronized_generator: accepted for the ecosystem's callers; orders depend on a seed here.
+        skip_batches: batches to leave out at the beginning.
+        use_stateful_dataloader: accepted for the ecosystem's callers; every loader knows its place here.
+        non_blocking: do not wait for copies to the device.
+        kwargs: of ``DataLoader``.
+
+    Attributes:
+        base_dataloader: the loader that is read.
+        iteration: whole passes so far, or what :meth:`set_epoch` said. The data set and the batch sampler are told at
+            the beginning of each pass, where they have a ``set_epoch``.
+    """
+
     def __init__(
-        self, dataset: Any, device: torch.device | None = None, non_blocking: bool = False, skip: int = 0, **kwargs: Any
+        self,
+        dataset: Any,
+        device: torch.device | None = None,
+        rng_types: Any = None,
+        synchronized_generator: torch.Generator | None = None,
+        skip_batches: int = 0,
+        use_stateful_dataloader: bool = False,
+        *,
+        non_blocking: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(dataset, **kwargs)
-        self.device, self.non_blocking, self.skip_batches = device, non_blocking, skip
-        self.end_of_dataloader = False
-        self.remainder = -1
+        self.base_dataloader: DataLoader[Any] = DataLoader(dataset, **kwargs)
+        self.device, self.non_blocking, self.skip_batches = device, non_blocking, skip_batches
+        self.iteration = 0
         self.gradient_state = GradientState()
         self._given = self._resume = 0  # batches given out in this pass, and to leave out in the next
 
     def set_epoch(self, epoch: int) -> None:
         """Say which epoch the next pass is, to the sampler and the data set."""
+        self.iteration = epoch
+        self._announce(everyone=True)
+
+    def _announce(self, everyone: bool) -> None:
         inner: Any = self.batch_sampler
         while inner is not None:
-            if hasattr(inner, "set_epoch"):
-                inner.set_epoch(epoch)
+            # a seedable sampler counts its passes itself, and a checkpoint keeps its count
+            if hasattr(inner, "set_epoch") and (everyone or not isinstance(inner, SeedableRandomSampler)):
+                inner.set_epoch(self.iteration)
             inner = getattr(inner, "batch_sampler", None) or getattr(inner, "sampler", None)
         if hasattr(self.dataset, "set_epoch"):
-            self.dataset.set_epoch(epoch)
+            self.dataset.set_epoch(self.iteration)
 
     @property
     def total_batch_size(self) -> int:
@@ -229,8 +304,9 @@ class DataLoaderShard(DataLoader):  # type: ignore[type-arg]
         return len(self.dataset)  # type: ignore[arg-type]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where the loader is: batches given out in this pass, and whether it has ended."""
+        """Return where the loader is: passes, batches given out in this one, and whether it has ended."""
         return {
+            "iteration": self.iteration,
             "_num_yielded": 0 if self.end_of_dataloader else self._given,
             "_iterator_finished": self.end_of_dataloader,
         }
@@ -238,23 +314,23 @@ class DataLoaderShard(DataLoader):  # type: ignore[type-arg]
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Let the next pass begin where the saved one was."""
         self._resume = int(state_dict["_num_yielded"])
+        self.iteration = int(state_dict.get("iteration", self.iteration))
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        outer = self.gradient_state.active_dataloader
-        self.gradient_state.active_dataloader = self
-        self.end_of_dataloader = False
+        self.begin()
+        self._announce(everyone=False)
         total = len(self.dataset) if hasattr(self.dataset, "__len__") else None
-        self.remainder = -1 if total is None else total % self.total_batch_size
         try:
             # Going on inside a pass reads again what was read before, which must not move the random numbers on.
             random = torch.get_rng_state() if self._resume else None
-            source = super().__iter__()
+            source = iter(self.base_dataloader)
             self._given, self._resume = self._resume, 0
             for _ in range(self.skip_batches + self._given):
                 next(source, None)
             try:
                 batch = next(source)
             except StopIteration:
+                self.iteration += 1
                 return
             if random is not None:
                 torch.set_rng_state(random)
@@ -268,15 +344,36 @@ class DataLoaderShard(DataLoader):  # type: ignore[type-arg]
                         self.remainder = ignorant_find_batch_size(batch) or -1
                     self._given += 1
                     yield self._move(batch)
+                    self.iteration += 1
                     return
                 self._given += 1
                 yield self._move(batch)
                 batch = following
         finally:
-            self.gradient_state.active_dataloader = outer
+            self.end()
 
     def _move(self, batch: Any) -> Any:
         return batch if self.device is None else send_to_device(batch, self.device, non_blocking=self.non_blocking)
+
+
+class SkipDataLoader(DataLoaderShard):
+    """A ``DataLoader`` without its first batches.
+
+    Args:
+        dataset: what is read.
+        skip_batches: batches to leave out at the beginning of each pass.
+        kwargs: of :class:`DataLoaderShard`.
+
+    Example:
+        >>> [batch.tolist() for batch in SkipDataLoader(range(5), skip_batches=1, batch_size=2)]
+        [[2, 3], [4]]
+    """
+
+    def __init__(self, dataset: Any, skip_batches: int = 0, **kwargs: Any) -> None:
+        super().__init__(dataset, skip_batches=skip_batches, **kwargs)
+
+    def __len__(self) -> int:
+        return max(super().__len__() - self.skip_batches, 0)
 
 
 _KEPT = (
@@ -337,13 +434,12 @@ def prepare_data_loader(
     if dispatch_batches and count > 1:
         return _dispatcher(dataloader, where, split_batches, non_blocking, skip, slice_fn_for_dispatch, kept)
     if isinstance(dataset, IterableDataset):
+        size = dataloader.batch_size  # None where the stream's elements are batches already
         if count > 1:
-            dataset = IterableDatasetShard(
-                dataset, dataloader.batch_size or 1, dataloader.drop_last, count, index, split_batches
-            )
-        size = dataloader.batch_size or 1
-        kept.update(batch_size=size // count if split_batches else size, drop_last=dataloader.drop_last)
-        return DataLoaderShard(dataset, where, non_blocking, skip, **kept)
+            dataset = IterableDatasetShard(dataset, size or 1, dataloader.drop_last, count, index, split_batches)
+        share = size // count if size and split_batches else size
+        kept.update(batch_size=share, drop_last=dataloader.drop_last)
+        return DataLoaderShard(dataset, where, skip_batches=skip, non_blocking=non_blocking, **kept)
     batches: Any = dataloader.batch_sampler
     sampler = getattr(batches, "sampler", None)
     if isinstance(sampler, RandomSampler) and not isinstance(sampler, SeedableRandomSampler) and use_seedable_sampler:
@@ -359,7 +455,7 @@ def prepare_data_loader(
         batches = BatchSamplerShard(batches, count, index, split_batches, even_batches)
     if skip:
         batches = SkipBatchSampler(batches, skip)
-    return DataLoaderShard(dataset, where, non_blocking, batch_sampler=batches, **kept)
+    return DataLoaderShard(dataset, where, non_blocking=non_blocking, batch_sampler=batches, **kept)
 
 
 def _dispatcher(
@@ -378,7 +474,14 @@ def _dispatcher(
     else:
         kept["batch_sampler"] = dataloader.batch_sampler
     return DataLoaderDispatcher(
-        dataloader.dataset, where, split_batches, non_blocking, skip, bool(dataloader.drop_last), slice_fn, **kept
+        dataloader.dataset,
+        split_batches,
+        skip,
+        slice_fn=slice_fn,
+        device=where,
+        non_blocking=non_blocking,
+        drop_last_share=bool(dataloader.drop_last),
+        **kept,
     )
 
 
@@ -390,19 +493,31 @@ def skip_first_batches(dataloader: DataLoader, num_batches: int = 0) -> DataLoad
         >>> [int(batch) for batch in skip_first_batches(loader, 1)]
         [2, 3]
     """
+    from enfold.accelerate.dispatching import DataLoaderDispatcher
+
     if num_batches == 0:
         return dataloader
     kept: dict[str, Any] = {name: getattr(dataloader, name) for name in _KEPT}
     kept["generator"] = dataloader.generator
-    where = dataloader.device if isinstance(dataloader, DataLoaderShard) else None
-    non_blocking = dataloader.non_blocking if isinstance(dataloader, DataLoaderShard) else False
-    if isinstance(dataloader.dataset, IterableDataset):
+    streams = isinstance(dataloader.dataset, IterableDataset)
+    if streams:
         kept.update(batch_size=dataloader.batch_size, drop_last=dataloader.drop_last)
-        return DataLoaderShard(dataloader.dataset, where, non_blocking, num_batches, **kept)
-    batches = SkipBatchSampler(dataloader.batch_sampler, num_batches)
+    else:
+        kept["batch_sampler"] = dataloader.batch_sampler
     if isinstance(dataloader, DataLoaderShard):
-        return DataLoaderShard(dataloader.dataset, where, non_blocking, batch_sampler=batches, **kept)
-    return DataLoader(dataloader.dataset, batch_sampler=batches, **kept)
+        kept.update(device=dataloader.device, non_blocking=dataloader.non_blocking)
+    if not isinstance(dataloader, DataLoaderDispatcher):
+        if not streams:
+            kept["batch_sampler"] = SkipBatchSampler(dataloader.batch_sampler, num_batches)
+            if not isinstance(dataloader, DataLoaderShard):
+                return DataLoader(dataloader.dataset, **kept)
+        made = DataLoaderShard(dataloader.dataset, skip_batches=num_batches if streams else 0, **kept)
+    else:
+        kept.update(drop_last_share=dataloader.drop_last_share, slice_fn=dataloader.slice_fn)
+        made = DataLoaderDispatcher(dataloader.dataset, dataloader.split_batches, num_batches, **kept)
+    if isinstance(dataloader, DataLoaderShard):
+        made.iteration = dataloader.iteration
+    return made
 
 
 def get_sampler(dataloader: DataLoader) -> Sampler[Any] | None:  # type: ignore[type-arg]

@@ -6,8 +6,6 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import torch
-
 from enfold.accelerate.data import DataLoaderShard
 from enfold.accelerate.operations import (
     broadcast_object_list,
@@ -27,27 +25,27 @@ class DataLoaderDispatcher(DataLoaderShard):
 
     Args:
         dataset: what is read; on the other processes it is not touched.
-        device: where batches go.
         split_batches: each batch is cut into shares; otherwise as many batches as processes are read, one for each.
-        skip: batches (of all processes together) to leave out at the beginning.
+        skip_batches: batches (of all processes together) to leave out at the beginning.
+        use_stateful_dataloader: accepted for the ecosystem's callers; every loader knows its place here.
+        slice_fn: how a share is cut out of a batch: ``(batch, slice) → share``.
         drop_last_share: leave out an end that does not fill a batch for everyone; otherwise it is filled with the first
             examples, and ``remainder`` says how many are real.
-        slice_fn: how a share is cut out of a batch: ``(batch, slice) → share``.
-        kwargs: of ``DataLoader``.
+        kwargs: of :class:`DataLoaderShard`.
     """
 
     def __init__(
         self,
         dataset: Any,
-        device: torch.device | None = None,
         split_batches: bool = False,
-        non_blocking: bool = False,
-        skip: int = 0,
-        drop_last_share: bool = False,
+        skip_batches: int = 0,
+        use_stateful_dataloader: bool = False,
+        *,
         slice_fn: Callable[[Any, slice], Any] | None = None,
+        drop_last_share: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(dataset, device, non_blocking, skip, **kwargs)
+        super().__init__(dataset, skip_batches=skip_batches, **kwargs)
         self.split_batches, self.drop_last_share = split_batches, drop_last_share
         self.slice_fn = slice_fn or slice_tensors
         self.state = PartialState()
@@ -67,7 +65,7 @@ class DataLoaderDispatcher(DataLoaderShard):
 
     def _batches(self) -> Iterator[Any]:
         """Whole batches for all processes, on the main process."""
-        source = torch.utils.data.DataLoader.__iter__(self)
+        source = iter(self.base_dataloader)
         count = 1 if self.split_batches else self.state.num_processes
         while True:
             part = list(itertools.islice(source, count))
@@ -78,9 +76,9 @@ class DataLoaderDispatcher(DataLoaderShard):
             yield part[0] if len(part) == 1 else concatenate(part)
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        outer = self.gradient_state.active_dataloader
-        self.gradient_state.active_dataloader = self
-        self.end_of_dataloader, self.remainder = False, -1
+        self.begin()
+        self.remainder = -1  # only the batch that comes last says it
+        self._announce(everyone=False)
         source = self._batches() if self.state.is_main_process else iter(())
         ahead: list[Any] = []
         first: Any = None
@@ -110,9 +108,10 @@ class DataLoaderDispatcher(DataLoaderShard):
                     self.remainder = size or -1
                 yield self._move(self._mine(batch, first, size or 0, last))
                 if last:
+                    self.iteration += 1
                     return
         finally:
-            self.gradient_state.active_dataloader = outer
+            self.end()
 
     def _mine(self, batch: Any, first: Any, size: int, last: bool) -> Any:
         count = self.state.num_processes
