@@ -68,6 +68,10 @@ def test_a_misspelt_name_is_answered_with_the_nearest() -> None:
         _ = importlib.import_module("enfold.transformers").AutoTokenizr
 
 
+def test_a_plain_module_with_a_face_can_be_asked_for_names_that_it_lacks() -> None:
+    assert not hasattr(importlib.import_module("enfold.accelerate.utils"), "no_such_helper")
+
+
 def test_submodules_can_be_reached_as_attributes() -> None:
     assert importlib.import_module("enfold").log is importlib.import_module("enfold.log")
 

@@ -53,7 +53,7 @@ def face(
                 if error.name in EXTRAS:
                     raise MissingExtra(f"{package}.{name}", EXTRAS[error.name]) from None
                 raise
-        elif name.startswith("__") or importlib.util.find_spec(f"{package}.{name}") is None:
+        elif name.startswith("__") or not _is_submodule(package, name):
             raise AttributeError(f"module {package!r} has no attribute {name!r}{nearest(name, homes)}")
         else:
             value = importlib.import_module(f"{package}.{name}")
@@ -64,3 +64,8 @@ def face(
         return sorted({*homes, *vars(sys.modules[package])})
 
     return __getattr__, __dir__, sorted(homes)
+
+
+def _is_submodule(package: str, name: str) -> bool:
+    # a plain module may have a face too: it has no submodules, and asking for the spec of one raises
+    return hasattr(sys.modules[package], "__path__") and importlib.util.find_spec(f"{package}.{name}") is not None
