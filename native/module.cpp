@@ -14,6 +14,7 @@ void register_nn(nb::module_& module);
 void register_int8(nb::module_& module);
 void register_rows(nb::module_& module);
 void register_bfloat16(nb::module_& module);
+void register_float32(nb::module_& module);
 
 NB_MODULE(_native, module) {
   module.doc() = "enfold's native core";
@@ -29,5 +30,6 @@ NB_MODULE(_native, module) {
   register_int8(module);
   register_rows(module);
   register_bfloat16(module);
+  register_float32(module);
   register_tokenizer(module);
 }

@@ -12,15 +12,6 @@ namespace {
 // stay in a cache.
 constexpr size_t kFloats = size_t(1) << 20, kTiles = 64;
 
-// Memory that calls share, one after another: new pages for each would cost as much as the products of a small layer.
-float* at_least(Floats& memory, size_t size) {
-  if (memory.size() < size) {
-    memory.clear();  // nothing is copied
-    memory.resize(size);
-  }
-  return memory.data();
-}
-
 size_t up(size_t value, size_t step) { return (value + step - 1) / step; }
 
 }  // namespace

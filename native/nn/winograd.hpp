@@ -6,23 +6,11 @@
 #pragma once
 
 #include <cstddef>
-#include <vector>
 
-#include "large_pages.hpp"
+#include "nn/floats.hpp"
 #include "nn/lent.hpp"
 
 namespace enfold::nn {
-
-// Floats that are written before they are read, so that nothing sets them to zero.
-struct FloatAllocator : LargeAllocator<float> {
-  template <class Other>
-  struct rebind {
-    using other = FloatAllocator;
-  };
-  void construct(float*) {}
-  void construct(float* at, float value) { *at = value; }
-};
-using Floats = std::vector<float, FloatAllocator>;
 
 struct Image {
   size_t count, height, width;

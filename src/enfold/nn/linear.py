@@ -1,10 +1,11 @@
 """A linear layer and what follows it: one function, which chooses how a processor computes them.
 
-Where no gradient is wanted, products of few rows, and in bfloat16 of any number, go to our own core (`enfold.nn.rows`,
-`enfold.nn.bfloat16`); those of more rows with a large weight go to oneDNN, and in bfloat16 where a processor has no
-AMX: it adds the bias and applies the activation while the result is in its registers; elsewhere activations and sums
-overwrite what they are given. Weights are used where they lie: nothing is kept beside them, so a changed weight counts
-from the next call on, and memory stays what it was.
+Where no gradient is wanted, products of few rows, of many on processors with AVX2, and in bfloat16 of any number on
+those with AMX, go to our own core (`enfold.nn.rows`, `enfold.nn.float32`, `enfold.nn.bfloat16`). On processors with
+AVX-512 those of more rows with a large weight go to oneDNN, and so do those in bfloat16 without AMX. Both add the
+bias and apply the activation while the result is in registers; elsewhere activations and sums overwrite what they are
+given. Weights are used where they lie: nothing is kept beside them, so a changed weight counts from the next call on,
+and memory stays what it was.
 
 Under autocast to bfloat16, layers that are trained go to our core too (`enfold.nn.bfloat16_training`).
 
@@ -25,7 +26,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn.modules import module as hooks
 
-from enfold.nn import bfloat16, bfloat16_training, rows
+from enfold.nn import bfloat16, bfloat16_training, float32, rows
 from enfold.nn.activations import AFTER, tanh_gelu
 from enfold.nn.conv import Conv1D
 from enfold.nn.int8 import Int8Linear
@@ -96,10 +97,15 @@ def project(layer: nn.Module, x: Tensor, then: Function | None = None, onto: Ten
         out = bfloat16.product(x, weight, bias, AFTER.get(then, "none"), kind is Conv1D)
     elif kind is Conv1D:
         out, fused = F.linear(x, weight.t(), bias), False
-    elif rows.has_few(x, weight):
-        alone = onto is None or then is not None or onto.dtype is not x.dtype
-        fits = not alone and onto.shape == (*x.shape[:-1], len(weight))  # type: ignore[union-attr]
-        out, fused = rows.product(x, weight, bias, onto if fits else None), False
+    elif (few := rows.has_few(x, weight)) or float32.fits(x, weight):
+        fused = then is None or (not few and then in AFTER)
+        fits = fused and onto is not None and onto.is_cpu and onto.dtype is x.dtype
+        fits = fits and onto.shape == (*x.shape[:-1], len(weight))  # type: ignore[union-attr]
+        added = onto if fits else None
+        if few:
+            out = rows.product(x, weight, bias, added)
+        else:
+            out = float32.product(x, weight, bias, AFTER[then] if fused and then else "none", added)
         if fits:
             return out
     elif _is_for_onednn(x, weight):
