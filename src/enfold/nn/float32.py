@@ -59,8 +59,8 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None, then: str = "none", 
     made = x.new_empty(*x.shape[:-1], outputs)
     addresses = [0 if each is None else each.data_ptr() for each in (bias, onto)]
     _native.float32_linear(
-        x.dtype is torch.bfloat16, x.data_ptr(), x.numel() // inputs, weight.data_ptr(), *addresses, inputs, outputs, then, made.data_ptr(),
-        torch.get_num_threads(),
+        x.dtype is torch.bfloat16, x.data_ptr(), x.numel() // inputs, weight.data_ptr(), *addresses,
+        inputs, outputs, then, made.data_ptr(), torch.get_num_threads(),
     )  # fmt: skip
     return made
 
