@@ -127,12 +127,58 @@ METHODS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "fourierft-conv1d": ("gpt2", "FourierFTConfig", {**_LM, "n_frequency": 30, "init_weights": True}),
     "ln-tuning": ("llama", "LNTuningConfig", _LM),
     "ln-tuning-gpt2": ("gpt2", "LNTuningConfig", _LM),
+    "randlora": ("llama", "RandLoraConfig", {**_QV, "r": 6}),
+    "randlora-shapes": (
+        "llama",
+        "RandLoraConfig",
+        {**_LM, "r": 4, "sparse": True, "target_modules": ["up_proj", "down_proj"], "randlora_alpha": 8},
+    ),
+    "randlora-unsaved": ("bert", "RandLoraConfig", {**_CLS, "r": 4, "save_projection": False, "very_sparse": True}),
+    "shira": ("llama", "ShiraConfig", {**_QV, "r": 2}),
+    "shira-seed": ("bert", "ShiraConfig", {**_CLS, "r": 3, "random_seed": 4}),
+    "waveft": ("llama", "WaveFTConfig", {**_QV, "n_frequency": 30}),
+    "waveft-db3": (
+        "gpt2",
+        "WaveFTConfig",
+        {**_LM, "n_frequency": 30, "wavelet_family": "db3", "fan_in_fan_out": True, "target_modules": ["c_attn"]},
+    ),
+    "waveft-shares": (
+        "llama",
+        "WaveFTConfig",
+        {**_LM, "n_frequency": 30, "proportional_parameters": True, "target_modules": ["q_proj", "up_proj"]},
+    ),
+    "waveft-plain": ("bert", "WaveFTConfig", {**_CLS, "n_frequency": 20, "use_idwt": False}),
+    "gralora": ("llama", "GraloraConfig", {**_QV, "r": 4}),
+    "gralora-hybrid": (
+        "llama",
+        "GraloraConfig",
+        {**_LM, "r": 8, "gralora_k": 4, "hybrid_r": 2, "target_modules": ["up_proj", "down_proj"]},
+    ),
+    "psoft": ("llama", "PsoftConfig", {**_QV, "r": 6}),
+    "psoft-free": ("bert", "PsoftConfig", {**_CLS, "r": 4, "psoft_orth": False, "ab_svd_init": "pissa_init"}),
+    "psoft-series": (
+        "llama",
+        "PsoftConfig",
+        {**_QV, "r": 4, "use_cayley_neumann": True, "cayley_neumann_eps": 0.5, "psoft_mag_a": False},
+    ),
+    "psoft-lowrank": ("llama", "PsoftConfig", {**_QV, "r": 4, "psoft_svd": "lowrank"}),
+    "osf": ("llama", "OSFConfig", {**_LM, "effective_rank": 5, "target_modules": ["q_proj", "up_proj", "down_proj"]}),
+    "osf-shares": (
+        "bert",
+        "OSFConfig",
+        {**_CLS, "effective_rank": 0.25, "rank_pattern": {"layer.1.*value": 3}},
+    ),
     "vblora": ("llama", "VBLoRAConfig", {**_QV, "num_vectors": 12, "vector_length": 4}),
     "c3a": ("llama", "C3AConfig", {**_QV, "block_size": 4}),
     "miss": ("llama", "MissConfig", {**_QV, "r": 6}),
     "miss-bat": ("llama", "MissConfig", {**_QV, "r": 4, "init_weights": "bat"}),
     "miss-mini": ("bert", "MissConfig", {**_CLS, "r": 4, "mini_r": 8, "init_weights": "mini"}),
     "tokens": ("gpt2", "TrainableTokensConfig", {**_LM, "token_indices": [4, 9]}),
+    "cpt": (
+        "llama",
+        "CPTConfig",
+        {**_LM, "cpt_token_ids": [5, 9, 4, 7, 8], "cpt_tokens_type_mask": [1, 2, 3, 4, 5]},
+    ),
     "adaption-prompt": ("llama", "AdaptionPromptConfig", {**_LM, "adapter_len": 3, "adapter_layers": 1}),
     "adaption-prompt-gpt2": ("gpt2", "AdaptionPromptConfig", {**_LM, "adapter_len": 3, "adapter_layers": 2}),
     "prefix": ("llama", "PrefixTuningConfig", {**_LM, "num_virtual_tokens": 4}),
@@ -153,7 +199,7 @@ METHODS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "prompt-seq2seq": ("t5", "PromptTuningConfig", {"task_type": "SEQ_2_SEQ_LM", "num_virtual_tokens": 4}),
     "prefix-seq2seq": ("t5", "PrefixTuningConfig", {"task_type": "SEQ_2_SEQ_LM", "num_virtual_tokens": 4}),
 }
-WITHOUT_MERGE = ("adaption", "prefix", "prompt", "p-tuning")
+WITHOUT_MERGE = ("adaption", "cpt", "prefix", "prompt", "p-tuning")
 
 
 def write_bases(transformers: Any, folder: Any) -> None:

@@ -45,8 +45,10 @@ class PeftType(str, enum.Enum):
     BOFT = "BOFT"
     BOTTLENECK = "BOTTLENECK"
     C3A = "C3A"
+    CPT = "CPT"
     DELORA = "DELORA"
     FOURIERFT = "FOURIERFT"
+    GRALORA = "GRALORA"
     HIRA = "HIRA"
     HRA = "HRA"
     IA3 = "IA3"
@@ -57,13 +59,19 @@ class PeftType(str, enum.Enum):
     MISS = "MISS"
     MULTITASK_PROMPT_TUNING = "MULTITASK_PROMPT_TUNING"
     OFT = "OFT"
-    P_TUNING = "P_TUNING"
+    OSF = "OSF"
+    POLY = "POLY"
     PREFIX_TUNING = "PREFIX_TUNING"
     PROMPT_TUNING = "PROMPT_TUNING"
+    PSOFT = "PSOFT"
+    P_TUNING = "P_TUNING"
+    RANDLORA = "RANDLORA"
     ROAD = "ROAD"
+    SHIRA = "SHIRA"
     TRAINABLE_TOKENS = "TRAINABLE_TOKENS"
     VBLORA = "VBLORA"
     VERA = "VERA"
+    WAVEFT = "WAVEFT"
 
 
 # Where the configuration of each kind is; a kind's module is read when it is first needed.
@@ -73,8 +81,10 @@ KINDS = {
     "BOFT": ("boft", "BOFTConfig"),
     "BOTTLENECK": ("bottleneck", "BottleneckConfig"),
     "C3A": ("c3a", "C3AConfig"),
+    "CPT": ("cpt", "CPTConfig"),
     "DELORA": ("delora", "DeloraConfig"),
     "FOURIERFT": ("fourierft", "FourierFTConfig"),
+    "GRALORA": ("gralora", "GraloraConfig"),
     "HIRA": ("hira", "HiraConfig"),
     "HRA": ("hra", "HRAConfig"),
     "IA3": ("ia3", "IA3Config"),
@@ -85,13 +95,19 @@ KINDS = {
     "MISS": ("miss", "MissConfig"),
     "MULTITASK_PROMPT_TUNING": ("prompt_configs", "MultitaskPromptTuningConfig"),
     "OFT": ("oft", "OFTConfig"),
-    "P_TUNING": ("prompt_configs", "PromptEncoderConfig"),
+    "OSF": ("osf", "OSFConfig"),
+    "POLY": ("poly", "PolyConfig"),
     "PREFIX_TUNING": ("prompt_configs", "PrefixTuningConfig"),
     "PROMPT_TUNING": ("prompt_configs", "PromptTuningConfig"),
+    "PSOFT": ("psoft", "PsoftConfig"),
+    "P_TUNING": ("prompt_configs", "PromptEncoderConfig"),
+    "RANDLORA": ("randlora", "RandLoraConfig"),
     "ROAD": ("road", "RoadConfig"),
+    "SHIRA": ("shira", "ShiraConfig"),
     "TRAINABLE_TOKENS": ("tokens", "TrainableTokensConfig"),
     "VBLORA": ("vblora", "VBLoRAConfig"),
     "VERA": ("vera", "VeraConfig"),
+    "WAVEFT": ("waveft", "WaveFTConfig"),
 }
 
 

@@ -18,7 +18,16 @@ from torch import Tensor, nn
 from enfold.nn.linear import project
 from enfold.peft.config import PeftConfig, UnsupportedPeftFeature
 
-__all__ = ["BASE", "Adapted", "AdapterLayer", "AuxiliaryTrainingWrapper", "is_conv1d", "is_linear", "layer_shape"]
+__all__ = [
+    "BASE",
+    "Adapted",
+    "AdapterLayer",
+    "AuxiliaryTrainingWrapper",
+    "is_conv1d",
+    "is_linear",
+    "layer_shape",
+    "plain_shape",
+]
 
 BASE = "__base__"  # the name that asks for no adapter in a mixed batch
 _CONVOLUTIONS = {nn.Conv1d: F.conv1d, nn.Conv2d: F.conv2d, nn.Conv3d: F.conv3d}
@@ -45,6 +54,11 @@ def layer_shape(module: nn.Module) -> tuple[int, ...]:
         return (int(module.out_features), int(module.in_features))  # type: ignore[arg-type]
     shape = tuple(module.weight.shape)  # type: ignore[union-attr,arg-type]
     return shape[::-1] if is_turned(module) else shape
+
+
+def plain_shape(module: nn.Module) -> tuple[int, ...]:
+    """Return :func:`layer_shape` of a layer, or of the one that wrappers are around."""
+    return layer_shape(module.get_base_layer() if isinstance(module, AdapterLayer) else module)
 
 
 def is_turned(module: nn.Module) -> bool:

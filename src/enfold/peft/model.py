@@ -112,9 +112,7 @@ class PeftModel(Sharing):
     def generate(self, *args: Any, adapter_names: list[str] | None = None, **kwargs: Any) -> Any:
         """Generate as the base model does, adapters included; ``adapter_names`` names one for each row."""
         with self._rows(adapter_names):
-            if isinstance(self.base_model, PromptTuner):
-                return self.base_model.generate(*args, **kwargs)
-            return self.get_base_model().generate(*args, **kwargs)  # type: ignore[operator]
+            return self.base_model.generate(*args, **kwargs)
 
     @contextlib.contextmanager
     def _rows(self, names: list[str] | None) -> Iterator[None]:

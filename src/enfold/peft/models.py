@@ -92,6 +92,10 @@ class FourierFTModel(Tuner):
     """A model with changes that are sparse among frequencies."""
 
 
+class GraloraModel(Tuner):
+    """A model with low-rank changes of blocks of its weights."""
+
+
 class HiraModel(Tuner):
     """A model with changes that are products of its weights with low-rank matrices."""
 
@@ -120,8 +124,20 @@ class OFTModel(Tuner):
     """A model with block-diagonal rotations."""
 
 
+class OSFModel(Tuner):
+    """A model whose weights' lesser directions train."""
+
+
+class PsoftModel(Tuner):
+    """A model of whose weights the principal parts are turned."""
+
+
 class RoadModel(Tuner):
     """A model of whose layers pairs of outputs are turned."""
+
+
+class ShiraModel(Tuner):
+    """A model of whose weights a few numbers train."""
 
 
 class TrainableTokensModel(Tuner):

@@ -115,7 +115,7 @@ class OFTLayer(AdapterLayer):
         upper = vectors.new_zeros(len(vectors), size, size)  # type: ignore[operator,arg-type]
         upper = upper.index_put((torch.arange(len(vectors), device=upper.device)[:, None], row, column), vectors)  # type: ignore
         skew = upper - upper.mT
-        turned = _neumann(skew, config.num_cayley_neumann_terms) if config.use_cayley_neumann else cayley(skew)
+        turned = neumann(skew, config.num_cayley_neumann_terms) if config.use_cayley_neumann else cayley(skew)
         if self.training and config.module_dropout and len(turned) > 1:
             still = torch.randperm(len(turned))[: int(config.module_dropout * len(turned))]
             turned = turned.index_copy(0, still, torch.eye(size).expand(len(still), -1, -1).to(turned))
@@ -143,8 +143,8 @@ class OFTLayer(AdapterLayer):
         return weight @ torch.linalg.inv(self._matrix(name).float()).T.to(weight.dtype)
 
 
-def _neumann(skew: Tensor, terms: int) -> Tensor:
-    """Return I + 2 S + 2 S² + … + Sᵗ, which is nearly (I + S)(I - S)⁻¹."""
+def neumann(skew: Tensor, terms: int) -> Tensor:
+    """Return I + 2 S + 2 S² + … + Sᵗ of matrices (B, n, n), which is nearly (I + S)(I - S)⁻¹."""
     terms = 4 if terms == 3 else terms  # three terms have always meant four
     total = torch.eye(skew.shape[-1], device=skew.device, dtype=skew.dtype).repeat(len(skew), 1, 1)
     power = skew

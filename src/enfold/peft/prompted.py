@@ -206,7 +206,28 @@ class PromptTuner(Holder):
             kwargs["input_ids"], *left = args
             if left:
                 raise TypeError("give everything but input_ids by name: the prompt changes what stands where")
+        if self.config_in_use.kind == "CPT":
+            return self._in_context(**kwargs)
         return self.model(**self.inputs(**kwargs))
+
+    def _in_context(self, labels: Tensor | None = None, input_type_mask: Tensor | None = None, **kwargs: Any) -> Any:
+        """Compute after examples, whose answers count for the loss too; ``input_type_mask`` (B, T) has the types."""
+        from enfold.peft.cpt import context_loss
+
+        output = self.model(**self.inputs(**kwargs))
+        if labels is None:
+            return output
+        config = self.config_in_use
+        ids, kinds = (
+            torch.tensor(given, device=labels.device).expand(len(labels), -1)
+            for given in (config.cpt_token_ids, config.cpt_tokens_type_mask)
+        )
+        own = torch.full_like(labels, 4) if input_type_mask is None else input_type_mask.to(labels.device)
+        kinds = torch.cat((kinds, torch.where(own > 0, own + max(config.cpt_tokens_type_mask), own).to(kinds)), 1)
+        answers = (kinds > 0) & (kinds % 4 == 0)
+        labels = torch.cat((ids, labels), 1).masked_fill(~answers, -100)
+        output.loss = context_loss(output.logits, labels.to(output.logits.device), kinds, config)
+        return output
 
     def inputs(
         self,

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from enfold.checkpoints import read_state_dict
+from enfold.peft.cpt import CPTEmbedding
 from enfold.peft.prompt_configs import PromptEncoderConfig
 
 __all__ = [
@@ -196,6 +197,7 @@ class PrefixEncoder(nn.Module):
 
 
 _ENCODERS: dict[str, Any] = {
+    "CPT": CPTEmbedding,
     "PROMPT_TUNING": PromptEmbedding,
     "MULTITASK_PROMPT_TUNING": MultitaskPromptEmbedding,
     "P_TUNING": lambda config, words: PromptEncoder(config),

@@ -35,6 +35,7 @@ LAYERS = {
     "C3A": ("c3a.C3ALayer", "models.C3AModel"),
     "DELORA": ("delora.DeloraLayer", "models.DeloraModel"),
     "FOURIERFT": ("fourierft.FourierFTLayer", "models.FourierFTModel"),
+    "GRALORA": ("gralora.GraloraLayer", "models.GraloraModel"),
     "HIRA": ("hira.HiraLayer", "models.HiraModel"),
     "HRA": ("hra.HRALayer", "models.HRAModel"),
     "IA3": ("ia3.IA3Layer", "models.IA3Model"),
@@ -44,10 +45,16 @@ LAYERS = {
     "LORA": ("lora.LoraLayer", "models.LoraModel"),
     "MISS": ("miss.MissLayer", "models.MissModel"),
     "OFT": ("oft.OFTLayer", "models.OFTModel"),
+    "OSF": ("osf.OSFLayer", "models.OSFModel"),
+    "POLY": ("poly.PolyLayer", "poly.PolyModel"),
+    "PSOFT": ("psoft.PsoftLayer", "models.PsoftModel"),
+    "RANDLORA": ("randlora.RandLoraLayer", "randlora.RandLoraModel"),
     "ROAD": ("road.RoadLayer", "models.RoadModel"),
+    "SHIRA": ("shira.ShiraLayer", "models.ShiraModel"),
     "TRAINABLE_TOKENS": ("tokens.TrainableTokensLayer", "models.TrainableTokensModel"),
     "VBLORA": ("vblora.VBLoRALayer", "vblora.VBLoRAModel"),
     "VERA": ("vera.VeraLayer", "vera.VeraModel"),
+    "WAVEFT": ("waveft.WaveFTLayer", "waveft.WaveFTModel"),
 }
 # Starts that change the weight below, or fix a factor, so that loading such an adapter needs them too.
 _CHANGING_STARTS = ("pissa", "olora", "loftq", "mica")
@@ -113,6 +120,7 @@ class Tuner(Holder):
 
     mixed: ClassVar[bool] = False  # whether adapters may be of several kinds
     uses_shared_state: ClassVar[bool] = False  # whether layers have something in common
+    repeated: ClassVar[tuple[str, ...]] = ()  # endings of keys under which files may hold that again for each layer
 
     def __init__(
         self,
@@ -156,6 +164,15 @@ class Tuner(Holder):
 
     def prepare(self, name: str, config: Any, found: list[tuple[str, nn.Module]]) -> None:
         """Make what all layers of a new adapter share, before they are made."""
+
+    def agree(self, config: Any, *fields: str) -> None:
+        """Raise where a new configuration differs from those there are in what all adapters of a model share."""
+        for other in self.peft_config.values():
+            for field in fields:
+                if getattr(other, field) != getattr(config, field):
+                    raise ValueError(
+                        f"all {config.kind} adapters of a model have one {field}, and there is {getattr(other, field)}"
+                    )
 
     def add_adapter(
         self,

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from enfold.peft.config import LayeredConfig, spelled
-from enfold.peft.layer import AdapterLayer, layer_shape
+from enfold.peft.layer import AdapterLayer, plain_shape
 from enfold.peft.tuner import Shared, Tuner
 
 __all__ = ["VeraConfig", "VeraLayer", "VeraModel"]
@@ -59,14 +59,8 @@ class VeraModel(Tuner):
         if "vera_A" not in self._modules:
             self.vera_A = Shared(trained=False, persistent=config.save_projection)
             self.vera_B = Shared(trained=False, persistent=config.save_projection)
-        for other in self.peft_config.values():
-            theirs: Any = other
-            for field in ("projection_prng_key", "save_projection"):
-                if getattr(theirs, field) != getattr(config, field):
-                    raise ValueError(
-                        f"all VeRA adapters of a model have one {field}, and there is {getattr(theirs, field)}"
-                    )
-        shapes = [_shape(module) for _, module in found]
+        self.agree(config, "projection_prng_key", "save_projection")
+        shapes = [plain_shape(module) for _, module in found]
         outputs, inputs = max(shape[0] for shape in shapes), max(shape[1] for shape in shapes)
         generator = torch.Generator().manual_seed(config.projection_prng_key)
         before = next(iter(self.peft_config), name)
@@ -81,10 +75,6 @@ class VeraModel(Tuner):
     def shared_parts(self, adapter_name: str) -> dict[str, Tensor]:
         config: Any = self.peft_config[adapter_name]
         return super().shared_parts(adapter_name) if config.save_projection else {}
-
-
-def _shape(module: nn.Module) -> tuple[int, ...]:
-    return layer_shape(module.get_base_layer() if isinstance(module, AdapterLayer) else module)
 
 
 class VeraLayer(AdapterLayer):

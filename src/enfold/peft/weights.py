@@ -215,7 +215,8 @@ def set_peft_model_state_dict(
                 else:
                     own[key].copy_(cut_like(tensor, own[key]))
     missing = sorted(required - set(peft_model_state_dict) | (skipped & required))
-    unexpected = sorted(key for key in peft_model_state_dict if key not in own)
+    repeated = tuner.repeated if isinstance(tuner, Tuner) else ()
+    unexpected = sorted(key for key in peft_model_state_dict if key not in own and not key.endswith(repeated))
     return LoadResult(missing, unexpected)
 
 
