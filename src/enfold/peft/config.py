@@ -8,7 +8,7 @@ import json
 import operator
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from importlib import import_module
 from typing import Any, ClassVar, TypeVar
 
@@ -253,6 +253,28 @@ class PeftConfig:
         return target(**{name: value for name, value in merged.items() if name in known})
 
     @classmethod
+    def from_peft_type(cls, **kwargs: Any) -> PeftConfig:
+        """Make a configuration of the kind ``peft_type``, or of this class where that is not said.
+
+        Example:
+            >>> PeftConfig.from_peft_type(peft_type="LORA", r=4).r
+            4
+        """
+        return cls.from_dict({"peft_type": cls.kind, **kwargs})
+
+    @classmethod
+    def from_json_file(cls, path_json_file: str | os.PathLike[str], **kwargs: Any) -> dict[str, Any]:
+        """Return the values of a file, without settings of one run that may have got into it.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+        """
+        with open(path_json_file, encoding="utf-8") as file:
+            values: dict[str, Any] = json.load(file)
+        values.pop("runtime_config", None)
+        return values
+
+    @classmethod
     def from_pretrained(
         cls, pretrained_model_name_or_path: str | os.PathLike[str], subfolder: str | None = None, **kwargs: Any
     ) -> PeftConfig:
@@ -266,13 +288,18 @@ class PeftConfig:
 
         Returns:
             The configuration class of the adapter's kind, for example :class:`LoraConfig`.
+
+        Raises:
+            TypeError: the file does not say which kind that is.
         """
         where, rest = split_source_arguments(kwargs)
         path = find_adapter_file(pretrained_model_name_or_path, CONFIG_NAME, subfolder=subfolder, **where)
         if path is None:  # pragma: no cover - find_adapter_file raises for a required file
             raise FileNotFoundError(CONFIG_NAME)
-        with open(path, encoding="utf-8") as file:
-            return cls.from_dict(json.load(file), **rest)
+        values = cls.from_json_file(path)
+        if "peft_type" not in values:
+            raise TypeError(f"{path} is no adapter's configuration: it does not say peft_type, the kind of adapter")
+        return cls.from_dict(values, **rest)
 
 
 @dataclass
@@ -355,6 +382,8 @@ def find_adapter_file(
 def _plain(value: Any) -> Any:
     if isinstance(value, enum.Enum):
         return value.value
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
     if isinstance(value, (set, frozenset)):
         return sorted(value)
     if isinstance(value, dict):

@@ -82,7 +82,7 @@ def get_eva_state_dict(
     config: Any = peft_config or model.peft_config[adapter_name]  # type: ignore[union-attr,index]
     if config.init_lora_weights != "eva":
         raise ValueError(f"EVA needs init_lora_weights='eva', not {config.init_lora_weights!r}")
-    asked = EvaConfig(**{key: value for key, value in dict(config.eva_config or {}).items() if value is not None})
+    asked = config.eva_config or EvaConfig()
     layers = {
         key: module
         for key, module in model.named_modules()
@@ -174,7 +174,7 @@ def initialize_lora_eva_weights(
             raise ValueError("give a dataloader, or eva_state_dict")
         eva_state_dict = get_eva_state_dict(model, dataloader, adapter_name=adapter_name, **kwargs)
     config: Any = model.peft_config[adapter_name]
-    adjust = dict(config.eva_config or {}).get("adjust_scaling_factors", True)
+    adjust = config.eva_config is None or config.eva_config.adjust_scaling_factors
     root = model.get_base_model() if hasattr(model, "get_base_model") else model
     by_name = dict(model.named_modules())
     names = {id(module): key for key, module in root.named_modules()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from typing import Any, ClassVar
 
 from enfold.peft.config import LayeredConfig, UnsupportedPeftFeature, spelled
@@ -142,12 +142,12 @@ class LoraConfig(LayeredConfig):
         super().__post_init__()
         if self.r < 1:
             raise ValueError(f"r must be at least 1, got {self.r}")
-        for name in ("loftq_config", "eva_config"):
-            value = getattr(self, name)
-            if is_dataclass(value) and not isinstance(value, type):
-                setattr(self, name, asdict(value))
+        if isinstance(self.loftq_config, LoftQConfig):
+            self.loftq_config = asdict(self.loftq_config)
+        if isinstance(self.eva_config, dict):
+            self.eva_config = EvaConfig(**{key: value for key, value in self.eva_config.items() if value is not None})
         if self.eva_config is None and self.init_lora_weights == "eva":
-            self.eva_config = asdict(EvaConfig())
+            self.eva_config = EvaConfig()
         elif self.eva_config and self.init_lora_weights != "eva":
             raise ValueError("eva_config needs init_lora_weights='eva'")
         if self.init_lora_weights == "loftq":
