@@ -418,3 +418,10 @@ def test_memory_of_a_batch_is_used_again_only_when_nobody_holds_it(kind: str) ->
     assert place in [np.asarray(shown[1000:2000]["ids"]).ctypes.data for _ in range(6)]
     part[0] = -1  # and it is the user's own
     assert np.array_equal(np.asarray(shown[0:1000]["ids"]), ids[:1000])
+
+
+def test_the_table_behind_a_dataset_tells_its_features() -> None:
+    dataset = Dataset.from_dict({"a": [0, 1], "b": ["x", "y"]}).cast_column("a", ClassLabel(names=["no", "yes"]))
+    for one in (dataset, dataset.rename_column("a", "c"), dataset.remove_columns("b"), dataset.select([1])):
+        assert Features.from_arrow_schema(one.data.schema) == one.features
+        assert one.data.column_names == one.column_names

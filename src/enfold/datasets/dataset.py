@@ -155,10 +155,11 @@ class Dataset(
 
     @property
     def data(self) -> pa.Table:
-        """The rows that the dataset selects from, as an Arrow table."""
-        return (
-            self._source.table if isinstance(self._source, TableSource) else self._source.read(0, self._source.num_rows)
-        )
+        """The rows that the dataset selects from, as an Arrow table whose metadata holds the features."""
+        source = self._source
+        table = source.table if isinstance(source, TableSource) else source.read(0, source.num_rows)
+        kept = table.schema.metadata or {}
+        return table.replace_schema_metadata({**kept, **(self.features.arrow_schema.metadata or {})})
 
     @property
     def column_names(self) -> list[str]:
