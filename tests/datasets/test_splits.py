@@ -82,6 +82,7 @@ def test_sizes_of_splits_and_of_their_parts() -> None:
 
 def test_versions_are_compared() -> None:
     version = Version("1.2.10")
+    assert hash(version) == hash("1.2.10") and "1.2.10" in {version: 1}
     assert version == "1.2.10" and version > Version("1.2.9") and version < "1.10.0" and version != "x"
     assert (version.major, version.minor, version.patch) == version.tuple and len({version, Version("1.2.10")}) == 1
     with pytest.raises(ValueError, match="three numbers"):

@@ -71,7 +71,7 @@ class Version:
         return self.tuple < (Version(other) if isinstance(other, str) else other).tuple
 
     def __hash__(self) -> int:
-        return hash(self.tuple)
+        return hash(".".join(map(str, self.tuple)))  # that of the text that it is equal to
 
     def __str__(self) -> str:
         return self.version_str

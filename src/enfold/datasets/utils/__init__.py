@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = face(
     __name__,
     {
         "..info": ["Version"],
+        "enfold.hub.helpers": ["experimental"],
         ".info_utils": ["VerificationMode"],
         ".switches": [
             "are_progress_bars_disabled",
