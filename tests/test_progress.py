@@ -1,5 +1,9 @@
 """The progress bar: counts, values, and lines that a log can hold."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from enfold import progress
@@ -47,3 +51,13 @@ def test_a_bar_is_drawn_once_more_when_its_loop_fails(screen: Screen) -> None:
         bar.advance(3)
         1 / 0
     assert "3/10" in screen.readouterr().err
+
+
+@pytest.mark.parametrize("switch", ["HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS"])
+def test_either_librarys_switch_turns_bars_off(switch: str) -> None:
+    code = "from enfold.datasets import are_progress_bars_disabled as off; print(off())"
+    said = [
+        subprocess.run([sys.executable, "-c", code], env=os.environ | {switch: value}, capture_output=True, text=True)
+        for value in ("1", "0")
+    ]
+    assert [one.stdout.strip() for one in said] == ["True", "False"]

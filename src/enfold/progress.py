@@ -13,7 +13,9 @@ __all__ = ["Progress", "disable_progress_bars", "enable_progress_bars", "track"]
 
 T = TypeVar("T")
 _WIDTH = 24
-_enabled = os.environ.get("HF_HUB_DISABLE_PROGRESS_BARS", "0") in {"", "0"}
+# one bar for the whole house: either library's switch turns it off
+_SWITCHES = ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS")
+_enabled = all(os.environ.get(name, "0") in {"", "0"} for name in _SWITCHES)
 
 
 def disable_progress_bars() -> None:
