@@ -120,7 +120,8 @@ class ClapAudioSelfAttention(nn.Module):
         """
         bias = self.relative_position_bias_table[self.relative_position_index].permute(2, 0, 1)[None]  # (1, H, W, W)
         if apart is not None:
-            bias = (bias + apart[:, None]).repeat(len(x) // len(apart), 1, 1, 1)  # (B·N, H, W, W)
+            rows = x.shape[0] // apart.shape[0]  # not len(…), which would fix the number in exported graphs
+            bias = (bias + apart[:, None]).repeat(rows, 1, 1, 1)  # (B·N, H, W, W)
         q, k, v = (split_heads(layer(x), self.head_dim) for layer in (self.query, self.key, self.value))
         dropout = self.drop if self.training else 0.0
         out, shares = attend(q, k, v, bias, dropout=dropout, weights=weights)

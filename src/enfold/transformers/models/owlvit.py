@@ -212,7 +212,7 @@ class OwlViTForObjectDetection(OwlViTPreTrainedModel):
             **options,
         )
         features = self.features(found.vision_model_output.last_hidden_state, pixel_values)
-        images = len(pixel_values)
+        images = pixel_values.shape[0]  # not len(…), which would fix the number in exported graphs
         queries = found.text_embeds.view(images, -1, found.text_embeds.shape[-1])
         real = input_ids.view(images, -1, input_ids.shape[-1])[..., 0] > 0
         logits, shown = self.class_head(features.flatten(1, 2), queries, real)
