@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -26,11 +27,13 @@ def openvino(
     output: Path = OUTPUT,
     model: str = MODEL,
     task: str = TASK,
-    weight_format: str = typer.Option("fp32", help="fp32, fp16, int8 or int4."),
+    weight_format: str = typer.Option("fp32", help="fp32, fp16, int8, int4, nf4, cb4 or mxfp4."),
     ratio: float | None = typer.Option(None, help="The share of layers in four bits, 0 to 1; 1 by default."),
     sym: bool = typer.Option(False, "--sym", help="Round around zero."),
     group_size: int | None = typer.Option(None, help="Weights that share a step; -1 for whole rows."),
     all_layers: bool = typer.Option(False, "--all-layers", help="Embeddings and the last layer in four bits too."),
+    backup_precision: str | None = typer.Option(None, help="Of layers not in four bits: none, int8_sym, int8_asym."),
+    group_size_fallback: str | None = typer.Option(None, help="Where rows are no multiple: error, ignore, adjust."),
     disable_stateful: bool = typer.Option(False, "--disable-stateful", help="The past goes in and out of the graphs."),
     revision: str | None = REVISION,
     cache_dir: str | None = CACHE,
@@ -44,10 +47,11 @@ def openvino(
 
     how = OVConfig.named(weight_format)
     if how is not None and how.quantization_config is not None:
-        four = {"ratio": ratio, "group_size": group_size, "all_layers": all_layers or None}
+        four: dict[str, Any] = {"ratio": ratio, "group_size": group_size, "all_layers": all_layers or None}
+        four |= {"backup_precision": backup_precision, "group_size_fallback": group_size_fallback}
         given = {name: value for name, value in four.items() if value is not None}
-        bits = how.quantization_config.bits
-        how = OVConfig(quantization_config=OVWeightQuantizationConfig(bits=bits, sym=sym, **given))
+        kind = how.quantization_config.dtype
+        how = OVConfig(quantization_config=OVWeightQuantizationConfig(dtype=kind, sym=sym, **given))
     main_export(
         model, output, task, ov_config=how, stateful=not disable_stateful, trust_remote_code=trust_remote_code,
         revision=revision, cache_dir=cache_dir,

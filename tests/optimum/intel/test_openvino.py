@@ -243,7 +243,40 @@ def test_four_bits(writer: Any, tmp_path: Path) -> None:
     assert OVConfig.from_pretrained(tmp_path).quantization_config.group_size == 16
 
 
+@pytest.mark.parametrize(("kind", "stored"), [("nf4", "nf4"), ("cb4", "f8e4m3"), ("mxfp4", "f4e2m1")])
+def test_four_bits_of_other_kinds(writer: Any, kind: str, stored: str, tmp_path: Path) -> None:
+    pytest.importorskip("nncf")
+    ours = OVModelForCausalLM.from_pretrained(writer[2], quantization_config={"dtype": kind})
+    nodes = [node for node in ours.model.get_ops() if node.get_type_name() == "Constant"]
+    assert stored in {node.get_element_type().to_string() for node in nodes}
+    ids = padded(1, 9)[0]
+    with torch.no_grad():
+        expected = writer[0](ids).logits
+    assert torch.nn.functional.cosine_similarity(ours(ids).logits, expected, -1).min() > 0.95
+    ours.save_pretrained(tmp_path)
+    assert OVConfig.from_pretrained(tmp_path).dtype == kind
+    assert json.loads((tmp_path / OVConfig.FILE).read_text())["quantization_config"]["bits"] == 4
+
+
+def test_rows_that_no_group_divides_stay_or_take_a_smaller_one(writer: Any) -> None:
+    pytest.importorskip("nncf")
+
+    def kinds(fallback: str) -> set[str]:
+        how = {"bits": 4, "group_size": 48, "group_size_fallback": fallback}
+        ours = OVModelForCausalLM.from_pretrained(writer[2], quantization_config=how, compile=False)
+        nodes = [node for node in ours.model.get_ops() if node.get_type_name() == "Constant"]
+        return {node.get_element_type().to_string() for node in nodes}
+
+    assert "u4" not in kinds("ignore") and "u4" in kinds("adjust")
+    with pytest.raises(Exception, match="group size"):
+        kinds("error")
+
+
 def test_ways_of_rounding_that_there_are_not() -> None:
+    with pytest.raises(QuantizationError, match="did you mean 'nf4'"):
+        OVWeightQuantizationConfig(dtype="nf3")
+    with pytest.raises(QuantizationError, match="did you mean 'adjust'"):
+        OVWeightQuantizationConfig(bits=4, group_size_fallback="ajust")
     with pytest.raises(QuantizationError, match="8 or 4 bits"):
         OVWeightQuantizationConfig(bits=2)
     with pytest.raises(QuantizationError, match="ratio is for bits=4"):

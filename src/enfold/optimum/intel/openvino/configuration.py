@@ -17,12 +17,17 @@ class QuantizationError(EnfoldError, ValueError):
     """There is no such way of rounding."""
 
 
+# What weights become → its bits.
+DTYPES = {"int8": 8, "int4": 4, "nf4": 4, "cb4": 4, "mxfp4": 4}
+FALLBACKS = ("error", "ignore", "adjust")
+
+
 @dataclass
 class OVWeightQuantizationConfig:
     """Weights in eight or four bits, inputs as they are.
 
     Args:
-        bits: 8 or 4.
+        bits: 8 or 4; ``dtype`` decides where both are given.
         sym: round around zero; otherwise between the least and the greatest weight of a group.
         group_size: how many weights of a row share a step; -1 for whole rows, which is how eight bits go; 128 by
             default for four, or the largest smaller power of two that divides every layer's rows.
@@ -35,9 +40,14 @@ class OVWeightQuantizationConfig:
         quant_method: ``"default"`` or ``"awq"``, which needs ``dataset``.
         scale_estimation, gptq, lora_correction: nncf's further methods, which need ``dataset``.
         backup_precision: of the layers that four bits do not compress: ``"none"``, ``"int8_sym"``, ``"int8_asym"``.
+        dtype: what the bits mean: ``"int8"``, ``"int4"``, or four bits as ``"nf4"`` (quantiles of a normal
+            distribution), ``"cb4"`` (16 numbers of eight bits) or ``"mxfp4"`` (floats, 32 to a power of two).
+        group_size_fallback: what happens where rows are no multiple of ``group_size``: ``"error"``, ``"ignore"`` leaves
+            the layer, ``"adjust"`` takes a size that fits.
+        statistics_path: a folder in which nncf keeps what it measured, for the next time.
 
     Raises:
-        QuantizationError: for other numbers of bits, or a method without data.
+        QuantizationError: for other numbers of bits or types, or a method without data.
 
     Example:
         >>> OVWeightQuantizationConfig(bits=4, group_size=64).mode
@@ -59,8 +69,22 @@ class OVWeightQuantizationConfig:
     gptq: bool | None = None
     lora_correction: bool | None = None
     backup_precision: str | None = None
+    dtype: str | None = None
+    group_size_fallback: str | None = None
+    statistics_path: str | None = None
 
     def __post_init__(self) -> None:
+        if self.dtype is not None:
+            if self.dtype not in DTYPES:
+                raise QuantizationError(
+                    f"dtype={self.dtype!r}{nearest(str(self.dtype), DTYPES)}; there are {', '.join(DTYPES)}"
+                )
+            self.bits = DTYPES[self.dtype]
+        if self.group_size_fallback not in (None, *FALLBACKS):
+            near = nearest(str(self.group_size_fallback), FALLBACKS)
+            raise QuantizationError(
+                f"group_size_fallback={self.group_size_fallback!r}{near}; there are {', '.join(FALLBACKS)}"
+            )
         if self.bits not in (4, 8):
             raise QuantizationError(f"bits={self.bits}: weights are compressed to 8 or 4 bits")
         if not 0 <= self.ratio <= 1:
@@ -83,7 +107,9 @@ class OVWeightQuantizationConfig:
     @property
     def mode(self) -> str:
         """The name that nncf gives to this kind of rounding."""
-        return f"int{self.bits}_{'sym' if self.sym else 'asym'}"
+        if self.dtype in (None, "int4", "int8"):
+            return f"int{self.bits}_{'sym' if self.sym else 'asym'}"
+        return str(self.dtype)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields, without data."""
@@ -128,9 +154,6 @@ class OVQuantizationConfig:
         return {**asdict(self), "dataset": None}
 
 
-KINDS: dict[str, Any] = {"int8": {"bits": 8}, "int4": {"bits": 4}}
-
-
 def quantization_of(given: Any, load_in_8bit: bool | None = None) -> Any:
     """Return the configuration that a dictionary, a number of bits or ``load_in_8bit`` stands for, or None."""
     if given is None:
@@ -165,7 +188,8 @@ class OVConfig:
 
     def __init__(self, dtype: str | None = None, quantization_config: Any = None, **other: Any) -> None:
         self.quantization_config = quantization_of(quantization_config)
-        own = None if self.quantization_config is None else f"int{self.quantization_config.bits}"
+        how = self.quantization_config
+        own = None if how is None else getattr(how, "dtype", None) or f"int{how.bits}"
         self.dtype = own or dtype or "fp32"
         if own is None and self.dtype not in ("fp32", "fp16"):
             raise QuantizationError(f"dtype={dtype!r}{nearest(str(dtype), ['fp32', 'fp16'])}; there are fp32 and fp16")
@@ -173,16 +197,15 @@ class OVConfig:
 
     @classmethod
     def named(cls, word: str | None, ratio: float | None = None) -> OVConfig | None:
-        """Return the configuration of ``"fp16"``, ``"int8"`` or ``"int4"``; None for None and ``"fp32"``."""
+        """Return the configuration of ``"fp16"`` or a ``dtype`` of weights; None for None and ``"fp32"``."""
         if word is None or word == "fp32":
             return None
         if word == "fp16":
             return cls("fp16")
-        if word not in KINDS:
-            known = ["fp32", "fp16", *KINDS]
+        if word not in DTYPES:
+            known = ["fp32", "fp16", *DTYPES]
             raise QuantizationError(f"no weights are {word!r}{nearest(word, known)}; there are {', '.join(known)}")
-        options = dict(KINDS[word]) | ({} if ratio is None else {"ratio": ratio})
-        return cls(quantization_config=OVWeightQuantizationConfig(**options))
+        return cls(quantization_config=OVWeightQuantizationConfig(dtype=word, ratio=1.0 if ratio is None else ratio))
 
     def to_dict(self) -> dict[str, Any]:
         """Return what the file holds."""

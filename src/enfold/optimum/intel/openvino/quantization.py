@@ -62,6 +62,10 @@ def compress(graph: Any, how: Any) -> Any:
             options["backup_mode"] = nncf.BackupMode(how.backup_precision)
         if data is not None:
             options |= {"dataset": data, "subset_size": how.num_samples or 128}
+        further = nncf.AdvancedCompressionParameters(statistics_path=how.statistics_path)
+        if how.group_size_fallback:
+            further.group_size_fallback_mode = nncf.GroupSizeFallbackMode(how.group_size_fallback)
+        options["advanced_parameters"] = further
     return nncf.compress_weights(graph, **options)
 
 
@@ -133,6 +137,8 @@ def _group(graph: Any, how: OVWeightQuantizationConfig) -> int:
     """Return how many weights share a step: what was asked for, or the largest power of two up to 128 that fits."""
     if how.group_size is not None:
         return how.group_size
+    if how.dtype == "mxfp4":
+        return 32  # part of the format
     rows = [
         node.input_value(1).get_partial_shape()[1].get_length()
         for node in graph.get_ops()
