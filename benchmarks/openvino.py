@@ -1,9 +1,9 @@
 """OVModelFor… beside openvino on the same graph, and beside optimum-intel; BetterTransformer beside transformers.
 
-    .venv/bin/python benchmarks/openvino.py [--pairs 9] [--only decoder] [--intel PYTHON]
+    .venv/bin/python benchmarks/openvino.py [--pairs 9] [--only decoder]
 
-`--intel` is the Python of an environment with optimum-intel 2.2. Results are compared first; then both sides take
-turns, and a ratio is the other side's time over ours, turn by turn: its median, lowest and highest.
+Results are compared first; then both sides take turns, and a ratio is the other side's time over ours, turn by turn:
+its median, lowest and highest. optimum-intel runs where tools/peers.py has made its environment.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ HERE = Path(__file__).resolve().parent
 # The benchmarks are named after what they measure: `openvino.py` must not hide the library.
 sys.path[:] = [path for path in sys.path if Path(path or ".").resolve() != HERE]
 
-PEER = HERE.parent / ".peers" / "models" / "bin" / "python"
+PEERS = HERE.parent / ".peers"
+PEER, INTEL = (PEERS / name / "bin" / "python" for name in ("models", "optimum-intel"))
 ONE = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1}
 EXACT = {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32"}
 ENCODER = {"vocab_size": 30522, "hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12}
@@ -137,7 +138,7 @@ def serve(side: str, folder: str) -> None:
         table = fast(side, folder)
     elif side == "bare":
         table = bare(folder)
-    elif side == "intel":
+    elif side == "optimum-intel":
         import optimum.intel
 
         table = models(optimum.intel, folder)
@@ -185,7 +186,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=9)
     parser.add_argument("--only", default="")
-    parser.add_argument("--intel", help="the Python of an environment with optimum-intel")
     parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
@@ -207,8 +207,8 @@ def main() -> None:
         graphs = ["encoder, 8 x 64", "encoder, 1 x 16", "decoder, 64 tokens"]
         padded = ["BetterTransformer, 8 x 64, padded", "BetterTransformer, 8 x 64, full"]
         sides = [("ours", "bare", sys.executable, graphs), ("fast", "transformers", PEER, padded)]
-        if options.intel:
-            sides.append(("ours", "intel", options.intel, graphs))
+        if INTEL.exists():
+            sides.insert(1, ("ours", "optimum-intel", INTEL, graphs))
         for mine, other, python, names in sides:
             names = [name for name in names if options.only in name]
             if not names:
@@ -221,7 +221,7 @@ def main() -> None:
                 ratios = sorted(second / first for first, second in pairs)
                 first, second = (1e3 * statistics.median(column) for column in zip(*pairs, strict=True))
                 print(
-                    f"{name:34} ours {first:8.2f} ms   {other:12} {second:8.2f} ms   ratio "
+                    f"{name:34} ours {first:8.2f} ms   {other:13} {second:8.2f} ms   ratio "
                     f"{statistics.median(ratios):5.2f}  ({ratios[0]:.2f} … {ratios[-1]:.2f}, n={len(ratios)})",
                     flush=True,
                 )

@@ -1,11 +1,11 @@
 """ONNX graphs of ours in our own classes, beside a bare onnxruntime session on the same file, and beside optimum.
 
-    python benchmarks/optimum.py [--pairs 9] [--peer PYTHON]
+    .venv/bin/python benchmarks/optimum.py [--pairs 9]
 
 A DistilBERT of its published size (random weights) reads 8 rows of 64 tokens, and a GPT-2 of 6 layers writes 32 tokens
 greedily after a prompt of 16. The bare session gets numpy arrays, and in the decoder passes its outputs back as numpy
-arrays, which is what its documentation shows. ``--peer`` is a Python with optimum and optimum-onnx: it reads the very
-same folder. Outputs are compared first (1e-4, equal tokens); times are medians of pairs in turns, on one thread.
+arrays, which is what its documentation shows. optimum-onnx reads the very same folder, where tools/peers.py has made
+its environment. Outputs are compared first (1e-4, equal tokens); times are medians of pairs in turns, on one thread.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # run beside the packages, not as one of them: this file's own folder must not be searched for imports
 import sys
 
-sys.path[:] = [path for path in sys.path if Path(path or ".").resolve() != Path(__file__).resolve().parent]
+HERE = Path(__file__).resolve().parent
+sys.path[:] = [path for path in sys.path if Path(path or ".").resolve() != HERE]
 
 import numpy as np  # noqa: E402
 import onnxruntime  # noqa: E402
@@ -35,7 +36,8 @@ import enfold.transformers as tf  # noqa: E402
 from enfold.optimum.exporters.onnx import onnx_export_from_model  # noqa: E402
 from enfold.optimum.onnxruntime import ORTModelForCausalLM, ORTModelForSequenceClassification  # noqa: E402
 
-PEER = """
+PEER = HERE.parent / ".peers" / "optimum-onnx" / "bin" / "python"
+THEIRS = """
 import json, sys, time
 import numpy, torch, onnxruntime
 torch.set_num_threads(1)
@@ -89,7 +91,6 @@ def main() -> None:
     """Write the graphs, compare, time, and print the ratios."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--pairs", type=int, default=9)
-    parser.add_argument("--peer")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -126,9 +127,9 @@ def main() -> None:
         }
         table = [("onnxruntime", {name: (lambda name=name: timed(theirs[name])) for name in theirs})]
         peer = None
-        if asked.peer:
+        if PEER.exists():
             peer = subprocess.Popen(
-                [asked.peer, "-c", PEER, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                [PEER, "-c", THEIRS, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                 stderr=None if os.environ.get("SHOW") else subprocess.DEVNULL,
             )  # fmt: skip
             assert peer.stdin is not None and peer.stdout is not None
@@ -142,7 +143,7 @@ def main() -> None:
                 seconds, made = json.loads(peer.stdout.readline())
                 return seconds, np.asarray(made)
 
-            table.append(("optimum", {name: (lambda name=name: ask(name)) for name in theirs}))
+            table.append(("optimum-onnx", {name: (lambda name=name: ask(name)) for name in theirs}))
         for label, rows in table:
             for name, other in rows.items():
                 pairs = []
@@ -154,7 +155,7 @@ def main() -> None:
                 ratios = [theirs_took / ours_took for ours_took, theirs_took in pairs]
                 first, second = (statistics.median(column) for column in zip(*pairs, strict=True))
                 print(
-                    f"{name:8} ours {first * 1e3:8.1f} ms   {label:11} {second * 1e3:8.1f} ms   "
+                    f"{name:8} ours {first * 1e3:8.1f} ms   {label:12} {second * 1e3:8.1f} ms   "
                     f"{statistics.median(ratios):5.2f} x  ({min(ratios):.2f} to {max(ratios):.2f})",
                     flush=True,
                 )
