@@ -31,8 +31,9 @@ def test_a_file_that_says_no_kind_is_no_configuration(tmp_path: Path) -> None:
         peft.LoraConfig.from_pretrained(tmp_path)
 
 
-def test_settings_of_evas_start_come_back_as_what_they_were(tmp_path: Path) -> None:
+@pytest.mark.parametrize("start", ["eva", True])  # which a file no longer says once the adapter was begun
+def test_settings_of_evas_start_come_back_as_what_they_were(start: str | bool, tmp_path: Path) -> None:
     asked = peft.EvaConfig(rho=1.5)
-    peft.LoraConfig(init_lora_weights="eva", eva_config=asked, target_modules=["a"]).save_pretrained(tmp_path)
+    peft.LoraConfig(init_lora_weights=start, eva_config=asked, target_modules=["a"]).save_pretrained(tmp_path)
     assert json.loads((tmp_path / "adapter_config.json").read_text())["eva_config"]["rho"] == 1.5
     assert peft.LoraConfig.from_pretrained(tmp_path).eva_config == asked  # type: ignore[attr-defined]

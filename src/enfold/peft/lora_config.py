@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from typing import Any, ClassVar
 
+from enfold.log import get_logger
 from enfold.peft.config import LayeredConfig, UnsupportedPeftFeature, spelled
 
 __all__ = ["EvaConfig", "LoftQConfig", "LoraConfig", "LoraRuntimeConfig"]
+
+logger = get_logger(__name__)
 
 
 @dataclass
@@ -149,7 +152,7 @@ class LoraConfig(LayeredConfig):
         if self.eva_config is None and self.init_lora_weights == "eva":
             self.eva_config = EvaConfig()
         elif self.eva_config and self.init_lora_weights != "eva":
-            raise ValueError("eva_config needs init_lora_weights='eva'")
+            logger.warning("eva_config is kept, and changes nothing without init_lora_weights='eva'")
         if self.init_lora_weights == "loftq":
             given: Any = self.loftq_config
             self.loftq_config = asdict(LoftQConfig(**given))
