@@ -138,7 +138,8 @@ def test_adapters_of_a_transformer_are_weighed_by_scale(folder: Path) -> None:
         plain = model(**given).sample
         model.add_adapter(LoraConfig(r=2, lora_alpha=4, target_modules=layers, init_lora_weights=False))
         assert not torch.allclose(model(**given).sample, plain, atol=1e-3)
-        assert torch.equal(model(**given, joint_attention_kwargs={"scale": 0.0}).sample, plain)
+        off = model(**given, joint_attention_kwargs={"scale": 0.0}).sample
+    torch.testing.assert_close(off, plain, atol=1e-5, rtol=1e-5)  # a plain layer's sums may be made in another order
 
 
 def test_a_file_without_places_gets_them(folder: Path, tmp_path: Path) -> None:
@@ -174,5 +175,6 @@ def test_a_new_controlnet_of_a_unet_changes_nothing(folder: Path) -> None:
         added = control(**given, controlnet_cond=torch.rand(2, 3, 64, 64))
         down, mid = added.down_block_res_samples, added.mid_block_res_sample
         same = unet(**given, down_block_additional_residuals=down, mid_block_additional_residual=mid).sample
-    assert torch.equal(same, unet(**given).sample)
+        plain = unet(**given).sample
+    torch.testing.assert_close(same, plain, atol=1e-5, rtol=1e-5)  # the sums may be made in another order
     assert torch.equal(control.down_blocks[0].resnets[0].conv1.weight, unet.down_blocks[0].resnets[0].conv1.weight)

@@ -332,6 +332,11 @@ def _bf16_is_faster(model: Any, batch: Any) -> bool:
     """Time a forward and backward pass in both precisions, interleaved, and say which is faster."""
     import torch
 
+    from enfold.nn.linear import has_bfloat16
+
+    if not has_bfloat16():  # there a pass can take a hundred times as long
+        _say("this processor does not multiply in bf16: fp32 is used")
+        return False
     spent: dict[bool, list[float]] = {False: [], True: []}
     model.train()  # dropout decides which attention kernel runs
     for repeat in range(6):

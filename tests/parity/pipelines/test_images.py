@@ -32,7 +32,7 @@ print(json.dumps(answers(transformers, Path(sys.argv[1]))))
 """
 
 
-def alike(ours: Any, theirs: Any, place: str = "answer") -> None:
+def alike(ours: Any, theirs: Any, place: str = "answer", tolerance: float = 2e-5) -> None:
     """Hold an answer to another; masks may differ in one pixel of a hundred, where two queries are equally sure."""
     if isinstance(theirs, dict) and "mask" in theirs:
         assert np.mean(np.asarray(ours["mask"]) != np.asarray(theirs["mask"])) < 0.01, place
@@ -40,9 +40,9 @@ def alike(ours: Any, theirs: Any, place: str = "answer") -> None:
     if isinstance(theirs, list) and theirs and isinstance(theirs[0], list | dict):
         assert len(ours) == len(theirs), place
         for index, pair in enumerate(zip(ours, theirs, strict=True)):
-            alike(*pair, f"{place}[{index}]")
+            alike(*pair, f"{place}[{index}]", tolerance)
     else:
-        same(ours, theirs, 2e-5, place)
+        same(ours, theirs, tolerance, place)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,8 @@ def test_batches_do_not_change_answers(root: Path, name: str) -> None:
     pipe = tf.pipeline(task, model=str(root / folder))
     rows = [*pictures(), *pictures()[::-1]]
     alone = [pipe(picture, **options) for picture in rows]
-    alike(plain(pipe(rows, batch_size=4, **options)), plain(alone))
+    # Convolutions sum in another order for several pictures, and these depths are up to 150.
+    alike(plain(pipe(rows, batch_size=4, **options)), plain(alone), tolerance=1e-4)
     alike(plain(list(pipe((row for row in rows), **options))), plain(alone))
 
 
