@@ -170,6 +170,24 @@ def test_starts_keep_what_the_model_computes(kind: str) -> None:
     assert bool(first.any()) or bool(second.any())
 
 
+def test_a_mask_of_ones_own_is_given_by_a_function_or_by_a_file(tmp_path: Path) -> None:
+    config = peft.ShiraConfig(r=1, mask_type="corner", **LAYERS)
+    with pytest.raises(ValueError, match="'default' has no mask: set mask_fn"):
+        peft.get_peft_model(net(), config)(IDS)
+
+    def corner(base_layer: nn.Linear, r: int, **_: Any) -> torch.Tensor:
+        mask = torch.zeros(base_layer.weight.numel())
+        mask[: r * sum(base_layer.weight.shape)] = 1
+        return mask.view(base_layer.weight.shape)
+
+    config.mask_fn = corner
+    model = filled(peft.get_peft_model(net(), config))
+    model.save_pretrained(tmp_path)
+    for trained in (False, True):
+        loaded = peft.PeftModel.from_pretrained(net(), tmp_path, is_trainable=trained)
+        assert torch.equal(loaded(IDS), model(IDS))
+
+
 def test_loftq_is_nearer_to_the_model_than_four_bits_alone() -> None:
     from enfold.nn.quantized import quantize_4bit
 

@@ -88,6 +88,7 @@ class ShiraLayer(AdapterLayer):
         self.r: dict[str, int] = {}
         self.scaling: dict[str, float] = {}
         self.shira_indices = Shared(trained=False)
+        self.unplaced: set[str] = set()  # adapters without a mask, whose places a file has to bring
 
     def check(self, plain: nn.Module) -> None:
         if not isinstance(plain, nn.Linear):
@@ -101,6 +102,8 @@ class ShiraLayer(AdapterLayer):
         if config.mask_fn is not None:
             more = {"random_seed": config.random_seed} if config.mask_type == "random" else {}
             places = torch.stack(torch.where(config.mask_fn(self.get_base_layer(), config.r, **more) == 1)).int()
+        else:
+            self.unplaced.add(name)
         if places.shape[1] != count:
             raise ValueError(f"the mask of {key} has {places.shape[1]} ones and must have r · (in + out) = {count}")
         self.r[name], self.scaling[name] = config.r, 1.0
@@ -119,10 +122,17 @@ class ShiraLayer(AdapterLayer):
 
     def delta(self, name: str) -> Tensor:
         values = self.shira_weight[name] * self.scaling[name]
+        if name in self.unplaced:
+            if not self.shira_indices[name].any():
+                raise ValueError(
+                    f"the adapter {name!r} has no mask: set mask_fn of its configuration before it is put into a model"
+                )
+            self.unplaced.discard(name)
         row, column = self.shira_indices[name].to(values.device).long()
         return values.new_zeros(self.out_features, self.in_features).index_put((row, column), values)
 
     def delete_adapter(self, name: str) -> None:
         super().delete_adapter(name)
+        self.unplaced.discard(name)
         for table in (self.r, self.scaling):
             table.pop(name, None)

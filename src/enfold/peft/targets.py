@@ -45,6 +45,7 @@ DEFAULT_TARGETS["gemma4"] = r".*language_model\..*\.(q_proj|v_proj)"  # its othe
 _NORMS = ["input_layernorm", "post_attention_layernorm", "norm"]
 _FOUR_NORMS = [*_NORMS[:2], "pre_feedforward_layernorm", "post_feedforward_layernorm", "norm"]
 _PROJECTIONS = ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]
+_BLOCK = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 _T5_ALL = ["q", "k", "v", "o", "wi", "wo"]
 _RANKED: dict[str, Any] = {
     **{kind: DEFAULT_TARGETS[kind] for kind in ["gpt2", "bloom", "gptj", "gpt_neox", "gpt_neo", "llama", "llama4"]},
@@ -59,10 +60,11 @@ _RANKED: dict[str, Any] = {
 _DOWN = ["k_proj", "v_proj", "down_proj"]
 _QV_DOWN = ["q_proj", "v_proj", "down_proj"]
 _FUSED_FOUR = ["query_key_value", "dense_4h_to_h"]
+_MLP_OF_GPT2 = {kind: ["mlp.c_proj"] for kind in ["gpt2", "gpt_bigcode"]}
 # Where a kind of adapter goes when its configuration does not say; kinds that are not here go where LoRA does.
 TARGETS_BY_KIND: dict[str, dict[str, Any]] = {
     "ADALORA": _RANKED,
-    "VBLORA": _RANKED,
+    "VBLORA": {**_RANKED, "roberta": _BERT},
     "IA3": {
         "t5": ["k", "v", "wo"],
         "mt5": ["k", "v", "wi_1"],
@@ -98,8 +100,19 @@ TARGETS_BY_KIND: dict[str, dict[str, Any]] = {
         "phi": ["input_layernorm", "final_layernorm"],
     },
     "VERA": {**DEFAULT_TARGETS, "phi": _QV},
-    "FOURIERFT": {**DEFAULT_TARGETS, **{kind: ["mlp.c_proj"] for kind in ["gpt2", "gpt_bigcode"]}},
-    "C3A": {**DEFAULT_TARGETS, **{kind: ["mlp.c_proj"] for kind in ["gpt2", "gpt_bigcode"]}},
+    "SHIRA": {**DEFAULT_TARGETS, "phi": _QV},
+    "FOURIERFT": {**DEFAULT_TARGETS, **_MLP_OF_GPT2},
+    "C3A": {**DEFAULT_TARGETS, **_MLP_OF_GPT2},
+    "WAVEFT": {**DEFAULT_TARGETS, **_MLP_OF_GPT2},
+    # every layer of a block
+    "OSF": {
+        **dict.fromkeys(["llama", "llama4", "mistral", "mixtral", "gemma", "gemma2", "gemma3_text"], _BLOCK),
+        **dict.fromkeys(["qwen2", "qwen3", "smollm3", "phi"], _BLOCK),
+        **dict.fromkeys(["bloom", "gpt_neox", "falcon"], _FUSED_FOUR),
+        **dict.fromkeys(["gpt2", "gpt_bigcode"], ["c_attn", "c_proj"]),
+        "opt": _PROJECTIONS,
+        "gptj": [*_PROJECTIONS[:4], "fc_in", "fc_out"],
+    },
     # the layers that end attention and feed-forward
     "BOTTLENECK": {
         **{kind: ["o_proj", "down_proj"] for kind in ["llama", "mistral", "gemma", "gemma2", "qwen2", "qwen3", "phi3"]},
