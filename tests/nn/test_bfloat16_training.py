@@ -10,7 +10,9 @@ from enfold import _native
 from enfold.nn import bfloat16_training
 from enfold.nn.linear import project
 
-pytestmark = pytest.mark.skipif(not _native.has_amx(), reason="this processor has no AMX")
+pytestmark = pytest.mark.skipif(
+    not (_native.has_amx() or _native.has_float32()), reason="this processor has no AMX, and not AVX2 alone"
+)
 
 
 def layer_and_input(rows: int, inputs: int = 64, outputs: int = 96, bias: bool = True) -> tuple[nn.Linear, Tensor]:
@@ -89,7 +91,8 @@ def test_others_stay_with_torch(monkeypatch: pytest.MonkeyPatch) -> None:
         handle = layer.register_full_backward_hook(lambda *given: None)
         assert not bfloat16_training.fits(layer, x)
         handle.remove()
-        monkeypatch.setattr(_native, "has_amx", lambda: False)
+        for has in ("has_amx", "has_float32"):
+            monkeypatch.setattr(_native, has, lambda: False)
         assert not bfloat16_training.fits(layer, x)
     with torch.autocast("cpu", torch.float16):
         assert not bfloat16_training.fits(layer, x)

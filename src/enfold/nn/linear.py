@@ -7,7 +7,8 @@ bias and apply the activation while the result is in registers; elsewhere activa
 given. Weights are used where they lie: nothing is kept beside them, so a changed weight counts from the next call on,
 and memory stays what it was.
 
-Under autocast to bfloat16, layers that are trained go to our core too (`enfold.nn.bfloat16_training`).
+Under autocast to bfloat16, layers that are trained go to our core too, on processors with AMX or with AVX2 alone
+(`enfold.nn.bfloat16_training`).
 
 ``torch.backends.mkldnn.flags(enabled=False)`` leaves everything to torch.
 

@@ -109,7 +109,7 @@ TARGETS_BY_KIND: dict[str, dict[str, Any]] = {
         **dict.fromkeys(["llama", "llama4", "mistral", "mixtral", "gemma", "gemma2", "gemma3_text"], _BLOCK),
         **dict.fromkeys(["qwen2", "qwen3", "smollm3", "phi"], _BLOCK),
         **dict.fromkeys(["bloom", "gpt_neox", "falcon"], _FUSED_FOUR),
-        **dict.fromkeys(["gpt2", "gpt_bigcode"], ["c_attn", "c_proj"]),
+        **{kind: ["c_attn", "c_proj"] for kind in ["gpt2", "gpt_bigcode"]},
         "opt": _PROJECTIONS,
         "gptj": [*_PROJECTIONS[:4], "fc_in", "fc_out"],
     },
