@@ -11,7 +11,6 @@
 #include <cstdint>
 
 #include "nn/activation.hpp"
-#include "nn/rows.hpp"
 
 namespace enfold::nn {
 
@@ -25,20 +24,9 @@ struct Float32Product {
   Activation then;
 };
 
-// made = softmax(query · keyᵀ · scale) · value, where no query looks at keys that a mask hides.
-struct Float32Attention {
-  const float *query, *key, *value;
-  Heads queries, keys, values;  // of the same width, a multiple of 8; keys and values of the same number
-  const uint8_t* mask;          // (batch, keys), `by_mask` bytes from row to row, 0 hides; or null
-  size_t by_mask;
-  float scale;
-  float* made;  // (batch, queries, heads, width)
-};
-
 // Whether this processor has the instructions, and no wider ones for which another library is the better.
 bool has_float32();
 template <class T>
 void multiply(const Float32Product<T>& product, size_t threads);
-void attend(const Float32Attention& attention, size_t threads);
 
 }  // namespace enfold::nn

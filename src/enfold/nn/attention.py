@@ -1,8 +1,4 @@
-"""Scaled dot-product attention, once for every model.
-
-In plain inference in single precision, on processors with AVX2, it is our own core's (`enfold.nn.float32`) where a mask
-hides keys from all queries alike, or nothing is hidden; elsewhere torch's.
-"""
+"""Scaled dot-product attention, once for every model."""
 
 from __future__ import annotations
 
@@ -12,9 +8,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-from enfold.nn import float32
-from enfold.nn.linear import is_plain_call
 
 __all__ = ["Manner", "attend", "merge_heads", "split_heads"]
 
@@ -87,9 +80,6 @@ def attend(
             return out.reshape(batch, heads, 1, dim), None
         key, value = _repeat(key, shared), _repeat(value, shared)
     if not explicit:
-        plain = not causal and not dropout and is_plain_call(query)
-        if plain and float32.fits_attention(query, key, value, mask):
-            return float32.attended(query, key, value, mask, scale), None
         out = F.scaled_dot_product_attention(
             query, key, value, attn_mask=mask, dropout_p=dropout, is_causal=bool(causal and length > 1), scale=scale
         )
