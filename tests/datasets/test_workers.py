@@ -413,7 +413,7 @@ def test_a_generator_that_dies_leaves_nothing_and_names_its_shards(tmp_path: Pat
 
 def test_few_rows_of_a_slow_function_are_shared_too(tmp_path: Path) -> None:
     def slow(row: dict[str, Any]) -> dict[str, Any]:
-        time.sleep(0.02)
+        time.sleep(0.1)  # the third process has begun before the others are through
         return {"process": os.getpid()}
 
     made = Dataset.from_dict({"n": list(range(24))}).map(slow, num_proc=3)
