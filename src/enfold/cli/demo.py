@@ -334,7 +334,7 @@ def _bf16_is_faster(model: Any, batch: Any) -> bool:
 
     from enfold.nn.linear import has_bfloat16
 
-    if not has_bfloat16():  # there a pass can take a hundred times as long
+    if not has_bfloat16():  # there a pass takes many times as long, and trying it minutes
         _say("this processor does not multiply in bf16: fp32 is used")
         return False
     spent: dict[bool, list[float]] = {False: [], True: []}

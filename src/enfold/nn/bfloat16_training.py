@@ -2,8 +2,8 @@
 
 With AMX the three products of a layer (its result, and the gradients of its input and of its weight) are our core's,
 which reads all of them where they lie. With AVX2 its result is, and the gradients are products in single precision of
-numbers that are widened: torch's own products in bfloat16 take up to twenty times as long there. The weight's gradient
-comes out of the sums in single precision: it is neither rounded to bfloat16 nor cast back.
+numbers that are widened: with torch's own products in bfloat16 a layer takes twelve times as long there. The weight's
+gradient comes out of the sums in single precision: it is neither rounded to bfloat16 nor cast back.
 
 Shapes: … any leading axes, R rows in all, I inputs, O outputs.
 """

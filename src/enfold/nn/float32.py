@@ -18,7 +18,7 @@ from enfold import _native
 
 __all__ = ["fits", "product"]
 
-# From so many rows on, and of weights of at least this size; of smaller ones a product takes microseconds either way.
+# From so many rows on, and of weights of at least this size; smaller ones stay with torch, to the last bit.
 ROWS, SIZE = 8, 2**16
 
 
